@@ -1,0 +1,54 @@
+"""What a view set is. Everything here changes pixels."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Frozen and strict: a misspelt key stops everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LightConfig(Section):
+    """Light as data."""
+
+    rig: Literal["uniform", "studio", "random"]
+    """uniform: environment only (SyncDreamer's protocol); studio: environment and two fixed suns; random: suns drawn per object."""
+    environment: float = Field(ge=0, le=10)
+    """Strength of the uniform grey world, 1 = white."""
+    sun: float = Field(ge=0, le=100)
+    """Strength of each sun in W/m^2; unused by `uniform`."""
+
+
+class RenderConfig(Section):
+    """Change a field and every view is rendered again."""
+
+    recipe: int = Field(ge=1)
+    """Bump when the pixels change though no other field did."""
+    resolution: int = Field(ge=16, le=4096, multiple_of=8)
+    """Side in pixels; the VAE halves it three times."""
+    samples: int = Field(ge=1, le=16384)
+    """Cycles paths per pixel."""
+    denoise: bool
+    """OpenImageDenoise, quality FAST, prefilter NONE (RENDERING.md 2c: the only setting that pays on a CPU)."""
+    max_bounces: int = Field(ge=0, le=64)
+    azimuths: int = Field(ge=1, le=64)
+    """Target columns, evenly spaced from azimuth 0."""
+    elevations_deg: tuple[float, ...] = Field(min_length=1)
+    """Target rows, degrees above the horizon, in the order of the target indices (rows outer, columns inner)."""
+    fov_deg: float = Field(gt=1, lt=170)
+    distance: float = Field(gt=0)
+    """Of the target cameras, in units of the object's longest side."""
+    conditions: int = Field(ge=1, le=100)
+    """Condition views per object; their azimuths lie on the target columns."""
+    condition_elevation_deg: tuple[float, float]
+    """Uniform range."""
+    condition_distance: tuple[float, float]
+    """Uniform range."""
+    light: LightConfig
+    min_coverage: float = Field(ge=0, le=1)
+    """An object is rejected when its first view covers a smaller share of the picture (outliers, empty renders)."""
+    shards: int = Field(ge=1, le=100_000)
+    """Number of tar files; an object's shard follows from its uid alone."""

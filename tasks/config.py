@@ -1,0 +1,140 @@
+"""The sections of params.yaml that belong to data stages. Everything here changes a result."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from render.config import Section
+
+
+class CatalogConfig(Section):
+    """Which objects there are."""
+
+    recipe: int = Field(ge=1)
+    source: Literal["procedural", "folder", "objaverse"]
+    folder: str
+    """For `folder`: where the GLB, glTF and OBJ files lie. DVC watches it."""
+    include: tuple[str, ...] = Field(min_length=1)
+    """Glob patterns on the uid; an object is listed when any matches."""
+    max_objects: int | None = Field(ge=1)
+    """For `procedural`: how many to make. Otherwise: take the first N by uid hash, null for all."""
+    scores: str | None
+    """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
+    and `aesthetic_score`. null: the source's own table, if it has one."""
+
+
+class SelectConfig(Section):
+    """Which objects are kept (sec. 5.1: aesthetic score at least 5)."""
+
+    min_score: float = Field(ge=0, le=10)
+    missing_score: Literal["keep", "reject"]
+    """What to do with an object that has no score."""
+    max_objects: int | None = Field(ge=1)
+    """Keep at most so many, the first by uid hash."""
+    val_share: float = Field(ge=0, lt=1)
+    """Share of the objects that no training sees, chosen by uid hash."""
+
+
+class DownloadConfig(Section):
+    """What counts as a downloaded object."""
+
+    max_mb: float = Field(gt=0)
+    """Larger files are rejected."""
+    max_failed_share: float = Field(ge=0, le=1)
+
+
+class NormalizeConfig(Section):
+    """Bounding-box centre to the origin, longest side to `longest_side`."""
+
+    recipe: int = Field(ge=1)
+    longest_side: float = Field(gt=0)
+    """1 is the convention of Zero123 and SyncDreamer; the paper's text says 2, which clips 99 % of its own views (SPEC.md 2)."""
+    max_faces: int = Field(ge=1)
+    """Heavier objects are rejected."""
+    missing_texture: Literal["reject", "keep"]
+    """Blender paints a missing texture magenta."""
+    max_failed_share: float = Field(ge=0, le=1)
+
+
+class EncoderConfig(Section):
+    """The CLIP vision tower whose embeddings of the condition views feed cross-attention."""
+
+    pretrained: str | None
+    """Hub id or folder of a CLIPVisionModelWithProjection; null: built from the numbers below with seeded random weights."""
+    image_size: int = Field(ge=8)
+    patch_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=8)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    projection_dim: int = Field(ge=8)
+
+
+class EncodeConfig(Section):
+    """Every view through the frozen mask-aware VAE, once."""
+
+    recipe: int = Field(ge=1)
+    image_encoder: EncoderConfig
+    batch_size: int = Field(ge=1)
+
+
+class RenderTestConfig(Section):
+    """The test sets of sec. 5.2."""
+
+    recipe: int = Field(ge=1)
+    source: Literal["catalog", "folder"]
+    """catalog: objects of this run; folder: a folder of textured scans such as GSO-30."""
+    folder: str
+    """For `folder`. DVC watches it."""
+    train_objects: int = Field(ge=0)
+    """For `catalog`: how many training objects to test on (does it learn?)."""
+    held_out_objects: int = Field(ge=0)
+    """For `catalog`: how many held-out objects to test on (does it generalise?)."""
+    azimuth: Literal["grid", "continuous"]
+    """Of the condition views: on the training grid, or U[0, 360) as in the paper's sparse-view test."""
+    conditions: int = Field(ge=1)
+    ring_views: int = Field(ge=0)
+    """Views of SyncDreamer's single-view protocol (16, every 22.5 deg); 0 leaves that protocol out."""
+    ring_elevation_deg: float
+    ring_fov_deg: float
+    ring_distance: float
+    max_failed_share: float = Field(ge=0, le=1)
+
+
+class SampleConfig(Section):
+    """How the 32 views of each test object are drawn."""
+
+    stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
+    conditions: tuple[int, ...] = Field(min_length=1)
+    """Numbers of condition images for the sparse-view protocol; single-view stages use only 1."""
+    scheduler: Literal["ddpm", "ddim", "dpmsolver++", "unipc"]
+    steps: int = Field(ge=1, le=1000)
+    """75 DDPM steps in sec. 6."""
+    guidance: float = Field(ge=1)
+    """1 = no classifier-free guidance (the paper mentions none)."""
+    fov: Literal["raw", "fov_matched"]
+    """For the ring protocol, whose cameras have another field of view (SPEC.md 3.1)."""
+
+
+class ReconstructConfig(Section):
+    """A mesh from the 32 sampled views."""
+
+    recipe: int = Field(ge=1)
+    method: Literal["hull", "sdf"]
+    """hull: visual hull by voting; sdf: a dense SDF and colour grid fitted by volume rendering, started from the hull."""
+    resolution: int = Field(ge=16, le=1024)
+    """Voxels along the cube's side."""
+    iterations: int = Field(ge=0)
+    """Steps of the SDF fit."""
+    vote: float = Field(gt=0, le=1)
+    """Share of the views that must see a voxel as foreground."""
+
+
+class EvaluateConfig(Section):
+    """Metrics of sec. 5.2 and 5.3."""
+
+    points: int = Field(ge=100)
+    """Surface points per mesh for Chamfer distance."""
+    iou_resolution: int = Field(ge=8)
+    """Voxels along the side of the [-1, 1] cube for volume IoU (64 in SyncDreamer's protocol)."""
+    lpips_weights: str | None
+    """VGG16 weights for LPIPS; null: LPIPS is left out of the table rather than computed with weights that mean nothing."""

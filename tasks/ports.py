@@ -1,0 +1,115 @@
+"""What a stage asks of the world around it. infra/ satisfies these Protocols; flows/wiring.py joins them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from tasks.outcome import Outcome
+
+
+class Job(Protocol):
+    """One item of work; must pickle."""
+
+    @property
+    def uid(self) -> str: ...
+
+
+JobT = TypeVar("JobT", bound=Job, contravariant=True)
+
+
+class Pool(Protocol):
+    """Runs a function over many items on this machine or a cluster."""
+
+    num_workers: int
+
+    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield one outcome per job as it ends, in any order.
+
+        An exception in `work` becomes Failed. A job over the pool's time limit is killed and one whose
+        process dies is tried once more; after that it is Failed with the last lines of its log.
+        """
+        ...
+
+
+class Progress(Protocol):
+    """Shows how far a stage is: a live bar on a terminal, plain lines elsewhere."""
+
+    def items(self, label: str, total: int) -> AbstractContextManager[Callable[[Outcome], None]]:
+        """Count outcomes: done/failed/rejected, rate, time left."""
+        ...
+
+    def steps(self, label: str, total: int) -> AbstractContextManager[Callable[[int, Mapping[str, float]], None]]:
+        """Follow a loop: call with (steps done so far, latest metrics)."""
+        ...
+
+    def note(self, text: str) -> None:
+        """One line for the user."""
+        ...
+
+
+class Tracker(Protocol):
+    """Remembers a run: parameters are logged by the stage runner, the rest by the stage."""
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Numbers at a step."""
+        ...
+
+    def image(self, path: Path, name: str) -> None:
+        """A picture file, shown in the UI under `name`."""
+        ...
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """A file or folder."""
+        ...
+
+    def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
+        """A sealed dataset folder; `digest` is its fingerprint, `context` e.g. "training"."""
+        ...
+
+    def model(self, path: Path, name: str) -> None:
+        """A saved model folder."""
+        ...
+
+
+class Store(Protocol):
+    """Reads remote files: http(s)://, s3://, file:// or a plain path."""
+
+    def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
+        """Download `url` to `target`, whole or not at all, with retries and resume.
+
+        Raises FileNotFoundError when the server says it is not there, OSError for the rest.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything a stage may use that does not change its result."""
+
+    pool: Pool
+    progress: Progress
+    tracker: Tracker
+    store: Store
+    work: Path
+    """Folder of this stage for unfinished work; survives a crash and is keyed by fingerprint inside."""
+    threads: int
+    """CPU threads this process may use."""
+    device: str
+    """torch device, e.g. "cpu" or "cuda"."""
+    hub_url: str
+    """Where Objaverse lies."""
+
+
+def collect(
+    pool: Pool, progress: Progress, label: str, work: Callable[[Any], Outcome], jobs: Iterable[Job]
+) -> list[Outcome]:
+    """Run all jobs with a progress bar; return their outcomes sorted by uid."""
+    todo = list(jobs)
+    outcomes = []
+    with progress.items(label, len(todo)) as show:
+        for outcome in pool.run(work, todo):
+            show(outcome)
+            outcomes.append(outcome)
+    return sorted(outcomes, key=lambda outcome: outcome.uid)
