@@ -15,11 +15,12 @@ class LightConfig(Section):
     """Light as data."""
 
     rig: Literal["uniform", "studio", "random"]
-    """uniform: environment only (SyncDreamer's protocol); studio: environment and two fixed suns; random: suns drawn per object."""
+    """uniform: environment only (SyncDreamer's protocol); studio: and two fixed suns; random: and drawn suns."""
     environment: float = Field(ge=0, le=10)
     """Strength of the uniform grey world, 1 = white."""
     sun: float = Field(ge=0, le=100)
-    """Strength of each sun in W/m^2; unused by `uniform`."""
+    """Strength in W/m^2 of the studio's key sun (the fill sun has half) or, on average, of all random suns together;
+    unused by `uniform`."""
 
 
 class RenderConfig(Section):
@@ -52,3 +53,5 @@ class RenderConfig(Section):
     """An object is rejected when its first view covers a smaller share of the picture (outliers, empty renders)."""
     shards: int = Field(ge=1, le=100_000)
     """Number of tar files; an object's shard follows from its uid alone."""
+    max_failed_share: float = Field(ge=0, le=1)
+    """The stage stops when a larger share of the objects fails."""

@@ -48,7 +48,7 @@ class NormalizeConfig(Section):
 
     recipe: int = Field(ge=1)
     longest_side: float = Field(gt=0)
-    """1 is the convention of Zero123 and SyncDreamer; the paper's text says 2, which clips 99 % of its own views (SPEC.md 2)."""
+    """1 is the convention of Zero123 and SyncDreamer. The paper's text says 2, which clips 99 % of its own views."""
     max_faces: int = Field(ge=1)
     """Heavier objects are rejected."""
     missing_texture: Literal["reject", "keep"]
@@ -60,7 +60,7 @@ class EncoderConfig(Section):
     """The CLIP vision tower whose embeddings of the condition views feed cross-attention."""
 
     pretrained: str | None
-    """Hub id or folder of a CLIPVisionModelWithProjection; null: built from the numbers below with seeded random weights."""
+    """Hub id or folder of a CLIPVisionModelWithProjection; null: seeded random weights at the sizes below."""
     image_size: int = Field(ge=8)
     patch_size: int = Field(ge=1)
     hidden_size: int = Field(ge=8)
@@ -93,7 +93,7 @@ class RenderTestConfig(Section):
     """Of the condition views: on the training grid, or U[0, 360) as in the paper's sparse-view test."""
     conditions: int = Field(ge=1)
     ring_views: int = Field(ge=0)
-    """Views of SyncDreamer's single-view protocol (16, every 22.5 deg); 0 leaves that protocol out."""
+    """Views of SyncDreamer's single-view protocol (16, every 22.5 deg); 0 leaves that out."""
     ring_elevation_deg: float
     ring_fov_deg: float
     ring_distance: float
@@ -120,7 +120,7 @@ class ReconstructConfig(Section):
 
     recipe: int = Field(ge=1)
     method: Literal["hull", "sdf"]
-    """hull: visual hull by voting; sdf: a dense SDF and colour grid fitted by volume rendering, started from the hull."""
+    """hull: visual hull by voting; sdf: SDF and colour fitted by volume rendering."""
     resolution: int = Field(ge=16, le=1024)
     """Voxels along the cube's side."""
     iterations: int = Field(ge=0)

@@ -1,0 +1,48 @@
+"""Joins what a stage asks for (tasks/ports.py) with what the profile offers (infra/)."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from infra.pools.ray_pool import Limits, RayPool
+from infra.pools.serial import SerialPool
+from infra.profile import Profile, Resources, resolve
+from infra.progress import TerminalProgress
+from infra.storage import RemoteStore
+from tasks.outcome import Failed, Outcome
+from tasks.ports import Tools, Tracker
+
+WORK = Path(".work")
+"""Unfinished work, outside DVC's outputs: DVC deletes those before a stage runs."""
+
+
+@contextmanager
+def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> Iterator[Tools]:
+    """The tools of one stage; what they hold (Ray, worker processes) is given back at the end."""
+    resources = resolve(profile)
+    work = root / WORK / stage
+    work.mkdir(parents=True, exist_ok=True)
+    with closing(_pool(profile, resources, work / "logs")) as pool:
+        yield Tools(
+            pool=pool,
+            progress=TerminalProgress(stage),
+            tracker=tracker,
+            store=RemoteStore(s3_endpoint_url=profile.s3_endpoint, attempts=profile.retries + 1),
+            work=work,
+            threads=resources.threads,
+            device=resources.device,
+            hub_url=profile.hub_url,
+        )
+
+
+def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outcome] | SerialPool[Outcome]:
+    if profile.pool == "serial":
+        return SerialPool(failed=Failed)
+    limits = Limits(
+        time_limit=profile.time_limit,
+        recycle_after=profile.recycle_after,
+        memory_limit_gb=profile.memory_limit_gb,
+    )
+    return RayPool(
+        failed=Failed, workers=resources.workers, limits=limits, log_dir=log_dir, address=profile.ray_address
+    )

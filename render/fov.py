@@ -1,0 +1,41 @@
+"""From one field of view to another: a crop or a margin, then a resize. Exact for pinholes with one centre."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Rgba = npt.NDArray[np.uint8]
+
+
+def change_fov(rgba: Rgba, from_deg: float, to_deg: float, side: int) -> Rgba:
+    """The picture a camera with field of view `to_deg` takes from the same place: (H, H, 4) -> (side, side, 4).
+
+    A wider view than the given one is transparent where nothing was seen.
+    """
+    ratio = math.tan(math.radians(to_deg) / 2) / math.tan(math.radians(from_deg) / 2)
+    half = rgba.shape[0] / 2
+    box = (half - half * ratio, half - half * ratio, half + half * ratio, half + half * ratio)
+    margin = max(0, math.ceil(half * ratio - half))
+    padded = np.pad(_premultiplied(rgba), ((margin, margin), (margin, margin), (0, 0)))
+    bands = [
+        Image.fromarray(padded[..., band]).resize(
+            (side, side), Image.Resampling.BICUBIC if side >= 2 * half * ratio else Image.Resampling.BOX,
+            box=tuple(edge + margin for edge in box),
+        )
+        for band in range(4)
+    ]  # fmt: skip
+    return _straight(np.stack([np.asarray(band) for band in bands], axis=-1))
+
+
+def _premultiplied(rgba: Rgba) -> npt.NDArray[np.float32]:
+    image = rgba.astype(np.float32) / 255
+    image[..., :3] *= image[..., 3:]
+    return image
+
+
+def _straight(image: npt.NDArray[np.float32]) -> Rgba:
+    alpha = image[..., 3:].clip(0, 1)
+    colour = np.divide(image[..., :3], alpha, out=np.zeros_like(image[..., :3]), where=alpha > 1 / 510)
+    return np.round(np.concatenate([colour.clip(0, 1), alpha], axis=-1) * 255).astype(np.uint8)

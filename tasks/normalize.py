@@ -1,0 +1,57 @@
+"""Stage normalize: where each object lies and how big it is, as Blender sees it; the unrenderable is rejected here.
+
+The objects themselves are not rewritten: a placement (centre and scale) per object is enough, loses nothing
+and costs no second copy of the data set.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.config import NormalizeConfig
+from tasks.files import write_bytes
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.objects import read_objects
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Tools
+from tasks.resume import run_resumable
+
+PLACEMENTS = "placements.jsonl"
+
+
+@dataclass(frozen=True)
+class NormalizeJob:
+    """One object to measure."""
+
+    uid: str
+    key: str
+    path: Path
+    config: NormalizeConfig
+
+
+def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
+    """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason."""
+    source = open_manifest(objects, "objects")
+    jobs = [NormalizeJob(row.uid, row.sha256, row.path(objects), config) for row in read_objects(objects)]
+    outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))
+    check_failed_share("normalize", outcomes, config.max_failed_share)
+    done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+    rows = [json.dumps({"uid": row.uid, **row.facts}, sort_keys=True) for row in done]
+    write_bytes(out / PLACEMENTS, "".join(row + "\n" for row in rows).encode())
+    seal(out, "placements", config=config, inputs={"objects": source.fingerprint}, outcomes=outcomes)
+
+
+def normalize_object(job: NormalizeJob) -> Outcome:
+    """Measure one object; runs in a worker."""
+    from render.blender import inspect
+    from render.errors import Unrenderable
+    from render.placement import place
+    from render.report import check
+
+    try:
+        report = inspect(job.path)
+        check(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
+        placement = place(report.minimum, report.maximum, job.config.longest_side)
+    except Unrenderable as reason:
+        return Rejected(job.uid, str(reason))
+    return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces})

@@ -1,0 +1,102 @@
+"""Stage render: every view of every object, spread over the pool's workers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from render.images import coverage
+from render.placement import Placement
+from render.views import condition_cameras, target_cameras
+
+from render.config import RenderConfig
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.normalize import PLACEMENTS
+from tasks.objects import read_objects
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Tools
+from tasks.randomness import rng_for
+from tasks.resume import ItemStore, run_resumable
+from tasks.views import KIND, seal_views, write_views
+
+NOT_PIXELS = {"shards", "max_failed_share"}
+"""Fields that change the folder, but no view: finished views stay finished when they change."""
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """One object to render."""
+
+    uid: str
+    key: str
+    path: Path
+    placement: Placement
+    split: str
+    config: RenderConfig
+    seed: int
+    threads: int
+    item: Path
+    """Where the views go."""
+
+
+def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: int, out: Path, tools: Tools) -> None:
+    """Render every placed object; what fails is recorded in the ledger, not raised, up to max_failed_share."""
+    inputs = {
+        "objects": open_manifest(objects, "objects").fingerprint,
+        "normalized": open_manifest(normalized, "placements").fingerprint,
+    }
+    folder = tools.work / fingerprint(config.model_dump(mode="json", exclude=NOT_PIXELS), seed)
+    store = ItemStore(folder)
+    threads = max(1, tools.threads // tools.pool.num_workers)
+    jobs = _jobs(objects, read_placements(normalized), config, seed, store, threads)
+    outcomes = run_resumable("render", render_object, jobs, tools, folder, store)
+    check_failed_share("render", outcomes, config.max_failed_share)
+    done = {row.uid for row in outcomes if isinstance(row, Done)}
+    keys = {job.uid: job.key for job in jobs if job.uid in done}
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, config.shards, out)
+    seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
+    store.keep(out, keys)
+
+
+def read_placements(normalized: Path) -> dict[str, Placement]:
+    """Placement by uid."""
+    rows = [json.loads(line) for line in (normalized / PLACEMENTS).read_text().splitlines()]
+    return {row["uid"]: Placement.from_json(row) for row in rows}
+
+
+def render_object(job: RenderJob) -> Outcome:
+    """Render one object's views into its item; runs in a worker."""
+    from render.blender import render_views
+    from render.errors import Unrenderable
+
+    rng = rng_for(job.seed, "render", job.uid)
+    cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
+    images = []
+    try:
+        views = render_views(
+            job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, threads=job.threads
+        )
+        for image in views:
+            if not images and coverage(image) < job.config.min_coverage:
+                return Rejected(
+                    job.uid, f"first view covers {coverage(image):.4f} of the picture < {job.config.min_coverage}"
+                )
+            images.append(image)
+    except Unrenderable as reason:
+        return Rejected(job.uid, str(reason))
+    write_views(job.item, cameras, images, {"placement": job.placement.as_json()})
+    return Done(job.uid, {"split": job.split, "views": len(images)})
+
+
+def _jobs(
+    objects: Path, placements: Mapping[str, Placement], config: RenderConfig, seed: int, store: ItemStore, threads: int
+) -> list[RenderJob]:
+    jobs = []
+    for row in read_objects(objects):
+        if row.uid in placements:
+            placement = placements[row.uid]
+            key = fingerprint(row.uid, row.sha256, row.split, placement.as_json())
+            path = row.path(objects)
+            jobs.append(RenderJob(row.uid, key, path, placement, row.split, config, seed, threads, store.path(key)))
+    return jobs

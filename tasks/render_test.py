@@ -1,0 +1,178 @@
+"""Stage render-test: the test sets of sec. 5.2, with the ground-truth mesh of each object.
+
+Sparse views: condition views c00.. and 32 targets t00.. whose first azimuth is that of c00 (aligned).
+Ring: SyncDreamer's 16 views r00.. at one elevation; r00 is the condition image.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from render.placement import Placement
+from render.views import ring_cameras, sparse_test_cameras
+
+from render.cameras import Camera
+from render.config import RenderConfig
+from tasks.config import NormalizeConfig, RenderTestConfig
+from tasks.files import write_bytes
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.objects import read_objects
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Tools
+from tasks.randomness import rng_for, share_of
+from tasks.render import NOT_PIXELS, read_placements
+from tasks.resume import ItemStore, run_resumable
+from tasks.sources.folder import find_objects
+from tasks.views import KIND, seal_views, write_views
+
+MESH = "mesh.ply"
+SHARDS = 1
+
+
+@dataclass(frozen=True)
+class TestRecipe:
+    """Everything that decides what the test sets look like."""
+
+    __test__ = False
+    test: RenderTestConfig
+    render: RenderConfig
+    normalize: NormalizeConfig
+    seed: int
+
+    def cameras(self, uid: str) -> list[Camera]:
+        """Conditions, aligned targets, ring."""
+        rng = rng_for(self.seed, "render-test", uid)
+        conditions, targets = sparse_test_cameras(
+            self.render, conditions=self.test.conditions, azimuth=self.test.azimuth, rng=rng
+        )
+        ring = ring_cameras(
+            views=self.test.ring_views,
+            elevation_deg=self.test.ring_elevation_deg,
+            fov_deg=self.test.ring_fov_deg,
+            distance=self.test.ring_distance,
+        )
+        return [*targets, *conditions, *ring]
+
+    def fingerprint(self) -> str:
+        """Name of the folder for unfinished work."""
+        pixels = self.render.model_dump(mode="json", exclude=NOT_PIXELS)
+        return fingerprint(self.test, pixels, self.normalize, self.seed)
+
+
+@dataclass(frozen=True)
+class TestObject:
+    """One object to test on; without a placement it is measured on the spot (scans outside this run's catalog)."""
+
+    __test__ = False
+    uid: str
+    sha256: str
+    path: Path
+    group: str
+    placement: Placement | None
+
+    @property
+    def key(self) -> str:
+        """What its views depend on, apart from the recipe."""
+        placement = self.placement.as_json() if self.placement else {}
+        return fingerprint(self.uid, self.sha256, self.group, placement)
+
+
+@dataclass(frozen=True)
+class TestJob:
+    """One test object and where its views go."""
+
+    __test__ = False
+    object: TestObject
+    recipe: TestRecipe
+    threads: int
+    item: Path
+
+    @property
+    def uid(self) -> str:
+        """The object's."""
+        return self.object.uid
+
+    @property
+    def key(self) -> str:
+        """The object's."""
+        return self.object.key
+
+
+def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: Path, tools: Tools) -> None:
+    """Render the test objects from the test cameras and write their placed meshes to `out/meshes`."""
+    inputs = {
+        "objects": open_manifest(objects, "objects").fingerprint,
+        "normalized": open_manifest(normalized, "placements").fingerprint,
+    }
+    folder = tools.work / recipe.fingerprint()
+    store = ItemStore(folder)
+    threads = max(1, tools.threads // tools.pool.num_workers)
+    jobs = [
+        TestJob(test_object, recipe, threads, store.path(test_object.key))
+        for test_object in choose_objects(objects, normalized, recipe)
+    ]
+    outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
+    check_failed_share("render-test", outcomes, recipe.test.max_failed_share)
+    done = {row.uid for row in outcomes if isinstance(row, Done)}
+    keys = {job.uid: job.key for job in jobs if job.uid in done}
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, SHARDS, out)
+    for uid, key in keys.items():
+        write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
+    seal(out, KIND, config=recipe.test, inputs=inputs, outcomes=outcomes)
+    store.keep(out, keys)
+
+
+def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:
+    """The scans of a folder, or the first training and held-out objects of this run by uid hash."""
+    test = recipe.test
+    if test.source == "folder":
+        for uid, path in find_objects(Path(test.folder)).items():
+            yield TestObject(uid, hashlib.sha256(path.read_bytes()).hexdigest(), path, "scan", None)
+        return
+    placements = read_placements(normalized)
+    rows = sorted(read_objects(objects), key=lambda row: share_of(recipe.seed, "test", row.uid))
+    for split, group, count in (("train", "train", test.train_objects), ("val", "held_out", test.held_out_objects)):
+        members = [row for row in rows if row.split == split and row.uid in placements]
+        for row in members[:count]:
+            yield TestObject(row.uid, row.sha256, row.path(objects), group, placements[row.uid])
+
+
+def render_test_object(job: TestJob) -> Outcome:
+    """Render one test object and export its mesh into its item; runs in a worker."""
+    from render.blender import inspect, render_views, triangles
+    from render.errors import Unrenderable
+    from render.placement import place
+
+    recipe, source = job.recipe, job.object
+    cameras = recipe.cameras(job.uid)
+    try:
+        placement = source.placement
+        if placement is None:
+            report = inspect(source.path)
+            placement = place(report.minimum, report.maximum, recipe.normalize.longest_side)
+        images = list(
+            render_views(
+                source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, threads=job.threads
+            )
+        )
+        mesh = ply_bytes(*triangles(source.path, placement))
+    except Unrenderable as reason:
+        return Rejected(job.uid, str(reason))
+    write_views(job.item, cameras, images, {"placement": placement.as_json()}, {MESH: mesh})
+    return Done(job.uid, {"group": source.group, "views": len(images)})
+
+
+def ply_bytes(vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.int32]) -> bytes:
+    """A binary PLY of a triangle mesh, vertices (N, 3) and faces (M, 3)."""
+    header = (
+        "ply\nformat binary_little_endian 1.0\n"
+        f"element vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
+        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    rows = np.empty(len(faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    rows["count"], rows["corners"] = 3, faces
+    return header.encode() + vertices.astype("<f4").tobytes() + rows.tobytes()

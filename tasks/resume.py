@@ -1,0 +1,129 @@
+"""Resume is the same command again: what one run finished, the next one finds.
+
+Unfinished work lives outside the stage's output (DVC deletes that before each run), in a folder named after the
+stage's configuration. Items are keyed by their own content, so adding objects makes only the new ones.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tasks.files import place, read_json, write_json
+from tasks.manifest import parse_outcome
+from tasks.outcome import Done, Failed, Outcome
+from tasks.ports import Tools
+from tasks.shards import INDEX, ShardReader, read_item
+
+
+class KeyedJob(Protocol):
+    """A job whose result depends on `key` alone, apart from the folder's configuration."""
+
+    @property
+    def uid(self) -> str:
+        """The item's name."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Everything its result depends on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Outcomes by key, appended as they come. Each row begins with its own line break: a torn row spoils no other."""
+
+    path: Path
+
+    def known(self) -> dict[str, Outcome]:
+        """Everything that was decided; failures are not, they are worth another try."""
+        if not self.path.exists():
+            return {}
+        decided: dict[str, Outcome] = {}
+        for line in self.path.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            outcome = parse_outcome(row["outcome"])
+            if not isinstance(outcome, Failed):
+                decided[row["key"]] = outcome
+        return decided
+
+    def append(self, key: str, outcome: Outcome) -> None:
+        """Record one outcome; on disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
+        with self.path.open("a") as handle:
+            handle.write(f"\n{line}\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+
+@dataclass(frozen=True)
+class ItemStore:
+    """Finished item tars: loose while the stage runs, hard links to its sealed shards afterwards (no second copy)."""
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        """Where a worker writes the item of `key`."""
+        return self.folder / "items" / f"{key}.tar"
+
+    def has(self, uid: str, key: str) -> bool:
+        """Whether the item need not be made again."""
+        return self.path(key).exists() or self._sealed_keys().get(uid) == key
+
+    def members(self, uid: str, key: str) -> dict[str, bytes]:
+        """The files of a finished item."""
+        if self.path(key).exists():
+            return read_item(self.path(key))
+        reader = ShardReader.open(self.folder / "sealed")
+        return {name: reader.read(uid, name) for name in reader.names(uid)}
+
+    def keep(self, out: Path, keys: Mapping[str, str]) -> None:
+        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go."""
+        sealed = self.folder / "sealed"
+        for stale in sealed.glob("*"):
+            stale.unlink()
+        for path in (*out.glob("shard-*.tar"), out / INDEX):
+            place(path, sealed / path.name)
+        write_json(sealed / "keys.json", dict(keys))
+        for key in keys.values():
+            self.path(key).unlink(missing_ok=True)
+
+    def _sealed_keys(self) -> dict[str, str]:
+        path = self.folder / "sealed" / "keys.json"
+        return read_json(path) if path.exists() else {}
+
+
+def run_resumable(
+    label: str,
+    work: Callable[[Any], Outcome],
+    jobs: Sequence[KeyedJob],
+    tools: Tools,
+    folder: Path,
+    store: ItemStore | None = None,
+) -> list[Outcome]:
+    """Run the jobs that no earlier run decided; return all outcomes, sorted by uid."""
+    journal = Journal(folder / "journal.jsonl")
+    known = journal.known()
+    found = {job.uid: known[job.key] for job in jobs if job.key in known and _stands(known[job.key], job, store)}
+    todo = [job for job in jobs if job.uid not in found]
+    if found:
+        tools.progress.note(f"{label}: {len(found)} of {len(jobs)} were finished before, {len(todo)} to go")
+    key_of = {job.uid: job.key for job in todo}
+    with tools.progress.items(label, len(todo)) as show:
+        for outcome in tools.pool.run(work, todo):
+            journal.append(key_of[outcome.uid], outcome)
+            found[outcome.uid] = outcome
+            show(outcome)
+    return [found[uid] for uid in sorted(found)]
+
+
+def _stands(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
+    """A rejection stands for good, a finished item as long as its file is there."""
+    return store is None or not isinstance(outcome, Done) or store.has(job.uid, job.key)

@@ -1,0 +1,140 @@
+"""Stage sample: all target views of every test object, drawn by each training stage's model.
+
+A case is (stage, protocol, number of condition views). The sampled cameras are those of the test set, so that
+view t07 of a sample answers to view t07 of the truth; in the ring protocol the samples' row at the ring's elevation
+is brought to the ring's field of view and carries the ring's names.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from render.cameras import Camera
+from render.fov import change_fov
+from tasks.config import SampleConfig
+from tasks.manifest import fingerprint, open_manifest, seal
+from tasks.outcome import Done, Outcome
+from tasks.ports import Tools
+from tasks.randomness import rng_for
+from tasks.resume import ItemStore
+from tasks.views import KIND, Image, ViewSet, seal_views, write_views
+
+if TYPE_CHECKING:
+    from models.pipeline import MVDiffusionPipeline
+
+SHARDS = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One column of the result tables."""
+
+    stage: str
+    protocol: Literal["sparse", "ring"]
+    conditions: int
+
+    @property
+    def name(self) -> str:
+        """Folder of the case, e.g. stage3-sparse-4."""
+        return f"{self.stage}-{self.protocol}-{self.conditions}"
+
+
+def sample_test_sets(
+    test_views: Path, stages: Mapping[str, Path], config: SampleConfig, seed: int, out: Path, tools: Tools
+) -> None:
+    """Sample every case; one folder of views per case, listed in the manifest's facts."""
+    views = ViewSet.open(test_views)
+    inputs = {"test_views": views.manifest.fingerprint}
+    inputs |= {stage: open_manifest(folder, "diffusion_model").fingerprint for stage, folder in stages.items()}
+    cases = list_cases(config, views)
+    folder = tools.work / fingerprint(config, seed, inputs)
+    samplers = {stage: Sampler(stages[stage], config, seed, views, tools.device) for stage in config.stages}
+    with tools.progress.items("sample", len(cases) * len(views.uids)) as show:
+        for case in cases:
+            store = ItemStore(folder / case.name)
+            outcomes = []
+            for outcome in _sample_case(case, samplers[case.stage], views, store):
+                show(outcome)
+                outcomes.append(outcome)
+            seal_views({uid: partial(store.members, uid, uid) for uid in views.uids}, SHARDS, out / case.name)
+            seal(out / case.name, KIND, config=config, inputs=inputs, outcomes=outcomes)
+            store.keep(out / case.name, {uid: uid for uid in views.uids})
+    facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
+    seal(out, "samples", config=config, inputs=inputs, facts=facts)
+
+
+def list_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
+    """Stage 3 is asked with every number of condition views, the single-view stages and the ring with one."""
+    has_ring = any(views.names(uid, "r") for uid in views.uids[:1])
+    cases = []
+    for stage in config.stages:
+        counts = config.conditions if stage == "stage3" else (1,)
+        cases += [Case(stage, "sparse", count) for count in counts]
+        if has_ring:
+            cases.append(Case(stage, "ring", 1))
+    return cases
+
+
+def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStore) -> Iterator[Outcome]:
+    for uid in views.uids:
+        if not store.has(uid, uid):
+            cameras, images = sampler.sample(case, uid)
+            write_views(store.path(uid), cameras, images, {"case": case.name})
+        yield Done(uid, views.facts[uid])
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One stage's model, asked for every case; loaded when first needed."""
+
+    model: Path
+    config: SampleConfig
+    seed: int
+    views: ViewSet
+    device: str
+
+    @cached_property
+    def pipeline(self) -> "MVDiffusionPipeline":
+        """The saved model with the sampler of the configuration."""
+        from models.pipeline import load_pipeline
+
+        return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
+
+    def sample(self, case: Case, uid: str) -> tuple[list[Camera], list[Image]]:
+        """Cameras and pictures of all targets, and for the ring protocol the ring's views too."""
+        ring = self.views.cameras_named(uid, "r")
+        targets = self.views.cameras_named(uid, "t")
+        if case.protocol == "sparse":
+            names = self.views.names(uid, "c")[: case.conditions]
+            return targets, self._draw(case, uid, list(self.views.images(uid, names)))
+        aligned = [replace(camera, azimuth_deg=camera.azimuth_deg - targets[0].azimuth_deg) for camera in targets]
+        shown = self._matched(self.views.image(uid, ring[0].name), ring[0], aligned[0])
+        images = self._draw(case, uid, [shown])
+        pairs = zip(aligned, images, strict=True)
+        twins = [(drawn, image, twin) for drawn, image in pairs for twin in ring if _meet(drawn, twin)]
+        seen = [self._matched(image, drawn, twin) for drawn, image, twin in twins]
+        return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
+
+    def _draw(self, case: Case, uid: str, conditions: list[Image]) -> list[Image]:
+        seed = int(rng_for(self.seed, "sample", case.name, uid).integers(2**62))
+        drawn = self.pipeline(
+            conditions,
+            num_inference_steps=self.config.steps,
+            guidance_scale=self.config.guidance,
+            seed=seed,
+            output_type="np",
+        )
+        return list(drawn.images)
+
+    def _matched(self, image: Image, taken: Camera, wanted: Camera) -> Image:
+        if self.config.fov == "raw":
+            return image
+        return change_fov(image, taken.fov_deg, wanted.fov_deg, image.shape[0])
+
+
+def _meet(one: Camera, other: Camera) -> bool:
+    """Whether two cameras look from the same direction."""
+    turn = (one.azimuth_deg - other.azimuth_deg + 180) % 360 - 180
+    return abs(turn) < 1e-6 and abs(one.elevation_deg - other.elevation_deg) < 1e-6

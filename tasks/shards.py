@@ -1,0 +1,113 @@
+"""WebDataset tar shards with stable membership: an object's shard follows from its uid alone.
+
+Adding objects therefore rewrites only the shards they fall into, and DVC hashes hundreds of files instead of millions.
+Reading needs no unpacking: `index.json` holds the offset and size of every member.
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.files import read_json, whole_file, write_json
+from tasks.randomness import share_of
+
+INDEX = "index.json"
+Members = Mapping[str, bytes]
+
+
+def write_item(path: Path, members: Members) -> None:
+    """Write one object's files as a small tar, whole or not at all; equal members give equal bytes."""
+    with whole_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(members):
+            _add(tar, name, members[name])
+
+
+def read_item(path: Path) -> dict[str, bytes]:
+    """The files of one object's tar."""
+    with tarfile.open(path) as tar:
+        return {member.name: _content(tar, member) for member in tar}
+
+
+def shard_name(uid: str, shards: int) -> str:
+    """The shard that holds `uid`."""
+    return f"shard-{int(share_of('shard', uid) * shards):05d}.tar"
+
+
+def seal_shards(items: Mapping[str, Callable[[], Members]], shards: int, out: Path) -> None:
+    """Merge items (uid -> how to read its files) into shards under `out`, then write the index."""
+    members_of: dict[str, list[str]] = {}
+    for uid in sorted(items):
+        members_of.setdefault(shard_name(uid, shards), []).append(uid)
+    index: dict[str, object] = {}
+    for shard, uids in sorted(members_of.items()):
+        index |= _write_shard(out / shard, {uid: items[uid] for uid in uids})
+    write_json(out / INDEX, index)
+
+
+def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> dict[str, object]:
+    rows: dict[str, object] = {}
+    with whole_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for uid, read in items.items():
+            places = {}
+            for name, content in sorted(read().items()):
+                places[name] = [tar.offset + tarfile.BLOCKSIZE, len(content)]
+                _add(tar, f"{uid}.{name}", content)
+            rows[uid] = {"shard": path.name, "members": places}
+    return rows
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    handle = tar.extractfile(member)
+    assert handle is not None, f"{member.name} is not a file"
+    return handle.read()
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Random access to the members of a sealed set of shards."""
+
+    folder: Path
+    index: Mapping[str, Mapping[str, object]]
+
+    @classmethod
+    def open(cls, folder: Path) -> "ShardReader":
+        """Raises ValueError when the folder has no index."""
+        if not (folder / INDEX).exists():
+            raise ValueError(f"{folder} has no {INDEX}: it was not sealed; run `dvc repro`")
+        return cls(folder, read_json(folder / INDEX))
+
+    def names(self, uid: str) -> list[str]:
+        """Members of an object, sorted."""
+        return sorted(self._places(uid))
+
+    def read(self, uid: str, name: str) -> bytes:
+        """One member's bytes.
+
+        Raises ValueError when the shard is shorter than its index says.
+        """
+        row = self.index[uid]
+        offset, size = self._places(uid)[name]
+        with (self.folder / str(row["shard"])).open("rb") as handle:
+            handle.seek(offset)
+            content = handle.read(size)
+        if len(content) != size:
+            raise ValueError(
+                f"{self.folder / str(row['shard'])} is truncated: {uid}.{name} has {len(content)} of {size} bytes; "
+                "restore it with `dvc checkout`"
+            )
+        return content
+
+    def _places(self, uid: str) -> dict[str, tuple[int, int]]:
+        if uid not in self.index:
+            raise KeyError(f"{uid} is not in {self.folder}")
+        members = self.index[uid]["members"]
+        assert isinstance(members, dict)
+        return members

@@ -1,0 +1,93 @@
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tasks.outcome import Done, Failed, Outcome, Rejected
+from tasks.resume import ItemStore, Journal, run_resumable
+from tasks.shards import seal_shards, write_item
+from tests.tasks.toolbox import make_tools
+
+
+@dataclass(frozen=True)
+class Job:
+    uid: str
+    key: str
+    item: Path
+    log: Path
+
+
+def work(job: Job) -> Outcome:
+    with job.log.open("a") as log:
+        log.write(job.uid + "\n")
+    if job.uid == "bad":
+        return Rejected("bad", "not good")
+    if job.uid == "broken":
+        raise OSError("no luck")
+    write_item(job.item, {"t00.png": job.key.encode()})
+    return Done(job.uid, {"key": job.key})
+
+
+def jobs(store: ItemStore, tmp_path: Path, keys: dict[str, str]) -> list[Job]:
+    return [Job(uid, key, store.path(key), tmp_path / "log") for uid, key in keys.items()]
+
+
+def worked_on(tmp_path: Path) -> list[str]:
+    path = tmp_path / "log"
+    seen = path.read_text().split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return seen
+
+
+def run(tmp_path, keys):
+    store = ItemStore(tmp_path / "work")
+    outcomes = run_resumable("render", work, jobs(store, tmp_path, keys), make_tools(tmp_path), store.folder, store)
+    return store, outcomes
+
+
+def test_run_resumable_second_run_does_nothing_but_retry_failures(tmp_path):
+    keys = {"a": "a1", "bad": "b1", "broken": "c1"}
+    _, first = run(tmp_path, keys)
+    assert sorted(worked_on(tmp_path)) == ["a", "bad", "broken"]
+    _, second = run(tmp_path, keys)
+    assert worked_on(tmp_path) == ["broken"]
+    assert [outcome.status for outcome in first] == ["done", "rejected", "failed"]
+    assert first == second
+
+
+def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
+    store, _ = run(tmp_path, {"a": "a1"})
+    worked_on(tmp_path)
+    store.path("a1").unlink()
+    run(tmp_path, {"a": "a1"})
+    assert worked_on(tmp_path) == ["a"]
+
+
+def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_path):
+    store, _ = run(tmp_path, {"a": "a1", "b": "b1"})
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 2, tmp_path / "out")
+    store.keep(tmp_path / "out", {"a": "a1", "b": "b1"})
+    assert not list((store.folder / "items").glob("*"))
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    worked_on(tmp_path)
+    store, _ = run(tmp_path, {"a": "a1", "b": "b2", "c": "c1"})
+    assert sorted(worked_on(tmp_path)) == ["b", "c"]
+    assert store.members("a", "a1") == {"t00.png": b"a1"}
+    assert store.members("b", "b2") == {"t00.png": b"b2"}
+
+
+def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("k1", Done("a"))
+    with journal.path.open("a") as handle:
+        handle.write('{"key": "k2", "outc')
+    journal.append("k3", Rejected("c", "why"))
+    assert journal.known() == {"k1": Done("a"), "k3": Rejected("c", "why")}
+
+
+def test_journal_failure_is_not_final_but_a_later_success_is(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("k", Failed("a", "boom"))
+    assert journal.known() == {}
+    journal.append("k", Done("a"))
+    assert journal.known() == {"k": Done("a")}
