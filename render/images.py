@@ -1,0 +1,66 @@
+"""Views as arrays, files and contact sheets. An image is uint8 (H, W, 4): sRGB colour, straight alpha."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+Rgba = npt.NDArray[np.uint8]
+
+CHECKER_PX = 8
+LIGHT, DARK = 218, 196
+"""Greys of the checkerboard: light enough to look at, dark enough to see a white object."""
+MARGIN_PX = 6
+LABEL_PX = 14
+
+
+def encode_png(rgba: Rgba) -> bytes:
+    """Lossless; equal images give equal bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgba, "RGBA").save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def decode_png(content: bytes) -> Rgba:
+    """Inverse of encode_png; an image without alpha becomes opaque."""
+    return np.array(Image.open(io.BytesIO(content)).convert("RGBA"))
+
+
+def coverage(rgba: Rgba) -> float:
+    """Share of the picture that the object covers, 0 to 1: the mean of alpha."""
+    return float(rgba[..., 3].mean() / 255)
+
+
+def over_background(rgba: Rgba, background: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    """RGB (H, W, 3) of the image over `background`, which has values from 0 to 255 and broadcasts to (H, W, 3)."""
+    alpha = rgba[..., 3:] / 255
+    return np.rint(rgba[..., :3] * alpha + background * (1 - alpha)).astype(np.uint8)
+
+
+def checkerboard(height: int, width: int) -> npt.NDArray[np.float64]:
+    """(height, width, 1) of two light greys."""
+    rows, columns = np.ogrid[:height, :width]
+    is_light = (rows // CHECKER_PX + columns // CHECKER_PX) % 2 == 0
+    return np.where(is_light, float(LIGHT), float(DARK))[..., None]
+
+
+def contact_sheet(images: Sequence[Rgba], columns: int, *, labels: Sequence[str] | None = None) -> Rgba:
+    """All images, row by row, on light checkerboards; opaque RGBA. `labels` are written under them.
+
+    Raises ValueError when there is no image, when they differ in size, or when labels and images differ in number.
+    """
+    sizes = {image.shape for image in images}
+    if len(sizes) != 1:
+        raise ValueError(f"a contact sheet needs images of one size, got {sorted(sizes) or 'none'}")
+    height, width, _ = sizes.pop()
+    step_y, step_x = height + MARGIN_PX + (LABEL_PX if labels else 0), width + MARGIN_PX
+    rows = -(-len(images) // columns)
+    page = Image.new("RGB", (min(columns, len(images)) * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
+    draw = ImageDraw.Draw(page)
+    for index, (image, label) in enumerate(zip(images, labels or [""] * len(images), strict=True)):
+        left, top = index % columns * step_x + MARGIN_PX, index // columns * step_y + MARGIN_PX
+        page.paste(Image.fromarray(over_background(image, checkerboard(height, width))), (left, top))
+        draw.text((left, top + height + 1), label, fill="black")
+    return np.array(page.convert("RGBA"))

@@ -1,0 +1,60 @@
+"""How an object comes into the world: bounding-box centre to the origin, longest side to a given length (sec. 5.1)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from render.errors import Unrenderable
+
+Point = tuple[float, float, float]
+SMALLEST_SIDE, LARGEST_SIDE = 1e-15, 1e15
+"""Blender computes in single precision; sides beyond these lose their digits or overflow when squared."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """world = scale * (object - center), with the object's own axes turned to Z up by the importer."""
+
+    center: Point
+    """Centre of the bounding box in the file's units."""
+    scale: float
+    """World units per unit of the file."""
+
+    @property
+    def world_from_object(self) -> npt.NDArray[np.float64]:
+        """4x4 transform."""
+        matrix = np.diag([self.scale, self.scale, self.scale, 1.0])
+        matrix[:3, 3] = -self.scale * np.asarray(self.center)
+        return matrix
+
+    def as_json(self) -> dict[str, Any]:
+        """Both fields; numbers survive the way through JSON exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Placement":
+        """Inverse of as_json; other keys of `row` are ignored."""
+        x, y, z = row["center"]
+        return cls(center=(float(x), float(y), float(z)), scale=float(row["scale"]))
+
+
+def place(minimum: Point, maximum: Point, longest_side: float) -> Placement:
+    """The placement that centres the box and makes its longest side `longest_side`.
+
+    Raises Unrenderable when the box is not finite, is a single point, or is beyond single precision.
+    """
+    low, high = np.asarray(minimum, dtype=np.float64), np.asarray(maximum, dtype=np.float64)
+    if not np.isfinite([low, high]).all():
+        raise Unrenderable("vertices are not finite")
+    side = float((high - low).max())
+    if side <= 0:
+        raise Unrenderable("all vertices lie in one point")
+    if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+        raise Unrenderable(
+            f"the longest side is {side:.3g} units; Blender can work with {SMALLEST_SIDE:g} to {LARGEST_SIDE:g}"
+        )
+    x, y, z = (float(value) for value in (low + high) / 2)
+    return Placement(center=(x, y, z), scale=longest_side / side)

@@ -1,0 +1,49 @@
+"""What is known of an object before it is rendered, and whether that is good enough."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from render.errors import Unrenderable
+from render.placement import Point
+
+
+@dataclass(frozen=True)
+class ObjectReport:
+    """What Blender makes of a file: everything is counted as it would be rendered."""
+
+    minimum: Point
+    """Corner of the bounding box of all faces, in the file's units, Z up; not finite when a vertex is not."""
+    maximum: Point
+    num_faces: int
+    """Triangles; those of a mesh that occurs several times count each time."""
+    num_meshes: int
+    """Occurrences of meshes, with or without faces."""
+    num_materials: int
+    missing_textures: tuple[str, ...]
+    """Names of the textures that are absent or that Blender cannot decode."""
+    is_skinned: bool
+    num_animations: int
+
+
+def check(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:
+    """Raise Unrenderable when the object has nothing to show, shows something broken, or is too heavy."""
+    if report.num_meshes == 0:
+        raise Unrenderable("no faces: the file holds no mesh")
+    if report.num_faces == 0:
+        raise Unrenderable("no faces: the file holds only points or lines")
+    if report.num_faces > max_faces:
+        raise Unrenderable(f"{report.num_faces} faces; at most {max_faces} are allowed")
+    if not np.isfinite([report.minimum, report.maximum]).all():
+        raise Unrenderable("vertices are not finite")
+    if report.missing_textures and missing_texture == "reject":
+        raise Unrenderable(f"{named(report.missing_textures)} missing or of a kind that Blender cannot read")
+
+
+def named(textures: tuple[str, ...]) -> str:
+    """Subject and verb of a sentence about `textures`; names at most three of them."""
+    if len(textures) == 1:
+        return f"texture '{textures[0]}' is"
+    shown = ", ".join(f"'{texture}'" for texture in textures[:3])
+    return f"{len(textures)} textures ({shown}{', ...' if len(textures) > 3 else ''}) are"

@@ -1,0 +1,250 @@
+import struct
+import threading
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from scipy.spatial import ConvexHull
+from trimesh.exchange.gltf import export_gltf
+
+from render.cameras import project
+from render.config import LightConfig
+from render.errors import Unrenderable
+from render.images import coverage
+from render.placement import place
+from tests.render.toys import camera, painted, toy_config, write_axes, write_box
+
+pytestmark = pytest.mark.blender
+blender = pytest.importorskip("render.blender")
+
+CAMERAS = [
+    camera(name="t00"),
+    camera(45, 60, 1.5, name="t01"),
+    camera(200, -30, 2.2, 40, name="t02"),
+    camera(301, 12, 1.7, 49.13, name="t03"),
+]
+STUDIO = LightConfig(rig="studio", environment=0.5, sun=1.5)
+RANDOM = LightConfig(rig="random", environment=0.5, sun=1.5)
+
+
+def placed(path, longest_side=1.0):
+    report = blender.inspect(path)
+    return place(report.minimum, report.maximum, longest_side)
+
+
+def views(path, cameras, config=None, *, uid="object", seed=0, threads=1):
+    return list(
+        blender.render_views(path, placed(path), cameras, config or toy_config(), uid=uid, seed=seed, threads=threads)
+    )
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    return write_box(tmp_path_factory.mktemp("box") / "box.glb")
+
+
+@pytest.fixture(scope="module")
+def axes(tmp_path_factory):
+    return write_axes(tmp_path_factory.mktemp("axes") / "axes.glb")
+
+
+def test_inspect_box_is_reported_z_up_in_the_files_units(box):
+    report = blender.inspect(box)
+    np.testing.assert_allclose(np.subtract(report.maximum, report.minimum), [1.0, 0.3, 0.6], atol=1e-6)
+    assert (report.num_faces, report.num_meshes, report.num_materials) == (12, 1, 1)
+    assert (report.missing_textures, report.is_skinned, report.num_animations) == ((), False, 0)
+
+
+def test_render_views_box_has_the_silhouette_that_project_predicts(box):
+    config = toy_config(samples=16)
+    corners, _ = blender.triangles(box, placed(box))
+    for view, image in zip(CAMERAS, views(box, CAMERAS, config), strict=True):
+        expected, _ = project(view, corners.astype(np.float64), config.resolution)
+        rows, columns = np.nonzero(image[..., 3] > 127)
+        np.testing.assert_allclose([columns.min(), rows.min()], expected.min(axis=0), atol=1)
+        np.testing.assert_allclose([columns.max() + 1, rows.max() + 1], expected.max(axis=0), atol=1)
+        assert coverage(image) * config.resolution**2 == pytest.approx(ConvexHull(expected).volume, rel=0.02)
+
+
+def dominates(pixel, channel):
+    """Whether one colour channel is strong and the others are weak."""
+    return pixel[channel] > 200 and max(np.delete(pixel[:3], channel)) < 60
+
+
+def test_render_views_axes_are_upright_and_turned_as_the_cameras_say(axes):
+    front, side = views(axes, [camera(0, 0), camera(270, 0)])
+    reddest = front[30:34, 30:34].mean(axis=(0, 1))
+    assert dominates(reddest, 0), "glTF +x looks at azimuth 0"
+    top = front[np.nonzero(front[..., 3] > 200)[0].min() + 2, 32]
+    assert dominates(top, 1), "glTF +y is up"
+    left = front[32, np.nonzero(front[..., 3] > 200)[1].min() + 2]
+    assert dominates(left, 2), "glTF +z is world -y: on the left of a camera on +x"
+    bluest = side[30:34, 30:34].mean(axis=(0, 1))
+    assert dominates(bluest, 2), "glTF +z looks at azimuth 270"
+
+
+def test_render_views_uniform_light_shows_the_objects_own_colour(tmp_path):
+    path = write_box(tmp_path / "grey.glb", (128, 128, 128))
+    image = views(path, [camera()], toy_config(samples=64, max_bounces=0))[0]
+    linear = 128 / 255
+    expected = 255 * (1.055 * linear ** (1 / 2.4) - 0.055)
+    assert image[32, 32, 3] == 255
+    np.testing.assert_allclose(image[32, 32, :3], expected, atol=8)
+
+
+def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box, axes):
+    config = toy_config(denoise=True, light=RANDOM)
+    once = views(box, CAMERAS, config)
+    again = views(box, CAMERAS, config)
+    views(axes, CAMERAS[:2], toy_config(light=STUDIO, samples=8))
+    later = views(box, CAMERAS, config, threads=2)
+    alone = views(box, CAMERAS[2:3], config)
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(once, later)
+    np.testing.assert_array_equal(once[2:3], alone)
+
+
+def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box):
+    def shown(light, **names):
+        config = toy_config(light=light, samples=32)
+        return views(box, [camera(30, 30)], config, **names)[0].astype(float)
+
+    def difference(light, one, other):
+        return np.abs(shown(light, **one) - shown(light, **other)).mean()
+
+    noise = difference(STUDIO, {"uid": "a"}, {"uid": "b"})
+    assert noise > 0
+    assert difference(RANDOM, {"uid": "a"}, {"uid": "b"}) > 2 * noise
+    assert difference(RANDOM, {"seed": 0}, {"seed": 1}) > 2 * noise
+
+
+def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(tmp_path):
+    path = tmp_path / "ball.glb"
+    painted(trimesh.creation.icosphere(subdivisions=4), (255, 255, 255)).export(path)
+    config = toy_config(light=STUDIO, samples=16, denoise=True, max_bounces=4)
+    images = np.stack(views(path, [camera(azimuth, 20) for azimuth in range(0, 360, 45)], config))
+    values = images[..., :3][images[..., 3] == 255]
+    assert (values == 255).mean() < 0.02
+    assert np.percentile(values, 1) > 150, "no side is dark"
+    assert np.percentile(values, 95) - np.percentile(values, 5) > 40, "the light shows the form"
+
+
+def test_render_views_background_is_clean_though_denoised(box):
+    image = views(box, [camera(30, 30)], toy_config(denoise=True))[0]
+    assert image[0, 0].tolist() == [0, 0, 0, 0]
+    assert not image[image[..., 3] == 0].any()
+
+
+def test_render_views_second_object_before_the_first_is_finished_is_refused(box):
+    first = blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, threads=1)
+    next(first)
+    views(box, CAMERAS[:1])
+    with pytest.raises(RuntimeError, match="take them all first"):
+        next(first)
+
+
+def test_render_views_lights_in_the_file_do_not_shine(tmp_path, box):
+    def with_light(tree):
+        tree["extensionsUsed"] = ["KHR_lights_punctual"]
+        tree["extensions"] = {"KHR_lights_punctual": {"lights": [{"type": "point", "intensity": 5000.0}]}}
+        tree["nodes"].append({"extensions": {"KHR_lights_punctual": {"light": 0}}, "translation": [0.0, 1.0, 2.0]})
+        tree["scenes"][0]["nodes"].append(len(tree["nodes"]) - 1)
+
+    lit = write_box(tmp_path / "lit.glb", tree_postprocessor=with_light)
+    np.testing.assert_array_equal(views(lit, CAMERAS[:2]), views(box, CAMERAS[:2]))
+
+
+def test_triangles_box_is_the_placed_mesh(box):
+    vertices, faces = blender.triangles(box, placed(box, longest_side=2.0))
+    assert (vertices.dtype, faces.dtype, faces.shape) == (np.float32, np.int32, (12, 3))
+    mesh = trimesh.Trimesh(vertices, faces)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(2.0 * 1.2 * 0.6, rel=1e-5)
+    np.testing.assert_allclose(mesh.bounds, [[-1, -0.3, -0.6], [1, 0.3, 0.6]], atol=1e-6)
+
+
+def test_triangles_several_parts_keep_their_places(axes):
+    vertices, faces = blender.triangles(axes, placed(axes))
+    parts = trimesh.Trimesh(vertices, faces).split()
+    assert len(parts) == 6
+    assert sorted(float(part.centroid[2].round(3)) for part in parts) == [-0.4, 0, 0, 0, 0, 0.4]
+
+
+def test_inspect_vertex_of_no_face_does_not_count(tmp_path):
+    path = tmp_path / "loose.obj"
+    path.write_text("v 0 0 0\nv 1 0 0\nv 0 2 0\nv 100 100 100\nf 1 2 3\n")
+    report = blender.inspect(path)
+    np.testing.assert_allclose(np.subtract(report.maximum, report.minimum), [1, 0, 2], atol=1e-6)
+    assert report.num_faces == 1
+
+
+def test_inspect_not_finite_vertex_is_unrenderable(tmp_path, box):
+    content = bytearray(box.read_bytes())
+    position = content.rindex(struct.pack("<3f", 0.5, 0.3, 0.15))
+    content[position : position + 4] = struct.pack("<f", float("nan"))
+    path = tmp_path / "nan.glb"
+    path.write_bytes(content)
+    with pytest.raises(Unrenderable, match="not finite"):
+        blender.inspect(path)
+
+
+def write_textured(folder, kind):
+    """A box whose texture `paint.png` lies beside it."""
+    mesh = trimesh.creation.box((1, 1, 1))
+    picture = Image.new("RGB", (8, 8), "orange")
+    mesh.visual = trimesh.visual.TextureVisuals(uv=mesh.vertices[:, :2], image=picture)
+    if kind == "obj":
+        mesh.visual.material.name = "paint"
+        mesh.export(folder / "model.obj")
+        return folder / "model.obj"
+    files = export_gltf(trimesh.Scene(mesh), tree_postprocessor=lambda tree: tree.update(images=[{"uri": "paint.png"}]))
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    picture.save(folder / "paint.png")
+    return folder / "model.gltf"
+
+
+@pytest.mark.parametrize("kind", ["gltf", "obj"])
+def test_inspect_texture_that_is_gone_is_named(tmp_path, kind):
+    path = write_textured(tmp_path, kind)
+    assert blender.inspect(path).missing_textures == ()
+    (picture,) = tmp_path.glob("*.png")
+    picture.unlink()
+    assert blender.inspect(path).missing_textures == (picture.name,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("page.glb", b"<html>not found</html>", "json error"),
+        ("cut.glb", None, "size doesn't match"),
+        ("scan.ply", b"ply\n", "'.ply' are not read"),
+    ],
+)
+def test_inspect_unreadable_file_is_unrenderable_with_a_reason(tmp_path, box, name, content, reason):
+    path = tmp_path / name
+    path.write_bytes(box.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(Unrenderable, match=reason):
+        blender.inspect(path)
+
+
+def test_inspect_absent_file_is_our_mistake_not_the_objects(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        blender.inspect(tmp_path / "none.glb")
+
+
+def test_inspect_on_another_thread_is_refused_before_blender_crashes(box):
+    errors = []
+
+    def work():
+        try:
+            blender.inspect(box)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1
+    assert "main thread" in errors[0]

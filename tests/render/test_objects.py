@@ -1,0 +1,82 @@
+"""Real and awkward files: each is either rendered or turned away with a reason."""
+
+import numpy as np
+import pytest
+
+from render.errors import Unrenderable
+from render.images import coverage
+from render.placement import place
+from render.report import check
+from tests.render.toys import OBJECTS, camera, toy_config
+
+pytestmark = [
+    pytest.mark.blender,
+    pytest.mark.skipif(not OBJECTS.is_dir(), reason=f"no objects at {OBJECTS}"),
+]
+blender = pytest.importorskip("render.blender")
+
+REFUSED = {
+    "awk_empty_nodes": "no faces: the file holds no mesh",
+    "awk_empty_scene": "no faces: the file holds no mesh",
+    "awk_index_out_of_range": "IndexError",
+    "awk_ktx2_barnlamp": "3 textures ('Image_0', 'Image_1', 'Image_3') are missing or of a kind",
+    "awk_ktx2_only": "needs the extension KHR_texture_basisu, which Blender's importer does not know",
+    "awk_lines_only": "no faces: the file holds only points or lines",
+    "awk_meshopt": "needs the extension EXT_meshopt_compression, which Blender's importer does not know",
+    "awk_point_cloud_only": "no faces: the file holds only points or lines",
+    "awk_zero_bytes": "json error",
+    "awk_heavy_mesh": "963712 faces; at most 500000 are allowed",
+}
+RENDERED = [
+    "awk_alpha_blend_test",
+    "awk_draco",
+    "awk_huge_coords",
+    "awk_many_cubes",
+    "awk_metallic_sphere_light",
+    "awk_negative_nonuniform_scale",
+    "awk_tiny",
+    "awk_transmission_glass",
+    "awk_unlit",
+    "awk_vertex_colors",
+    "gso_mario_figure",
+    "khr_AnimatedMorphSphere",
+    "khr_CesiumMan",
+    "khr_Fox",
+    "objaverse_0290737f",
+]
+
+
+def checked(name):
+    report = blender.inspect(OBJECTS / f"{name}.glb")
+    check(report, max_faces=500_000, missing_texture="reject")
+    return report, place(report.minimum, report.maximum, 1.0)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_inspect_unusable_file_is_turned_away_with_its_reason(name):
+    with pytest.raises(Unrenderable) as error:
+        checked(name)
+    assert REFUSED[name] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
+    report, placement = checked(name)
+    config = toy_config(resolution=32, samples=2)
+    path = OBJECTS / f"{name}.glb"
+    (image,) = blender.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, threads=1)
+    vertices, faces = blender.triangles(path, placement)
+    assert coverage(image) > config.min_coverage
+    assert image[[0, -1]].any() == image[:, [0, -1]].any() == False  # noqa: E712  (numpy's False is not False)
+    assert len(faces) == report.num_faces
+    seen = vertices[np.unique(faces)]
+    np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), 0, atol=1e-5)
+    assert np.ptp(seen, axis=0).max() == pytest.approx(1, abs=1e-5)
+
+
+def test_inspect_skinned_figure_is_measured_as_posed_without_bone_shapes():
+    report = blender.inspect(OBJECTS / "khr_CesiumMan.glb")
+    assert report.is_skinned
+    assert report.num_animations == 1
+    assert report.maximum[2] - report.minimum[2] == pytest.approx(1.45, abs=0.02), "not 2.45, the bones' icosphere"

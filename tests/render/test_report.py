@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from render.errors import Unrenderable, importer_reason
+from render.report import ObjectReport, check
+
+GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), False, 0)
+
+
+def test_check_good_object_passes():
+    check(GOOD, max_faces=12, missing_texture="reject")
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (replace(GOOD, num_meshes=0, num_faces=0), "no faces: the file holds no mesh"),
+        (replace(GOOD, num_faces=0), "no faces: the file holds only points or lines"),
+        (replace(GOOD, num_faces=13), "13 faces; at most 12 are allowed"),
+        (replace(GOOD, maximum=(float("nan"), 1.0, 1.0)), "vertices are not finite"),
+        (replace(GOOD, missing_textures=("x.png",)), "texture 'x.png' is missing"),
+        (replace(GOOD, missing_textures=("a", "b", "c", "d")), "4 textures ('a', 'b', 'c', ...) are missing"),
+    ],
+)
+def test_check_bad_object_is_unrenderable_with_a_reason(report, reason):
+    with pytest.raises(Unrenderable) as error:
+        check(report, max_faces=12, missing_texture="reject")
+    assert str(error.value).startswith(reason)
+
+
+def test_check_missing_texture_may_be_kept():
+    check(replace(GOOD, missing_textures=("x.png",)), max_faces=12, missing_texture="keep")
+
+
+TRACEBACK = """Error: Python: Traceback (most recent call last):
+  File "/somewhere/mesh.py", line 196, in do_primitives
+    vert_locs = np.concatenate((vert_locs, vs[unique_indices]))
+IndexError: index 9 is out of bounds
+Location: /somewhere/bpy/__init__.py:109
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Error: Bad glTF: no version\n", "Blender's importer refused the file: Bad glTF: no version"),
+        (TRACEBACK, "Blender's importer refused the file: IndexError: index 9 is out of bounds"),
+        (
+            "Error: Extension KHR_texture_basisu is not available on this addon version\n",
+            "needs the extension KHR_texture_basisu, which Blender's importer does not know",
+        ),
+        ("", "Blender's importer refused the file: no reason given"),
+    ],
+)
+def test_importer_reason_is_one_clear_line(message, reason):
+    assert importer_reason(message) == reason

@@ -1,0 +1,67 @@
+"""Small configurations and objects for the tests of render/."""
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
+
+from render.cameras import Camera
+from render.config import LightConfig, RenderConfig
+
+OBJECTS = Path(__file__).parents[3] / "shared" / "data" / "objects"
+UNIFORM = LightConfig(rig="uniform", environment=1.0, sun=0.0)
+SIDES = (1.0, 0.6, 0.3)
+"""Of the box, along glTF's x, y (up) and z."""
+
+
+def toy_config(**changes):
+    values = {
+        "recipe": 1,
+        "resolution": 64,
+        "samples": 4,
+        "denoise": False,
+        "max_bounces": 1,
+        "azimuths": 8,
+        "elevations_deg": (-30, 0, 30, 60),
+        "fov_deg": 60,
+        "distance": 1.5,
+        "conditions": 5,
+        "condition_elevation_deg": (-10, 45),
+        "condition_distance": (1.5, 2.2),
+        "light": UNIFORM,
+        "min_coverage": 0.005,
+        "shards": 4,
+        "max_failed_share": 0.0,
+    }
+    return RenderConfig(**(values | changes))
+
+
+def camera(azimuth_deg=0.0, elevation_deg=0.0, distance=1.5, fov_deg=60.0, name="t00"):
+    return Camera(name, azimuth_deg, elevation_deg, distance, fov_deg)
+
+
+def painted(mesh, colour):
+    """The mesh in one matt colour, 0 to 255."""
+    material = PBRMaterial(baseColorFactor=[*colour, 255], roughnessFactor=1.0, metallicFactor=0.0)
+    mesh.visual = TextureVisuals(uv=np.zeros((len(mesh.vertices), 2)), material=material)
+    return mesh
+
+
+def write_box(path, colour=(200, 200, 200), **export):
+    painted(trimesh.creation.box(SIDES), colour).export(path, **export)
+    return path
+
+
+def write_axes(path):
+    """Six cubes on the axes of glTF: +x red, +y (up) green, +z blue, the opposite ones grey."""
+    colours = {0: (255, 0, 0), 1: (0, 255, 0), 2: (0, 0, 255)}
+    scene = trimesh.Scene()
+    for axis, colour in colours.items():
+        for sign in (1, -1):
+            cube = trimesh.creation.box((0.2, 0.2, 0.2))
+            cube.apply_translation(np.eye(3)[axis] * sign * 0.4)
+            scene.add_geometry(painted(cube, colour if sign > 0 else (90, 90, 90)))
+    scene.export(path)
+    return path
