@@ -79,7 +79,9 @@ class Store(Protocol):
     def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
         """Download `url` to `target`, whole or not at all, with retries and resume.
 
-        Raises FileNotFoundError when the server says it is not there, OSError for the rest.
+        Raises FileNotFoundError when the server says it is not there, ConnectionError when it cannot be reached
+        or the line keeps breaking, OSError(EFBIG) above `max_bytes`, OSError(ENOSPC) when the disk is full,
+        OSError for the rest.
         """
         ...
 
@@ -100,6 +102,8 @@ class Tools:
     """torch device, e.g. "cpu" or "cuda"."""
     hub_url: str
     """Where Objaverse lies."""
+    micro_batch: int | None = None
+    """Images or objects that fit into the device's memory at once in training; None: a whole batch does."""
 
 
 def collect(

@@ -1,0 +1,121 @@
+"""Stage download: the kept objects only, each whole, checked, and fetched once however often the stage is restarted."""
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from tasks.config import CatalogConfig, DownloadConfig
+from tasks.fetching import Fetcher
+from tasks.manifest import check_failed_share, open_manifest, seal
+from tasks.objects import OBJECTS, ObjectFile, SelectedEntry, read_selected, write_objects
+from tasks.outcome import Done, Failed, Outcome, Rejected
+from tasks.ports import Tools
+from tasks.select import KIND as SELECTED
+from tasks.sources.source import open_source
+
+KIND = "objects"
+SILENT_IN_A_ROW = 16
+"""So many objects in a row without an answer: the server is gone, and to wait for each of the rest helps nobody."""
+
+
+def download_objects(
+    selected: Path, catalog: CatalogConfig, config: DownloadConfig, seed: int, out: Path, tools: Tools
+) -> None:
+    """Bring the objects of `selected` to `out/<2 hex>/` and list them in `out/objects.csv`.
+
+    An object that is too large, not there or broken is Rejected; one that the server would not give is Failed.
+    Raises ConnectionError when the server does not answer at all, RuntimeError when the disk is full, when too many
+    objects failed or when none is left. Run again, the stage goes on where it stopped.
+    """
+    manifest = open_manifest(selected, SELECTED)
+    entries = {entry.uid: entry for entry in read_selected(selected / OBJECTS)}
+    fetcher = Fetcher(open_source(catalog, seed, tools), config, tools.work, tools.hub_url)
+    if out.exists():
+        shutil.rmtree(out)
+    outcomes = _fetch_all(list(entries.values()), fetcher, out, tools)
+    check_failed_share("download", outcomes, config.max_failed_share)
+    files = [_object_file(entries[row.uid], row) for row in outcomes if isinstance(row, Done)]
+    if not files:
+        raise RuntimeError(f"download: none of {len(outcomes)} objects is left. First: {outcomes[0]}")
+    counts = {
+        kind.__name__.lower(): sum(isinstance(row, kind) for row in outcomes) for kind in (Done, Rejected, Failed)
+    }
+    tools.tracker.metrics({**counts, "megabytes": sum(file.bytes for file in files) / 1e6})
+    write_objects(out / OBJECTS, files)
+    content = hashlib.sha256((out / OBJECTS).read_bytes()).hexdigest()
+    seal(out, KIND, config=config, inputs={"selected": manifest.fingerprint, "objects": content}, outcomes=outcomes)
+
+
+def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, tools: Tools) -> list[Outcome]:
+    """One outcome per entry, sorted by uid; what is done lies in `out`."""
+    before = fetcher.finished(entries)
+    todo = [entry for entry in entries if entry.uid not in before]
+    if before:
+        tools.progress.note(f"download: {len(before)} of {len(entries)} objects are here already, {len(todo)} to go")
+    found: dict[str, Outcome] = dict(before)
+    try:
+        with tools.progress.items("download", len(todo)) as show:
+            patience = min(SILENT_IN_A_ROW, len(entries))
+            for outcome in fetch_in_parallel(fetcher.fetch, todo, fetcher.source.num_connections, patience):
+                found[outcome.uid] = outcome
+                show(outcome)
+        fetcher.place([entry for entry in entries if isinstance(found[entry.uid], Done)], out)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"download: the server does not answer, {_num_here(found)} of {len(entries)} objects are here: {error}. "
+            "Check the network or hub_url in the profile and run the stage again: what is here stays"
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise RuntimeError(
+            f"download: the disk is full, {_num_here(found)} of {len(entries)} objects are here. "
+            f"Free space under {tools.work} and run the stage again: what is here stays"
+        ) from error
+    return [found[uid] for uid in sorted(found)]
+
+
+def _num_here(found: Mapping[str, Outcome]) -> int:
+    return sum(isinstance(row, Done) for row in found.values())
+
+
+def fetch_in_parallel(
+    fetch: Callable[[SelectedEntry], Outcome], entries: Sequence[SelectedEntry], num_threads: int, patience: int
+) -> Iterator[Outcome]:
+    """Outcomes as they come. An object without an answer is Failed.
+
+    Raises ConnectionError when `patience` objects in a row have none.
+    """
+    silent = 0
+    threads = ThreadPoolExecutor(num_threads)
+    try:
+        futures: dict[Future[Outcome], str] = {threads.submit(fetch, entry): entry.uid for entry in entries}
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+                silent = 0
+            except ConnectionError as error:
+                silent += 1
+                if silent == patience:
+                    raise
+                outcome = Failed(futures[future], str(error))
+            yield outcome
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _object_file(entry: SelectedEntry, done: Done) -> ObjectFile:
+    facts = done.facts
+    return ObjectFile(
+        uid=entry.uid,
+        file=str(facts["file"]),
+        sha256=str(facts["sha256"]),
+        bytes=int(str(facts["bytes"])),
+        split=entry.split,
+        score=entry.score,
+        title=entry.title,
+        license=entry.license,
+    )

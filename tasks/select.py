@@ -1,0 +1,72 @@
+"""Stage select: keep what looks good enough, with a reason for every drop, and set some objects aside (sec. 5.1)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tasks.catalog import KIND as CATALOG
+from tasks.config import SelectConfig
+from tasks.manifest import MANIFEST, open_manifest, seal
+from tasks.objects import OBJECTS, Entry, SelectedEntry, Split, read_entries, write_selected
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Tools
+from tasks.randomness import share_of
+
+KIND = "selected"
+
+
+def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, tools: Tools) -> None:
+    """Write the kept objects of `catalog` with their split to `out/objects.csv`.
+
+    Raises ValueError when nothing is kept.
+    """
+    source = open_manifest(catalog, CATALOG)
+    entries = read_entries(catalog / OBJECTS)
+    reasons = _reasons(entries, config, seed)
+    kept = [entry for entry in entries if entry.uid not in reasons]
+    if not kept:
+        raise ValueError(
+            f"select keeps none of {len(entries)} objects: {next(iter(reasons.values()), 'the catalog is empty')}; "
+            f"lower select.min_score {config.min_score} or set select.missing_score: keep"
+        )
+    splits = split_objects([entry.uid for entry in kept], config.val_share)
+    num_val = sum(split == "val" for split in splits.values())
+    tools.progress.note(f"select: kept {len(kept)} of {len(entries)} objects, {num_val} of them for validation")
+    tools.tracker.metrics({"kept": len(kept), "rejected": len(reasons), "val": num_val})
+    outcomes: list[Outcome] = [Rejected(uid, reason) for uid, reason in reasons.items()]
+    outcomes += [Done(entry.uid, {"score": entry.score, "split": splits[entry.uid]}) for entry in kept]
+    (out / MANIFEST).unlink(missing_ok=True)
+    write_selected(out / OBJECTS, [SelectedEntry(**asdict(entry), split=splits[entry.uid]) for entry in kept])
+    inputs = {"catalog": source.fingerprint, "seed": str(seed)}
+    seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
+
+
+def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
+    """Train or val for each uid, by its hash alone: neither seed nor other objects move it from one to the other.
+
+    Except that at least one is for training and, if `val_share` > 0 and there are two, at least one for validation.
+    """
+    by_hash = sorted(uids, key=lambda uid: share_of("split", uid))
+    num_val = sum(share_of("split", uid) < val_share for uid in uids)
+    if val_share > 0:
+        num_val = max(num_val, 1)
+    num_val = min(num_val, len(uids) - 1)
+    return {uid: "val" if rank < num_val else "train" for rank, uid in enumerate(by_hash)}
+
+
+def _reasons(entries: Sequence[Entry], config: SelectConfig, seed: int) -> dict[str, str]:
+    """Why each object that is dropped is dropped."""
+    reasons = {entry.uid: reason for entry in entries if (reason := _unfit(entry, config))}
+    if config.max_objects is None:
+        return reasons
+    fit = sorted(
+        (entry.uid for entry in entries if entry.uid not in reasons), key=lambda uid: share_of(seed, "select", uid)
+    )
+    surplus = f"not among the first {config.max_objects} by uid hash (select.max_objects)"
+    return reasons | dict.fromkeys(fit[config.max_objects :], surplus)
+
+
+def _unfit(entry: Entry, config: SelectConfig) -> str | None:
+    if entry.score is None:
+        return "no score" if config.missing_score == "reject" else None
+    return f"score {entry.score} < {config.min_score}" if entry.score < config.min_score else None

@@ -1,0 +1,59 @@
+"""What every source of objects can do, and the choice among them. It knows no stage."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol
+
+from tasks.config import CatalogConfig
+from tasks.objects import Entry
+from tasks.ports import Tools
+from tasks.randomness import share_of
+
+
+class Source(Protocol):
+    """A place that objects come from."""
+
+    is_permanent: bool
+    """Whether a location always names the same bytes, so that what was fetched once need not be fetched again."""
+    num_connections: int
+    """How many objects are best fetched at once."""
+
+    def entries(self) -> list[Entry]:
+        """The wanted objects, sorted by uid; their scores are the source's own."""
+        ...
+
+    def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
+        """Write the files of `entry` into `folder`, whole or not at all; return the main file.
+
+        Raises what tasks.ports.Store raises: FileNotFoundError, ConnectionError, OSError(EFBIG) above `max_bytes`.
+        """
+        ...
+
+
+def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
+    """The source that `config` names."""
+    from tasks.sources.folder import FolderSource
+    from tasks.sources.objaverse import ObjaverseSource
+    from tasks.sources.procedural import ProceduralSource
+
+    match config.source:
+        case "folder":
+            return FolderSource(config, seed)
+        case "objaverse":
+            return ObjaverseSource(config, seed, tools)
+        case "procedural":
+            return ProceduralSource(config, seed)
+
+
+def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> list[str]:
+    """The uids that match `include`, sorted; of these the first `max_objects` by a hash of seed and uid.
+
+    Raises ValueError when nothing matches.
+    """
+    matching = sorted(uid for uid in uids if any(fnmatchcase(uid, pattern) for pattern in config.include))
+    if not matching:
+        patterns = ", ".join(config.include)
+        raise ValueError(f"catalog.include {patterns} matches no object of source {config.source}: widen it")
+    by_hash = sorted(matching, key=lambda uid: share_of(seed, "catalog", uid))
+    return sorted(by_hash[: config.max_objects])

@@ -1,0 +1,88 @@
+"""Stage catalog with each source."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.storage import RemoteStore
+from tasks.catalog import make_catalog
+from tasks.manifest import open_manifest
+from tasks.objects import Entry, read_entries, write_entries
+from tests.infra.server import WebServer
+from tests.tasks.hub import catalog_config, glb, lay_out_hub
+from tests.tasks.toolbox import make_tools
+
+
+def test_catalog_of_procedural_objects_is_the_same_every_time(tmp_path: Path) -> None:
+    config = catalog_config(source="procedural", max_objects=6)
+    for name in ("one", "two"):
+        make_catalog(config, 0, tmp_path / name, make_tools(tmp_path))
+    entries = read_entries(tmp_path / "one" / "objects.csv")
+    assert len(entries) == 6
+    assert all(entry.score is not None and entry.location.startswith("procedural:") for entry in entries)
+    for file in ("objects.csv", "manifest.json", "ledger.jsonl"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_catalog_of_another_seed_has_another_fingerprint(tmp_path: Path) -> None:
+    config = catalog_config(source="procedural", max_objects=2)
+    for seed in (0, 1):
+        make_catalog(config, seed, tmp_path / str(seed), make_tools(tmp_path))
+    first, second = (open_manifest(tmp_path / str(seed), "catalog") for seed in (0, 1))
+    assert first.fingerprint != second.fingerprint
+    assert first.facts == {"objects": 2, "scored": 2}
+
+
+def test_catalog_procedural_without_a_number_raises(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"catalog\.max_objects is null"):
+        make_catalog(catalog_config(source="procedural"), 0, tmp_path / "out", make_tools(tmp_path))
+
+
+def test_catalog_of_objaverse_with_a_table_on_the_web_is_scored(tmp_path: Path) -> None:
+    lay_out_hub(tmp_path / "hub", {f"object{index:02d}": glb() for index in range(4)})
+    table = "file_identifier,aesthetic_score\nhttps://sketchfab.com/3d-models/object01,5.5\nhttps://x.org/object77,9\n"
+    (tmp_path / "hub" / "scores.csv").write_text(table)
+    with WebServer(tmp_path / "hub") as web:
+        config = catalog_config(scores=f"{web.url}/scores.csv")
+        tools = make_tools(tmp_path, hub_url=web.url, store=RemoteStore(attempts=1))
+        make_catalog(config, 0, tmp_path / "out", tools)
+    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}
+    assert scores == {"object00": None, "object01": 5.5, "object02": None, "object03": None}
+    assert b"127.0.0.1" not in (tmp_path / "out" / "objects.csv").read_bytes()
+
+
+def test_catalog_table_of_other_objects_raises(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "chair.glb").write_bytes(glb())
+    (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nlamp,5\n")
+    config = catalog_config(source="folder", folder=str(tmp_path / "in"), scores=str(tmp_path / "scores.csv"))
+    with pytest.raises(ValueError, match=r"none of them in the catalog \(such as chair\)"):
+        make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_catalog_table_in_the_config_replaces_the_folder_s_own(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("chair", "lamp"):
+        (tmp_path / "in" / f"{name}.glb").write_bytes(glb())
+    (tmp_path / "in" / "scores.csv").write_text("uid,aesthetic_score\nlamp,5\nchair,5\n")
+    (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nlamp,7\n")
+    config = catalog_config(source="folder", folder=str(tmp_path / "in"), scores=str(tmp_path / "scores.csv"))
+    make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}
+    assert scores == {"chair": None, "lamp": 7.0}
+
+
+def test_entries_written_and_read_are_equal(tmp_path: Path) -> None:
+    entries = [
+        Entry("b", "glbs/b.glb", 1 / 3, 'A "chair", old\r\nand red', "by", "objaverse"),
+        Entry("a-1_X", "x", None, "", "", "folder"),
+    ]
+    write_entries(tmp_path / "objects.csv", entries)
+    assert read_entries(tmp_path / "objects.csv") == [entries[1], entries[0]]
+
+
+@pytest.mark.parametrize("uid", ["", "../a", "a/b", "a.b", "a b", "x" * 129])
+def test_entry_with_a_uid_that_cannot_name_a_file_raises(uid: str) -> None:
+    with pytest.raises(ValueError, match="must be 1 to 128 letters"):
+        Entry(uid, "x", None, "", "", "folder")

@@ -1,0 +1,89 @@
+"""Stage select: what is kept, why the rest is not, and who is held out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.config import SelectConfig
+from tasks.manifest import open_manifest, read_ledger, seal
+from tasks.objects import Entry, read_selected, write_entries
+from tasks.outcome import Rejected
+from tasks.select import select_objects, split_objects
+from tests.tasks.hub import catalog_config
+from tests.tasks.toolbox import make_tools
+
+
+def select_config(**changes: Any) -> SelectConfig:
+    fields = {"min_score": 5.0, "missing_score": "keep", "max_objects": None, "val_share": 0.25}
+    return SelectConfig.model_validate(fields | changes)
+
+
+def run_select(folder: Path, scores: dict[str, float | None], seed: int = 0, **changes: Any) -> dict[str, str]:
+    """The split of each kept object."""
+    catalog = folder / "catalog"
+    write_entries(catalog / "objects.csv", [Entry(uid, uid, score, "", "", "folder") for uid, score in scores.items()])
+    seal(catalog, "catalog", config=catalog_config(), inputs={})
+    select_objects(catalog, select_config(**changes), seed, folder / "selected", make_tools(folder))
+    return {entry.uid: entry.split for entry in read_selected(folder / "selected" / "objects.csv")}
+
+
+def reasons(folder: Path) -> dict[str, str]:
+    return {row.uid: row.reason for row in read_ledger(folder / "selected") if isinstance(row, Rejected)}
+
+
+def test_select_low_scores_are_rejected_with_the_reason(tmp_path: Path) -> None:
+    kept = run_select(tmp_path, {"a": 4.21, "b": 5.0, "c": 9.0, "d": None})
+    assert set(kept) == {"b", "c", "d"}
+    assert reasons(tmp_path) == {"a": "score 4.21 < 5.0"}
+    assert open_manifest(tmp_path / "selected", "selected").counts == {"done": 3, "rejected": 1, "failed": 0}
+
+
+def test_select_missing_score_can_be_rejected(tmp_path: Path) -> None:
+    assert set(run_select(tmp_path, {"a": 6.0, "b": None}, missing_score="reject")) == {"a"}
+    assert reasons(tmp_path) == {"b": "no score"}
+
+
+def test_select_max_objects_grows_by_addition_whatever_the_catalog(tmp_path: Path) -> None:
+    scores: dict[str, float | None] = {f"object{index}": 6.0 for index in range(40)}
+    five = run_select(tmp_path / "five", scores, max_objects=5)
+    ten = run_select(tmp_path / "ten", scores, max_objects=10)
+    assert len(five) == 5
+    assert set(five) < set(ten)
+    assert set(run_select(tmp_path / "other", scores, seed=1, max_objects=10)) != set(ten)
+    assert reasons(tmp_path / "five")[next(iter(set(scores) - set(five)))].startswith("not among the first 5")
+    fewer = {uid: score for uid, score in scores.items() if uid in ten or int(uid[6:]) % 2}
+    assert run_select(tmp_path / "fewer", fewer, max_objects=10).keys() == ten.keys()
+
+
+def test_select_that_keeps_nothing_raises_with_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"keeps none of 1 objects: score 1\.0 < 5\.0; lower select\.min_score"):
+        run_select(tmp_path, {"a": 1.0})
+
+
+def test_select_of_equal_input_writes_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run_select(tmp_path / name, {"a": 4.0, "b": 6.0, "c": 7.0})
+    for file in ("objects.csv", "ledger.jsonl", "manifest.json"):
+        assert (tmp_path / "one/selected" / file).read_bytes() == (tmp_path / "two/selected" / file).read_bytes()
+
+
+@given(st.sets(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=2, max_size=30), st.floats(0.001, 0.999))
+def test_split_always_has_both_sides(uids: set[str], share: float) -> None:
+    assert set(split_objects(sorted(uids), share).values()) == {"train", "val"}
+
+
+def test_split_holds_out_about_the_share_and_none_at_zero() -> None:
+    uids = [f"object{index}" for index in range(2000)]
+    num_val = sum(split == "val" for split in split_objects(uids, 0.15).values())
+    assert 240 < num_val < 360
+    assert set(split_objects(uids, 0.0).values()) == {"train"}
+    assert split_objects(["only"], 0.9) == {"only": "train"}
+
+
+def test_split_of_more_objects_moves_nobody() -> None:
+    uids = [f"object{index}" for index in range(200)]
+    few, all_of_them = split_objects(uids[:100], 0.15), split_objects(uids, 0.15)
+    assert few == {uid: all_of_them[uid] for uid in few}
