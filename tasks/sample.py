@@ -118,12 +118,14 @@ class Sampler:
         return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
 
     def _draw(self, case: Case, uid: str, conditions: list[Image]) -> list[Image]:
+        import torch
+
         seed = int(rng_for(self.seed, "sample", case.name, uid).integers(2**62))
         drawn = self.pipeline(
             conditions,
             num_inference_steps=self.config.steps,
             guidance_scale=self.config.guidance,
-            seed=seed,
+            generator=torch.Generator().manual_seed(seed),
             output_type="np",
         )
         return list(drawn.images)

@@ -1,0 +1,188 @@
+"""normalize, render and render-test on real objects at toy size, through Blender."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from render.config import LightConfig, RenderConfig
+from tasks.config import NormalizeConfig, RenderTestConfig
+from tasks.manifest import read_ledger, seal
+from tasks.normalize import normalize_objects
+from tasks.objects import OBJECTS, ObjectFile, write_objects
+from tasks.outcome import Done, Rejected
+from tasks.procedural.objects import write_object
+from tasks.render import render_objects
+from tasks.render_test import TestRecipe, render_test_sets
+from tasks.views import ViewSet
+from tests.tasks.toolbox import SerialPool, make_tools
+
+pytestmark = pytest.mark.blender
+
+RENDER = RenderConfig(
+    recipe=1,
+    resolution=32,
+    samples=1,
+    denoise=False,
+    max_bounces=1,
+    azimuths=4,
+    elevations_deg=(0.0, 30.0),
+    fov_deg=60.0,
+    distance=1.5,
+    conditions=2,
+    condition_elevation_deg=(-10.0, 45.0),
+    condition_distance=(1.5, 2.2),
+    light=LightConfig(rig="studio", environment=0.6, sun=1.5),
+    min_coverage=0.005,
+    shards=2,
+    max_failed_share=0.5,
+)
+NORMALIZE = NormalizeConfig(
+    recipe=1, longest_side=1.0, max_faces=100_000, missing_texture="reject", max_failed_share=0.5
+)
+TEST = RenderTestConfig(
+    recipe=1,
+    source="catalog",
+    folder="nowhere",
+    train_objects=1,
+    held_out_objects=1,
+    azimuth="continuous",
+    conditions=2,
+    ring_views=8,
+    ring_elevation_deg=30.0,
+    ring_fov_deg=49.13,
+    ring_distance=1.5,
+    max_failed_share=0.0,
+)
+
+
+class CountingPool(SerialPool):
+    def __init__(self) -> None:
+        self.uids: list[str] = []
+
+    def run(self, work, jobs):
+        self.uids += [job.uid for job in jobs]
+        return super().run(work, jobs)
+
+
+def write_set(folder: Path, objects: dict[str, tuple[str, int]]) -> Path:
+    """A sealed `objects` artifact of procedural objects (uid -> family, index) and one file that is no object."""
+    folder.mkdir(parents=True)
+    for uid, (family, index) in objects.items():
+        write_object(family, 0, index, folder / f"{uid}.glb")
+    (folder / "broken.glb").write_bytes(b"glTF but not really")
+    rows = []
+    for position, path in enumerate(sorted(folder.glob("*.glb"))):
+        content = path.read_bytes()
+        split = "val" if position == 1 else "train"
+        digest = hashlib.sha256(content).hexdigest()
+        rows.append(ObjectFile(path.stem, path.name, digest, len(content), split, 6.0, path.stem, "CC0-1.0"))
+    write_objects(folder / OBJECTS, rows)
+    seal(folder, "objects", config=NORMALIZE, inputs={}, outcomes=[Done(row.uid) for row in rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    write_set(folder / "objects", {"car": ("car", 2), "mug": ("mug", 0)})
+    make(folder, make_tools(folder))
+    return folder
+
+
+def make(folder: Path, tools) -> None:
+    for name in ("normalized", "views", "test_views"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    normalize_objects(folder / "objects", NORMALIZE, folder / "normalized", tools)
+    render_objects(folder / "objects", folder / "normalized", RENDER, 0, folder / "views", tools)
+    recipe = TestRecipe(TEST, RENDER, NORMALIZE, 0)
+    render_test_sets(folder / "objects", folder / "normalized", recipe, folder / "test_views", tools)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_normalize_broken_file_is_rejected_with_its_reason_and_the_rest_is_placed(run):
+    outcomes = {outcome.uid: outcome for outcome in read_ledger(run / "normalized")}
+    assert isinstance(outcomes["broken"], Rejected)
+    assert outcomes["broken"].reason
+    placements = [json.loads(line) for line in (run / "normalized" / "placements.jsonl").read_text().splitlines()]
+    assert [row["uid"] for row in placements] == ["car", "mug"]
+
+
+def test_render_views_are_complete_and_show_something_with_a_clean_background(run):
+    views = ViewSet.open(run / "views")
+    assert views.uids == ["car", "mug"]
+    for uid in views.uids:
+        assert views.names(uid, "t") == [f"t{index:02d}" for index in range(8)]
+        images = views.images(uid, views.names(uid, ""))
+        assert images.shape == (10, 32, 32, 4)
+        covered = (images[..., 3] > 127).mean(axis=(1, 2))
+        assert covered.min() > 0.02
+        assert (images[..., 3] == 0).mean() > 0.3
+    assert {uid: views.facts[uid]["split"] for uid in views.uids} == {"car": "val", "mug": "train"}
+    assert (run / "views" / "sheets" / "car.png").exists()
+
+
+def test_render_same_command_again_makes_equal_bytes_and_renders_nothing(run):
+    before = digests(run / "views") | digests(run / "test_views")
+    pool = CountingPool()
+    make(run, make_tools(run, pool=pool))
+    assert pool.uids == []
+    assert digests(run / "views") | digests(run / "test_views") == before
+
+
+def test_render_in_another_place_gives_equal_bytes(run, tmp_path):
+    shutil.copytree(run / "objects", tmp_path / "objects")
+    make(tmp_path, make_tools(tmp_path))
+    assert digests(tmp_path / "views") == digests(run / "views")
+    assert digests(tmp_path / "test_views") == digests(run / "test_views")
+
+
+def test_render_more_objects_renders_only_the_new_one(run, tmp_path):
+    for name in ("objects", "normalized", "views", "test_views"):
+        shutil.copytree(run / name, tmp_path / name)
+    pool = CountingPool()
+    shutil.rmtree(tmp_path / "objects")
+    write_set(tmp_path / "objects", {"car": ("car", 2), "mug": ("mug", 0), "zebra": ("robot", 11)})
+    tools = make_tools(run, pool=pool)
+    shutil.rmtree(tmp_path / "normalized")
+    shutil.rmtree(tmp_path / "views")
+    normalize_objects(tmp_path / "objects", NORMALIZE, tmp_path / "normalized", tools)
+    render_objects(tmp_path / "objects", tmp_path / "normalized", RENDER, 0, tmp_path / "views", tools)
+    assert pool.uids == ["zebra", "zebra"]
+    assert ViewSet.open(tmp_path / "views").uids == ["car", "mug", "zebra"]
+
+
+def test_render_test_targets_are_aligned_with_the_first_condition(run):
+    views = ViewSet.open(run / "test_views")
+    groups = {uid: views.facts[uid]["group"] for uid in views.uids}
+    assert groups == {"car": "held_out", "mug": "train"}
+    for uid in views.uids:
+        first_target, first_condition = views.cameras_named(uid, "t")[0], views.cameras_named(uid, "c")[0]
+        turn = (first_target.azimuth_deg - first_condition.azimuth_deg) % 360
+        assert min(turn, 360 - turn) < 1e-9
+        assert len(views.names(uid, "r")) == 8
+
+
+def test_render_test_mesh_stands_where_the_views_show_it(run):
+    from render.cameras import project
+
+    views = ViewSet.open(run / "test_views")
+    for uid in views.uids:
+        mesh = trimesh.load(run / "test_views" / "meshes" / f"{uid}.ply", process=False)
+        assert np.ptp(mesh.vertices, axis=0).max() == pytest.approx(1.0, abs=1e-3)
+        for camera in views.cameras(uid)[:10:3]:
+            pixels, _ = project(camera, np.asarray(mesh.vertices, dtype=np.float64), 32)
+            rows, columns = np.nonzero(views.image(uid, camera.name)[..., 3] > 127)
+            assert np.abs(pixels[:, 0].min() - columns.min()) < 1.5
+            assert np.abs(pixels[:, 1].max() - rows.max() - 1) < 1.5

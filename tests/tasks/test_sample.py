@@ -1,0 +1,103 @@
+"""Stage sample with a real pipeline at toy size: 8 targets (4 azimuths, 2 elevations) of 16 pixels."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from models.config import NoiseConfig
+from models.diffusion import scheduler
+from render.views import ring_cameras
+from tasks.config import SampleConfig
+from tasks.manifest import open_manifest, seal
+from tasks.outcome import Done
+from tasks.sample import list_cases, sample_test_sets
+from tasks.shards import read_item
+from tasks.views import KIND, ViewSet, seal_views, write_views
+from tests.models.toy_models import NOISE, toy_pipeline
+from tests.tasks.small_views import ENCODE, cameras_of, picture
+from tests.tasks.toolbox import make_tools
+
+CONFIG = SampleConfig(
+    stages=("stage1", "stage3"), conditions=(1, 2), scheduler="ddim", steps=2, guidance=1.0, fov="fov_matched"
+)
+
+
+def write_test_views(folder):
+    ring = ring_cameras(views=8, elevation_deg=30.0, fov_deg=49.13, distance=1.5)
+    items = {}
+    for number, uid in enumerate(("ball", "cone")):
+        cameras = [*cameras_of(number), *ring]
+        item = folder / f"{uid}.tar"
+        write_views(item, cameras, [picture(number, camera) for camera in cameras], {})
+        items[uid] = partial(read_item, item)
+    seal_views(items, 1, folder / "test_views")
+    outcomes = [Done(uid, {"group": "train"}) for uid in items]
+    seal(folder / "test_views", KIND, config=ENCODE, inputs={}, outcomes=outcomes)
+    return folder / "test_views"
+
+
+def write_stage(folder, noise: NoiseConfig):
+    toy_pipeline(scheduler(noise, "ddpm")).save_pretrained(folder)
+    seal(folder, "diffusion_model", config=noise, inputs={})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    write_test_views(folder)
+    for stage in CONFIG.stages:
+        write_stage(folder / stage, NOISE)
+    make(folder, folder / "samples", make_tools(folder))
+    return folder
+
+
+def make(folder, out, tools):
+    stages = {stage: folder / stage for stage in CONFIG.stages}
+    sample_test_sets(folder / "test_views", stages, CONFIG, 0, out, tools)
+
+
+def test_list_cases_asks_only_stage3_with_several_conditions(run):
+    names = [case.name for case in list_cases(CONFIG, ViewSet.open(run / "test_views"))]
+    assert names == ["stage1-sparse-1", "stage1-ring-1", "stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1"]
+    facts = open_manifest(run / "samples", "samples").facts
+    assert [case["name"] for case in facts["cases"]] == names
+
+
+def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run):
+    truth = ViewSet.open(run / "test_views")
+    samples = ViewSet.open(run / "samples" / "stage3-sparse-2")
+    assert samples.uids == truth.uids
+    for uid in samples.uids:
+        assert samples.cameras(uid) == truth.cameras_named(uid, "t")
+        images = samples.images(uid, samples.names(uid, "t"))
+        assert images.shape == (8, 16, 16, 4)
+        assert images.std() > 0
+
+
+def test_sample_ring_case_carries_the_ring_views_it_can_answer(run):
+    samples = ViewSet.open(run / "samples" / "stage1-ring-1")
+    assert samples.names("ball", "r") == ["r00", "r02", "r04", "r06"]
+    assert {camera.elevation_deg for camera in samples.cameras_named("ball", "r")} == {30.0}
+    assert samples.cameras_named("ball", "t")[0].azimuth_deg == 0.0
+
+
+def test_sample_same_command_again_gives_equal_views_without_sampling(run):
+    before = {case: (run / "samples" / case / "shard-00000.tar").read_bytes() for case in ("stage1-sparse-1",)}
+    for stage in CONFIG.stages:  # a second run that had to load a model would fail
+        (run / stage / "model_index.json").rename(run / stage / "hidden.json")
+    make(run, run / "again", make_tools(run))
+    for stage in CONFIG.stages:
+        (run / stage / "hidden.json").rename(run / stage / "model_index.json")
+    for case, content in before.items():
+        assert (run / "again" / case / "shard-00000.tar").read_bytes() == content
+
+
+def test_sample_from_scratch_elsewhere_gives_equal_views(run, tmp_path):
+    make(run, tmp_path / "samples", make_tools(tmp_path))
+    for case in ("stage1-sparse-1", "stage3-sparse-2", "stage3-ring-1"):
+        first, second = (ViewSet.open(folder / case) for folder in (run / "samples", tmp_path / "samples"))
+        for uid in first.uids:
+            names = first.names(uid, "")
+            assert np.array_equal(first.images(uid, names), second.images(uid, names))
