@@ -1,1 +1,1 @@
-"""The network, its losses, data, training loop and inference pipeline. Knows torch and diffusers, nothing of the stages."""
+"""The network, its losses, data, training loop and inference pipeline. Knows torch, nothing of the stages."""

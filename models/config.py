@@ -48,6 +48,8 @@ class LoopConfig(Section):
     """Steps."""
     checkpoint_every: int = Field(ge=1)
     """Steps."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
 
 
 class MaskVAEConfig(Section):

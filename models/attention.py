@@ -1,0 +1,62 @@
+"""Who attends to whom: self-attention over every view of an object at once (sec. 4.2).
+
+The weights are those of the single-image network; nothing is added, so one view alone is ordinary self-attention.
+"""
+
+# B object, V view, N token of one view, S token of an attention sequence, K token it attends to, L context token,
+# C channel, H head, D = C / H
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class MultiViewAttention:
+    """Attention processor for a UNet2DConditionModel whose batch axis holds all views of all objects, (B V).
+
+    Self-attention spans all views of an object, or each view alone when `across_views` is false (ablation).
+    Cross-attention reads one context per object, (B, L, C'), so its keys and values are made once for all views.
+    """
+
+    def __init__(self, *, across_views: bool) -> None:
+        self.across_views = across_views
+
+    def __call__(
+        self,
+        attention: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        num_views: int,
+        view_mask_BV: Tensor | None = None,
+        embeds_mask_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Attend with tokens `hidden_states` ((B V), N, C), in self-attention when no context is given.
+
+        The masks are true where there is something to see; None means everywhere and keeps the fast kernels.
+        """
+        assert attention_mask is None, "masks travel as view_mask_BV and embeds_mask_BL"
+        _, num_tokens, width = hidden_states.shape
+        tokens_BSC, mask_BK = hidden_states, embeds_mask_BL
+        if self.across_views or encoder_hidden_states is not None:
+            tokens_BSC = hidden_states.reshape(-1, num_views * num_tokens, width)
+        if encoder_hidden_states is None:
+            encoder_hidden_states = tokens_BSC
+            mask_BK = view_mask_BV if self.across_views else None
+            mask_BK = None if mask_BK is None else mask_BK.repeat_interleave(num_tokens, dim=1)
+        out_BSC = _attend(attention, tokens_BSC, encoder_hidden_states, mask_BK)
+        return out_BSC.reshape(hidden_states.shape)
+
+
+def _attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, mask_BK: Tensor | None) -> Tensor:
+    heads = (attention.heads, -1)
+    query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
+    key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
+    value_BHKD = attention.to_v(context_BKC).unflatten(-1, heads).transpose(1, 2)
+    mask = None if mask_BK is None else mask_BK[:, None, None, :]
+    out_BHSD = scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask)
+    projection, dropout = attention.to_out
+    out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
+    return out_BSC

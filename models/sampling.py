@@ -1,0 +1,96 @@
+"""From noise to the latents of the target views (sec. 4.2): the loop that the pipeline and training share."""
+
+# B object, K condition view, T target, V = K + T, C latent channel, H and W latent size,
+# L = K embedding, D embedding width
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from models.conditioning import Conditioning, assemble
+from models.multiview_unet import MultiViewUNet
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""One per object, or one alone for a single object; None draws from torch's global generator."""
+
+
+@torch.no_grad()
+def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
+    unet: MultiViewUNet,
+    scheduler: Any,
+    *,
+    condition_latents_BKCHW: Tensor,
+    embeds_BLD: Tensor,
+    white_latent: Tensor,
+    target_ids: Sequence[int],
+    num_steps: int,
+    guidance_scale: float,
+    generator: Generators,
+    on_step: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
+    """Scaled latents (B, T, C, H, W) of the targets `target_ids`, float32.
+
+    condition latents and `white_latent` (C, H, W) are scaled; embeddings are those of the condition images.
+    The condition views are denoised along with the targets and dropped at the end.
+    Noise comes from each object's own generator, so the company in a batch does not change an object.
+    guidance_scale 1 is no guidance; above it the network runs a second time with the empty condition.
+    on_step(step, latents of the targets) is called after each step, the first being 1.
+    """
+    B, K, *shape = condition_latents_BKCHW.shape
+    generators = one_per_object(generator, B)
+    conditionings = _conditionings(
+        unet, condition_latents_BKCHW, embeds_BLD, white_latent, target_ids, with_empty=guidance_scale != 1
+    )
+    device = unet.device
+    scheduler.set_timesteps(num_steps, device=device)
+    step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    noise = randn_tensor((B, K + len(target_ids), *shape), generator=generators, device=device, dtype=torch.float32)
+    latents_BVCHW = noise * scheduler.init_noise_sigma
+    for step, timestep in enumerate(scheduler.timesteps, start=1):
+        scaled = scheduler.scale_model_input(latents_BVCHW, timestep).to(unet.dtype)
+        outputs = [unet(scaled, timestep.expand(B), **vars(given)).float() for given in conditionings]
+        predicted = outputs[0] if len(outputs) == 1 else torch.lerp(outputs[1], outputs[0], guidance_scale)
+        latents_BVCHW = scheduler.step(predicted, timestep, latents_BVCHW, return_dict=False, **step_settings)[0]
+        if on_step is not None:
+            on_step(step, latents_BVCHW[:, K:])
+    return latents_BVCHW[:, K:]
+
+
+def one_per_object(generator: Generators, num_objects: int) -> list[torch.Generator] | None:
+    """The generators as a list; raises ValueError unless there is one per object."""
+    if generator is None:
+        return None
+    generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
+    if len(generators) != num_objects:
+        raise ValueError(f"{len(generators)} generators for {num_objects} objects; give one per object")
+    return generators
+
+
+def _conditionings(
+    unet: MultiViewUNet,
+    latents_BKCHW: Tensor,
+    embeds_BLD: Tensor,
+    white_latent: Tensor,
+    target_ids: Sequence[int],
+    *,
+    with_empty: bool,
+) -> list[Conditioning]:
+    """What the network is given at every step; with guidance, the empty condition second."""
+    pairs = [(latents_BKCHW, embeds_BLD)]
+    if with_empty:
+        pairs.append((torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD)))
+    target_ids_BT = torch.tensor(list(target_ids), device=unet.device).expand(len(latents_BKCHW), -1)
+    return [
+        assemble(
+            unet,
+            condition_latents_BKCHW=latents.to(unet.device, unet.dtype),
+            embeds_BKD=embeds.to(unet.device, unet.dtype),
+            white_latent_CHW=white_latent.to(unet.device, unet.dtype),
+            target_ids_BT=target_ids_BT,
+        )
+        for latents, embeds in pairs
+    ]
