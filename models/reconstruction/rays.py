@@ -1,0 +1,86 @@
+"""Rays through the pixels of posed views, and where along them to look.
+
+B rays, S distances on each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.reconstruction.hull import Field
+from models.reconstruction.views import Views
+
+MARGIN = 4.0
+"""Voxels around what the hull holds in which the surface may move."""
+EVEN_SAMPLES = 48
+KEPT_EVEN = 3
+"""Every third even sample stays, to see what the surface does elsewhere."""
+FINE_SAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Pixels as rays, cut to the box in which there is anything."""
+
+    origins: Tensor
+    """(B, 3)."""
+    directions: Tensor
+    """(B, 3) of unit length."""
+    premultiplied: Tensor
+    """(B, 3) colour times alpha."""
+    alpha: Tensor
+    """(B,)."""
+    near: Tensor
+    """(B,) distance at which the ray enters the box."""
+    far: Tensor
+    """(B,) at which it leaves; smaller than `near` for a miss."""
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+    def pick(self, index: Tensor) -> "Rays":
+        """The rays at `index` (indices or a mask, on any device)."""
+        return Rays(*(getattr(self, item.name)[index.to(self.alpha.device)] for item in fields(self)))
+
+    def to(self, device: str) -> "Rays":
+        """The same rays on another device."""
+        return Rays(*(getattr(self, item.name).to(device) for item in fields(self)))
+
+    def at(self, distances_BS: Tensor) -> Tensor:
+        """(B, S, 3) points."""
+        return self.origins[:, None] + distances_BS[..., None] * self.directions[:, None]
+
+
+def rays_of(views: Views, hull: Field) -> Rays:
+    """One ray per pixel, cut to the bounding box of what `hull` holds plus a margin."""
+    cameras = views.cameras
+    directions = np.concatenate([cameras.directions(view).reshape(-1, 3) for view in range(len(cameras))])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    origins = np.repeat(cameras.centres, cameras.side**2, axis=0)
+    held = np.argwhere(hull.sdf < MARGIN * hull.voxel)
+    low, high = held.min(axis=0) * hull.voxel - hull.extent, (held.max(axis=0) + 1) * hull.voxel - hull.extent
+    with np.errstate(divide="ignore"):
+        enter, leave = (low - origins) / directions, (high - origins) / directions
+    near, far = np.minimum(enter, leave).max(axis=1), np.maximum(enter, leave).min(axis=1)
+    rgba = views.rgba.reshape(-1, 4)
+    arrays = (origins, directions, rgba[:, :3] * rgba[:, 3:], rgba[:, 3], np.clip(near, 0, None), far)
+    return Rays(*(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)) for array in arrays))
+
+
+def place_samples(rays: Rays, weigh: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:
+    """(B, S) increasing distances: some even ones, the rest where `weigh` (distances -> section weights) is high."""
+    count, device = len(rays), rays.alpha.device
+    far = torch.maximum(rays.far, rays.near + 1e-3)
+    jitter = torch.rand(count, EVEN_SAMPLES, generator=generator).to(device)
+    share = (torch.arange(EVEN_SAMPLES, device=device) + jitter) / EVEN_SAMPLES
+    even = rays.near[:, None] + (far - rays.near)[:, None] * share
+    mass = torch.cumsum(weigh(even) + 1e-3, dim=1)
+    jitter = torch.rand(count, FINE_SAMPLES, generator=generator).to(device)
+    level = (torch.arange(FINE_SAMPLES, device=device) + jitter) / FINE_SAMPLES * mass[:, -1:]
+    section = torch.searchsorted(mass, level).clamp(max=EVEN_SAMPLES - 2)
+    inside = torch.rand(count, FINE_SAMPLES, generator=generator).to(device)
+    fine = torch.lerp(even.gather(1, section), even.gather(1, section + 1), inside)
+    return torch.cat([even[:, ::KEPT_EVEN], fine], dim=1).sort(dim=1).values

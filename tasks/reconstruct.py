@@ -1,0 +1,115 @@
+"""Stage reconstruct: a coloured mesh from the 32 sampled views of each test object (sec. 5.3)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.reconstruction.views import Cameras, Views
+from render.cameras import Camera
+from tasks.config import ReconstructConfig
+from tasks.files import whole_file
+from tasks.manifest import MANIFEST, check_failed_share, open_manifest, seal
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Tools, collect
+from tasks.randomness import rng_for
+from tasks.views import ViewSet
+
+if TYPE_CHECKING:
+    from models.reconstruction.mesh import Mesh
+
+KIND = "meshes"
+MAX_FAILED_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class ReconstructJob:
+    """The sampled views of one object in one case."""
+
+    case: str
+    object_uid: str
+    folder: Path
+    """The case's view set."""
+    config: ReconstructConfig
+    seed: int
+    out: Path
+    threads: int
+    device: str
+
+    @property
+    def uid(self) -> str:
+        """Case and object: one object has a mesh in every case."""
+        return f"{self.case}/{self.object_uid}"
+
+
+def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out: Path, tools: Tools) -> None:
+    """Write `out/<case>/<uid>.ply` for every sampled object; views that enclose nothing are rejected with a reason."""
+    manifest = open_manifest(samples, "samples")
+    (out / MANIFEST).unlink(missing_ok=True)
+    cases = [case["name"] for case in manifest.facts["cases"]]
+    jobs = list(_list_jobs(samples, cases, config, seed, out, tools))
+    outcomes = collect(tools.pool, tools.progress, "reconstruct", reconstruct_object, jobs)
+    check_failed_share("reconstruct", outcomes, MAX_FAILED_SHARE)
+    seal(out, KIND, config=config, inputs={"samples": manifest.fingerprint}, outcomes=outcomes)
+
+
+def _list_jobs(
+    samples: Path, cases: list[str], config: ReconstructConfig, seed: int, out: Path, tools: Tools
+) -> Iterator[ReconstructJob]:
+    threads = max(1, tools.threads // tools.pool.num_workers)
+    for case in cases:
+        for uid in ViewSet.open(samples / case).uids:
+            path = out / case / f"{uid}.ply"
+            yield ReconstructJob(case, uid, samples / case, config, seed, path, threads, tools.device)
+
+
+def reconstruct_object(job: ReconstructJob) -> Outcome:
+    """Make one mesh; runs in a worker."""
+    import torch
+
+    from models.reconstruction.mesh import write_ply
+
+    torch.set_num_threads(job.threads)
+    views = target_views(ViewSet.open(job.folder), job.object_uid)
+    mesh = reconstruct_views(
+        views, job.config, int(rng_for(job.seed, "reconstruct", job.uid).integers(2**62)), job.device
+    )
+    if mesh is None:
+        needed = f"{job.config.vote:.0%} of the {len(views.rgba)} views"
+        return Rejected(job.uid, f"the visual hull is empty: no point is foreground in {needed}")
+    with whole_file(job.out) as part:
+        write_ply(mesh, part)
+    return Done(job.uid, {"vertices": len(mesh.vertices), "faces": len(mesh.faces)})
+
+
+def reconstruct_views(views: Views, config: ReconstructConfig, seed: int, device: str) -> "Mesh | None":
+    """A mesh from posed views; None when the views enclose nothing."""
+    from models.reconstruction.hull import enclosing_extent, visual_hull
+    from models.reconstruction.mesh import extract_mesh
+    from models.reconstruction.sdf_grid import fit_sdf
+
+    extent = enclosing_extent(views, config.vote)
+    hull = visual_hull(views, resolution=config.resolution, vote=config.vote, extent=extent)
+    if hull.is_empty:
+        return None
+    if config.method == "hull":
+        return extract_mesh(hull, views)
+    field, colours = fit_sdf(
+        views, hull, resolution=config.resolution, iterations=config.iterations, seed=seed, device=device
+    )
+    return None if field.is_empty else extract_mesh(field, colours)
+
+
+def target_views(views: ViewSet, uid: str) -> Views:
+    """The target views (t00..) of an object as arrays."""
+    images = views.images(uid, views.names(uid, "t")).astype(np.float32) / 255
+    cameras = as_cameras(views.cameras_named(uid, "t"), images.shape[1])
+    return Views(images, cameras.world_from_camera, cameras.fov_deg)
+
+
+def as_cameras(cameras: Sequence[Camera], side: int) -> Cameras:
+    """Cameras as arrays, for images of `side` pixels."""
+    poses = np.stack([camera.world_from_camera for camera in cameras])
+    return Cameras(poses, np.array([camera.fov_deg for camera in cameras], dtype=np.float64), side)

@@ -1,0 +1,150 @@
+"""Reconstruction, scores and the report on a small finished run with known answers."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.params import load_params
+from models.metrics import MAX_PSNR
+from tasks.evaluate import evaluate, summarize
+from tasks.manifest import open_manifest, read_ledger
+from tasks.object_scores import Case, ObjectScore
+from tasks.outcome import Done, Rejected
+from tasks.reconstruct import reconstruct_samples
+from tasks.report_inputs import ReportInputs
+from tests.tasks.made_run import PARAMS, blur, make_run
+from tests.tasks.toolbox import make_tools
+
+PERFECT, POOR, BLANK, RING = "stage3-sparse-4", "stage3-sparse-1", "stage1-sparse-1", "stage3-ring-1"
+
+
+def vanish(image: np.ndarray, name: str) -> np.ndarray:  # noqa: ARG001
+    return np.zeros_like(image)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportInputs, Path]:
+    folder = tmp_path_factory.mktemp("run")
+    spoils = {BLANK: vanish, POOR: blur(0.5), PERFECT: None, RING: None}
+    inputs = make_run(folder, spoils, side=24, ring=True)
+    finish(inputs, folder / "reports", folder)
+    return inputs, folder / "reports"
+
+
+def finish(inputs: ReportInputs, reports: Path, work: Path) -> None:
+    params = load_params(PARAMS)
+    tools = make_tools(work)
+    reconstruction = params.reconstruct.model_copy(update={"resolution": 24, "vote": 1.0})
+    reconstruct_samples(inputs.samples, reconstruction, 0, inputs.meshes, tools)
+    scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32})
+    evaluate(inputs, scoring, 0, reports, tools)
+
+
+def metrics_of(finished: tuple[ReportInputs, Path]) -> dict[str, dict[str, dict[str, float]]]:
+    return json.loads((finished[1] / "metrics.json").read_text())
+
+
+def test_evaluate_perfect_samples_reach_the_bounds(finished: tuple[ReportInputs, Path]) -> None:
+    scores = metrics_of(finished)[PERFECT]
+    assert scores.keys() == {"train", "held_out"}
+    assert scores["train"]["objects"] == 2
+    assert scores["train"]["psnr"] == MAX_PSNR
+    assert scores["train"]["ssim"] == pytest.approx(1, abs=1e-4)
+    assert scores["train"]["mask_iou"] == 1
+    assert scores["train"]["volume_iou"] > 0.8
+    assert scores["train"]["chamfer"] < 0.03
+
+
+def test_evaluate_blank_samples_score_like_the_white_floor(finished: tuple[ReportInputs, Path]) -> None:
+    scores = metrics_of(finished)[BLANK]["train"]
+    assert scores["psnr"] == pytest.approx(scores["psnr_white"])
+    assert scores["psnr_over_white"] == pytest.approx(0, abs=1e-5)
+    assert scores["ssim"] == pytest.approx(scores["ssim_white"])
+    assert scores["mask_iou"] == 0
+    assert scores["meshes"] == 0
+    assert "chamfer" not in scores
+
+
+def test_evaluate_poor_samples_lie_between(finished: tuple[ReportInputs, Path]) -> None:
+    blank, poor, perfect = (metrics_of(finished)[case]["train"] for case in (BLANK, POOR, PERFECT))
+    assert blank["psnr"] < poor["psnr"] < perfect["psnr"]
+    assert poor["psnr_copy"] == perfect["psnr_copy"]
+    assert poor["chamfer"] > perfect["chamfer"]
+
+
+def test_evaluate_ring_leaves_the_copied_view_out_of_its_floor(finished: tuple[ReportInputs, Path]) -> None:
+    scores = metrics_of(finished)[RING]["held_out"]
+    assert scores["psnr"] == MAX_PSNR
+    assert scores["psnr_copy"] < 25  # a copy of r00 on r00 itself would score MAX_PSNR and lift the mean to above 30
+    assert scores["psnr_over_copy"] == pytest.approx(MAX_PSNR - scores["psnr_copy"])
+
+
+def test_reconstruct_blank_views_are_rejected_with_a_reason(finished: tuple[ReportInputs, Path]) -> None:
+    outcomes = {row.uid: row for row in read_ledger(finished[0].meshes)}
+    blank = outcomes[f"{BLANK}/box"]
+    assert isinstance(blank, Rejected)
+    assert "visual hull is empty" in blank.reason
+    assert isinstance(outcomes[f"{PERFECT}/box"], Done)
+    assert not (finished[0].meshes / BLANK / "box.ply").exists()
+    assert open_manifest(finished[0].meshes, "meshes").counts == {"done": 9, "rejected": 3, "failed": 0}
+
+
+def test_evaluate_tables_have_a_row_per_case_and_group(finished: tuple[ReportInputs, Path]) -> None:
+    with (finished[1] / "plots" / "cases.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 8
+    row = next(row for row in rows if row["case"] == POOR and row["group"] == "train")
+    assert float(row["psnr"]) == pytest.approx(metrics_of(finished)[POOR]["train"]["psnr"], rel=1e-4)
+    with (finished[1] / "plots" / "objects.csv").open(newline="") as handle:
+        assert len(list(csv.DictReader(handle))) == 12
+
+
+def test_report_shows_the_numbers_the_reasons_and_existing_pictures(finished: tuple[ReportInputs, Path]) -> None:
+    html = (finished[1] / "index.html").read_text()
+    poor = metrics_of(finished)[POOR]["train"]
+    assert f">{poor['psnr']:.2f}<" in html
+    assert f">{poor['chamfer']:.4f}<" in html
+    assert "score 4.2 &lt; 5.0" in html
+    assert "visual hull is empty" in html
+    links = re.findall(r'(?:src|href)="([^"#]+)"', html)
+    assert len(links) > 30
+    assert [link for link in links if not (finished[1] / link).exists()] == []
+    assert "<script" not in html
+    assert "http" not in " ".join(links)
+
+
+@pytest.mark.slow
+def test_evaluate_same_inputs_give_the_same_bytes(finished: tuple[ReportInputs, Path], tmp_path: Path) -> None:
+    inputs, reports = finished
+    before = {path.relative_to(inputs.meshes): path.read_bytes() for path in inputs.meshes.rglob("*.ply")}
+    finish(inputs, tmp_path / "again", tmp_path)
+    assert {path.relative_to(inputs.meshes): path.read_bytes() for path in inputs.meshes.rglob("*.ply")} == before
+    first, second = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (reports, tmp_path / "again")
+    )
+    assert first == second
+
+
+def test_evaluate_unsealed_input_stops_before_any_work(finished: tuple[ReportInputs, Path], tmp_path: Path) -> None:
+    inputs, _ = finished
+    (inputs.catalog / "manifest.json").rename(tmp_path / "manifest.json")
+    try:
+        with pytest.raises(ValueError, match=r"catalog has no manifest\.json"):
+            evaluate(inputs, load_params(PARAMS).evaluate, 0, tmp_path / "reports", make_tools(tmp_path))
+    finally:
+        (tmp_path / "manifest.json").rename(inputs.catalog / "manifest.json")
+    assert not (tmp_path / "reports").exists()
+
+
+def test_summary_metric_that_some_objects_lack_is_a_mean_over_the_others() -> None:
+    case = Case("stage1-sparse-1", "stage1", "sparse", 1)
+    rows = [
+        ObjectScore(case, "a", "train", {"psnr": 10.0, "chamfer": 0.5}),
+        ObjectScore(case, "b", "train", {"psnr": 20.0}),
+    ]
+    assert summarize(rows) == {"stage1-sparse-1": {"train": {"psnr": 15.0, "chamfer": 0.5, "objects": 2, "meshes": 1}}}
