@@ -1,1 +1,1 @@
-"""Where and how: profiles, pools, tracking, versioning, storage, set-up, doctor. Satisfies the Protocols of tasks/ports.py."""
+"""Where and how: profiles, pools, tracking, versioning, storage, set-up. Satisfies the Protocols of tasks/ports.py."""

@@ -1,0 +1,49 @@
+# Everything through .venv, nothing to activate. `make` alone lists the targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN := .venv/bin/python -m
+CODE := flows infra models render tasks tests
+# Stages are started as `python -m flows stage NAME`: that python is the environment's.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo test check format ui plan doctor ci clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+bootstrap: ## create or update .venv (at once when nothing changed)
+	@$(PYTHON) infra/bootstrap.py
+
+demo: bootstrap ## objects to trained model to report at toy size, on a laptop without a GPU
+	.venv/bin/dvc repro
+	@$(RUN) flows panel
+
+test: bootstrap ## every test
+	$(RUN) pytest
+
+check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(RUN) pytest -q -m "not slow and not blender and not e2e and not gpu"
+
+format: bootstrap ## put the code into the house's shape
+	.venv/bin/ruff format $(CODE)
+	.venv/bin/ruff check --fix $(CODE)
+
+ui: bootstrap ## browse the runs (MLflow) and the flows (Prefect)
+	$(RUN) flows ui
+
+plan: bootstrap ## what would run, and why
+	@$(RUN) flows plan
+
+doctor: ## check this machine, with a remedy for everything that is missing
+	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.doctor; fi
+
+ci: ## what continuous integration runs
+	bash .ci/run
+
+clean: ## remove caches; data, models and unfinished work stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

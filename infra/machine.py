@@ -1,0 +1,73 @@
+"""What this process may use of its machine: processors, memory, GPU. Asks the kernel; imports nothing heavy."""
+
+import ctypes
+import os
+from importlib import metadata
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_cpus() -> int:
+    """Processors this process may use: its affinity, further limited by the container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(allowed, cpu_quota(own_cgroups()))))
+
+
+def available_memory_gb() -> float:
+    """Memory this process may use in GB (2**30 bytes): the machine's, further limited by the container's."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(float(installed), memory_limit(own_cgroups())) / 2**30
+
+
+def own_cgroups(listing: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> list[Path]:
+    """Folders of the control groups that bind this process; version 1 keeps a tree per controller, version 2 one."""
+    folders = [top, top / "cpu", top / "memory"]
+    for line in listing.read_text().splitlines() if listing.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        parents = Path(path.strip("/")), *Path(path.strip("/")).parents
+        folders += [top / controller / parent for controller in controllers.split(",") for parent in parents]
+    return folders
+
+
+def cpu_quota(cgroups: list[Path]) -> float:
+    """The smallest processor quota of these control groups; infinite where none is set."""
+    quotas = [float("inf")]
+    for folder in cgroups:
+        match _words(folder / "cpu.max"):
+            case [quota, period] if quota != "max":
+                quotas.append(int(quota) / int(period))
+        match _words(folder / "cpu.cfs_quota_us"), _words(folder / "cpu.cfs_period_us"):
+            case [quota], [period] if int(quota) > 0:
+                quotas.append(int(quota) / int(period))
+    return min(quotas)
+
+
+def memory_limit(cgroups: list[Path]) -> float:
+    """The smallest memory limit of these control groups in bytes; infinite where none is set."""
+    found = [_words(folder / name) for folder in cgroups for name in ("memory.max", "memory.limit_in_bytes")]
+    return min([float("inf"), *(int(words[0]) for words in found if words and words[0] != "max")])
+
+
+def has_cuda() -> bool:
+    """Whether a GPU is visible (CUDA_VISIBLE_DEVICES counts) and the installed torch is built for it.
+
+    Asks the driver, because importing torch to ask it takes seconds.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        built_for_cpu = metadata.version("torch").endswith("+cpu")
+    except (OSError, metadata.PackageNotFoundError):
+        return False
+    if built_for_cpu or driver.cuInit(0) != 0:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def _words(path: Path) -> list[str]:
+    """Words of a small kernel file; none where it does not exist."""
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

@@ -1,0 +1,86 @@
+"""A profile says where and how fast: workers, device, addresses, limits. Nothing in it changes a result or a hash.
+
+Chosen by the environment variable MVDPP_PROFILE: a name in infra/profiles/ or the path of a YAML file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+
+from infra.machine import available_cpus, available_memory_gb, has_cuda
+
+PROFILES = Path(__file__).parent / "profiles"
+CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
+
+
+class Profile(BaseModel):
+    """One machine, or one way to use it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pool: Literal["serial", "ray"]
+    """serial: in this process, one item after the other; ray: worker processes that may crash or hang."""
+    workers: CountOrAuto
+    """Worker processes of the ray pool; auto: as many as processors and `memory_limit_gb` allow."""
+    ray_address: str | None
+    """Cluster to attach to, such as "auto" or "head:6379"; null: a private Ray that ends with the stage."""
+    threads: CountOrAuto
+    """Processor threads of the stage's own process; auto: all it may use."""
+    device: Literal["auto", "cpu", "cuda"]
+    """Where torch computes; auto: the GPU if there is one."""
+    time_limit: float = Field(gt=0)
+    """Seconds for one object in a ray worker; then the worker is killed and the object fails."""
+    recycle_after: int = Field(ge=1)
+    """Objects after which a ray worker is replaced by a fresh process; Blender grows."""
+    memory_limit_gb: float = Field(gt=0)
+    """A ray worker whose resident memory is above this after an object is replaced by a fresh process."""
+    tracking_uri: str | None
+    """MLflow server or store; null: mlruns/mlflow.db in the project."""
+    hub_url: str
+    """Where Objaverse lies: http(s)://, s3://, file:// or a folder with the same layout."""
+    s3_endpoint: str | None
+    """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
+    retries: int = Field(ge=0)
+    """Further attempts at a download that broke."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a profile means on this machine."""
+
+    workers: int
+    threads: int
+    device: str
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Read a profile by name (infra/profiles/NAME.yaml) or by path (anything that ends in .yaml).
+
+    Raises ValueError that names the unknown profile or every wrong key.
+    """
+    is_path = name_or_path.endswith((".yaml", ".yml"))
+    path = Path(name_or_path) if is_path else PROFILES / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+        raise ValueError(
+            f"profile {name_or_path!r} does not exist; known are {known}, or give the path of a .yaml file"
+        )
+    try:
+        return Profile.model_validate(YAML(typ="safe").load(path))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError(f"profile {path}: {wrong}; the keys are {', '.join(Profile.model_fields)}") from error
+
+
+def resolve(profile: Profile) -> Resources:
+    """Turn every "auto" of a profile into what this machine, or this container, has."""
+    cpus = available_cpus()
+    fitting = int(available_memory_gb() // profile.memory_limit_gb)
+    return Resources(
+        workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
+        threads=cpus if profile.threads == "auto" else profile.threads,
+        device=("cuda" if has_cuda() else "cpu") if profile.device == "auto" else profile.device,
+    )

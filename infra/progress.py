@@ -1,0 +1,142 @@
+"""Shows how far a stage is: a live bar on a terminal, lines at a sensible pace elsewhere. Reads only `.status`."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+LINE_EVERY = 10.0
+"""Seconds between lines where there is no terminal."""
+MAX_METRICS = 4
+
+Clock = Callable[[], float]
+Show = Callable[[int, str], None]
+
+
+class HasStatus(Protocol):
+    """What became of one item."""
+
+    @property
+    def status(self) -> str:
+        """done, rejected or failed."""
+        ...
+
+
+class TerminalProgress:
+    """Progress of one stage on stderr."""
+
+    def __init__(self, console: Console | None = None, clock: Clock = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+
+    @contextmanager
+    def items(self, label: str, total: int) -> Iterator[Callable[[HasStatus], None]]:
+        """Count outcomes: done/rejected/failed, rate, time left."""
+        pace = Pace(total, self._clock)
+        pace.begin(0)
+        counts = Counter({"done": 0})
+        with self._shown(label, total) as show:
+
+            def count(outcome: HasStatus) -> None:
+                counts[outcome.status] += 1
+                tally = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+                show(counts.total(), f"{tally}; {pace.text(counts.total())}")
+
+            yield count
+
+    @contextmanager
+    def steps(self, label: str, total: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+        """Follow a loop: call with (steps done so far, latest metrics). It may begin anywhere, as after a resume."""
+        pace = Pace(total, self._clock)
+        with self._shown(label, total) as show:
+
+            def follow(done: int, metrics: Mapping[str, float]) -> None:
+                pace.begin(done)
+                numbers = [f"{name} {value:.4g}" for name, value in list(metrics.items())[:MAX_METRICS]]
+                show(done, "; ".join([*numbers, pace.text(done)]))
+
+            yield follow
+
+    def note(self, text: str) -> None:
+        """One line for the user."""
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    @contextmanager
+    def _shown(self, label: str, total: int) -> Iterator[Show]:
+        with self._bar(label, total) if self._console.is_terminal else self._lines(label, total) as show:
+            yield show
+
+    @contextmanager
+    def _bar(self, label: str, total: int) -> Iterator[Show]:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}")
+        with RichProgress(*columns, console=self._console) as bar:
+            task = bar.add_task(label, total=total, text="")
+            yield lambda done, text: bar.update(task, completed=done, text=text)
+
+    @contextmanager
+    def _lines(self, label: str, total: int) -> Iterator[Show]:
+        lines = Lines(self.note, self._clock)
+        lines.write(f"{label} 0/{total}")
+        try:
+            yield lambda done, text: lines.write(f"{label} {done}/{total}; {text}")
+        finally:
+            lines.flush()
+
+
+class Lines:
+    """Passes on the first line, then one per LINE_EVERY, and with `flush` the last."""
+
+    def __init__(self, note: Callable[[str], None], clock: Clock) -> None:
+        self._note = note
+        self._clock = clock
+        self._next = clock()
+        self._held = ""
+
+    def write(self, line: str) -> None:
+        """Show the line, or hold it until there is time."""
+        self._held = line
+        if self._clock() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show the line that is held."""
+        if self._held:
+            self._note(self._held)
+        self._held = ""
+        self._next = self._clock() + LINE_EVERY
+
+
+class Pace:
+    """How fast things go, measured from where they began."""
+
+    def __init__(self, total: int, clock: Clock) -> None:
+        self._total = total
+        self._clock = clock
+        self._start: tuple[int, float] | None = None
+
+    def begin(self, done: int) -> None:
+        """Measure from here; only the first call counts."""
+        self._start = self._start or (done, self._clock())
+
+    def text(self, done: int) -> str:
+        """Rate, and the time left or, at the end, taken."""
+        assert self._start is not None, "begin() comes first"
+        made, elapsed = done - self._start[0], self._clock() - self._start[1]
+        if done >= self._total:
+            return f"took {_span(elapsed)}"
+        if made <= 0 or elapsed <= 0:
+            return "ETA unknown"
+        rate = made / elapsed
+        speed = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+        return f"{speed}, ETA {_span((self._total - done) / rate)}"
+
+
+def _span(seconds: float) -> str:
+    """A duration as h:mm:ss."""
+    return str(timedelta(seconds=round(seconds)))

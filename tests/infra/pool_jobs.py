@@ -1,0 +1,43 @@
+"""Work for the pools' tests; a module of its own, so that worker processes can import it."""
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.outcome import Done, Outcome, Rejected
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job whose uid says what to do; files made beside `folder` count the attempts."""
+
+    uid: str
+    folder: Path
+
+
+def obey(task: Task) -> Outcome:
+    """Do what the uid's first word says."""
+    word = task.uid.partition("-")[0]
+    print(f"about to {word}")  # noqa: T201 what is printed must reach the log
+    with (task.folder / task.uid).open("a") as attempts:
+        attempts.write(f"{os.getpid()}\n")
+    match word:
+        case "reject":
+            return Rejected(task.uid, "not wanted")
+        case "raise":
+            raise ValueError("the teapot has no lid")
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "crash_once" if len((task.folder / task.uid).read_text().split()) == 1:
+            os.kill(os.getpid(), signal.SIGABRT)
+        case "hang":
+            ctypes.PyDLL(None).sleep(600)  # holds the interpreter's lock, as native code may
+        case "nap":
+            time.sleep(1.0)
+        case "lock":
+            return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
+    return Done(task.uid, {"pid": os.getpid()})

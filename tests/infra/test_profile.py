@@ -1,0 +1,88 @@
+"""Profiles: strict when read, resolved to what the machine has."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from infra import machine
+from infra.profile import PROFILES, load_profile, resolve
+
+SHIPPED = sorted(file.stem for file in PROFILES.glob("*.yaml"))
+
+
+def changed(folder: Path, **values: object) -> str:
+    """A copy of the default profile with some values changed."""
+    content = YAML(typ="safe").load(PROFILES / "laptop.yaml") | values
+    YAML(typ="safe").dump(content, folder / "mine.yaml")
+    return str(folder / "mine.yaml")
+
+
+def test_profiles_shipped_are_the_documented_ones() -> None:
+    assert SHIPPED == ["ci", "cluster", "laptop", "workstation"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_profile_shipped_loads_and_resolves(name: str) -> None:
+    resources = resolve(load_profile(name))
+    assert resources.workers >= 1
+    assert resources.threads >= 1
+    assert resources.device in {"cpu", "cuda"}
+
+
+def test_profile_misspelt_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine\.yaml.*wrokers.*the keys are pool, workers"):
+        load_profile(changed(tmp_path, wrokers=3))
+
+
+def test_profile_impossible_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"workers.*greater than or equal to 1"):
+        load_profile(changed(tmp_path, workers=0))
+
+
+def test_profile_unknown_name_lists_the_known() -> None:
+    with pytest.raises(ValueError, match=r"'lpatop' does not exist; known are ci, cluster, laptop, workstation"):
+        load_profile("lpatop")
+
+
+def test_profile_numbers_stand_as_they_are(tmp_path: Path) -> None:
+    resources = resolve(load_profile(changed(tmp_path, workers=7, threads=3, device="cuda")))
+    assert (resources.workers, resources.threads, resources.device) == (7, 3, "cuda")
+
+
+def test_profile_auto_workers_fit_into_memory(tmp_path: Path) -> None:
+    too_large = machine.available_memory_gb() * 2
+    assert resolve(load_profile(changed(tmp_path, workers="auto", memory_limit_gb=too_large))).workers == 1
+
+
+def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:
+    write(tmp_path / "cpu.max", "max 100000")
+    write(tmp_path / "pod/cpu.max", "250000 100000")
+    write(tmp_path / "pod/box/cpu.max", "400000 100000")
+    write(tmp_path / "listing", "0::/pod/box\n")
+    groups = machine.own_cgroups(tmp_path / "listing", tmp_path)
+    assert machine.cpu_quota(groups) == 2.5
+
+
+def test_cpu_quota_of_version_one_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "cpu/box/cpu.cfs_quota_us", "150000")
+    write(tmp_path / "cpu/box/cpu.cfs_period_us", "100000")
+    write(tmp_path / "cpu/cpu.cfs_quota_us", "-1")
+    write(tmp_path / "cpu/cpu.cfs_period_us", "100000")
+    write(tmp_path / "listing", "4:cpu,cpuacct:/box\n3:memory:/other\n")
+    assert machine.cpu_quota(machine.own_cgroups(tmp_path / "listing", tmp_path)) == 1.5
+
+
+def test_cpu_quota_unset_is_unlimited(tmp_path: Path) -> None:
+    assert machine.cpu_quota(machine.own_cgroups(tmp_path / "none", tmp_path)) == float("inf")
+
+
+def test_memory_limit_is_the_smallest_of_both_versions(tmp_path: Path) -> None:
+    write(tmp_path / "memory.max", "max")
+    write(tmp_path / "memory/memory.limit_in_bytes", "1073741824")
+    assert machine.memory_limit(machine.own_cgroups(tmp_path / "none", tmp_path)) == 2**30
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
