@@ -25,7 +25,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
     with closing(_pool(profile, resources, work / "logs")) as pool:
         yield Tools(
             pool=pool,
-            progress=TerminalProgress(stage),
+            progress=TerminalProgress(),
             tracker=tracker,
             store=RemoteStore(s3_endpoint_url=profile.s3_endpoint, attempts=profile.retries + 1),
             work=work,

@@ -13,7 +13,7 @@ from render.views import condition_cameras, target_cameras
 from render.config import RenderConfig
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
 from tasks.normalize import PLACEMENTS
-from tasks.objects import read_objects
+from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.randomness import rng_for
@@ -93,7 +93,7 @@ def _jobs(
     objects: Path, placements: Mapping[str, Placement], config: RenderConfig, seed: int, store: ItemStore, threads: int
 ) -> list[RenderJob]:
     jobs = []
-    for row in read_objects(objects):
+    for row in read_objects(objects / OBJECTS):
         if row.uid in placements:
             placement = placements[row.uid]
             key = fingerprint(row.uid, row.sha256, row.split, placement.as_json())

@@ -20,7 +20,7 @@ from render.config import RenderConfig
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.files import write_bytes
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
-from tasks.objects import read_objects
+from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.randomness import rng_for, share_of
@@ -134,7 +134,7 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
             yield TestObject(uid, hashlib.sha256(path.read_bytes()).hexdigest(), path, "scan", None)
         return
     placements = read_placements(normalized)
-    rows = sorted(read_objects(objects), key=lambda row: share_of(recipe.seed, "test", row.uid))
+    rows = sorted(read_objects(objects / OBJECTS), key=lambda row: share_of(recipe.seed, "test", row.uid))
     for split, group, count in (("train", "train", test.train_objects), ("val", "held_out", test.held_out_objects)):
         members = [row for row in rows if row.split == split and row.uid in placements]
         for row in members[:count]:
