@@ -1,0 +1,30 @@
+"""An output that changes without its recipe number changing would go unnoticed by DVC: these tests notice."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.golden.recipes import FOLDER, OBJECTS, object_digests, params, rendered
+
+REMEDY = "undo it, or bump the recipe in params.yaml and params/paper.yaml and run python -m tests.golden.regenerate"
+
+
+def test_golden_objects_are_what_catalog_recipe_says(tmp_path):
+    golden = json.loads((FOLDER / "objects.json").read_text())
+    assert golden["recipe"] == params().catalog.recipe, f"the goldens are of another recipe: {REMEDY}"
+    changed = [family for family, digest in object_digests(tmp_path).items() if golden["sha256"].get(family) != digest]
+    assert not changed, f"objects of {changed} changed: {REMEDY}"
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize("family", OBJECTS)
+def test_golden_renders_are_what_render_recipe_says(family, tmp_path):
+    golden = np.load(FOLDER / "renders.npz")
+    assert golden["recipe"] == params().render.recipe, f"the goldens are of another recipe: {REMEDY}"
+    expected, views = golden[family].astype(int), rendered(family, tmp_path).astype(int)
+    difference = np.abs(views - expected).mean()
+    union = (views[..., 3] > 127) | (expected[..., 3] > 127)
+    both = (views[..., 3] > 127) & (expected[..., 3] > 127)
+    assert difference <= 1.0, f"{family} differs by {difference:.2f}/255 on average: {REMEDY}"
+    assert both.sum() / union.sum() >= 0.99, f"the outline of {family} moved: {REMEDY}"
