@@ -7,22 +7,21 @@ A test holds the four together.
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.params import Params
 from tasks.catalog import make_catalog
 from tasks.download import download_objects
 from tasks.encode import encode_views
 from tasks.evaluate import ReportInputs
 from tasks.evaluate import evaluate as evaluate_samples
-from tasks.reconstruct import reconstruct_samples
-from tasks.select import select_objects
-from tasks.train_diffusion import train_stage
-from tasks.train_vae import train_mask_vae
-
-from flows.params import Params
 from tasks.normalize import normalize_objects
 from tasks.ports import Tools
+from tasks.reconstruct import reconstruct_samples
 from tasks.render import render_objects
 from tasks.render_test import TestRecipe, render_test_sets
 from tasks.sample import sample_test_sets
+from tasks.select import select_objects
+from tasks.train_diffusion import train_stage
+from tasks.train_vae import train_mask_vae
 
 CATALOG = Path("data/catalog")
 SELECTED = Path("data/selected")

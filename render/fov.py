@@ -16,16 +16,14 @@ def change_fov(rgba: Rgba, from_deg: float, to_deg: float, side: int) -> Rgba:
     """
     ratio = math.tan(math.radians(to_deg) / 2) / math.tan(math.radians(from_deg) / 2)
     half = rgba.shape[0] / 2
-    box = (half - half * ratio, half - half * ratio, half + half * ratio, half + half * ratio)
     margin = max(0, math.ceil(half * ratio - half))
     padded = np.pad(_premultiplied(rgba), ((margin, margin), (margin, margin), (0, 0)))
+    low, high = margin + half - half * ratio, margin + half + half * ratio
+    resampling = Image.Resampling.BICUBIC if side >= high - low else Image.Resampling.BOX
     bands = [
-        Image.fromarray(padded[..., band]).resize(
-            (side, side), Image.Resampling.BICUBIC if side >= 2 * half * ratio else Image.Resampling.BOX,
-            box=tuple(edge + margin for edge in box),
-        )
+        Image.fromarray(padded[..., band]).resize((side, side), resampling, box=(low, low, high, high))
         for band in range(4)
-    ]  # fmt: skip
+    ]
     return _straight(np.stack([np.asarray(band) for band in bands], axis=-1))
 
 

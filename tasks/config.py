@@ -120,7 +120,7 @@ class ReconstructConfig(Section):
 
     recipe: int = Field(ge=1)
     method: Literal["hull", "sdf"]
-    """hull: visual hull by voting; sdf: SDF and colour fitted by volume rendering."""
+    """hull: visual hull by voting; sdf: SDF fitted by volume rendering."""
     resolution: int = Field(ge=16, le=1024)
     """Voxels along the cube's side."""
     iterations: int = Field(ge=0)
@@ -137,4 +137,4 @@ class EvaluateConfig(Section):
     iou_resolution: int = Field(ge=8)
     """Voxels along the side of the [-1, 1] cube for volume IoU (64 in SyncDreamer's protocol)."""
     lpips_weights: str | None
-    """VGG16 weights for LPIPS; null: LPIPS is left out of the table rather than computed with weights that mean nothing."""
+    """VGG16 weights for LPIPS; null: no LPIPS, since random weights mean nothing."""

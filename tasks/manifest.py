@@ -1,4 +1,4 @@
-"""A folder without its manifest does not exist. The manifest is written last, by rename, and says what made the folder."""
+"""A folder without its manifest does not exist. It is written last, by rename, and says what made the folder."""
 
 import hashlib
 import json
@@ -99,7 +99,7 @@ def parse_outcome(row: dict[str, Any]) -> Outcome:
 
 
 def check_failed_share(stage: str, outcomes: Iterable[Outcome], limit: float) -> None:
-    """Raise RuntimeError when more than `limit` (0 to 1) of the items failed: then the stage, not an item, is broken."""
+    """Raise RuntimeError when more than `limit` (0 to 1) of the items failed: then the stage itself is broken."""
     rows = list(outcomes)
     failed = [row for row in rows if isinstance(row, Failed)]
     if rows and len(failed) / len(rows) > limit:

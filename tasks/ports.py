@@ -13,7 +13,9 @@ class Job(Protocol):
     """One item of work; must pickle."""
 
     @property
-    def uid(self) -> str: ...
+    def uid(self) -> str:
+        """The item's name."""
+        ...
 
 
 JobT = TypeVar("JobT", bound=Job, contravariant=True)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from render.config import RenderConfig
 from render.images import coverage
 from render.placement import Placement
 from render.views import condition_cameras, target_cameras
-
-from render.config import RenderConfig
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
 from tasks.normalize import PLACEMENTS
 from tasks.objects import OBJECTS, read_objects
@@ -18,7 +17,7 @@ from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.randomness import rng_for
 from tasks.resume import ItemStore, run_resumable
-from tasks.views import KIND, seal_views, write_views
+from tasks.views import KIND, Image, seal_views, write_views
 
 NOT_PIXELS = {"shards", "max_failed_share"}
 """Fields that change the folder, but no view: finished views stay finished when they change."""
@@ -72,7 +71,7 @@ def render_object(job: RenderJob) -> Outcome:
 
     rng = rng_for(job.seed, "render", job.uid)
     cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
-    images = []
+    images: list[Image] = []
     try:
         views = render_views(
             job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, threads=job.threads

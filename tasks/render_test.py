@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from render.placement import Placement
-from render.views import ring_cameras, sparse_test_cameras
 
 from render.cameras import Camera
 from render.config import RenderConfig
+from render.placement import Placement
+from render.views import ring_cameras, sparse_test_cameras
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.files import write_bytes
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal

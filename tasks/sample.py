@@ -5,9 +5,10 @@ view t07 of a sample answers to view t07 of the truth; in the ring protocol the 
 is brought to the ring's field of view and carries the ring's names.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,12 +51,13 @@ def sample_test_sets(
     inputs |= {stage: open_manifest(folder, "diffusion_model").fingerprint for stage, folder in stages.items()}
     cases = list_cases(config, views)
     folder = tools.work / fingerprint(config, seed, inputs)
-    samplers = {stage: Sampler(stages[stage], config, seed, views, tools.device) for stage in config.stages}
     with tools.progress.items("sample", len(cases) * len(views.uids)) as show:
-        for case in cases:
+        for case, sampler in _with_samplers(
+            cases, lambda stage: Sampler(stages[stage], config, seed, views, tools.device)
+        ):
             store = ItemStore(folder / case.name)
             outcomes = []
-            for outcome in _sample_case(case, samplers[case.stage], views, store):
+            for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
                 outcomes.append(outcome)
             seal_views({uid: partial(store.members, uid, uid) for uid in views.uids}, SHARDS, out / case.name)
@@ -75,6 +77,14 @@ def list_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
         if has_ring:
             cases.append(Case(stage, "ring", 1))
     return cases
+
+
+def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Iterator[tuple[Case, "Sampler"]]:
+    """Each case with its stage's sampler; only one model is held at a time."""
+    for stage, group in groupby(cases, key=lambda case: case.stage):
+        sampler = make(stage)
+        for case in group:
+            yield case, sampler
 
 
 def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStore) -> Iterator[Outcome]:

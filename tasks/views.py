@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from render.images import contact_sheet, decode_png, encode_png
 
 from render.cameras import Camera
+from render.images import contact_sheet, decode_png, encode_png
 from tasks.files import write_bytes
 from tasks.manifest import Manifest, open_manifest, read_ledger
 from tasks.outcome import Done

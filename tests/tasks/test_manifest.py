@@ -51,7 +51,7 @@ def test_fingerprint_of_something_without_one_json_form_is_refused():
 @pytest.mark.parametrize(("limit", "raises"), [(0.34, False), (0.33, True), (0.0, True)])
 def test_check_failed_share_counts_failures_only(limit, raises):
     if raises:
-        with pytest.raises(RuntimeError, match="1 of 3 items failed.*First: c: boom"):
+        with pytest.raises(RuntimeError, match=r"1 of 3 items failed.*First: c: boom"):
             check_failed_share("render", OUTCOMES, limit)
     else:
         check_failed_share("render", OUTCOMES, limit)

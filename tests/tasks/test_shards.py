@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tasks.shards import ShardReader, read_item, seal_shards, shard_name, write_item
 
 
-def make_items(tmp_path, count):
+def make_items(count):
     items = {}
     for index in range(count):
         uid = f"object-{index:03d}"
@@ -24,7 +24,7 @@ def test_write_item_same_members_in_another_order_gives_equal_bytes(tmp_path):
 
 
 def test_shard_reader_reads_every_member_back(tmp_path):
-    items = make_items(tmp_path, 20)
+    items = make_items(20)
     seal_shards(items, 3, tmp_path / "out")
     reader = ShardReader.open(tmp_path / "out")
     for uid, read in items.items():
@@ -33,15 +33,15 @@ def test_shard_reader_reads_every_member_back(tmp_path):
 
 def test_sealed_shards_are_webdataset_tars(tmp_path):
     webdataset = pytest.importorskip("webdataset")
-    seal_shards(make_items(tmp_path, 5), 1, tmp_path / "out")
+    seal_shards(make_items(5), 1, tmp_path / "out")
     samples = list(webdataset.WebDataset(str(tmp_path / "out" / "shard-00000.tar"), shardshuffle=False))
     assert [sample["__key__"] for sample in samples] == [f"object-{index:03d}" for index in range(5)]
     assert samples[3]["t00.png"] == bytes([3]) * 103
 
 
 def test_seal_shards_adding_objects_leaves_most_shards_alone(tmp_path):
-    seal_shards(make_items(tmp_path, 200), 64, tmp_path / "before")
-    seal_shards(make_items(tmp_path, 210), 64, tmp_path / "after")
+    seal_shards(make_items(200), 64, tmp_path / "before")
+    seal_shards(make_items(210), 64, tmp_path / "after")
     same = [
         path.name
         for path in (tmp_path / "before").glob("*.tar")
@@ -51,7 +51,7 @@ def test_seal_shards_adding_objects_leaves_most_shards_alone(tmp_path):
 
 
 def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path):
-    seal_shards(make_items(tmp_path, 3), 1, tmp_path / "out")
+    seal_shards(make_items(3), 1, tmp_path / "out")
     shard = tmp_path / "out" / "shard-00000.tar"
     shard.write_bytes(shard.read_bytes()[:600])
     with pytest.raises(ValueError, match=r"shard-00000.tar is truncated.*dvc checkout"):
@@ -71,6 +71,6 @@ def test_shard_name_depends_on_the_uid_alone_and_stays_in_range(uid, shards):
 
 
 def test_shard_tars_carry_no_time_or_owner(tmp_path):
-    seal_shards(make_items(tmp_path, 2), 1, tmp_path)
+    seal_shards(make_items(2), 1, tmp_path)
     with tarfile.open(tmp_path / "shard-00000.tar") as tar:
         assert {(member.mtime, member.uid, member.uname) for member in tar} == {(0, 0, "")}
