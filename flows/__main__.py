@@ -1,0 +1,194 @@
+"""The command line: `python -m flows VERB`. The only reader of environment variables; imports what the verb needs."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+DEFAULT_PROFILE = "laptop"
+MLFLOW_PORT = 5000
+EXAMPLES = """\
+examples:
+  python -m flows plan                              what would run, and why
+  python -m flows run                               make everything that is stale
+  python -m flows run render --set render.samples=32
+  python -m flows status                            how each stage ended
+  python -m flows doctor                            is this machine ready?
+  python -m flows serve                             Prefect: deployments, schedule, retries
+  python -m flows ui                                browse runs (MLflow) and flows (Prefect)
+
+environment:
+  MVDPP_PROFILE   where and how fast: a name in infra/profiles/ or a YAML file (default: laptop)
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit code: 0 done, 1 a stage or check failed, 2 a mistake in what was asked."""
+    arguments = _parser().parse_args(words)
+    verb: Callable[[argparse.Namespace, Path], int] = arguments.verb
+    try:
+        return verb(arguments, Path.cwd())
+    except (ValueError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows",
+        description="MVDiffusion++ from a catalog of 3D objects to a trained, evaluated model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def add(name: str, verb: Callable[[argparse.Namespace, Path], int], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(verb=verb)
+        return added
+
+    targets = add("plan", _plan, "Show what would run, stage by stage, and why. Starts nothing.")
+    targets.add_argument("targets", nargs="*", metavar="TARGET", help="stages (with what they need); default: all")
+    run = add("run", _run, "Bring a stage and what it needs up to date (dvc repro), then show where the results lie.")
+    run.add_argument("target", nargs="?", metavar="TARGET", help="a stage; default: everything")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="write into params.yaml first")
+    run.add_argument("--force", action="store_true", help="run every stage, also those that are up to date")
+    stage = add("stage", _stage, "Run the command of one stage; dvc.yaml calls this.")
+    stage.add_argument("name", metavar="NAME")
+    stage.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
+    add("status", _status, "Show how each stage ended last, and whether it is stale.")
+    add("doctor", _doctor, "Check that this machine can run the pipeline, with a remedy for what is missing.")
+    serve = add("serve", _serve, "Start Prefect on this machine: server, deployments and a worker, until Ctrl-C.")
+    serve.add_argument("--port", type=int, help="of Prefect's server; default: as configured (prefect.toml)")
+    ui = add("ui", _ui, "Start the UIs of MLflow and Prefect, until Ctrl-C.")
+    ui.add_argument("--port", type=int, default=MLFLOW_PORT, help=f"of MLflow; default: {MLFLOW_PORT}")
+    add("sync", _sync, "Tag MLflow runs with the hashes of what they made, as dvc.lock has them.")
+    add("panel", _panel, "Show where the results lie.")
+    return parser
+
+
+def _plan(arguments: argparse.Namespace, root: Path) -> int:
+    from rich.console import Console
+
+    from flows.params import load_params
+    from flows.plan import plan, render_plan
+
+    load_params(root / "params.yaml")
+    Console().print(render_plan(plan(root, arguments.targets)))
+    return 0
+
+
+def _run(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.edit import parse_assignments, set_params
+    from flows.params import load_params
+    from infra.processes import ProcessGroup, signals_raise
+    from infra.versioning import Repository, repro_command
+
+    if arguments.set:
+        set_params(root / "params.yaml", parse_assignments(arguments.set))
+    load_params(root / "params.yaml")
+    if arguments.target:
+        Repository(root).stage(arguments.target)
+    command = repro_command(arguments.target, force=arguments.force)
+    with signals_raise(), ProcessGroup(command, root=root) as group:
+        code = group.wait()
+    if code:
+        return 1
+    _sync(arguments, root)
+    return _panel(arguments, root)
+
+
+def _stage(arguments: argparse.Namespace, root: Path) -> int:
+    # Before torch loads OpenMP: threads that spin while they wait make a shared machine ten times slower (measured).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from flows.pipeline import STAGES
+    from flows.stage import FLOW_RUN, Pipeline, stage_process
+    from flows.wiring import open_tools
+
+    return stage_process(
+        arguments.name,
+        root,
+        Pipeline(STAGES, open_tools),
+        profile=_profile_name(),
+        flow_run=os.environ.get(FLOW_RUN, ""),
+        verbose=arguments.verbose,
+    )
+
+
+def _status(arguments: argparse.Namespace, root: Path) -> int:
+    from rich.console import Console
+
+    from flows.status import render_status, stage_status
+
+    del arguments
+    Console().print(render_status(stage_status(root)))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, root: Path) -> int:
+    from infra.doctor import exit_code, render, run_doctor
+
+    del arguments
+    try:
+        from infra.profile import load_profile
+    except ModuleNotFoundError:  # the packages are missing: the doctor says which
+        profile = None
+    else:
+        profile = load_profile(_profile_name())
+    return exit_code(run_doctor(profile, root, show=lambda check: _say(render([check]))))
+
+
+def _serve(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.params import load_params
+    from flows.servers import configured_api, serve
+
+    load_params(root / "params.yaml")
+    api = f"http://127.0.0.1:{arguments.port}/api" if arguments.port else configured_api()
+    serve(root, api, _say)
+    return 0
+
+
+def _ui(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.servers import configured_api, show
+    from infra.profile import load_profile
+    from infra.tracking import TrackingStore
+
+    store = TrackingStore(root, load_profile(_profile_name()).tracking_uri)
+    show(root, configured_api(), arguments.port, store, _say)
+    return 0
+
+
+def _sync(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.executed import tag_outputs
+    from infra.profile import load_profile
+    from infra.tracking import TrackingStore
+
+    del arguments
+    tagged = tag_outputs(root, TrackingStore(root, load_profile(_profile_name()).tracking_uri))
+    print(f"tagged the outputs of {', '.join(tagged)}" if tagged else "every MLflow run has its tags")
+    return 0
+
+
+def _panel(arguments: argparse.Namespace, root: Path) -> int:
+    from rich.console import Console
+
+    from flows.status import render_panel
+
+    del arguments
+    Console().print(render_panel(root))
+    return 0
+
+
+def _profile_name() -> str:
+    return os.environ.get("MVDPP_PROFILE") or DEFAULT_PROFILE
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Prefect: order, retries, time limits, and a page that shows them. What is stale, DVC decides; the graph is dvc.yaml.
+
+Each stage is one task, and each task one `dvc repro --single-item` in its own processes: GPU memory is given back, and
+one crash does not take the rest. Running a flow and running `dvc repro` leave the same dvc.lock.
+"""
+
+import fcntl
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.edit import set_params as write_params
+from flows.executed import WORK
+from flows.params import load_params
+from flows.stage import FLOW_RUN
+from infra.processes import ProcessGroup
+from infra.versioning import Repository, StageInfo, repro_command
+
+PROJECT = Path(__file__).resolve().parents[1]
+LINES_IN_ERROR = 5
+
+
+def walk(root: Path, target: str, *, force: bool) -> list[State]:
+    """Bring `target` and what it needs up to date, stage by stage in running order; to be called inside a flow.
+
+    A stage ends as Completed, Cached (up to date), Restored (DVC held the result) or Failed. After a failure the stages
+    that do not need its output go on. `force` runs every stage. Raises RuntimeError when the checkout has a flow run.
+    """
+    states: dict[str, State] = {}
+    with _only_run(root):
+        for stage in Repository(root).stages([target]):
+            upstream = [states[name] for name in stage.upstream]
+            run = _task(stage)
+            states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
+    rows = [{"stage": name, "state": state.name, "message": state.message} for name, state in states.items()]
+    create_table_artifact(table=rows, key="stages", description=f"How the stages up to {target} ended")
+    return list(states.values())
+
+
+def reproduce(root: Path, name: str, force: bool) -> State:
+    """One stage: run or restore it if DVC calls it stale. Whatever ends this call ends its processes as well.
+
+    Raises RuntimeError with the last lines of its output when it fails.
+    """
+    log = get_run_logger()
+    repository = Repository(root)
+    if not force and not repository.changes(name):
+        return Completed(name="Cached", message="dvc.lock is up to date")
+    is_restorable = not force and repository.is_restorable(name)
+    tail: deque[str] = deque(maxlen=LINES_IN_ERROR)
+    command = repro_command(name, single=True, force=force)
+    env = {FLOW_RUN: runtime.flow_run.ui_url or runtime.flow_run.id or ""}
+    with ProcessGroup(command, root=root, env=env, output=subprocess.PIPE) as group:
+        for line in filter(None, group.lines()):
+            log.info(line)
+            tail.append(line)
+        code = group.wait()
+    if code:
+        raise RuntimeError(f"`dvc repro {name}` ended with exit code {code}; it said last:\n" + "\n".join(tail))
+    if is_restorable:
+        return Completed(name="Restored", message="DVC held the result of exactly these inputs")
+    return Completed(message="made")
+
+
+def _task(stage: StageInfo) -> Any:
+    policy = stage.policy
+    return task(
+        name=stage.name,
+        task_run_name=stage.name,
+        description=stage.desc,
+        retries=policy.get("retries", 0),
+        retry_delay_seconds=policy.get("retry_delay_seconds", 10),
+        timeout_seconds=policy.get("timeout_seconds"),
+        cache_policy=NO_CACHE,
+    )(reproduce)
+
+
+@contextmanager
+def _only_run(root: Path) -> Iterator[None]:
+    """Hold the checkout's lock; the system gives it back if this process dies."""
+    path = root / WORK / "flow.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{root} already has a flow run; wait for it, cancel it, or use another clone") from None
+        yield
+
+
+def _deployed(name: str, set_params: dict[str, Any] | None, force: bool) -> list[State]:
+    from flows.pipeline import FLOWS
+
+    if set_params:
+        write_params(PROJECT / "params.yaml", set_params)
+    load_params(PROJECT / "params.yaml")
+    states = walk(PROJECT, FLOWS[name], force=force)
+    with ProcessGroup([sys.executable, "-m", "flows", "sync"], root=PROJECT, output=subprocess.PIPE) as sync:
+        for line in sync.lines():
+            get_run_logger().info(line)
+    return states
+
+
+@flow(name="render-objaverse")
+def render_objaverse(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    """Catalog to rendered views.
+
+    Args:
+        set_params: values to write into params.yaml first, such as {"render.samples": 32}.
+        force: run every stage, also those that are up to date.
+    """
+    return _deployed("render-objaverse", set_params, force)
+
+
+@flow(name="train-mask-vae")
+def train_mask_vae(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    """The mask-aware VAE, and the views it learns from.
+
+    Args:
+        set_params: values to write into params.yaml first, such as {"train_vae.loop.samples": 32000}.
+        force: run every stage, also those that are up to date.
+    """
+    return _deployed("train-mask-vae", set_params, force)
+
+
+@flow(name="train-diffusion")
+def train_diffusion(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    """The three stages of diffusion training, and what they need.
+
+    Args:
+        set_params: values to write into params.yaml first, such as {"train_stage3.loop.samples": 8000}.
+        force: run every stage, also those that are up to date.
+    """
+    return _deployed("train-diffusion", set_params, force)
+
+
+@flow(name="evaluate")
+def evaluate(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    """The report, and what it needs.
+
+    Args:
+        set_params: values to write into params.yaml first, such as {"sample.steps": 50}.
+        force: run every stage, also those that are up to date.
+    """
+    return _deployed("evaluate", set_params, force)
+
+
+@flow(name="data-to-model")
+def data_to_model(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    """Everything, from the catalog to the report.
+
+    Args:
+        set_params: values to write into params.yaml first, such as {"seed": 1}.
+        force: run every stage, also those that are up to date.
+    """
+    return _deployed("data-to-model", set_params, force)

@@ -1,0 +1,162 @@
+"""Servers for one laptop: Prefect with a worker, and the UIs. All on the loopback address, all ended together."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flows.executed import WORK
+from flows.status import deep_links, training_runs
+from infra.processes import ProcessGroup, signals_raise
+from infra.tracking import TrackingStore, server_command
+
+WORK_POOL = "mvdiffusion-pp"
+DEFAULT_API = "http://127.0.0.1:4200/api"
+LOOPBACK = ("127.0.0.1", "localhost")
+START_SECONDS = 300.0
+"""A cold start of Prefect takes half a minute on two busy cores."""
+QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_CLI_PROMPT": "false"}
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A command that goes on until it is stopped."""
+
+    name: str
+    group: ProcessGroup
+    log: Path
+
+
+def configured_api() -> str:
+    """The address of Prefect's API: environment, prefect.toml, or the user's Prefect profile, in this order."""
+    from prefect.settings import get_current_settings
+
+    return str(get_current_settings().api.url or DEFAULT_API).rstrip("/")
+
+
+def serve(root: Path, api: str, say: Say) -> None:
+    """Prefect server (unless one answers at `api`), the deployments of prefect.yaml and a worker, until a signal comes.
+
+    One flow run at a time, because they share this checkout. Raises RuntimeError when something does not start or ends.
+    """
+    with signals_raise(), ExitStack() as stack:
+        servers = _prefect_server(root, api, stack, say)
+        say("registering the deployments of prefect.yaml ...")
+        _prefect(root, api, "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+        _prefect(root, api, "deploy", "--all")
+        worker = ("worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "local", "--limit", "1")
+        servers.append(_start(root, "prefect-worker", _words(*worker), _env(api), stack))
+        _wait(servers, lambda: _has_worker(api), "the worker")
+        say(
+            f"\nPrefect UI   {api.removesuffix('/api')}\n"
+            "in another terminal, in this folder (with .venv activated):\n"
+            + ("" if api == DEFAULT_API else f"  export PREFECT_API_URL={api}\n")
+            + "  prefect deployment run render-objaverse/local --watch\n"
+            "  prefect deployment run data-to-model/local --watch\n"
+            "  prefect deployment run render-objaverse/local --param 'set_params={\"render.samples\": 32}'\n"
+            "Ctrl-C ends everything.\n"
+        )
+        _watch(servers)
+
+
+def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> None:
+    """MLflow's UI on `port` (unless the profile has a tracking server) and Prefect's, until a signal comes."""
+    with signals_raise(), ExitStack() as stack:
+        mlflow, servers = f"http://127.0.0.1:{port}", []
+        if store.is_server:
+            mlflow = store.uri.rstrip("/")
+        else:
+            command = server_command(root, sys.executable, port, store.uri)
+            servers.append(_start(root, "mlflow-server", command, QUIET, stack))
+            _wait(servers, lambda: answers(f"{mlflow}/health"), "MLflow")
+        names = ("MLflow UI    ", "trainings    ")
+        links = deep_links(mlflow, store.experiment_id, training_runs(root))
+        say("\n".join(name + link for name, link in zip(names, links, strict=False)))
+        servers += _prefect_server(root, api, stack, say)
+        say(f"Prefect UI   {api.removesuffix('/api')}\nCtrl-C ends everything.")
+        _watch(servers)
+
+
+def answers(url: str) -> bool:
+    """Whether something answers at `url` with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http only
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Server]:
+    if answers(f"{api}/health"):
+        return []
+    place = urlsplit(api)
+    if place.hostname not in LOOPBACK:
+        raise RuntimeError(f"no Prefect server answers at {api}; start it, or set PREFECT_API_URL={DEFAULT_API}")
+    say("starting a Prefect server (half a minute) ...")
+    words = _words("server", "start", "--host", "127.0.0.1", "--port", str(place.port))
+    env = _env(api) | {"PREFECT_HOME": str((root / WORK / "prefect").resolve())}
+    servers = [_start(root, "prefect-server", words, env, stack)]
+    _wait(servers, lambda: answers(f"{api}/health"), "the Prefect server")
+    return servers
+
+
+def _start(root: Path, name: str, words: Sequence[str], env: Mapping[str, str], stack: ExitStack) -> Server:
+    log = root / WORK / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    output = stack.enter_context(log.open("w"))
+    return Server(name, stack.enter_context(ProcessGroup(words, root=root, env=env, output=output)), log)
+
+
+def _wait(servers: Sequence[Server], is_ready: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not is_ready():
+        _check(servers)
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} does not answer after {START_SECONDS:.0f} s; see {servers[-1].log}")
+        time.sleep(0.5)
+
+
+def _watch(servers: Sequence[Server]) -> None:
+    """Return when a signal comes: that is how these commands are meant to end."""
+    with suppress(KeyboardInterrupt, SystemExit):
+        while True:
+            _check(servers)
+            time.sleep(0.5)
+
+
+def _check(servers: Sequence[Server]) -> None:
+    for server in servers:
+        if server.group.exit_code() is not None:
+            last = server.log.read_text(errors="replace").strip().splitlines()[-3:]
+            raise RuntimeError(f"{server.name} ended ({server.log}); it said last:\n" + "\n".join(last))
+
+
+def _prefect(root: Path, api: str, *words: str) -> None:
+    """Run one Prefect command to its end."""
+    with ExitStack() as stack:
+        command = _start(root, f"prefect-{words[0]}", _words(*words), _env(api), stack)
+        if command.group.wait():
+            raise RuntimeError(f"`prefect {' '.join(words)}` failed:\n{command.log.read_text(errors='replace')}")
+
+
+def _has_worker(api: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{api}/work_pools/{WORK_POOL}", timeout=5) as answer:  # noqa: S310 - http only
+            return bool(json.load(answer)["status"] == "READY")
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _words(*words: str) -> list[str]:
+    return [sys.executable, "-m", "prefect", *words]
+
+
+def _env(api: str) -> dict[str, str]:
+    return QUIET | {"PREFECT_API_URL": api}

@@ -1,0 +1,117 @@
+"""How things stand: the last result of every stage, and where to look at what was made."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.panel import Panel
+from rich.table import Table
+
+from flows.executed import is_running, read_executed
+from flows.plan import Action, plan
+from infra.versioning import Repository
+from tasks.files import read_json
+from tasks.manifest import MANIFEST
+
+STATES: dict[Action, str] = {"run": "stale", "restore": "stale", "maybe": "stale upstream", "skip": "up to date"}
+TRAININGS = ("train-stage1", "train-stage2", "train-stage3")
+SHEETS = ("data/views", "data/test_views", "data/samples/*")
+MODELS = ("models_out/mask_vae", "models_out/stage1", "models_out/stage2", "models_out/stage3")
+MESH_ENDINGS = (".glb", ".obj", ".ply")
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """The last result of one stage."""
+
+    stage: str
+    state: str
+    """running, never run, stale, stale upstream, or up to date."""
+    counts: Mapping[str, int]
+    """Items done, rejected and failed; empty when there is no result here."""
+    when: datetime | None
+    seconds: float | None
+    run_id: str
+    """Of MLflow; empty when the result came from DVC's cache."""
+
+
+def stage_status(root: Path) -> list[StageStatus]:
+    """One row per stage, in running order."""
+    outs = {stage.name: stage.outs for stage in Repository(root).stages()}
+    rows = []
+    for row in plan(root):
+        manifests = [root / out / MANIFEST for out in outs[row.stage] if (root / out / MANIFEST).exists()]
+        executed = read_executed(root, row.stage)
+        state = "never run" if row.reasons == ("never run",) else STATES[row.action]
+        rows.append(
+            StageStatus(
+                stage=row.stage,
+                state="running" if is_running(root, row.stage) else state,
+                counts=read_json(manifests[0])["counts"] if manifests else {},
+                when=datetime.fromtimestamp(manifests[0].stat().st_mtime) if manifests else None,
+                seconds=executed.seconds if executed else None,
+                run_id=executed.run_id if executed else "",
+            )
+        )
+    return rows
+
+
+def render_status(rows: Iterable[StageStatus]) -> Table:
+    """The rows as a table for the terminal; of MLflow's run id the first digits."""
+    table = Table("stage", "state", "done", "rejected", "failed", "when", "took", "run", box=None)
+    for row in rows:
+        counts = [str(row.counts.get(status, "")) for status in ("done", "rejected", "failed")]
+        when = f"{row.when:%m-%d %H:%M}" if row.when else ""
+        took = f"{row.seconds:.0f} s" if row.seconds is not None else ""
+        table.add_row(row.stage, row.state, *counts, when, took, row.run_id[:8])
+    return table
+
+
+def render_panel(root: Path) -> Panel:
+    """Where the results lie, and how to open them."""
+    models = [name for name in MODELS if (root / name / MANIFEST).exists()]
+    places = {
+        "report": _files(root, ["reports"], (".md", ".html")),
+        "contact sheets": _folders(root, [f"{name}/sheets" for name in SHEETS], (".png",)),
+        "meshes": _folders(root, ["data/meshes"], MESH_ENDINGS),
+        "models": models,
+        "runs and curves": ["python -m flows ui"],
+        "stage by stage": ["python -m flows status"],
+    }
+    table = Table.grid(padding=(0, 2))
+    for what, found in places.items():
+        table.add_row(what, "\n".join(found) or "none yet")
+    return Panel(table, title="Results", title_align="left", expand=False)
+
+
+def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
+    """Addresses in MLflow's UI at `base`: the experiment, and the given runs side by side."""
+    links = [f"{base}/#/experiments/{experiment}"]
+    if len(runs) > 1:
+        words = [quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (runs, [experiment])]
+        links.append(f"{base}/#/compare-runs?runs={words[0]}&experiments={words[1]}")
+    return links
+
+
+def training_runs(root: Path) -> list[str]:
+    """MLflow's ids of the last training of each diffusion stage."""
+    found = (read_executed(root, stage) for stage in TRAININGS)
+    return [executed.run_id for executed in found if executed]
+
+
+def _files(root: Path, folders: Iterable[str], endings: tuple[str, ...]) -> list[str]:
+    paths = (path for folder in folders for path in sorted((root / folder).glob("*")))
+    return [str(path.relative_to(root)) for path in paths if path.suffix in endings]
+
+
+def _folders(root: Path, patterns: Iterable[str], endings: tuple[str, ...]) -> list[str]:
+    """Folders that match, each with the number of files in it that have one of the endings."""
+    lines = []
+    for folder in (path for pattern in patterns for path in sorted(root.glob(pattern))):
+        count = sum(path.suffix in endings for path in folder.rglob("*"))
+        if count:
+            lines.append(f"{folder.relative_to(root)}/ ({count} file{'s' * (count > 1)})")
+    return lines

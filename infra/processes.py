@@ -1,0 +1,137 @@
+"""Commands that leave nothing behind: each runs in a process group of its own, which is ended as a whole."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import IO, Self
+
+import psutil
+
+TERM_GRACE = 15.0
+"""Seconds between SIGTERM and SIGKILL."""
+KILL_GRACE = 5.0
+
+
+class ProcessGroup:
+    """A running command and all it has started. As a context manager it is stopped at the end, whatever happened."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        root: Path,
+        env: Mapping[str, str] | None = None,
+        output: IO[str] | int | None = None,
+    ) -> None:
+        """Start `command` in `root` with `env` added to this process's environment.
+
+        `output` takes stdout and stderr: an open file, subprocess.PIPE for `lines()`, or None for this process's own.
+        """
+        self._process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=environment(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def lines(self) -> Iterator[str]:
+        """What it prints, line by line, until it ends."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            yield line.rstrip()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait()
+
+    def exit_code(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def stop(self, grace: float = TERM_GRACE) -> None:
+        """SIGTERM to the group and to every descendant, SIGKILL to what is left after `grace` seconds.
+
+        Returns when nothing is left. Not SIGINT: a process started in the background by a shell may have it ignored.
+        """
+        family = self._members()
+        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_GRACE)):
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+            deadline = time.monotonic() + seconds
+            while family and time.monotonic() < deadline:
+                time.sleep(0.05)
+                family = [process for process in {*family, *self._members()} if _is_alive(process)]
+        self._process.poll()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _members(self) -> list[psutil.Process]:
+        """Who lives in the group, orphans included, and descendants that have a group of their own (Ray's)."""
+        self._process.poll()
+        group = [process for process in psutil.process_iter() if _is_in(process, self._process.pid)]
+        family = {child for process in group for child in _children(process)}
+        return [process for process in {*group, *family} if _is_alive(process)]
+
+
+@contextlib.contextmanager
+def signals_raise() -> Iterator[None]:
+    """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, also where the parent process had them ignored."""
+    before = {number: signal.signal(number, _raise) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child: this process's, `extra`, and its Python first on PATH for dvc.yaml's `python`."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, **extra}
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    del frame
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _is_in(process: psutil.Process, group: int) -> bool:
+    try:
+        return os.getpgid(process.pid) == group
+    except (ProcessLookupError, PermissionError):
+        return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; an orphan that nobody collects (zombie) does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,185 @@
+"""MLflow: one run per stage, in one experiment, so that the trainings line up side by side in its UI.
+
+Satisfies `Tracker` of tasks/ports.py. Knows neither stages nor DVC: whoever starts a run hands it its tags.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+EXPERIMENT = "mvdiffusion-pp"
+FLUSH_ROWS = 200
+FLUSH_SECONDS = 5.0
+PARAMS_PER_CALL = 100
+"""MLflow's own limit."""
+DIGEST_CHARACTERS = 36
+"""MLflow's own limit."""
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class TrackingStore:
+    """Where runs are kept: a server, or by default a database and a folder inside the project."""
+
+    def __init__(self, root: Path, uri: str | None) -> None:
+        """Connect and make the experiment; `uri` None: mlruns/mlflow.db under `root`.
+
+        Raises RuntimeError, naming the address and the remedy, when nothing there takes runs.
+        """
+        self.uri = uri or local_uri(root)
+        self.is_server = self.uri.startswith(("http://", "https://"))
+        if self.is_server:
+            self._check_server()
+        mlflow = _import_mlflow()
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            self._client = mlflow.MlflowClient(tracking_uri=self.uri)
+            self.experiment_id = self._find_experiment(None if self.is_server else root / "mlruns" / "artifacts")
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
+            reason = str(error).splitlines()[0]
+            raise RuntimeError(f"MLflow at {self.uri} refuses: {reason}; {self._remedy()}") from error
+
+    @contextmanager
+    def run(self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["RunTracker"]:
+        """One run: it ends FINISHED, or FAILED after an exception, or KILLED after KeyboardInterrupt or SystemExit."""
+        tracker = self._start(name, tags, params)
+        status: Status = "FAILED"
+        try:
+            yield tracker
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit):
+            status = "KILLED"
+            raise
+        finally:
+            tracker.flush()
+            self.end(tracker.run_id, status)
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a run, ended or not."""
+        for key, value in tags.items():
+            self._client.set_tag(run_id, key, value)
+
+    def end(self, run_id: str, status: Status) -> None:
+        """Mark a run as ended; a run that ended earlier is left as it is."""
+        if self._client.get_run(run_id).info.status == "RUNNING":
+            self._client.set_terminated(run_id, status)
+
+    def _start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> "RunTracker":
+        from mlflow.entities import Param
+
+        run = self._client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
+        rows = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in params.items()]
+        for first in range(0, len(rows), PARAMS_PER_CALL):
+            self._client.log_batch(run.info.run_id, params=rows[first : first + PARAMS_PER_CALL])
+        return RunTracker(self._client, self.experiment_id, run.info.run_id)
+
+    def _find_experiment(self, artifacts: Path | None) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            location = artifacts.resolve().as_uri() if artifacts else None
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=location))
+        return str(found.experiment_id)
+
+    def _check_server(self) -> None:
+        """Ask once, because MLflow's own client asks for minutes before it gives up.
+
+        A refusal below 500 is left to the client, which may have a token that this question lacks.
+        """
+        try:
+            urllib.request.urlopen(f"{self.uri.rstrip('/')}/health", timeout=15).close()  # noqa: S310 - http only
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            if not isinstance(error, urllib.error.HTTPError) or error.code >= 500:
+                raise RuntimeError(f"MLflow at {self.uri} does not answer ({error}); {self._remedy()}") from error
+
+    def _remedy(self) -> str:
+        if self.is_server:
+            return "start the server, or set tracking_uri in the profile (null keeps runs inside the project)"
+        return "move the file away or make it writable, or set tracking_uri in the profile"
+
+
+class RunTracker:
+    """Reports of one running stage. Metrics go out in batches: at most every few seconds, and when the run ends."""
+
+    def __init__(self, client: Any, experiment_id: str, run_id: str) -> None:
+        self.run_id = run_id
+        self._client = client
+        self._experiment_id = experiment_id
+        self._waiting: list[Any] = []
+        self._flushed = time.monotonic()
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Numbers at a step."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(key, float(value), now, step) for key, value in values.items()]
+        if len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        while self._waiting:
+            self._client.log_batch(self.run_id, metrics=self._waiting[:1000])
+            del self._waiting[:1000]
+        self._flushed = time.monotonic()
+
+    def image(self, path: Path, name: str) -> None:
+        """A picture file, shown in the UI under `name`."""
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            self._client.log_image(self.run_id, picture, key=re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII), step=0)
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """A file or folder."""
+        self._client.log_artifact(self.run_id, str(path), folder or None)
+
+    def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
+        """A sealed dataset folder; `digest` is its fingerprint (at most 36 characters), `context` e.g. "training"."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        assert len(digest) <= DIGEST_CHARACTERS
+        source = json.dumps({"uri": path.as_posix()})
+        entry = Dataset(name=name, digest=digest, source_type="local", source=source)
+        self._client.log_inputs(self.run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", context)])])
+
+    def model(self, path: Path, name: str) -> None:
+        """A saved model folder, as a logged model of the run: its files are copied to the artifact store once."""
+        from mlflow.entities import LoggedModelOutput
+
+        model = self._client.create_logged_model(self._experiment_id, name, source_run_id=self.run_id)
+        self._client.log_model_artifacts(model.model_id, str(path))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+
+def local_uri(root: Path) -> str:
+    """The database inside the project; its folder is made."""
+    folder = root.resolve() / "mlruns"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def server_command(root: Path, python: str, port: int, uri: str) -> list[str]:
+    """The command line of MLflow's UI over the database `uri`, on the loopback address."""
+    store = ["--backend-store-uri", uri, "--artifacts-destination", str(root.resolve() / "mlruns" / "artifacts")]
+    return [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *store]
+
+
+def _import_mlflow() -> Any:
+    """Import MLflow so that it sends nothing home and leaves the terminal to the stage."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return mlflow

@@ -1,0 +1,166 @@
+"""Prefect for real: a server on a free port, flows in processes of their own, a DVC project of three short stages."""
+
+import itertools
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.servers import QUIET, answers
+from infra.processes import ProcessGroup, environment
+from tests.tiny_repo import copy_repo, edit, repro, run, runs
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
+NAMES = ("first", "second", "third")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(is_true: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def commands() -> str:
+    """The command lines of all processes that run."""
+    processes = psutil.process_iter(["cmdline", "status"])
+    running = (process.info for process in processes if process.info["status"] != psutil.STATUS_ZOMBIE)
+    return "\n".join(" ".join(info["cmdline"] or []) for info in running)
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a client of a Prefect server that runs meanwhile."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = free_port()
+    env = QUIET | {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    words = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("w") as log, ProcessGroup(words, root=home, env=env, output=log):
+        wait_for(lambda: answers(f"{env['PREFECT_API_URL']}/health"), 300)
+        yield env
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return copy_repo(tmp_path / "repo")
+
+
+def start(repo: Path, env: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.e2e.tiny_flow", str(repo), *words]
+    return subprocess.Popen(command, cwd=ROOT, env=environment(env), stdout=subprocess.PIPE, text=True)
+
+
+def states(repo: Path, env: dict[str, str], *words: str) -> tuple[str, list[list[str]]]:
+    """Name of the flow's state; name and message of each stage's."""
+    output, _ = start(repo, env, *words).communicate(timeout=300)
+    line = next(line for line in output.splitlines() if line.startswith("STATES "))
+    flow, stages = json.loads(line.removeprefix("STATES "))
+    return flow, stages
+
+
+def names(repo: Path, env: dict[str, str], *words: str) -> list[str]:
+    return [name for name, _ in states(repo, env, *words)[1]]
+
+
+def test_flow_runs_what_is_stale_and_leaves_the_lock_of_dvc_repro(
+    repo: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    assert states(repo, env, "third")[0] == "Completed"
+    assert runs(repo) == list(NAMES)
+    plain = copy_repo(tmp_path / "plain")
+    repro(plain)
+    assert (repo / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+    assert names(repo, env, "third") == ["Cached", "Cached", "Cached"]
+    edit(repo, "second: {depth: 3", "second: {depth: 4")
+    assert names(repo, env, "third") == ["Cached", "Completed", "Completed"]
+    edit(repo, "second: {depth: 4", "second: {depth: 3")
+    assert names(repo, env, "third") == ["Cached", "Restored", "Restored"]
+    assert runs(repo) == [*NAMES, "second", "third"]
+    assert names(repo, env, "first", "--force") == ["Completed"]
+    assert runs(repo)[-1] == "first"
+
+
+def test_flow_with_a_failing_stage_retries_it_and_stops_there(repo: Path, env: dict[str, str]) -> None:
+    edit(repo, "exit: 0", "exit: 3")
+    flow, stages = states(repo, env, "third")
+    assert (flow, [name for name, _ in stages]) == ("Failed", ["Failed", "NotReady", "NotReady"])
+    assert "failed to run: python job.py first" in stages[0][1]
+    assert runs(repo) == ["first", "first"]
+
+
+def test_flow_with_a_stage_over_its_time_limit_ends_its_processes(repo: Path, env: dict[str, str]) -> None:
+    edit(repo, "retries: 1, retry_delay_seconds: 0, timeout_seconds: 60", "timeout_seconds: 4", "dvc.yaml")
+    edit(repo, "python job.py first data/first", f"python {repo}/job.py first data/first", "dvc.yaml")
+    edit(repo, "seconds: 0", "seconds: 100")
+    assert names(repo, env, "first") == ["TimedOut"]
+    assert f"{repo}/job.py" not in commands()
+
+
+def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo: Path, env: dict[str, str]) -> None:
+    edit(repo, "python job.py second data/second", f"python {repo}/job.py second data/second", "dvc.yaml")
+    edit(repo, "second: {depth: 3, seconds: 0", "second: {depth: 3, seconds: 100")
+    process = start(repo, env, "third")
+    wait_for(lambda: f"{repo}/job.py second" in commands())
+    assert "already has a flow run" in states(repo, env, "third")[1][0][0]
+    process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - begin < 20
+    assert str(repo) not in commands()
+    edit(repo, "second: {depth: 3, seconds: 100", "second: {depth: 3, seconds: 0")
+    assert names(repo, env, "third") == ["Cached", "Completed", "Completed"]
+
+
+def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict[str, str]) -> None:
+    project = tmp_path / "project"
+    for folder in ("flows", "infra", "models", "render", "tasks"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("params.yaml", "prefect.yaml", "prefect.toml"):
+        shutil.copyfile(ROOT / name, project / name)
+    (project / "dvc.yaml").write_text(
+        "stages:\n  render:\n    cmd: mkdir -p data/views && env > data/views/env\n"
+        "    params: [render]\n    outs: [data/views]\n"
+    )
+    run(project, "git", "init", "-q")
+    run(project, sys.executable, "-m", "dvc", "init", "-q")
+    client = env | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "MVDPP_PROFILE": "ci"}
+    served = subprocess.Popen(
+        [sys.executable, "-m", "flows", "serve"],
+        cwd=project,
+        env=environment(client),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert served.stdout is not None
+        said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, served.stdout))
+        assert "prefect deployment run render-objaverse/local --watch" in said
+        watch = [sys.executable, "-m", "prefect", "deployment", "run", "render-objaverse/local", "--watch"]
+        words = [*watch, "--param", 'set_params={"render.samples": 31}']
+        done = subprocess.run(words, cwd=project, env=environment(client), capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        family = psutil.Process(served.pid).children(recursive=True)
+        served.send_signal(signal.SIGTERM)
+        served.communicate(timeout=60)
+    assert "samples: 31" in (project / "params.yaml").read_text()
+    assert "MVDPP_PROFILE=ci" in (project / "data/views/env").read_text()
+    assert "MVDPP_FLOW_RUN=http://127.0.0.1" in (project / "data/views/env").read_text()
+    assert served.returncode == 0
+    assert len(family) >= 2  # the server and the worker
+    assert not [process for process in family if process.is_running()]

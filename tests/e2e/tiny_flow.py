@@ -1,0 +1,22 @@
+"""A flow over any DVC project: `python -m tests.e2e.tiny_flow ROOT TARGET [--force]` prints how each stage ended."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.orchestrate import walk
+
+
+@flow(name="tiny")
+def tiny(root: str, target: str, force: bool) -> list[Any]:
+    return walk(Path(root), target, force=force)
+
+
+if __name__ == "__main__":
+    outcome = tiny(sys.argv[1], sys.argv[2], "--force" in sys.argv, return_state=True)
+    states = outcome.result(raise_on_failure=False)
+    rows = [[state.name, state.message] for state in states] if isinstance(states, list) else [[str(states), ""]]
+    sys.stdout.write(f"STATES {json.dumps([outcome.name, rows])}\n")

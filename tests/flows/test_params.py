@@ -1,0 +1,87 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.params import Params, load_params
+
+ROOT = Path(__file__).parents[2]
+
+
+def changed(folder: Path, key: str, value: Any) -> Path:
+    """A copy of params.yaml in which the dotted `key` is `value`."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *outer, last = key.split(".")
+    section = content
+    for name in outer:
+        section = section[name]
+    section[last] = value
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("render.sampels", 4, r"render.sampels: no such key; check the spelling"),
+        ("rendr", {}, r"rendr: no such key; check the spelling"),
+        ("select.min_score", 50, r"select.min_score: Input should be less than or equal to 10 \(got 50\)"),
+        ("render.resolution", 65, r"render.resolution: Input should be a multiple of 8 \(got 65\)"),
+        ("seed", "zero", r"seed: Input should be a valid integer.* \(got 'zero'\)"),
+        ("reconstruct.method", "magic", r"reconstruct.method: Input should be 'hull' or 'sdf' \(got 'magic'\)"),
+    ],
+)
+def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str, value: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_params(changed(tmp_path, key, value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("train_stage2.kept_targets", 33, r"train_stage2.kept_targets is 33; render makes only 32 targets"),
+        ("train_stage3.multi_conditions", [2, 9], r"train_stage3.multi_conditions goes to 9; render.conditions is 8"),
+        ("train_stage1.noise.zero_terminal_snr", True, r"zero_terminal_snr needs prediction v_prediction"),
+        ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
+        ("sample.conditions", [1, 5], r"asks for 5 condition views; render_test.conditions is 4"),
+    ],
+)
+def test_params_whose_sections_disagree_name_both(tmp_path: Path, key: str, value: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_params(changed(tmp_path, key, value))
+
+
+def test_params_with_several_mistakes_name_all(tmp_path: Path) -> None:
+    path = changed(tmp_path, "render.samples", 0)
+    path.write_text(path.read_text().replace("min_score: 5.0", "min_score: 50.0"))
+    with pytest.raises(ValueError, match=r"(?s)select.min_score.*render.samples"):
+        load_params(path)
+
+
+def test_params_without_a_section_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\n")
+    with pytest.raises(ValueError, match="render: is missing"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["seed: [", "", "just words"])
+def test_params_that_are_not_a_table_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"params.yaml (is not valid YAML|does not hold together)"):
+        load_params(path)
+
+
+def test_params_file_that_is_missing_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run from the project's root"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_params_cannot_be_changed_afterwards() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert isinstance(params, Params)
+    with pytest.raises(ValueError, match="frozen"):
+        params.seed = 1  # type: ignore[misc]

@@ -1,0 +1,230 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from flows.executed import Executed, note_start, read_executed, tag_outputs, write_executed
+from flows.params import Params
+from flows.stage import Pipeline, Step, stage_process
+from infra.profile import Profile
+from infra.tracking import TrackingStore
+from infra.versioning import Repository, lock_key, out_hashes
+from tasks.manifest import seal
+from tasks.outcome import Done, Failed, Rejected
+from tasks.ports import Tools, Tracker
+from tests.tasks.toolbox import make_tools
+from tests.tiny_repo import run
+
+HERE = Path(__file__).parents[2]
+OUT = Path("data/catalog")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's own graph and parameters, without its code."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", "params.yaml", ".gitignore"):
+        shutil.copyfile(HERE / name, root / name)
+    (root / "data/source").mkdir(parents=True)
+    (root / "data/source/README.md").write_text("empty")
+    run(root, "git", "init", "-q")
+    run(root, sys.executable, "-m", "dvc", "init", "-q")
+    run(root, "git", "add", ".")
+    run(root, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+    TrackingStore(root, None)
+    return root
+
+
+@pytest.fixture
+def root(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(project)
+    yield project
+    shutil.rmtree(project / OUT, ignore_errors=True)
+    shutil.rmtree(project / ".work", ignore_errors=True)
+
+
+@contextmanager
+def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> Iterator[Tools]:
+    del stage, profile
+    yield make_tools(root / ".work", tracker=tracker)
+
+
+def run_catalog(root: Path, step: Step, *, flow_run: str = "", verbose: bool = False) -> int:
+    pipeline = Pipeline({"catalog": step}, open_tools)
+    return stage_process("catalog", root, pipeline, profile="ci", flow_run=flow_run, verbose=verbose)
+
+
+def make_catalog(params: Params, tools: Tools) -> None:
+    tools.tracker.metrics({"objects": float(params.catalog.max_objects or 0)})
+    (OUT / "sheets").mkdir(parents=True)
+    for index in range(14):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(OUT / f"sheets/{index:02}.png")
+    outcomes = [Done("a"), Done("b"), Rejected("c", "too big"), Failed("d", "broken")]
+    seal(OUT, "catalog", config=params.catalog, inputs={}, outcomes=outcomes)
+
+
+def failing(error: BaseException) -> Callable[[Params, Tools], None]:
+    def step(params: Params, tools: Tools) -> None:
+        del params, tools
+        raise error
+
+    return step
+
+
+def last_run(root: Path) -> Any:
+    store = TrackingStore(root, None)
+    return store._client.search_runs([store.experiment_id], max_results=1)[0]
+
+
+def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> None:
+    assert run_catalog(root, make_catalog, flow_run="http://127.0.0.1/runs/1") == 0
+    found = last_run(root)
+    repository = Repository(root)
+    assert found.info.status == "FINISHED"
+    assert found.data.params["catalog.source"] == "procedural"
+    assert found.data.params["seed"] == "0"
+    assert not any(key.startswith("render.") for key in found.data.params)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=60).stdout
+    expected = {
+        "stage": "catalog",
+        "dvc.stage": "catalog",
+        "dvc.run_key": repository.run_key("catalog"),
+        "dvc.dep.data/source": repository.dep_hashes("catalog")["data/source"],
+        "git.commit": head.strip(),
+        "git.dirty": "false",
+        "prefect.flow_run": "http://127.0.0.1/runs/1",
+    }
+    assert {key: found.data.tags.get(key) for key in expected} == expected
+    counts = {"items/done": 2, "items/rejected": 1, "items/failed": 1, "objects": 20}
+    assert {key: found.data.metrics[key] for key in counts} == counts
+    assert found.data.metrics["stage_seconds"] >= 0
+    store = TrackingStore(root, None)
+    assert "manifest.json" in [file.path for file in store._client.list_artifacts(found.info.run_id)]
+    sheets = [file.path for file in store._client.list_artifacts(found.info.run_id, "images")]
+    assert len([path for path in sheets if path.endswith(".png")]) == 12
+    executed = read_executed(root, "catalog")
+    assert executed is not None
+    assert (executed.run_id, executed.key) == (found.info.run_id, repository.run_key("catalog"))
+
+
+def test_stage_clears_what_an_unfinished_run_left(root: Path) -> None:
+    (root / OUT).mkdir(parents=True)
+    (root / OUT / "half.csv").write_text("uid")
+    assert run_catalog(root, make_catalog) == 0
+    assert not (root / OUT / "half.csv").exists()
+
+
+def test_stage_whose_output_is_finished_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_catalog(root, make_catalog) == 0
+    assert run_catalog(root, make_catalog) == 1
+    assert "data/catalog is finished already" in capsys.readouterr().err
+    assert (root / OUT / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError("catalog.folder is empty"), RuntimeError("3 of 4 items failed")])
+def test_stage_that_fails_says_one_sentence_and_keeps_the_traceback(
+    root: Path, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert run_catalog(root, failing(error)) == 1
+    answer = capsys.readouterr().err
+    assert answer == f"stage catalog failed: {error}\n(traceback: .work/logs/catalog.log)\n"
+    assert "Traceback" in (root / ".work/logs/catalog.log").read_text()
+    assert last_run(root).info.status == "FAILED"
+    assert read_executed(root, "catalog") is None
+
+
+def test_stage_that_fails_shows_the_traceback_when_verbose(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_catalog(root, failing(ValueError("broken")), verbose=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_stage_that_seals_nothing_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_catalog(root, lambda params, tools: None) == 1  # noqa: ARG005
+    assert "ended without" in capsys.readouterr().err
+    assert last_run(root).info.status == "FAILED"
+
+
+def test_stage_with_a_bug_is_not_hidden(root: Path) -> None:
+    with pytest.raises(KeyError):
+        run_catalog(root, failing(KeyError("bug")))
+    assert last_run(root).info.status == "FAILED"
+
+
+def test_stage_with_wrong_params_starts_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = (root / "params.yaml").read_text()
+    before = num_runs(root)
+    (root / "params.yaml").write_text(right.replace("min_score: 5.0", "min_score: 50.0"))
+    try:
+        assert run_catalog(root, make_catalog) == 1
+    finally:
+        (root / "params.yaml").write_text(right)
+    assert "select.min_score: Input should be less than or equal to 10 (got 50.0)" in capsys.readouterr().err
+    assert num_runs(root) == before
+
+
+def num_runs(root: Path) -> int:
+    store = TrackingStore(root, None)
+    return len(store._client.search_runs([store.experiment_id]))
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_stage_that_is_stopped_cleans_up_and_ends_its_run(root: Path, number: int, error: type[BaseException]) -> None:
+    cleaned = []
+
+    def step(params: Params, tools: Tools) -> None:
+        del params, tools
+        try:
+            os.kill(os.getpid(), number)
+            signal.pause()
+        finally:
+            cleaned.append(True)
+
+    handler = signal.getsignal(number)
+    with pytest.raises(error):
+        run_catalog(root, step)
+    assert cleaned == [True]
+    assert last_run(root).info.status == "KILLED"
+    assert signal.getsignal(number) is handler
+    assert not list((root / ".work/running").iterdir())
+
+
+def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
+    store = TrackingStore(root, None)
+    left = store._client.create_run(store.experiment_id).info.run_id
+    pid = os.fork()
+    if pid == 0:
+        note_start(root, "catalog", left)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert run_catalog(root, make_catalog) == 0
+    assert store._client.get_run(left).info.status == "KILLED"
+
+
+def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:
+    store = TrackingStore(root, None)
+    assert run_catalog(root, make_catalog) == 0
+    run_id = last_run(root).info.run_id
+    assert tag_outputs(root, store) == []
+    run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f", "catalog")
+    assert lock_key(root, "catalog") == Repository(root).run_key("catalog")
+    assert tag_outputs(root, store) == ["catalog"]
+    assert (
+        store._client.get_run(run_id).data.tags["dvc.out.data/catalog"] == out_hashes(root, "catalog")["data/catalog"]
+    )
+    assert tag_outputs(root, store) == []
+    (root / "dvc.lock").unlink()
+
+
+def test_outputs_of_other_inputs_are_not_tagged(root: Path) -> None:
+    store = TrackingStore(root, None)
+    run_id = store._client.create_run(store.experiment_id).info.run_id
+    write_executed(root, "catalog", Executed(run_id, "0" * 64, 1.0))
+    assert tag_outputs(root, store) == []

@@ -1,0 +1,86 @@
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from rich.console import Console
+
+from flows.executed import Executed, note_start, write_executed
+from flows.status import deep_links, render_panel, render_status, stage_status, training_runs
+from tasks.files import write_json
+from tests.tiny_repo import copy_repo, edit
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return copy_repo(tmp_path / "repo", made=True)
+
+
+def printed(thing: object) -> str:
+    with Path(os.devnull).open("w") as sink:
+        console = Console(width=160, record=True, file=sink)
+        console.print(thing)
+        return console.export_text()
+
+
+def test_status_says_what_is_stale_and_what_it_holds(repo: Path) -> None:
+    edit(repo, "second: {depth: 3", "second: {depth: 4")
+    counts = {"done": 5, "rejected": 2, "failed": 1}
+    write_json(repo / "data/first/manifest.json", {"counts": counts})
+    write_executed(repo, "second", Executed("run2", "key", 12.4))
+    note_start(repo, "third", "run3")
+    rows = {row.stage: row for row in stage_status(repo)}
+    assert rows["first"].counts == counts
+    assert rows["first"].when is not None
+    assert (rows["second"].state, rows["second"].run_id, rows["second"].seconds) == ("stale", "run2", 12.4)
+    assert (rows["second"].counts, rows["second"].when) == ({}, None)
+    assert rows["third"].state == "running"
+    line = next(line for line in printed(render_status(rows.values())).splitlines() if line.startswith(" first"))
+    assert line.split()[2:5] == ["5", "2", "1"]
+
+
+def test_status_of_stages_below_a_stale_one_says_so(repo: Path) -> None:
+    edit(repo, "sun: 1.5", "sun: 2.5")
+    assert [row.state for row in stage_status(repo)] == ["stale", "stale upstream", "stale upstream"]
+
+
+def test_status_of_a_finished_project_is_up_to_date(repo: Path) -> None:
+    assert {row.state for row in stage_status(repo)} == {"up to date"}
+
+
+def test_panel_names_what_is_there(tmp_path: Path) -> None:
+    for name in ("data/views/sheets/a.png", "data/samples/ring-1/sheets/b.png", "data/meshes/x/a.glb"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/index.html").write_text("")
+    write_json(tmp_path / "models_out/stage1/manifest.json", {})
+    (tmp_path / "models_out/stage2").mkdir()
+    text = printed(render_panel(tmp_path))
+    for words in (
+        "reports/index.html",
+        "data/views/sheets/ (1 file)",
+        "data/samples/ring-1/sheets/",
+        "models_out/stage1",
+    ):
+        assert words in text
+    assert "data/meshes/ (1 file)" in text
+    assert "models_out/stage2" not in text
+
+
+def test_panel_before_the_first_run_has_nothing(tmp_path: Path) -> None:
+    assert printed(render_panel(tmp_path)).count("none yet") == 4
+
+
+def test_deep_links_compare_the_trainings(tmp_path: Path) -> None:
+    for stage in ("train-stage1", "train-stage3", "render"):
+        write_executed(tmp_path, stage, Executed(f"run-{stage}", "", 1.0))
+    runs = training_runs(tmp_path)
+    assert runs == ["run-train-stage1", "run-train-stage3"]
+    experiment, compare = deep_links("http://127.0.0.1:5000", "1", runs)
+    assert experiment == "http://127.0.0.1:5000/#/experiments/1"
+    query = unquote(compare).partition("compare-runs?")[2]
+    runs_word, experiments_word = query.split("&")
+    assert json.loads(runs_word.removeprefix("runs=")) == runs
+    assert json.loads(experiments_word.removeprefix("experiments=")) == ["1"]

@@ -1,0 +1,163 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.versioning import Change, Commit, Repository, commit, lock_entry, lock_key, out_hashes, repro_command
+from tests.tiny_repo import copy_repo, edit, repro
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return copy_repo(tmp_path / "repo")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which everything is up to date; read only."""
+    return copy_repo(tmp_path_factory.mktemp("made") / "repo", made=True)
+
+
+def test_stages_of_whole_graph_come_in_running_order(made: Path) -> None:
+    stages = Repository(made).stages()
+    assert [stage.name for stage in stages] == ["first", "second", "third"]
+    assert stages[2].upstream == ("first", "second")
+    assert stages[0].params == ("first", "seed")
+    assert (stages[0].deps, stages[0].outs) == (("source.txt",), ("data/first",))
+    assert stages[0].desc == "the first of three"
+    assert stages[0].policy == {"retries": 1, "retry_delay_seconds": 0, "timeout_seconds": 60}
+
+
+def test_stages_of_target_are_it_and_its_ancestors(made: Path) -> None:
+    assert [stage.name for stage in Repository(made).stages(["second"])] == ["first", "second"]
+
+
+def test_stages_of_unknown_target_names_the_known_ones(made: Path) -> None:
+    with pytest.raises(ValueError, match=r"'thrid' is not a stage .* first, second, third"):
+        Repository(made).stages(["thrid"])
+
+
+def test_repository_outside_a_project_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run from the project's root"):
+        Repository(tmp_path)
+
+
+def test_stages_do_not_depend_on_the_working_directory(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made.parent)
+    repository = Repository(made)
+    assert [stage.name for stage in repository.stages(["third"])] == ["first", "second", "third"]
+    assert repository.changes("third") == []
+    assert repository.run_key("third") == lock_key(made, "third")
+
+
+def test_changes_of_stage_that_never_ran_is_one(repo: Path) -> None:
+    assert Repository(repo).changes("first") == [Change("never run")]
+
+
+def test_changes_agree_with_dvc_status(made: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=made, capture_output=True, text=True, timeout=60
+    )
+    assert answer.stdout.strip() == "{}"
+    assert [Repository(made).changes(name) for name in ("first", "second", "third")] == [[], [], []]
+
+
+def test_changes_name_field_value_file_and_command(tmp_path: Path) -> None:
+    repo = copy_repo(tmp_path / "repo", made=True)
+    edit(repo, "sun: 1.5", "sun: 2.5")
+    edit(repo, "seed: 0", "seed: 7")
+    edit(repo, "{depth: 3, seconds: 0, exit: 0}\nthird", "{depth: 3, seconds: 0, exit: 0, levels: 2}\nthird")
+    edit(repo, "source", "other", "source.txt")
+    edit(repo, "job.py third data/third", "job.py third ./data/third", "dvc.yaml")
+    (repo / "data/second/result.txt").unlink()
+    (repo / "data/second").rmdir()
+    repository = Repository(repo)
+    assert repository.changes("first") == [
+        Change("dependency", "source.txt", "modified"),
+        Change("parameter", "first.light.sun", "modified", 1.5, 2.5),
+        Change("parameter", "seed", "modified", 0, 7),
+    ]
+    assert repository.changes("second") == [
+        Change("parameter", "second.levels", "new", new=2),
+        Change("output", "data/second", "deleted"),
+    ]
+    assert repository.changes("third")[0] == Change(
+        "command", old="python job.py third data/third", new="python job.py third ./data/third"
+    )
+
+
+def test_changes_answer_while_dvc_runs(repo: Path) -> None:
+    edit(repo, "seconds: 0", "seconds: 30")
+    words = repro_command("first", single=True)
+    process = subprocess.Popen(words, cwd=repo, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert "Running stage" in process.stdout.readline()
+        assert Repository(repo).changes("first") == [Change("never run")]
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_run_key_is_the_folder_in_dvcs_run_cache(made: Path) -> None:
+    folders = {path.name for path in (made / ".dvc/cache/runs").glob("*/*")}
+    repository = Repository(made)
+    assert {repository.run_key(name) for name in ("first", "second", "third")} == folders
+    assert {lock_key(made, name) for name in ("first", "second", "third")} == folders
+
+
+def test_run_key_before_the_run_is_the_key_after_it(repo: Path) -> None:
+    before = Repository(repo).run_key("first")
+    assert lock_key(repo, "first") is None
+    repro(repo, "first")
+    assert before is not None
+    assert lock_key(repo, "first") == before
+
+
+def test_run_key_with_missing_input_is_none(repo: Path) -> None:
+    assert Repository(repo).run_key("second") is None
+
+
+def test_hashes_are_those_of_the_lock_file(made: Path) -> None:
+    entry = yaml.safe_load((made / "dvc.lock").read_text())["stages"]["third"]
+    assert lock_entry(made, "third") == entry
+    assert Repository(made).dep_hashes("third") == {dep["path"]: dep["md5"] for dep in entry["deps"]}
+    assert out_hashes(made, "third") == {"data/third": entry["outs"][0]["md5"]}
+    assert out_hashes(made, "fourth") == {}
+
+
+@pytest.mark.slow
+def test_restorable_follows_the_run_cache(tmp_path: Path) -> None:
+    repo = copy_repo(tmp_path / "repo", made=True)
+    edit(repo, "depth: 3", "depth: 4")
+    assert not Repository(repo).is_restorable("first")
+    repro(repo, "first")
+    edit(repo, "depth: 4", "depth: 3")
+    assert Repository(repo).is_restorable("first")
+
+
+def test_restorable_when_only_the_output_is_gone_and_the_cache_has_it(tmp_path: Path) -> None:
+    repo = copy_repo(tmp_path / "repo", made=True)
+    (repo / "data/first/result.txt").unlink()
+    (repo / "data/first").rmdir()
+    assert Repository(repo).is_restorable("first")
+
+
+def test_repro_command_waits_for_the_lock_before_the_verb() -> None:
+    words = repro_command("render", single=True, force=True)
+    assert words[1:] == ["-m", "dvc", "--wait-for-lock", "repro", "--single-item", "--force", "render"]
+
+
+def test_commit_is_dirty_by_code_but_not_by_the_lock_file(repo: Path, tmp_path: Path) -> None:
+    (repo / "dvc.lock").write_text("schema: '2.0'\n")
+    subprocess.run(["git", "add", "dvc.lock"], cwd=repo, check=True, timeout=60)
+    clean = commit(repo)
+    assert len(clean.revision) == 40
+    assert not clean.is_dirty
+    edit(repo, "depth: 3", "depth: 4")
+    assert commit(repo) == Commit(clean.revision, is_dirty=True)
+    assert commit(tmp_path) == Commit("none", is_dirty=True)
