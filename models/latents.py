@@ -1,0 +1,150 @@
+"""Latents of every view of many objects on disk: safetensors shards, of which a sample reads only its own views.
+
+Knows nothing of the VAE that made them. On disk: moments = posterior mean and log variance, unscaled, float16.
+"""
+
+# V view, K condition view, C latent channel, D embedding
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+INDEX = "index.json"
+WHITE = "white.safetensors"
+
+
+@dataclass(frozen=True)
+class ObjectLatents:
+    """All views of one object: targets t00.. first, then conditions c00.. ."""
+
+    moments_VCHW: Tensor
+    """(V, 2C, h, w)"""
+    embeds_KD: Tensor
+    """CLIP image embeddings of the condition views."""
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """What the index says of one object."""
+
+    shard: str
+    split: str
+    condition_columns: list[int]
+    """Azimuth column of each condition view."""
+
+
+@dataclass(frozen=True)
+class LatentLayout:
+    """What all objects of a set have in common."""
+
+    num_targets: int
+    num_columns: int
+    """Azimuths; targets are row-major, elevations outer."""
+    latent_channels: int
+    latent_size: int
+    embedding_dim: int
+    geometry: dict[str, Any]
+    """Of the target cameras: azimuths, elevations_deg, fov_deg, distance."""
+    white: str = WHITE
+    """File with the moments of the all-white image with the all-ones mask."""
+
+
+def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
+    """Write one shard, whole or not at all; equal tensors give equal bytes."""
+    tensors = {}
+    for uid, item in objects.items():
+        tensors[f"{uid}/moments"] = item.moments_VCHW.to("cpu", torch.float16).contiguous()
+        tensors[f"{uid}/embeds"] = item.embeds_KD.to("cpu", torch.float16).contiguous()
+    _write_tensors(path, tensors)
+
+
+def write_index(folder: Path, layout: LatentLayout, white_1CHW: Tensor, objects: Mapping[str, ObjectRow]) -> None:
+    """Write the white image's moments, then, last, the index: without it the folder is no latent set."""
+    _write_tensors(folder / layout.white, {"white": white_1CHW.to("cpu", torch.float16).contiguous()})
+    index = asdict(layout) | {"objects": {uid: asdict(row) for uid, row in objects.items()}}
+    part = folder / f".{INDEX}.{os.getpid()}.part"
+    part.write_text(json.dumps(index, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    part.replace(folder / INDEX)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    save_file(dict(tensors), part)
+    part.replace(path)
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """A finished latent set."""
+
+    folder: Path
+    layout: LatentLayout
+    objects: Mapping[str, ObjectRow]
+    _shards: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> "LatentSet":
+        """Raises ValueError when the folder has no index."""
+        if not (folder / INDEX).exists():
+            raise ValueError(f"{folder} has no {INDEX}: encoding did not finish; run `dvc repro encode`")
+        index = json.loads((folder / INDEX).read_bytes())
+        rows = index.pop("objects")
+        return cls(folder, LatentLayout(**index), {uid: ObjectRow(**row) for uid, row in rows.items()})
+
+    def uids(self, split: str | None = None) -> list[str]:
+        """Objects of a split, or all, sorted."""
+        return sorted(uid for uid, row in self.objects.items() if split in (None, row.split))
+
+    @property
+    def num_conditions(self) -> int:
+        """Condition views that every object has."""
+        return min(len(row.condition_columns) for row in self.objects.values())
+
+    def views(self, uid: str, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+        """Moments float32 (V, 2C, h, w) of some views; only these are read."""
+        stored = self._shard(uid).get_slice(f"{uid}/moments")
+        return torch.cat([stored[int(index) : int(index) + 1] for index in indices]).float()
+
+    def condition_views(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+        """Moments float32 (K, 2C, h, w) of condition views by their number."""
+        return self.views(uid, [self.layout.num_targets + int(condition) for condition in conditions])
+
+    def embeds(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
+        """Image embeddings float32 (K, D) of condition views by their number."""
+        stored: Tensor = self._shard(uid).get_tensor(f"{uid}/embeds")
+        return stored[torch.as_tensor(np.asarray(conditions))].float()
+
+    def condition_column(self, uid: str, condition: int) -> int:
+        """Azimuth column that a condition view stands at."""
+        return self.objects[uid].condition_columns[condition]
+
+    def white(self) -> Tensor:
+        """Moments float32 (1, 2C, h, w) of the white image with the all-ones mask."""
+        with safe_open(self.folder / self.layout.white, framework="pt") as stored:
+            white: Tensor = stored.get_tensor("white")
+        return white.float()
+
+    def _shard(self, uid: str) -> Any:
+        """The open shard of an object; files stay open and memory-mapped."""
+        name = self.objects[uid].shard
+        if name not in self._shards:
+            self._shards[name] = safe_open(self.folder / name, framework="pt")
+        return self._shards[name]
+
+
+def sample_posterior(moments_VCHW: Tensor, noise_VCHW: Tensor) -> Tensor:
+    """Latents (V, C, h, w), unscaled, from moments (V, 2C, h, w) and standard normal noise (V, C, h, w).
+
+    The log variance is clamped as in diffusers' DiagonalGaussianDistribution.
+    """
+    mean_VCHW, logvar_VCHW = moments_VCHW.chunk(2, dim=1)
+    return mean_VCHW + torch.exp(0.5 * logvar_VCHW.clamp(-30.0, 20.0)) * noise_VCHW

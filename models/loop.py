@@ -1,0 +1,213 @@
+"""The one training loop, for the VAE and the three diffusion stages alike. Knows no model and no data.
+
+Its only clock is `samples_seen`: learning rate, draws, average and checkpoints derive from it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints import Checkpoints
+from models.config import LoopConfig, OptimizerConfig
+from models.ema import MovingAverage
+from models.history import History, Row
+from models.interruption import Interrupted
+from models.learning_rate import learning_rate_at
+from models.trainable import Part, Report, Trainable
+
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training: the model has its newest weights; `average` can put the averaged ones in."""
+
+    samples_seen: int
+    history: list[Row]
+    average: MovingAverage
+
+
+def train(
+    trainable: Trainable[Any],
+    loop: LoopConfig,
+    optimizer: OptimizerConfig,
+    *,
+    checkpoints: Checkpoints,
+    report: Report,
+    stop: Callable[[], bool],
+) -> Trained:
+    """Train for `loop.samples` samples, rounded up to whole batches; go on from the newest checkpoint if there is one.
+
+    Raises Interrupted once `stop()` says so, after the step in progress is saved, and FloatingPointError
+    when the loss or its gradient is not finite.
+    """
+    run = _Run(trainable, loop, optimizer, checkpoints)
+    run.restore()
+    trainable.model.train()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-batch") as pool:
+        run.train(pool, report, stop)
+    return Trained(run.samples_seen, run.history.rows, run.average)
+
+
+class _Run(Generic[BatchT]):
+    """The state of one training."""
+
+    def __init__(
+        self,
+        trainable: Trainable[BatchT],
+        loop: LoopConfig,
+        optimizer: OptimizerConfig,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self.trainable, self.loop, self.settings, self.checkpoints = trainable, loop, optimizer, checkpoints
+        self.modules = [module for module in (trainable.model, trainable.critic) if module is not None]
+        self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
+        self.device = self.groups[0][0].device
+        self.optimizer = torch.optim.AdamW(
+            [{"params": group} for group in self.groups],
+            lr=optimizer.learning_rate,
+            betas=optimizer.betas,
+            weight_decay=optimizer.weight_decay,
+            fused=True,
+        )
+        self.average = MovingAverage(trainable.model, loop.ema_decay)
+        self.samples_seen = 0
+        self.history = History()
+        self.num_steps = -(-loop.samples // loop.batch_size)
+
+    def train(self, pool: ThreadPoolExecutor, report: Report, stop: Callable[[], bool]) -> None:
+        """Steps until the end; the next batch is read while the present one computes."""
+        step = self.samples_seen // self.loop.batch_size
+        upcoming: Future[BatchT] | None = None
+        rate = _Rate()
+        while step < self.num_steps:
+            batch = (upcoming or pool.submit(self.trainable.load, self.numbers(step))).result()
+            upcoming = pool.submit(self.trainable.load, self.numbers(step + 1)) if step + 1 < self.num_steps else None
+            self.step(step, batch)
+            step += 1
+            self.report(step, report, rate)
+            is_last = step == self.num_steps
+            is_stopped = stop() and not is_last
+            if is_last or is_stopped or step % self.loop.checkpoint_every == 0:
+                self.save()
+            if is_stopped:
+                raise Interrupted(
+                    f"stopped at {self.samples_seen:,} of {self.num_steps * self.loop.batch_size:,} samples; "
+                    "the state is saved: run the same command again to go on from there"
+                )
+
+    def numbers(self, step: int) -> range:
+        """Sample numbers of step `step`, from 0."""
+        return range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
+
+    def step(self, step: int, batch: BatchT) -> None:
+        """One optimizer step."""
+        learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        metrics = self.differentiate(batch)
+        norms = [nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True) for group in self.groups]
+        values = _floats(metrics | {"grad_norm": norms[0]})
+        if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
+            self.refuse(step, values)
+        self.optimizer.step()
+        self.average.update(step + 1)
+        self.samples_seen = (step + 1) * self.loop.batch_size
+        self.history.window.add(
+            {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
+        )
+
+    def differentiate(self, batch: BatchT) -> dict[str, Tensor]:
+        """Gradients of a batch, part by part; its metrics."""
+        totals: dict[str, Tensor] = {}
+        parts = self.trainable.parts(batch)
+        while (part := self.next_part(parts)) is not None:
+            part.loss.backward()  # type: ignore[no-untyped-call]
+            for name, value in part.metrics.items():
+                totals[name] = totals[name] + value.detach() if name in totals else value.detach()
+        return totals
+
+    def next_part(self, parts: Iterator[Part]) -> Part | None:
+        """The forward pass of one part, in the precision asked for."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16"):
+            return next(parts, None)
+
+    def refuse(self, step: int, values: Mapping[str, float]) -> None:
+        """A loss that is not finite ends the training before it reaches the weights."""
+        numbers = self.numbers(step)
+        raise FloatingPointError(
+            f"the loss is not finite at step {step + 1} (samples {numbers.start}..{numbers.stop - 1}): {dict(values)}. "
+            f"Its items: {', '.join(self.trainable.names(numbers))}. "
+            f"Last good checkpoint: {self.checkpoints.newest_path()}. "
+            "Look at these items, or lower optimizer.learning_rate"
+        )
+
+    def report(self, step: int, report: Report, rate: "_Rate") -> None:
+        """Pass on and remember the numbers of a step that logs, validates or is the last."""
+        is_last = step == self.num_steps
+        row: Row = {}
+        if is_last or step % self.loop.log_every == 0:
+            row |= self.history.window.close()
+        if is_last or step % self.loop.validate_every == 0:
+            row |= self.validate()
+        if row:
+            self.history.append(self.samples_seen, row)
+            report(self.samples_seen, row | {"train/samples_per_second": rate.since_last(self.samples_seen)})
+
+    def validate(self) -> dict[str, float]:
+        """Metrics of the averaged weights."""
+        self.trainable.model.eval()
+        with self.average.applied(), torch.no_grad():
+            metrics = self.trainable.validate()
+        self.trainable.model.train()
+        return metrics
+
+    def save(self) -> None:
+        """Everything that the rest of the training depends on; draws follow from the clock."""
+        self.checkpoints.save(
+            self.samples_seen,
+            {
+                "modules": [module.state_dict() for module in self.modules],
+                "average": self.average.state(),
+                "optimizer": self.optimizer.state_dict(),
+                "history": self.history.state(),
+            },
+        )
+
+    def restore(self) -> None:
+        """Take up the newest checkpoint."""
+        state = self.checkpoints.load_newest(self.device)
+        if state is None:
+            return
+        for module, weights in zip(self.modules, state["modules"], strict=True):
+            module.load_state_dict(weights)
+        self.average.load_state(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history.load_state(state["history"])
+        self.samples_seen = int(state["samples_seen"])
+
+
+class _Rate:
+    """Samples per second between reports; wall clock, so it is reported but never kept."""
+
+    def __init__(self) -> None:
+        self.time, self.samples_seen = time.perf_counter(), -1
+
+    def since_last(self, samples_seen: int) -> float:
+        now = time.perf_counter()
+        rate = (samples_seen - max(self.samples_seen, 0)) / max(now - self.time, 1e-9)
+        self.time, self.samples_seen = now, samples_seen
+        return rate
+
+
+def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+    """All metrics in one transfer from the device."""
+    values = torch.stack([value.float().reshape(()) for value in metrics.values()]).tolist()
+    return dict(zip(metrics, values, strict=True))

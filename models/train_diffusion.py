@@ -1,0 +1,85 @@
+"""The diffusion trainings (sec. 5.5): drawn samples to the loss of Eq. 1. Knows no files and no clock."""
+
+# B sample, V view (conditions first), C latent channel
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.conditioning import assemble
+from models.diffusion import Diffusion
+from models.multiview_unet import MultiViewUNet
+from models.samples import SampleReader, Samples, group_by_views
+from models.trainable import Part
+
+NUM_VALIDATION_SAMPLES = 16
+"""Four per quartile of the timesteps: enough to see a trend, cheap enough to do often."""
+QUARTILES = 4
+
+
+@dataclass(frozen=True)
+class DiffusionTraining:
+    """Trains a multi-view UNet; satisfies `models.trainable.Trainable`.
+
+    Samples of a step that have different numbers of condition views go through the network in groups of equal number.
+    The loss is the mean over the step's samples of the mean over a sample's views, however they are grouped.
+    """
+
+    model: MultiViewUNet
+    diffusion: Diffusion
+    reader: SampleReader
+    validation: SampleReader
+    """Held-out objects, or the training objects where none are held out."""
+    white_CHW: Tensor
+    """Scaled latent of the white image."""
+    micro_batch: int | None = None
+    """At most so many samples at once, to save memory; None for whole groups."""
+    critic: None = None
+
+    def load(self, numbers: Sequence[int]) -> list[Samples]:
+        """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
+        return [self.reader.read(number) for number in numbers]
+
+    def parts(self, batch: list[Samples]) -> Iterator[Part]:
+        """One part per group of samples with equally many views."""
+        for samples in group_by_views(batch, self.micro_batch):
+            loss = self.sample_losses(samples).sum() / len(batch)
+            yield Part(loss, {"loss": loss})
+
+    def sample_losses(self, samples: Samples) -> Tensor:
+        """(B,) weighted squared error of each sample, averaged over all its views, conditions included."""
+        samples = samples.to(self.white_CHW.device)
+        conditioning = assemble(
+            self.model,
+            condition_latents_BKCHW=samples.condition_BKCHW,
+            embeds_BKD=samples.embeds_BKD,
+            white_latent_CHW=self.white_CHW,
+            target_ids_BT=samples.target_ids_BT,
+        )
+        noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        predicted_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning))
+        target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        error_B = (predicted_BVCHW.float() - target_BVCHW).square().flatten(1).mean(dim=1)
+        return error_B * self.diffusion.loss_weight(samples.timestep_B)
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Uids of samples."""
+        return self.reader.names(numbers)
+
+    def validate(self) -> dict[str, float]:
+        """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise)."""
+        timesteps = validation_timesteps(self.diffusion.config.timesteps)
+        losses = torch.stack([self._validation_loss(number, timestep) for number, timestep in enumerate(timesteps)])
+        quartiles = losses.view(QUARTILES, -1).mean(dim=1).tolist()
+        return {"val/loss": losses.mean().item()} | {
+            f"val/loss_q{q}": loss for q, loss in enumerate(quartiles, start=1)
+        }
+
+    def _validation_loss(self, number: int, timestep: int) -> Tensor:
+        return self.sample_losses(self.validation.read_validation(number, timestep=timestep))[0]
+
+
+def validation_timesteps(num_timesteps: int) -> list[int]:
+    """Timesteps in the middle of equal intervals, ascending."""
+    return [int((index + 0.5) * num_timesteps / NUM_VALIDATION_SAMPLES) for index in range(NUM_VALIDATION_SAMPLES)]

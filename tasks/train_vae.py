@@ -1,0 +1,103 @@
+"""Stage train-vae: the mask-aware VAE on the rendered views (sec. 5.4)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.config import MaskVAEConfig
+from render.images import contact_sheet, encode_png
+from tasks.files import write_bytes
+from tasks.manifest import fingerprint, seal
+from tasks.pictures import ViewPictures, kept_in_memory, list_pictures, spread
+from tasks.ports import Tools
+from tasks.training import run_training, seed_of, write_records
+from tasks.views import Image, ViewSet
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+KIND = "mask_vae"
+NUM_VALIDATION = 16
+"""Pictures that validation always uses, and that the sheet shows."""
+NUM_CALIBRATION = 64
+"""Pictures whose latents set the scaling factor."""
+SHEET_COLUMNS = 8
+
+
+def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, tools: Tools) -> None:
+    """Train on the views of the training objects; `out` becomes a diffusers AutoencoderKL with averaged weights."""
+    import torch
+
+    from models.initialization import seeded_weights
+    from models.mask_vae import build_mask_vae
+    from models.train_vae import VAETraining, as_unit_tensor
+    from models.vae_loss import VAELoss
+
+    torch.set_num_threads(tools.threads)
+    view_set = ViewSet.open(views)
+    pictures = list_pictures(view_set, "train")
+    held_out = list_pictures(view_set, "val")
+    if not pictures:
+        raise ValueError(f"{views} has no object of the split train; lower select.val_share or take more objects")
+    check_sizes(config, side=pictures[0].shape[0])
+    inputs = {"views": view_set.manifest.fingerprint}
+    tools.tracker.dataset(views, "views", inputs["views"], "training")
+    device = torch.device(tools.device)
+    with seeded_weights(seed_of(seed, "train-vae", "weights")):
+        vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
+    shown = spread(held_out or pictures, NUM_VALIDATION)
+    training = VAETraining(
+        model=vae,
+        loss=loss,
+        source=kept_in_memory(pictures),
+        validation_B4HW=as_unit_tensor(shown, device),
+        seed=seed_of(seed, "train-vae"),
+        batch_size=config.loop.batch_size,
+        micro_batch=tools.micro_batch,
+    )
+    key = fingerprint(KIND, config, seed, inputs)
+    trained = run_training("train-vae", training, config, key=key, tools=tools)
+    with trained.average.applied():
+        save_vae(vae, config, pictures, out)
+        sheet = write_sheet(vae, shown, out)
+    facts = write_records(out, trained) | {"scaling_factor": vae.config.scaling_factor}
+    seal(out, KIND, config=config, inputs=inputs, facts=facts)
+    tools.tracker.image(sheet, "reconstructions")
+    tools.tracker.model(out, KIND)
+
+
+def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
+    """Raise ValueError when crops of `side` pixels cannot be made or do not go into whole latents."""
+    factor = 2 ** (len(config.vae.block_out_channels) - 1)
+    crop = config.crop or side
+    if crop > side or crop % factor:
+        raise ValueError(
+            f"train_vae.crop is {config.crop} for views of {side} pixels; it must be at most that "
+            f"and a multiple of {factor} (the VAE halves it {len(config.vae.block_out_channels) - 1} times)"
+        )
+
+
+def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures, out: Path) -> None:
+    """Save as diffusers does; a VAE from scratch first gets the scaling factor for latents of unit deviation."""
+    from models.mask_vae import calibrate_scaling
+    from models.pretrained import forget_origin
+    from models.train_vae import as_unit_tensor, draw_latents
+
+    if config.vae.pretrained is None:
+        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(spread(pictures, NUM_CALIBRATION), vae.device)))
+    forget_origin(vae)
+    vae.save_pretrained(out)
+
+
+def write_sheet(vae: "AutoencoderKL", pixels: Image, out: Path) -> Path:
+    """Pairs of rows: pictures, and below them their reconstructions."""
+    from models.train_vae import as_unit_tensor, reconstruct
+
+    rebuilt = np.stack(reconstruct(vae, as_unit_tensor(pixels, vae.device)))
+    columns = min(SHEET_COLUMNS, len(pixels))
+    whole_rows = range(0, len(pixels) - columns + 1, columns)
+    rows = [image for first in whole_rows for kind in (pixels, rebuilt) for image in kind[first : first + columns]]
+    path = out / "sheets" / "reconstructions.png"
+    write_bytes(path, encode_png(contact_sheet(rows, columns)))
+    return path

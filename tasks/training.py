@@ -1,0 +1,73 @@
+"""What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from models.config import LoopConfig, OptimizerConfig
+from tasks.files import write_bytes, write_json
+from tasks.ports import Tools
+from tasks.randomness import rng_for
+
+if TYPE_CHECKING:
+    from models.loop import Trained
+    from models.trainable import Trainable
+
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+
+
+class TrainingConfig(Protocol):
+    """A section that describes a training."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """How long."""
+        ...
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        """How fast."""
+        ...
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """A seed of its own for each training and purpose."""
+    return int(rng_for(seed, *names).integers(2**62))
+
+
+def run_training(
+    stage: str, trainable: "Trainable[Any]", config: TrainingConfig, *, key: str, tools: Tools
+) -> "Trained":
+    """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process."""
+    from models.checkpoints import Checkpoints
+    from models.interruption import stop_on_signal
+    from models.loop import train
+
+    num_steps = -(-config.loop.samples // config.loop.batch_size)
+    with stop_on_signal() as stop, tools.progress.steps(stage, num_steps) as show:
+
+        def report(samples_seen: int, metrics: Mapping[str, float]) -> None:
+            show(samples_seen // config.loop.batch_size, metrics)
+            tools.tracker.metrics(metrics, step=samples_seen)
+
+        return train(
+            trainable,
+            config.loop,
+            config.optimizer,
+            checkpoints=Checkpoints(tools.work / key, key),
+            report=report,
+            stop=stop,
+        )
+
+
+def write_records(out: Path, trained: "Trained") -> dict[str, float]:
+    """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
+    from models.history import as_csv, column_name
+
+    final: dict[str, float] = {}
+    for row in trained.history:
+        final |= {column_name(name): value for name, value in row.items()}
+    write_bytes(out / HISTORY, as_csv(trained.history).encode())
+    write_json(out / METRICS, final)
+    return final

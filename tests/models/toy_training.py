@@ -1,0 +1,71 @@
+"""A real Trainable at toy size: fits a line to points that are a function of the sample number."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints import Checkpoints
+from models.config import LoopConfig, OptimizerConfig
+from models.draws import Purpose, stream
+from models.loop import Trained, train
+from models.trainable import Part
+
+OPTIMIZER = OptimizerConfig(
+    learning_rate=0.05, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=8, max_grad_norm=1.0
+)
+LOOP = LoopConfig(batch_size=4, samples=80, ema_decay=0.9, log_every=3, validate_every=5, checkpoint_every=5)
+
+
+class Line:
+    """y = 3 x - 1, seen through noise; the loss comes in as many parts as asked for."""
+
+    def __init__(self, num_parts: int = 1, poisoned: int | None = None) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.critic = None
+        self.num_parts = num_parts
+        self.poisoned = poisoned
+        self.loaded: list[int] = []
+
+    def load(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        self.loaded += numbers
+        rows = [stream(0, Purpose.SAMPLE, number).standard_normal(2) for number in numbers]
+        x = torch.tensor([[row[0]] for row in rows], dtype=torch.float32)
+        y = 3 * x - 1 + 0.01 * torch.tensor([[row[1]] for row in rows], dtype=torch.float32)
+        if self.poisoned in numbers:
+            y[list(numbers).index(self.poisoned)] = torch.nan
+        return x, y
+
+    def parts(self, batch: tuple[Tensor, Tensor]) -> Iterator[Part]:
+        x, y = batch
+        for x_part, y_part in zip(x.chunk(self.num_parts), y.chunk(self.num_parts), strict=True):
+            loss = (self.model(x_part) - y_part).square().sum() / len(x)
+            yield Part(loss, {"loss": loss})
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        return [f"point-{number}" for number in numbers]
+
+    def validate(self) -> dict[str, float]:
+        x, y = self.load(range(10_000, 10_016))
+        return {"val/loss": (self.model(x) - y).square().mean().item()}
+
+
+def run(trainable: Line, folder: Path, *, loop: LoopConfig = LOOP, stop_at: int | None = None) -> Trained:
+    """Train; `stop_at` is the clock at which a stop is asked for."""
+    seen = [0]
+
+    def report(samples_seen: int, metrics: object) -> None:  # noqa: ARG001
+        seen[0] = samples_seen
+
+    def stop() -> bool:
+        return stop_at is not None and seen[0] >= stop_at
+
+    return train(trainable, loop, OPTIMIZER, checkpoints=Checkpoints(folder, "toy"), report=report, stop=stop)
+
+
+def weights(module: nn.Module) -> list[bytes]:
+    """The exact bits of all weights."""
+    return [parameter.detach().numpy().tobytes() for parameter in module.parameters()]

@@ -1,0 +1,315 @@
+"""From views to a trained stage 3, with the real tasks at toy size."""
+
+import csv
+import filecmp
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image
+
+from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
+from models.latents import LatentSet, sample_posterior
+from models.mask_vae import encode_rgba
+from models.multiview_unet import MultiViewUNet
+from models.pipeline import MVDiffusionPipeline
+from models.train_vae import as_unit_tensor, posterior_moments
+from tasks.encode import encode_views
+from tasks.files import read_json
+from tasks.manifest import open_manifest
+from tasks.pictures import kept_in_memory, list_pictures, spread
+from tasks.train_diffusion import train_stage
+from tasks.train_vae import check_sizes, train_mask_vae
+from tasks.views import ViewSet
+from tests.models.toy_models import NOISE, UNET, VAE
+from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
+from tests.tasks.toolbox import MemoryTracker, make_tools
+
+OPTIMIZER = OptimizerConfig(
+    learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=4, max_grad_norm=1.0
+)
+MASK_VAE = MaskVAEConfig(
+    recipe=1,
+    vae=VAE,
+    crop=None,
+    perceptual_weight=0.0,
+    lpips_weights=None,
+    kl_weight=1e-6,
+    mask_weight=1.0,
+    discriminator_weight=0.0,
+    discriminator_start=0,
+    optimizer=OPTIMIZER,
+    loop=LOOP,
+)
+STAGE1 = StageConfig(
+    recipe=1,
+    unet=UNET,
+    start_from="ema",
+    noise=NOISE.model_copy(update={"prediction": "epsilon"}),
+    kept_targets=3,
+    multi_condition_share=0.0,
+    multi_conditions=(2, CONDITIONS),
+    condition_drop=0.1,
+    optimizer=OPTIMIZER,
+    loop=LOOP,
+)
+STAGE3 = STAGE1.model_copy(update={"unet": None, "noise": NOISE, "multi_condition_share": 0.5})
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything, and what was reported of each stage."""
+
+    folder: Path
+    trackers: dict[str, MemoryTracker]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    return Made(folder, make_everything(folder))
+
+
+@pytest.fixture(scope="module")
+def made(everything: Made) -> Path:
+    return everything.folder
+
+
+def make_everything(folder: Path) -> dict[str, MemoryTracker]:
+    """Views, VAE, latents, stage 1 and stage 3 (from stage 1)."""
+    trackers = {name: MemoryTracker() for name in ("vae", "latents", "stage1", "stage3")}
+    tools = {name: make_tools(folder, tracker=tracker) for name, tracker in trackers.items()}
+    views, vae, latents, stage1 = write_small_views(folder), folder / "vae", folder / "latents", folder / "stage1"
+    train_mask_vae(views, MASK_VAE, 0, vae, tools["vae"])
+    encode_views(views, vae, ENCODE, 0, latents, tools["latents"])
+    train_stage("stage1", latents, None, vae, STAGE1, 0, stage1, tools["stage1"])
+    train_stage("stage3", latents, stage1, vae, STAGE3, 0, folder / "stage3", tools["stage3"])
+    return trackers
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+def test_all_stages_made_twice_in_two_places_give_equal_bytes(made: Path, tmp_path: Path) -> None:
+    make_everything(tmp_path)
+    for name in ("vae", "latents", "stage1", "stage3"):
+        names = files_of(made / name)
+        assert files_of(tmp_path / name) == names
+        assert filecmp.cmpfiles(made / name, tmp_path / name, names, shallow=False) == (names, [], [])
+        assert not any(str(made) in path.read_text() for path in (made / name).rglob("*.json"))
+
+
+def test_train_vae_leaves_a_model_its_records_and_a_sheet(made: Path) -> None:
+    manifest = open_manifest(made / "vae", "mask_vae")
+    vae = AutoencoderKL.from_pretrained(made / "vae")
+    assert (vae.config.in_channels, vae.config.out_channels) == (4, 4)
+    rows = list(csv.DictReader((made / "vae" / "history.csv").open()))
+    assert [row["samples_seen"] for row in rows] == ["8", "16"]
+    assert {"loss", "l1", "mask_bce", "kl", "lr", "grad_norm", "val_psnr", "val_mask_iou"} < rows[0].keys()
+    metrics = read_json(made / "vae" / "metrics.json")
+    assert metrics["val_psnr"] == pytest.approx(float(rows[-1]["val_psnr"]))
+    assert manifest.facts["scaling_factor"] == vae.config.scaling_factor
+    with Image.open(made / "vae" / "sheets" / "reconstructions.png") as sheet:
+        assert sheet.height > 2 * 16
+
+
+def test_train_vae_from_scratch_scales_latents_to_unit_deviation(made: Path) -> None:
+    """Of posterior samples, which are what the diffusion is trained on; 33 small pictures tell it to a few per cent."""
+    vae = AutoencoderKL.from_pretrained(made / "vae")
+    pictures = spread(list_pictures(ViewSet.open(made / "views"), "train"), 64)
+    moments = posterior_moments(vae, as_unit_tensor(pictures, torch.device("cpu")))
+    noise = torch.randn(moments[:, :4].shape, generator=torch.Generator().manual_seed(0))
+    scaled = sample_posterior(moments, noise) * vae.config.scaling_factor
+    assert scaled.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_encode_stored_means_are_those_of_the_vae(made: Path) -> None:
+    latents = LatentSet.open(made / "latents")
+    vae = AutoencoderKL.from_pretrained(made / "vae")
+    assert latents.uids() == ["o0", "o1", "o2", "o3"]
+    assert latents.uids("val") == ["o3"]
+    assert latents.objects["o1"].condition_columns == [1, 3, 1]
+    assert (latents.layout.num_targets, latents.layout.num_columns) == (8, COLUMNS)
+    assert latents.layout.geometry["elevations_deg"] == [0.0, 30.0]
+    for view, camera in ((5, cameras_of(1)[5]), (9, cameras_of(1)[9])):
+        with torch.no_grad():
+            rgba = as_unit_tensor(picture(1, camera)[None], torch.device("cpu"))
+            expected = encode_rgba(vae, rgba) / vae.config.scaling_factor
+        stored = latents.views("o1", [view])[:, :4]
+        torch.testing.assert_close(stored, expected, atol=2e-3, rtol=2e-3)
+    with torch.no_grad():
+        white = encode_rgba(vae, torch.ones(1, 4, 16, 16)) / vae.config.scaling_factor
+    torch.testing.assert_close(latents.white()[:, :4], white, atol=2e-3, rtol=2e-3)
+
+
+def test_encode_shards_follow_the_views(made: Path) -> None:
+    views, latents = ViewSet.open(made / "views"), LatentSet.open(made / "latents")
+    for uid in views.uids:
+        number = str(views.reader.index[uid]["shard"])[len("shard-") : -len(".tar")]
+        assert latents.objects[uid].shard == f"latents-{number}.safetensors"
+
+
+def test_encode_condition_between_columns_is_refused(made: Path, tmp_path: Path) -> None:
+    views = write_small_views(tmp_path, offset_deg=10.0)
+    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 10\.0"):
+        encode_views(views, made / "vae", ENCODE, 0, tmp_path / "latents", make_tools(tmp_path))
+    assert not (tmp_path / "latents" / "index.json").exists()
+
+
+def test_encode_again_after_a_crash_keeps_finished_shards(made: Path, tmp_path: Path) -> None:
+    tools = make_tools(tmp_path)
+    encode_views(made / "views", made / "vae", ENCODE, 0, tmp_path / "first", tools)
+    finished = {path: path.stat().st_mtime_ns for path in tools.work.rglob("latents-*.safetensors")}
+    assert finished
+    encode_views(made / "views", made / "vae", ENCODE, 0, tmp_path / "second", tools)
+    assert {path: path.stat().st_mtime_ns for path in tools.work.rglob("latents-*.safetensors")} == finished
+    assert LatentSet.open(tmp_path / "second").uids() == ["o0", "o1", "o2", "o3"]
+
+
+def test_train_stage_leaves_a_pipeline_that_samples(made: Path) -> None:
+    pipeline = MVDiffusionPipeline.from_pretrained(made / "stage3")
+    pipeline.set_progress_bar_config(disable=True)
+    images = [picture(0, camera) for camera in cameras_of(0)[8:10]]
+    generator = torch.Generator().manual_seed(0)
+    views = pipeline(images, num_inference_steps=2, generator=generator, output_type="np").images
+    assert len(views) == 8
+    assert views[0].shape == (16, 16, 4)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    assert open_manifest(made / "stage3", "diffusion_model").facts["stage"] == "stage3"
+
+
+def test_train_stage_keeps_averaged_and_newest_weights(made: Path) -> None:
+    averaged = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
+    newest = MultiViewUNet.from_pretrained(made / "stage1" / "unet_raw").state_dict()
+    assert averaged.keys() == newest.keys()
+    assert any(not torch.equal(averaged[name], newest[name]) for name in averaged)
+
+
+@pytest.mark.parametrize(("start_from", "folder"), [("ema", "unet"), ("raw", "unet_raw")])
+def test_train_stage_starts_from_the_weights_asked_for(
+    made: Path, tmp_path: Path, start_from: str, folder: str
+) -> None:
+    still = STAGE3.optimizer.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    loop = LOOP.model_copy(update={"samples": 4})
+    config = STAGE3.model_copy(update={"start_from": start_from, "optimizer": still, "loop": loop})
+    tools = make_tools(tmp_path)
+    train_stage("stage2", made / "latents", made / "stage1", made / "vae", config, 0, tmp_path / "stage2", tools)
+    before = MultiViewUNet.from_pretrained(made / "stage1" / folder).state_dict()
+    after = MultiViewUNet.from_pretrained(tmp_path / "stage2" / "unet_raw").state_dict()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, atol=1e-9, rtol=1e-6)
+
+
+def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None:
+    trackers = everything.trackers
+    reported = [[(step, sorted(values)) for step, values in trackers[name].history] for name in ("stage1", "stage3")]
+    assert trackers["stage1"].models == [(everything.folder / "stage1", "stage1")]
+    assert reported[0] == reported[1]
+    assert reported[0][-1][0] == 16
+    assert set(reported[0][-1][1]) == {
+        "train/loss",
+        "train/lr",
+        "train/grad_norm",
+        "train/samples_per_second",
+        "val/loss",
+        *(f"val/loss_q{quartile}" for quartile in (1, 2, 3, 4)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("stage1", {"unet": None}, "describe the network"),
+        ("stage1", {"unet": UNET.model_copy(update={"cross_attention_dim": 32})}, "projection_dim"),
+        ("stage1", {"multi_condition_share": 0.5, "multi_conditions": (2, 9)}, "max_condition_views is 3"),
+        ("stage1", {"kept_targets": 9}, "kept_targets is 9"),
+    ],
+)
+def test_train_stage_impossible_configuration_is_refused(
+    made: Path, tmp_path: Path, name: str, changes: dict[str, Any], message: str
+) -> None:
+    config = STAGE1.model_copy(update=changes)
+    with pytest.raises(ValueError, match=message):
+        train_stage(name, made / "latents", None, made / "vae", config, 0, tmp_path / "out", make_tools(tmp_path))
+
+
+def test_train_stage_latents_of_another_vae_are_refused(made: Path, tmp_path: Path) -> None:
+    other = MASK_VAE.model_copy(update={"kl_weight": 1e-5})
+    tools = make_tools(tmp_path)
+    train_mask_vae(made / "views", other, 0, tmp_path / "other", tools)
+    with pytest.raises(ValueError, match="another VAE"):
+        train_stage("stage1", made / "latents", None, tmp_path / "other", STAGE1, 0, tmp_path / "out", tools)
+
+
+@pytest.mark.parametrize("crop", [24, 10])
+def test_check_sizes_crop_that_does_not_fit_is_refused(crop: int) -> None:
+    with pytest.raises(ValueError, match=f"crop is {crop}"):
+        check_sizes(MASK_VAE.model_copy(update={"crop": crop, "vae": VAE}), side=16 if crop == 24 else 5)
+
+
+def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
+    pictures = list_pictures(ViewSet.open(made / "views"), "train")
+    kept = kept_in_memory(pictures)
+    assert len(pictures) == len(kept) == 3 * 11
+    assert type(kept) is not type(pictures)
+    for index in (0, 17, 32):
+        assert np.array_equal(pictures[index], kept[index])
+        assert pictures.name(index) == kept.name(index)
+    assert kept_in_memory(pictures, limit=1) is pictures
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.tasks.test_train_stages import STAGE1
+from tests.tasks.toolbox import make_tools
+from tasks.train_diffusion import train_stage
+made, folder = Path(sys.argv[1]), Path(sys.argv[2])
+loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
+config = STAGE1.model_copy(update={"loop": loop})
+class Marks:
+    def metrics(self, values, step=0): (folder / "started").touch()
+    def dataset(self, *args): pass
+    def model(self, *args): pass
+folder.mkdir(exist_ok=True)
+train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
+            make_tools(folder, tracker=Marks()))
+"""
+
+
+@pytest.mark.slow
+def test_train_stage_terminated_process_goes_on_and_equals_an_undisturbed_one(made: Path, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name)]
+        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+
+    killed = start("killed")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGTERM)
+    _, errors = killed.communicate(timeout=120)
+    assert killed.returncode == 1
+    assert "run the same command again" in errors
+    assert not (tmp_path / "killed" / "stage1").exists()
+    for name in ("killed", "straight"):
+        process = start(name)
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    straight, resumed = tmp_path / "straight" / "stage1", tmp_path / "killed" / "stage1"
+    names = files_of(straight)
+    assert filecmp.cmpfiles(straight, resumed, names, shallow=False) == (names, [], [])
