@@ -102,8 +102,8 @@ def _run(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _stage(arguments: argparse.Namespace, root: Path) -> int:
-    # Before torch loads OpenMP: threads that spin while they wait make a shared machine ten times slower (measured).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch loads OpenMP: threads that spin long while they wait slow a shared machine down tenfold (infra/LOG.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from flows.pipeline import STAGES
     from flows.stage import FLOW_RUN, Pipeline, stage_process
     from flows.wiring import open_tools
