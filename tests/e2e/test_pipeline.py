@@ -1,0 +1,119 @@
+"""All fourteen stages for real at the smallest size, through `dvc repro`; kills in the middle; what runs again and what not."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.edit import set_params
+from tests.e2e.tiny_project import environment, make_project, repro
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.blender, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything made once."""
+    folder = make_project(tmp_path_factory.mktemp("e2e") / "project")
+    repro(folder)
+    return folder
+
+
+def ran(output: str) -> list[str]:
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def lock(folder: Path) -> dict:
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+
+
+def test_pipeline_makes_models_samples_meshes_and_a_report(made):
+    metrics = json.loads((made / "reports" / "metrics.json").read_text())
+    cases = {"stage1-sparse-1", "stage2-sparse-1", "stage3-sparse-1", "stage3-sparse-2", "stage1-ring-1"}
+    assert cases <= set(metrics)
+    for groups in metrics.values():
+        assert set(groups) <= {"train", "held_out"}
+        for scores in groups.values():
+            assert {"psnr", "ssim", "mask_iou", "psnr_over_white", "psnr_over_copy"} <= set(scores)
+    for stage in ("stage1", "stage2", "stage3"):
+        assert (made / "models_out" / stage / "model_index.json").exists()
+    assert list((made / "data" / "views" / "sheets").glob("*.png"))
+
+
+def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_completes(made):
+    rows = [json.loads(line) for line in (made / "data" / "objects" / "ledger.jsonl").read_text().splitlines()]
+    rows += [json.loads(line) for line in (made / "data" / "normalized" / "ledger.jsonl").read_text().splitlines()]
+    broken = [row for row in rows if row["uid"] == "broken" and row["status"] != "done"]
+    assert len(broken) == 1
+    reason = broken[0].get("reason") or broken[0].get("error")
+    page = (made / "reports" / "index.html").read_text()
+    assert "broken" in page
+    assert reason.split(":")[0][:20] in page
+    views = json.loads((made / "data" / "views" / "index.json").read_text())
+    assert set(views) == {"mug", "car", "robot"}
+
+
+def test_pipeline_second_repro_runs_nothing(made):
+    assert ran(repro(made)) == []
+
+
+def test_pipeline_changed_value_runs_only_what_depends_on_it(made, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, symlinks=True)
+    set_params(folder / "params.yaml", {"reconstruct.vote": 0.8})
+    assert ran(repro(folder)) == ["reconstruct", "evaluate"]
+
+
+def test_pipeline_misspelt_key_stops_before_any_work(made, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, symlinks=True)
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("  min_score: 5.0", "  min_scoer: 5.0\n  min_score: 50.0"))
+    with pytest.raises(AssertionError) as failure:
+        repro(folder)
+    assert "select.min_scoer: no such key" in str(failure.value)
+    assert re.search(r"select.min_score: .*less than or equal to 10.*50", str(failure.value))
+    assert (folder / "data" / "catalog" / "manifest.json").exists() == (made / "data" / "catalog").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "signs"),
+    [("render", ".work/render/*/items/*.tar"), ("train-stage1", ".work/train-stage1/**/checkpoints/*")],
+)
+def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(made, tmp_path, stage, signs):
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, symlinks=True, ignore=shutil.ignore_patterns(".work"))
+    out = next(iter(yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]["outs"]))
+    shutil.rmtree(folder / out)
+    command = [sys.executable, "-m", "flows", "stage", stage]
+    process = subprocess.Popen(command, cwd=folder, env=environment(), start_new_session=True, stderr=subprocess.PIPE)
+    wait_for(folder, signs, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not (folder / out / "manifest.json").exists()
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob(signs)}
+    subprocess.run(command, cwd=folder, env=environment(), check=True, timeout=600, capture_output=True)
+    if stage == "render":
+        journal = next(folder.glob(".work/render/*/journal.jsonl"))
+        keys = [json.loads(line)["key"] for line in journal.read_text().splitlines() if line.strip()]
+        assert finished
+        assert len(keys) == len(set(keys)) == 3
+    assert {path.name: path.read_bytes() for path in (folder / out).iterdir() if path.is_file()} == {
+        path.name: path.read_bytes() for path in (made / out).iterdir() if path.is_file()
+    }
+
+
+def wait_for(folder: Path, signs: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(signs)):
+        assert process.poll() is None, f"ended before it could be killed: {process.stderr.read().decode()[-2000:]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

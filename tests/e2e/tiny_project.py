@@ -1,0 +1,80 @@
+"""The real project in a folder of its own, with params.yaml at the smallest size that does everything."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.edit import set_params
+from tasks.procedural.objects import write_object
+
+ROOT = Path(__file__).parents[2]
+CODE = ("flows", "tasks", "render", "models", "infra")
+FAMILIES = {"mug": 0, "car": 2, "robot": 11}
+LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
+TINY = {
+    "catalog.source": "folder",
+    "catalog.max_objects": None,
+    "select.val_share": 0.3,
+    "select.max_objects": None,
+    "normalize.max_failed_share": 0.5,
+    "render.resolution": 32,
+    "render.samples": 1,
+    "render.denoise": False,
+    "render.conditions": 3,
+    "train_vae.vae.block_out_channels": [8, 16],
+    "encode.image_encoder.hidden_size": 16,
+    "encode.image_encoder.num_hidden_layers": 1,
+    "encode.image_encoder.num_attention_heads": 2,
+    "train_stage1.unet.block_out_channels": [16, 32],
+    "train_stage1.unet.attention_head_dim": [1, 2],
+    "train_stage1.unet.norm_num_groups": 8,
+    "train_stage1.unet.attention_levels": [False, True],
+    "train_stage3.multi_conditions": [2, 3],
+    "render_test.train_objects": 1,
+    "render_test.held_out_objects": 1,
+    "render_test.conditions": 2,
+    "sample.conditions": [1, 2],
+    "sample.steps": 2,
+    "reconstruct.resolution": 16,
+    "evaluate.points": 500,
+    "evaluate.iou_resolution": 16,
+} | {f"{stage}.loop.{key}": value for stage in ("train_vae", "train_stage1", "train_stage2", "train_stage3")
+     for key, value in LOOP.items()}  # fmt: skip
+
+
+def make_project(folder: Path) -> Path:
+    """Code, graph and tiny parameters; three objects and one broken file as the source."""
+    folder.mkdir(parents=True)
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    source = folder / "data" / "source"
+    source.mkdir(parents=True)
+    for family, index in FAMILIES.items():
+        write_object(family, 0, index, source / f"{family}.glb")
+    (source / "broken.glb").write_bytes(b"glTF" + (2).to_bytes(4, "little") + (40).to_bytes(4, "little") + b"x" * 28)
+    set_params(folder / "params.yaml", TINY)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=60)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """This interpreter first on the path: dvc.yaml says `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "MVDPP_PROFILE": "ci"}
+
+
+def repro(folder: Path, *targets: str) -> str:
+    """`dvc repro`; what it printed. Raises CalledProcessError when it fails."""
+    command = [sys.executable, "-m", "dvc", "repro", *targets]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), check=False, text=True, timeout=900,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if done.returncode:
+        raise AssertionError(f"dvc repro failed:\n{done.stdout[-3000:]}")
+    return done.stdout
