@@ -102,8 +102,9 @@ def _run(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _stage(arguments: argparse.Namespace, root: Path) -> int:
-    # Before torch loads OpenMP: threads that spin long while they wait slow a shared machine down tenfold (infra/LOG.md).
+    # Before torch loads OpenMP: threads that spin while they wait slow a shared machine down tenfold (infra/LOG.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the stage shows its own
     from flows.pipeline import STAGES
     from flows.stage import FLOW_RUN, Pipeline, stage_process
     from flows.wiring import open_tools

@@ -32,6 +32,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             threads=resources.threads,
             device=resources.device,
             hub_url=profile.hub_url,
+            micro_batch=profile.micro_batch,
         )
 
 

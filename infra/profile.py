@@ -31,6 +31,8 @@ class Profile(BaseModel):
     """Processor threads of the stage's own process; auto: all it may use."""
     device: Literal["auto", "cpu", "cuda"]
     """Where torch computes; auto: the GPU if there is one."""
+    micro_batch: int | None = Field(ge=1)
+    """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     time_limit: float = Field(gt=0)
     """Seconds for one object in a ray worker; then the worker is killed and the object fails."""
     recycle_after: int = Field(ge=1)

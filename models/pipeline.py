@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
-from diffusers.utils import BaseOutput
+from diffusers.utils import BaseOutput, logging
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
@@ -153,6 +153,7 @@ def _is_nested(images: Any) -> bool:
 
 def load_pipeline(folder: Path, *, scheduler: SchedulerName, device: str) -> MVDiffusionPipeline:
     """A saved pipeline with the sampler of that name, on `device`, without progress bars."""
+    logging.disable_progress_bar()
     pipeline = MVDiffusionPipeline.from_pretrained(folder)
     pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler)
     pipeline.set_progress_bar_config(disable=True)

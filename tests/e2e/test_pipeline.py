@@ -1,4 +1,4 @@
-"""All fourteen stages for real at the smallest size, through `dvc repro`; kills in the middle; what runs again and what not."""
+"""All fourteen stages for real at the smallest size, through `dvc repro`; kills in the middle; what runs again."""
 
 import json
 import os

@@ -42,7 +42,11 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
     ("key", "value", "sentence"),
     [
         ("train_stage2.kept_targets", 33, r"train_stage2.kept_targets is 33; render makes only 32 targets"),
-        ("train_stage3.multi_conditions", [2, 9], r"train_stage3.multi_conditions goes to 9; render.conditions is 8"),
+        (
+            "train_stage3.multi_conditions",
+            [2, 13],
+            r"train_stage3.multi_conditions goes to 13; render.conditions is 12",
+        ),
         ("train_stage1.noise.zero_terminal_snr", True, r"zero_terminal_snr needs prediction v_prediction"),
         ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
         ("sample.conditions", [1, 5], r"asks for 5 condition views; render_test.conditions is 4"),
