@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 
 LOCK = "dvc.lock"
 
@@ -164,8 +163,10 @@ class Repository:
 
 def lock_entry(root: Path, name: str) -> dict[str, Any]:
     """What dvc.lock says of the stage; empty when it never ran."""
+    from dvc.utils.serialize import load_yaml  # YAML 1.2, where 1e-06 is a number
+
     path = root / LOCK
-    content = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
+    content = (load_yaml(str(path)) if path.exists() else None) or {}
     return dict(content.get("stages", {}).get(name, {}))
 
 

@@ -90,6 +90,13 @@ def test_changes_name_field_value_file_and_command(tmp_path: Path) -> None:
     )
 
 
+def test_changes_of_a_very_small_number_that_stayed_are_none(tmp_path: Path) -> None:
+    repo = copy_repo(tmp_path / "repo")
+    edit(repo, "second: {depth: 3", "second: {depth: 1.0e-6")
+    repro(repo)
+    assert Repository(repo).changes("second") == []
+
+
 def test_changes_answer_while_dvc_runs(repo: Path) -> None:
     edit(repo, "seconds: 0", "seconds: 30")
     words = repro_command("first", single=True)
