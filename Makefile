@@ -26,7 +26,7 @@ check: bootstrap ## before a commit: format, lint, types, import rules, fast tes
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(RUN) pytest -q -m "not slow and not blender and not e2e and not gpu"
+	$(RUN) pytest -q -n 2 -m "not slow and not blender and not e2e and not gpu"
 
 format: bootstrap ## put the code into the house's shape
 	.venv/bin/ruff format $(CODE)
