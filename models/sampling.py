@@ -48,8 +48,12 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     device = unet.device
     scheduler.set_timesteps(num_steps, device=device)
     step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
-    noise = randn_tensor((B, K + len(target_ids), *shape), generator=generators, device=device, dtype=torch.float32)
-    latents_BVCHW = noise * scheduler.init_noise_sigma
+    # the targets' noise first, so that it is the same for any number of condition views
+    noise = [
+        randn_tensor((B, views, *shape), generator=generators, device=device, dtype=torch.float32)
+        for views in (len(target_ids), K)
+    ]
+    latents_BVCHW = torch.cat(noise[::-1], dim=1) * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps, start=1):
         scaled = scheduler.scale_model_input(latents_BVCHW, timestep).to(unet.dtype)
         outputs = [unet(scaled, timestep.expand(B), **vars(given)).float() for given in conditionings]

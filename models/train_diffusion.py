@@ -23,7 +23,8 @@ class DiffusionTraining:
     """Trains a multi-view UNet; satisfies `models.trainable.Trainable`.
 
     Samples of a step that have different numbers of condition views go through the network in groups of equal number.
-    The loss is the mean over the step's samples of the mean over a sample's views, however they are grouped.
+    The loss is the mean over a step's samples of the sum over a sample's views (Eq. 1), divided by the number of views
+    of a single-condition sample: so a target weighs the same however many condition views stand beside it.
     """
 
     model: MultiViewUNet
@@ -48,7 +49,7 @@ class DiffusionTraining:
             yield Part(loss, {"loss": loss})
 
     def sample_losses(self, samples: Samples) -> Tensor:
-        """(B,) weighted squared error of each sample, averaged over all its views, conditions included."""
+        """(B,) weighted squared error of each sample, conditions included."""
         samples = samples.to(self.white_CHW.device)
         conditioning = assemble(
             self.model,
@@ -60,7 +61,8 @@ class DiffusionTraining:
         noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
         predicted_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning))
         target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
-        error_B = (predicted_BVCHW.float() - target_BVCHW).square().flatten(1).mean(dim=1)
+        error_BV = (predicted_BVCHW.float() - target_BVCHW).square().flatten(2).mean(dim=2)
+        error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
         return error_B * self.diffusion.loss_weight(samples.timestep_B)
 
     def names(self, numbers: Sequence[int]) -> list[str]:

@@ -46,6 +46,9 @@ def sample_test_sets(
     test_views: Path, stages: Mapping[str, Path], config: SampleConfig, seed: int, out: Path, tools: Tools
 ) -> None:
     """Sample every case; one folder of views per case, listed in the manifest's facts."""
+    import torch
+
+    torch.set_num_threads(tools.threads)
     views = ViewSet.open(test_views)
     inputs = {"test_views": views.manifest.fingerprint}
     inputs |= {stage: open_manifest(folder, "diffusion_model").fingerprint for stage, folder in stages.items()}
@@ -118,19 +121,19 @@ class Sampler:
         targets = self.views.cameras_named(uid, "t")
         if case.protocol == "sparse":
             names = self.views.names(uid, "c")[: case.conditions]
-            return targets, self._draw(case, uid, list(self.views.images(uid, names)))
+            return targets, self._draw(uid, list(self.views.images(uid, names)))
         aligned = [replace(camera, azimuth_deg=camera.azimuth_deg - targets[0].azimuth_deg) for camera in targets]
         shown = self._matched(self.views.image(uid, ring[0].name), ring[0], aligned[0])
-        images = self._draw(case, uid, [shown])
+        images = self._draw(uid, [shown])
         pairs = zip(aligned, images, strict=True)
         twins = [(drawn, image, twin) for drawn, image in pairs for twin in ring if _meet(drawn, twin)]
         seen = [self._matched(image, drawn, twin) for drawn, image, twin in twins]
         return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
 
-    def _draw(self, case: Case, uid: str, conditions: list[Image]) -> list[Image]:
+    def _draw(self, uid: str, conditions: list[Image]) -> list[Image]:
         import torch
 
-        seed = int(rng_for(self.seed, "sample", case.name, uid).integers(2**62))
+        seed = int(rng_for(self.seed, "sample", uid).integers(2**62))  # the same for every case, so that cases compare
         drawn = self.pipeline(
             conditions,
             num_inference_steps=self.config.steps,
