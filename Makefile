@@ -16,6 +16,7 @@ bootstrap: ## create or update .venv (at once when nothing changed)
 
 demo: bootstrap ## objects to trained model to report at toy size, on a laptop without a GPU
 	.venv/bin/dvc repro
+	@$(RUN) flows sync
 	@$(RUN) flows panel
 
 test: bootstrap ## every test

@@ -82,19 +82,21 @@ def _plan(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _run(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.checkout import only_run
     from flows.edit import parse_assignments, set_params
     from flows.params import load_params
     from infra.processes import ProcessGroup, signals_raise
     from infra.versioning import Repository, repro_command
 
-    if arguments.set:
-        set_params(root / "params.yaml", parse_assignments(arguments.set))
-    load_params(root / "params.yaml")
-    if arguments.target:
-        Repository(root).stage(arguments.target)
-    command = repro_command(arguments.target, force=arguments.force)
-    with signals_raise(), ProcessGroup(command, root=root) as group:
-        code = group.wait()
+    with only_run(root):
+        if arguments.set:
+            set_params(root / "params.yaml", parse_assignments(arguments.set))
+        load_params(root / "params.yaml")
+        if arguments.target:
+            Repository(root).stage(arguments.target)
+        command = repro_command(arguments.target, force=arguments.force)
+        with signals_raise(), ProcessGroup(command, root=root) as group:
+            code = group.wait()
     if code:
         return 1
     _sync(arguments, root)

@@ -46,7 +46,8 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
         stage, executed = path.stem, Executed(**read_json(path))
         if executed.is_tagged or not executed.key or lock_key(root, stage) != executed.key:
             continue
-        store.tag(executed.run_id, {f"dvc.out.{name}": value for name, value in out_hashes(root, stage).items()})
+        if store.knows(executed.run_id):
+            store.tag(executed.run_id, {f"dvc.out.{name}": value for name, value in out_hashes(root, stage).items()})
         write_executed(root, stage, replace(executed, is_tagged=True))
         tagged.append(stage)
     return tagged
@@ -66,7 +67,9 @@ def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
     """End the MLflow run that a killed process of this stage has left open."""
     path = _running(root, stage)
     if path.exists() and not is_running(root, stage):
-        store.end(json.loads(path.read_text())["run_id"], "KILLED")
+        run_id = json.loads(path.read_text())["run_id"]
+        if store.knows(run_id):
+            store.end(run_id, "KILLED")
         path.unlink()
 
 

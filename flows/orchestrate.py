@@ -4,12 +4,9 @@ Each stage is one task, and each task one `dvc repro --single-item` in its own p
 one crash does not take the rest. Running a flow and running `dvc repro` leave the same dvc.lock.
 """
 
-import fcntl
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.checkout import only_run
 from flows.edit import set_params as write_params
-from flows.executed import WORK
 from flows.params import load_params
 from flows.stage import FLOW_RUN
 from infra.processes import ProcessGroup
@@ -34,14 +31,13 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
     """Bring `target` and what it needs up to date, stage by stage in running order; to be called inside a flow.
 
     A stage ends as Completed, Cached (up to date), Restored (DVC held the result) or Failed. After a failure the stages
-    that do not need its output go on. `force` runs every stage. Raises RuntimeError when the checkout has a flow run.
+    that do not need its output go on. `force` runs every stage.
     """
     states: dict[str, State] = {}
-    with _only_run(root):
-        for stage in Repository(root).stages([target]):
-            upstream = [states[name] for name in stage.upstream]
-            run = _task(stage)
-            states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
+    for stage in Repository(root).stages([target]):
+        upstream = [states[name] for name in stage.upstream]
+        run = _task(stage)
+        states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
     rows = [{"stage": name, "state": state.name, "message": state.message} for name, state in states.items()]
     create_table_artifact(table=rows, key="stages", description=f"How the stages up to {target} ended")
     return list(states.values())
@@ -85,26 +81,14 @@ def _task(stage: StageInfo) -> Any:
     )(reproduce)
 
 
-@contextmanager
-def _only_run(root: Path) -> Iterator[None]:
-    """Hold the checkout's lock; the system gives it back if this process dies."""
-    path = root / WORK / "flow.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(f"{root} already has a flow run; wait for it, cancel it, or use another clone") from None
-        yield
-
-
 def _deployed(name: str, set_params: dict[str, Any] | None, force: bool) -> list[State]:
     from flows.pipeline import FLOWS
 
-    if set_params:
-        write_params(PROJECT / "params.yaml", set_params)
-    load_params(PROJECT / "params.yaml")
-    states = walk(PROJECT, FLOWS[name], force=force)
+    with only_run(PROJECT):
+        if set_params:
+            write_params(PROJECT / "params.yaml", set_params)
+        load_params(PROJECT / "params.yaml")
+        states = walk(PROJECT, FLOWS[name], force=force)
     with ProcessGroup([sys.executable, "-m", "flows", "sync"], root=PROJECT, output=subprocess.PIPE) as sync:
         for line in sync.lines():
             get_run_logger().info(line)

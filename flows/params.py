@@ -1,5 +1,6 @@
 """params.yaml as one typed value; everything in it is checked before anything runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -47,28 +48,46 @@ class Params(BaseModel):
             raise ValueError(problem)
         return self
 
-    def _problems(self) -> list[str]:
-        targets = self.render.azimuths * len(self.render.elevations_deg)
-        problems = []
+    def _problems(self) -> Iterator[str]:
         for name in ("train_stage1", "train_stage2", "train_stage3"):
-            stage: StageConfig = getattr(self, name)
-            if stage.kept_targets > targets:
-                problems.append(f"{name}.kept_targets is {stage.kept_targets}; render makes only {targets} targets")
-            if stage.multi_condition_share > 0 and stage.multi_conditions[1] > self.render.conditions:
-                problems.append(
-                    f"{name}.multi_conditions goes to {stage.multi_conditions[1]}; "
-                    f"render.conditions is {self.render.conditions}"
-                )
-            if stage.noise.zero_terminal_snr and stage.noise.prediction == "epsilon":
-                problems.append(f"{name}.noise.zero_terminal_snr needs prediction v_prediction, not epsilon")
+            yield from self._stage_problems(name, getattr(self, name))
         if self.train_stage1.unet is None:
-            problems.append("train_stage1.unet is null; stage 1 builds the network, so it needs one")
-        if max(self.sample.conditions) > self.render_test.conditions:
-            problems.append(
-                f"sample.conditions asks for {max(self.sample.conditions)} condition views; "
-                f"render_test.conditions is {self.render_test.conditions}"
+            yield "train_stage1.unet is null; stage 1 builds the network, so it needs one"
+        yield from self._test_problems()
+
+    def _stage_problems(self, name: str, stage: StageConfig) -> Iterator[str]:
+        targets = self.render.azimuths * len(self.render.elevations_deg)
+        low, high = stage.multi_conditions
+        if stage.kept_targets > targets:
+            yield f"{name}.kept_targets is {stage.kept_targets}; render makes only {targets} targets"
+        if not 1 <= low <= high <= self._max_conditions:
+            yield f"{name}.multi_conditions is {low} to {high}; it must rise, up to unet.max_condition_views"
+        if stage.multi_condition_share > 0 and high > self.render.conditions:
+            yield f"{name}.multi_conditions goes to {high}; render.conditions is {self.render.conditions}"
+        if stage.noise.zero_terminal_snr and stage.noise.prediction == "epsilon":
+            yield f"{name}.noise.zero_terminal_snr needs prediction v_prediction, not epsilon"
+        if stage.unet is not None and name != "train_stage1":
+            yield f"{name}.unet is set; only stage 1 builds a network, the others go on with it: write null"
+
+    def _test_problems(self) -> Iterator[str]:
+        most = max(self.sample.conditions)
+        if most > self.render_test.conditions:
+            yield f"sample.conditions goes to {most}; render_test.conditions is {self.render_test.conditions}"
+        if most > self._max_conditions:
+            yield f"sample.conditions goes to {most}; unet.max_condition_views is {self._max_conditions}"
+        if len(set(self.sample.stages)) < len(self.sample.stages):
+            yield f"sample.stages names a stage twice: {', '.join(self.sample.stages)}"
+        test = self.render_test
+        if test.ring_views and test.ring_elevation_deg not in self.render.elevations_deg:
+            yield (
+                f"render_test.ring_elevation_deg is {test.ring_elevation_deg:g}, which is none of "
+                "render.elevations_deg, so no sampled view could be compared: use one of them, or ring_views 0"
             )
-        return problems
+
+    @property
+    def _max_conditions(self) -> int:
+        unet = self.train_stage1.unet
+        return unet.max_condition_views if unet else self.render.conditions
 
 
 def load_params(path: Path) -> Params:

@@ -78,7 +78,7 @@ class ProcessGroup:
             deadline = time.monotonic() + seconds
             while family and time.monotonic() < deadline:
                 time.sleep(0.05)
-                family = [process for process in {*family, *self._members()} if _is_alive(process)]
+                family = [process for process in {*family, *self._members()} if is_alive(process)]
         self._process.poll()
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -88,7 +88,7 @@ class ProcessGroup:
         self._process.poll()
         group = [process for process in psutil.process_iter() if _is_in(process, self._process.pid)]
         family = {child for process in group for child in _children(process)}
-        return [process for process in {*group, *family} if _is_alive(process)]
+        return [process for process in {*group, *family} if is_alive(process)]
 
 
 @contextlib.contextmanager
@@ -122,7 +122,7 @@ def _is_in(process: psutil.Process, group: int) -> bool:
         return False
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     """Whether it runs; an orphan that nobody collects (zombie) does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)

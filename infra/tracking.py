@@ -62,6 +62,17 @@ class TrackingStore:
             tracker.flush()
             self.end(tracker.run_id, status)
 
+    def knows(self, run_id: str) -> bool:
+        """Whether the run is kept here; not after the store was deleted or exchanged."""
+        mlflow = _import_mlflow()
+        try:
+            self._client.get_run(run_id)
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Add tags to a run, ended or not."""
         for key, value in tags.items():

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,7 +34,10 @@ def read_scores(path: Path, name: str | None = None) -> dict[str, float]:
     An empty cell means that nobody scored the object. Raises ValueError with line and value for a bad row.
     """
     content = path.read_bytes()
-    text = gzip.decompress(content) if content.startswith(_GZIP) else content
+    try:
+        text = gzip.decompress(content) if content.startswith(_GZIP) else content
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{name or path} is not a whole gzip file ({error}); fetch it again") from error
     return _parse(io.StringIO(text.decode("utf-8-sig"), newline=""), name or str(path))
 
 

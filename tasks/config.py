@@ -20,7 +20,8 @@ class CatalogConfig(Section):
     """For `procedural`: how many to make. Otherwise: take the first N by uid hash, null for all."""
     scores: str | None
     """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
-    and `aesthetic_score`. null: the source's own table, if it has one."""
+    and `aesthetic_score`. null: the source's own table, if it has one.
+    DVC does not watch the table: bump `recipe` when its content changes."""
 
 
 class SelectConfig(Section):
@@ -103,6 +104,7 @@ class RenderTestConfig(Section):
 class SampleConfig(Section):
     """How the 32 views of each test object are drawn."""
 
+    recipe: int = Field(ge=1)
     stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
     conditions: tuple[int, ...] = Field(min_length=1)
     """Numbers of condition images for the sparse-view protocol; single-view stages use only 1."""

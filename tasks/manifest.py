@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,13 @@ def parse_outcome(row: dict[str, Any]) -> Outcome:
         "failed": Failed,
     }
     return kinds[row.pop("status")](**row)
+
+
+def require_some(stage: str, done: Sequence[Outcome], outcomes: Sequence[Outcome]) -> None:
+    """Raise RuntimeError when nothing is left: an empty result would only fail later, with a stranger message."""
+    if not done:
+        first = next((f"{row.uid}: {getattr(row, 'reason', '') or getattr(row, 'error', '')}" for row in outcomes), "-")
+        raise RuntimeError(f"{stage}: none of {len(outcomes)} objects is left. First: {first}")
 
 
 def check_failed_share(stage: str, outcomes: Iterable[Outcome], limit: float) -> None:

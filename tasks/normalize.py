@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.config import NormalizeConfig
 from tasks.files import write_bytes
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
@@ -32,13 +32,18 @@ class NormalizeJob:
 def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
     """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason."""
     source = open_manifest(objects, "objects")
-    jobs = [NormalizeJob(row.uid, row.sha256, row.path(objects), config) for row in read_objects(objects / OBJECTS)]
+    jobs = [
+        NormalizeJob(row.uid, fingerprint(row.uid, row.sha256), row.path(objects), config)
+        for row in read_objects(objects / OBJECTS)
+    ]
     outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))
     check_failed_share("normalize", outcomes, config.max_failed_share)
     done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+    require_some("normalize", done, outcomes)
     rows = [json.dumps({"uid": row.uid, **row.facts}, sort_keys=True) for row in done]
     write_bytes(out / PLACEMENTS, "".join(row + "\n" for row in rows).encode())
-    seal(out, "placements", config=config, inputs={"objects": source.fingerprint}, outcomes=outcomes)
+    inputs = {"objects": source.fingerprint, "items": fingerprint(*rows)}
+    seal(out, "placements", config=config, inputs=inputs, outcomes=outcomes)
 
 
 def normalize_object(job: NormalizeJob) -> Outcome:

@@ -14,7 +14,7 @@ from tasks.files import write_bytes
 OBJECTS = "objects.csv"
 Split = Literal["train", "val"]
 
-_UID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_UID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ObjectFile:
 def check_uid(uid: str) -> None:
     """Raise ValueError unless `uid` can safely name a file."""
     if not _UID.fullmatch(uid):
-        raise ValueError(f"object uid {uid!r} must be 1 to 128 letters, digits, '_' or '-': rename the object")
+        raise ValueError(f"object uid {uid!r} must be 1 to 80 letters, digits, '_' or '-': rename the object")
 
 
 def folder_of(uid: str) -> str:

@@ -10,7 +10,7 @@ from render.config import RenderConfig
 from render.images import coverage
 from render.placement import Placement
 from render.views import condition_cameras, target_cameras
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.normalize import PLACEMENTS
 from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
@@ -51,8 +51,11 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     jobs = _jobs(objects, read_placements(normalized), config, seed, store, threads)
     outcomes = run_resumable("render", render_object, jobs, tools, folder, store)
     check_failed_share("render", outcomes, config.max_failed_share)
-    done = {row.uid for row in outcomes if isinstance(row, Done)}
-    keys = {job.uid: job.key for job in jobs if job.uid in done}
+    done = [row for row in outcomes if isinstance(row, Done)]
+    require_some("render", done, outcomes)
+    made = {row.uid for row in done}
+    keys = {job.uid: job.key for job in jobs if job.uid in made}
+    inputs["items"] = fingerprint(keys)
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, config.shards, out)
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys)

@@ -19,7 +19,7 @@ from render.placement import Placement
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.files import write_bytes
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, seal
+from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
@@ -27,6 +27,7 @@ from tasks.randomness import rng_for, share_of
 from tasks.render import NOT_PIXELS, read_placements
 from tasks.resume import ItemStore, run_resumable
 from tasks.sources.folder import find_objects
+from tasks.sources.side_files import side_files
 from tasks.views import KIND, seal_views, write_views
 
 MESH = "mesh.ply"
@@ -117,8 +118,11 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     ]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
     check_failed_share("render-test", outcomes, recipe.test.max_failed_share)
-    done = {row.uid for row in outcomes if isinstance(row, Done)}
-    keys = {job.uid: job.key for job in jobs if job.uid in done}
+    done = [row for row in outcomes if isinstance(row, Done)]
+    require_some("render-test", done, outcomes)
+    made = {row.uid for row in done}
+    keys = {job.uid: job.key for job in jobs if job.uid in made}
+    inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys)}
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, SHARDS, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
@@ -130,8 +134,11 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
     """The scans of a folder, or the first training and held-out objects of this run by uid hash."""
     test = recipe.test
     if test.source == "folder":
-        for uid, path in find_objects(Path(test.folder)).items():
-            yield TestObject(uid, hashlib.sha256(path.read_bytes()).hexdigest(), path, "scan", None)
+        root = Path(test.folder)
+        for uid, path in find_objects(root).items():
+            files = [path, *side_files(path, root)]
+            digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+            yield TestObject(uid, fingerprint(*digests), path, "scan", None)
         return
     placements = read_placements(normalized)
     rows = sorted(read_objects(objects / OBJECTS), key=lambda row: share_of(recipe.seed, "test", row.uid))
@@ -146,6 +153,7 @@ def render_test_object(job: TestJob) -> Outcome:
     from render.blender import inspect, render_views, triangles
     from render.errors import Unrenderable
     from render.placement import place
+    from render.report import check
 
     recipe, source = job.recipe, job.object
     cameras = recipe.cameras(job.uid)
@@ -153,6 +161,7 @@ def render_test_object(job: TestJob) -> Outcome:
         placement = source.placement
         if placement is None:
             report = inspect(source.path)
+            check(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
             placement = place(report.minimum, report.maximum, recipe.normalize.longest_side)
         images = list(
             render_views(

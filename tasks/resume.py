@@ -4,18 +4,23 @@ Unfinished work lives outside the stage's output (DVC deletes that before each r
 stage's configuration. Items are keyed by their own content, so adding objects makes only the new ones.
 """
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from tasks.files import place, read_json, write_json
-from tasks.manifest import parse_outcome
+from tasks.manifest import fingerprint, parse_outcome
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
 from tasks.shards import INDEX, ShardReader, read_item
+
+SEALED = "sealed.json"
 
 
 class KeyedJob(Protocol):
@@ -75,29 +80,47 @@ class ItemStore:
 
     def has(self, uid: str, key: str) -> bool:
         """Whether the item need not be made again."""
-        return self.path(key).exists() or self._sealed_keys().get(uid) == key
+        return self.path(key).exists() or self._sealed.keys.get(uid) == key
 
     def members(self, uid: str, key: str) -> dict[str, bytes]:
         """The files of a finished item."""
         if self.path(key).exists():
             return read_item(self.path(key))
-        reader = ShardReader.open(self.folder / "sealed")
+        reader = self._sealed.reader
+        assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
 
     def keep(self, out: Path, keys: Mapping[str, str]) -> None:
-        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go."""
-        sealed = self.folder / "sealed"
-        for stale in sealed.glob("*"):
-            stale.unlink()
+        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go.
+
+        The switch from one sealed set to the next is one rename, so a crash loses neither.
+        """
+        fresh = self.folder / f"sealed-{fingerprint(dict(keys))}"
         for path in (*out.glob("shard-*.tar"), out / INDEX):
-            place(path, sealed / path.name)
-        write_json(sealed / "keys.json", dict(keys))
+            place(path, fresh / path.name)
+        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys)})
+        self.__dict__.pop("_sealed", None)
+        for stale in self.folder.glob("sealed-*"):
+            if stale != fresh:
+                shutil.rmtree(stale)
         for key in keys.values():
             self.path(key).unlink(missing_ok=True)
 
-    def _sealed_keys(self) -> dict[str, str]:
-        path = self.folder / "sealed" / "keys.json"
-        return read_json(path) if path.exists() else {}
+    @cached_property
+    def _sealed(self) -> "Sealed":
+        path = self.folder / SEALED
+        if not path.exists():
+            return Sealed({}, None)
+        content = read_json(path)
+        return Sealed(content["keys"], ShardReader.open(self.folder / content["folder"]))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The items of the last complete run: their keys, and where to read them."""
+
+    keys: Mapping[str, str]
+    reader: ShardReader | None
 
 
 def run_resumable(
@@ -108,7 +131,11 @@ def run_resumable(
     folder: Path,
     store: ItemStore | None = None,
 ) -> list[Outcome]:
-    """Run the jobs that no earlier run decided; return all outcomes, sorted by uid."""
+    """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
+
+    Raises RuntimeError when the disk is full: that is no fault of the item at hand, and what is done stays.
+    """
+    assert len({job.key for job in jobs}) == len(jobs), "two jobs share a key"
     journal = Journal(folder / "journal.jsonl")
     known = journal.known()
     found = {job.uid: known[job.key] for job in jobs if job.key in known and _stands(known[job.key], job, store)}
@@ -118,6 +145,11 @@ def run_resumable(
     key_of = {job.uid: job.key for job in todo}
     with tools.progress.items(label, len(todo)) as show:
         for outcome in tools.pool.run(work, todo):
+            if isinstance(outcome, Failed) and os.strerror(errno.ENOSPC) in outcome.error:
+                raise RuntimeError(
+                    f"{label}: the disk is full ({outcome.error}); free space below {folder} and run again, "
+                    f"{len(found)} of {len(jobs)} objects are done and stay"
+                )
             journal.append(key_of[outcome.uid], outcome)
             found[outcome.uid] = outcome
             show(outcome)

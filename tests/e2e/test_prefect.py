@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from flows.servers import QUIET, answers
-from infra.processes import ProcessGroup, environment
+from infra.processes import ProcessGroup, environment, is_alive
 from tests.tiny_repo import copy_repo, edit, repro, run, runs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -163,4 +163,4 @@ def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict
     assert "MVDPP_FLOW_RUN=http://127.0.0.1" in (project / "data/views/env").read_text()
     assert served.returncode == 0
     assert len(family) >= 2  # the server and the worker
-    assert not [process for process in family if process.is_running()]
+    assert not [process for process in family if is_alive(process)]

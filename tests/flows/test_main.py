@@ -18,6 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     (tmp_path / "data/source").mkdir(parents=True)
+    (tmp_path / "data/source/README.md").touch()
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n    analytics = false\n")
     monkeypatch.chdir(tmp_path)

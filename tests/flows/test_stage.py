@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -206,6 +207,19 @@ def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
     os.waitpid(pid, 0)
     assert run_catalog(root, make_catalog) == 0
     assert store._client.get_run(left).info.status == "KILLED"
+
+
+def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
+    lost = "0" * 32
+    store = TrackingStore(root, None)
+    note = root / ".work/running/catalog.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"run_id": lost, "pid": 2**22}))
+    assert run_catalog(root, make_catalog) == 0
+    run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f", "catalog")
+    write_executed(root, "catalog", Executed(lost, Repository(root).run_key("catalog"), 1.0))
+    assert tag_outputs(root, store) == ["catalog"]
+    (root / "dvc.lock").unlink()
 
 
 def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:

@@ -149,6 +149,9 @@ def test_ray_pool_recycles_a_process_above_its_memory(make_ray: RayMaker, tmp_pa
 def test_ray_pool_left_early_ends_its_processes(make_ray: RayMaker, tmp_path: Path) -> None:
     run: Any = make_ray().run(obey, [Task("do-1", tmp_path), Task("hang-1", tmp_path)])
     assert next(run).uid == "do-1"
+    until = time.monotonic() + 60
+    while not (tmp_path / "hang-1").exists() and time.monotonic() < until:
+        time.sleep(0.1)
     run.close()
     assert all(is_gone(pid, within=10) for uid in ("do-1", "hang-1") for pid in attempts(tmp_path, uid))
 

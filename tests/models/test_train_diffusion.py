@@ -118,12 +118,14 @@ def test_diffusion_training_condition_views_enter_the_loss(latents: LatentSet) -
     noise = sample.noise_BVCHW.clone()
     noise[:, 0] += 1
     with torch.no_grad():
-        # with a network that says nothing, the loss is the mean square of the target
+        # with a network that says nothing, each view's error is the mean square of its target, and 1 + T views share
         torch.nn.init.zeros_(training.model.base.conv_out.weight)
         torch.nn.init.zeros_(training.model.base.conv_out.bias)
         for chosen in (sample, replace(sample, noise_BVCHW=noise)):
             target = training.diffusion.target(chosen.clean_BVCHW, chosen.noise_BVCHW, chosen.timestep_B)
-            assert training.sample_losses(chosen).item() == pytest.approx(target.square().mean().item(), rel=1e-4)
+            of_views = target.square().flatten(2).mean(dim=2)
+            expected = of_views.sum().item() / (1 + chosen.target_ids_BT.shape[1])
+            assert training.sample_losses(chosen).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_diffusion_training_validation_repeats_and_covers_all_timesteps(latents: LatentSet) -> None:

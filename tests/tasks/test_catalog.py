@@ -84,5 +84,5 @@ def test_entries_written_and_read_are_equal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uid", ["", "../a", "a/b", "a.b", "a b", "x" * 129])
 def test_entry_with_a_uid_that_cannot_name_a_file_raises(uid: str) -> None:
-    with pytest.raises(ValueError, match="must be 1 to 128 letters"):
+    with pytest.raises(ValueError, match="must be 1 to 80 letters"):
         Entry(uid, "x", None, "", "", "folder")

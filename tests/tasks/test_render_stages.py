@@ -163,6 +163,24 @@ def test_render_more_objects_renders_only_the_new_one(run, tmp_path):
     assert ViewSet.open(tmp_path / "views").uids == ["car", "mug", "zebra"]
 
 
+def test_render_two_equal_files_are_two_objects_also_the_second_time(tmp_path):
+    write_set(tmp_path / "objects", {"mug": ("mug", 0), "twin": ("mug", 0)})
+    make(tmp_path, make_tools(tmp_path))
+    before = digests(tmp_path / "views")
+    assert ViewSet.open(tmp_path / "views").uids == ["mug", "twin"]
+    pool = CountingPool()
+    make(tmp_path, make_tools(tmp_path, pool=pool))
+    assert pool.uids == []
+    assert digests(tmp_path / "views") == before
+
+
+def test_normalize_when_nothing_is_left_stops_with_the_reason(tmp_path):
+    write_set(tmp_path / "objects", {})
+    with pytest.raises(RuntimeError, match=r"broken"):
+        normalize_objects(tmp_path / "objects", NORMALIZE, tmp_path / "normalized", make_tools(tmp_path))
+    assert not (tmp_path / "normalized" / "manifest.json").exists()
+
+
 def test_render_test_targets_are_aligned_with_the_first_condition(run):
     views = ViewSet.open(run / "test_views")
     groups = {uid: views.facts[uid]["group"] for uid in views.uids}

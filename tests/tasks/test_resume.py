@@ -1,6 +1,11 @@
+import errno
+import os
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.resume import ItemStore, Journal, run_resumable
@@ -25,6 +30,12 @@ def work(job: Job) -> Outcome:
         raise OSError("no luck")
     write_item(job.item, {"t00.png": job.key.encode()})
     return Done(job.uid, {"key": job.key})
+
+
+def fill_disk(job: Job) -> Outcome:
+    if job.uid == "b":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return work(job)
 
 
 def jobs(store: ItemStore, tmp_path: Path, keys: dict[str, str]) -> list[Job]:
@@ -72,6 +83,47 @@ def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_p
     worked_on(tmp_path)
     store, _ = run(tmp_path, {"a": "a1", "b": "b2", "c": "c1"})
     assert sorted(worked_on(tmp_path)) == ["b", "c"]
+    assert store.members("a", "a1") == {"t00.png": b"a1"}
+    assert store.members("b", "b2") == {"t00.png": b"b2"}
+
+
+def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(tmp_path):
+    keys = {"a": "a1", "b": "b1", "c": "c1"}
+    store = ItemStore(tmp_path / "work")
+    todo = jobs(store, tmp_path, keys)
+    with pytest.raises(RuntimeError, match=r"render: the disk is full .*; free space below .* 1 of 3 objects are done"):
+        run_resumable("render", fill_disk, todo, make_tools(tmp_path), store.folder, store)
+    assert worked_on(tmp_path) == ["a"]
+    _, outcomes = run(tmp_path, keys)
+    assert worked_on(tmp_path) == ["b", "c"]
+    assert [outcome.status for outcome in outcomes] == ["done", "done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "call"), [(os, "link", 1), (os, "link", 3), (os, "replace", 1), (shutil, "rmtree", 1)]
+)
+def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, module, function, call):
+    keys = {"a": "a1", "b": "b1"}
+    store, _ = run(tmp_path, keys)
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 2, tmp_path / "out")
+    store.keep(tmp_path / "out", keys)
+    run(tmp_path, keys | {"b": "b2"})
+    seal_shards({"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, 2, tmp_path / "out2")
+    worked_on(tmp_path)
+    real, calls = getattr(module, function), []
+
+    def killed(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, function, killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.keep(tmp_path / "out2", keys | {"b": "b2"})
+    monkeypatch.undo()
+    store, _ = run(tmp_path, keys | {"b": "b2"})
+    assert worked_on(tmp_path) == []
     assert store.members("a", "a1") == {"t00.png": b"a1"}
     assert store.members("b", "b2") == {"t00.png": b"b2"}
 

@@ -19,7 +19,13 @@ from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools
 
 CONFIG = SampleConfig(
-    stages=("stage1", "stage3"), conditions=(1, 2), scheduler="ddim", steps=2, guidance=1.0, fov="fov_matched"
+    recipe=1,
+    stages=("stage1", "stage3"),
+    conditions=(1, 2),
+    scheduler="ddim",
+    steps=2,
+    guidance=1.0,
+    fov="fov_matched",
 )
 
 
