@@ -1,5 +1,6 @@
 """What the command of every stage in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
 
+import re
 import shutil
 import sys
 import time
@@ -84,7 +85,9 @@ def _tags(stage: StageInfo, repository: Repository, key: str, flow_run: str) -> 
 
 
 def _params(params: Params, stage: StageInfo) -> dict[str, object]:
-    return leaves(params.model_dump(mode="json", include=set(stage.params)))
+    """What the stage depends on; all trainings call their own section `train`, so that they line up in MLflow."""
+    rows = leaves(params.model_dump(mode="json", include=set(stage.params)))
+    return {re.sub(r"^train_[^.]+", "train", key): value for key, value in rows.items()}
 
 
 def _clear_unsealed(root: Path, outs: Sequence[str]) -> None:

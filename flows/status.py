@@ -89,7 +89,7 @@ def render_panel(root: Path) -> Panel:
 
 def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
     """Addresses in MLflow's UI at `base`: the experiment, and the given runs side by side."""
-    links = [f"{base}/#/experiments/{experiment}"]
+    links = [f"{base}/#/experiments/{experiment}/runs"]
     if len(runs) > 1:
         words = [quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (runs, [experiment])]
         links.append(f"{base}/#/compare-runs?runs={words[0]}&experiments={words[1]}")

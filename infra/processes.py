@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,15 +69,20 @@ class ProcessGroup:
     def stop(self, grace: float = TERM_GRACE) -> None:
         """SIGTERM to the group and to every descendant, SIGKILL to what is left after `grace` seconds.
 
-        Returns when nothing is left. Not SIGINT: a process started in the background by a shell may have it ignored.
+        Returns when nothing is left. A signal to this process meanwhile ends the grace and is raised afterwards.
+        Not SIGINT: a process started in the background by a shell may have it ignored.
         """
+        with _signals_wait() as came:
+            self._stop(grace, came)
+
+    def _stop(self, grace: float, came: list[int]) -> None:
         family = self._members()
         for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_GRACE)):
             for process in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
             deadline = time.monotonic() + seconds
-            while family and time.monotonic() < deadline:
+            while family and time.monotonic() < deadline and (number == signal.SIGKILL or not came):
                 time.sleep(0.05)
                 family = [process for process in {*family, *self._members()} if is_alive(process)]
         self._process.poll()
@@ -100,6 +106,24 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[list[int]]:
+    """Collect SIGTERM and SIGINT; hand the first one to its own handler at the end."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came  # handlers run in the main thread alone, so nothing interrupts this one
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for first in came[:1]:
+        signal.raise_signal(first)
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

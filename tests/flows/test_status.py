@@ -79,7 +79,7 @@ def test_deep_links_compare_the_trainings(tmp_path: Path) -> None:
     runs = training_runs(tmp_path)
     assert runs == ["run-train-stage1", "run-train-stage3"]
     experiment, compare = deep_links("http://127.0.0.1:5000", "1", runs)
-    assert experiment == "http://127.0.0.1:5000/#/experiments/1"
+    assert experiment == "http://127.0.0.1:5000/#/experiments/1/runs"
     query = unquote(compare).partition("compare-runs?")[2]
     runs_word, experiments_word = query.split("&")
     assert json.loads(runs_word.removeprefix("runs=")) == runs

@@ -1,6 +1,8 @@
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -63,6 +65,23 @@ def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
     assert next(group.lines()) == "deaf"
     group.stop(grace=0.3)
     assert group.exit_code() == -9
+
+
+def test_stop_ends_at_once_and_whole_at_a_second_signal(tmp_path: Path) -> None:
+    def again() -> None:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    first = ProcessGroup([sys.executable, "-c", DEAF], root=tmp_path, output=subprocess.PIPE)
+    second = ProcessGroup([sys.executable, "-c", SLEEP], root=tmp_path)
+    assert next(first.lines()) == "deaf"
+    start = time.monotonic()
+    threading.Thread(target=again).start()
+    with pytest.raises(KeyboardInterrupt), signals_raise(), second, first:
+        signal.raise_signal(signal.SIGTERM)
+    assert time.monotonic() - start < 5
+    assert first.exit_code() == -9
+    assert second.exit_code() == -15
 
 
 def test_stop_of_an_ended_command_does_nothing(tmp_path: Path) -> None:
