@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     stage = add("stage", _stage, "Run the command of one stage; dvc.yaml calls this.")
     stage.add_argument("name", metavar="NAME")
     stage.add_argument("--verbose", action="store_true", help="show the traceback of a failure")
+    export = add(
+        "export", _export, "Write a view set as other tools read it: transforms.json and PNG files per object."
+    )
+    export.add_argument("views", type=Path, metavar="VIEWS", help="such as data/views or data/samples/stage3-sparse-1")
+    export.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    export.add_argument("--uid", action="append", default=[], help="an object (again for more); default: all")
     add("status", _status, "Show how each stage ended last, and whether it is stale.")
     add("doctor", _doctor, "Check that this machine can run the pipeline, with a remedy for what is missing.")
     serve = add("serve", _serve, "Start Prefect on this machine: server, deployments and a worker, until Ctrl-C.")

@@ -52,6 +52,7 @@ def reproduce(root: Path, name: str, force: bool) -> State:
     repository = Repository(root)
     if not force and not repository.changes(name):
         return Completed(name="Cached", message="dvc.lock is up to date")
+    repository.forget_ended_runs()
     is_restorable = not force and repository.is_restorable(name)
     tail: deque[str] = deque(maxlen=LINES_IN_ERROR)
     command = repro_command(name, single=True, force=force)

@@ -1,7 +1,7 @@
 """The graph of dvc.yaml, what is stale in it and why, and the hashes of what goes in and out. All use of DVC is here.
 
-DVC is pinned (pyproject.toml): `_get_stage_hash`, `_get_cache_hash` and two methods of the run-cache are private to it,
-and each use has a test in tests/infra/test_versioning.py.
+DVC is pinned (pyproject.toml): `_edit_rwlock`, `_get_stage_hash`, `_get_cache_hash` and two methods of the run-cache
+are private to it, and each use has a test in tests/infra/test_versioning.py.
 """
 
 import contextlib
@@ -12,6 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import psutil
+
+from infra.processes import is_alive
 
 LOCK = "dvc.lock"
 
@@ -69,6 +73,22 @@ class Repository:
         except DvcException as error:
             raise ValueError(f"{self.root} has no readable dvc.yaml ({error}); run from the project's root") from error
         self._nodes = {stage.name: stage for stage in self._repo.index.stages if stage.cmd}
+
+    def forget_ended_runs(self) -> None:
+        """Free what a killed `dvc repro` still holds.
+
+        DVC does so itself where the process is gone, but not where it is a zombie, which stays as long as nobody
+        collects it: in a container without an init, for ever.
+        """
+        from dvc.fs import localfs
+        from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
+
+        folder = self._repo.tmp_dir
+        if folder is None or not (Path(folder) / RWLOCK_FILE).exists():
+            return
+        with _edit_rwlock(folder, localfs, False) as held:
+            held["write"] = {path: row for path, row in held["write"].items() if _runs(row)}
+            held["read"] = {path: [row for row in rows if _runs(row)] for path, rows in held["read"].items()}
 
     def stages(self, targets: Iterable[str] = ()) -> list[StageInfo]:
         """All stages, or `targets` and what they need, in an order in which they can run: dvc.yaml's where it can.
@@ -180,6 +200,14 @@ def lock_key(root: Path, name: str) -> str | None:
 def out_hashes(root: Path, name: str) -> dict[str, str]:
     """Path to DVC hash of every output of the stage's last committed run."""
     return {out["path"]: out["md5"] for out in lock_entry(root, name).get("outs", []) if "md5" in out}
+
+
+def _runs(holder: Mapping[str, Any]) -> bool:
+    """Whether the process that holds a path still runs."""
+    try:
+        return is_alive(psutil.Process(holder["pid"]))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def repro_command(target: str | None, *, single: bool = False, force: bool = False) -> list[str]:

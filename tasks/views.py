@@ -66,8 +66,9 @@ class ViewSet:
     @classmethod
     def open(cls, folder: Path) -> "ViewSet":
         """Raises ValueError when the folder is not a sealed set of views."""
-        done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)] if folder.exists() else []
-        return cls(open_manifest(folder, KIND), ShardReader.open(folder), {row.uid: row.facts for row in done})
+        manifest = open_manifest(folder, KIND)
+        done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)]
+        return cls(manifest, ShardReader.open(folder), {row.uid: row.facts for row in done})
 
     @property
     def uids(self) -> list[str]:

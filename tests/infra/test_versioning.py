@@ -1,9 +1,12 @@
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -152,6 +155,21 @@ def test_restorable_when_only_the_output_is_gone_and_the_cache_has_it(tmp_path: 
     (repo / "data/first/result.txt").unlink()
     (repo / "data/first").rmdir()
     assert Repository(repo).is_restorable("first")
+
+
+def test_run_that_was_killed_but_not_collected_holds_nothing(repo: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", "pass"])
+    while psutil.Process(killed.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    rows = {pid: {"pid": pid, "cmd": "dvc repro"} for pid in (killed.pid, os.getpid())}
+    held = {"write": {"/a": rows[killed.pid], "/b": rows[os.getpid()]}, "read": {"/c": list(rows.values())}}
+    path = repo / ".dvc/tmp/rwlock"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(held))
+    Repository(repo).forget_ended_runs()
+    left = rows[os.getpid()]
+    assert json.loads(path.read_text()) == {"write": {"/b": left}, "read": {"/c": [left]}}
+    killed.wait()
 
 
 def test_repro_command_waits_for_the_lock_before_the_verb() -> None:
