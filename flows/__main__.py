@@ -98,8 +98,10 @@ def _run(arguments: argparse.Namespace, root: Path) -> int:
         if arguments.set:
             set_params(root / "params.yaml", parse_assignments(arguments.set))
         load_params(root / "params.yaml")
+        repository = Repository(root)
         if arguments.target:
-            Repository(root).stage(arguments.target)
+            repository.stage(arguments.target)
+        repository.forget_ended_runs()
         command = repro_command(arguments.target, force=arguments.force)
         with signals_raise(), ProcessGroup(command, root=root) as group:
             code = group.wait()
@@ -125,6 +127,14 @@ def _stage(arguments: argparse.Namespace, root: Path) -> int:
         flow_run=os.environ.get(FLOW_RUN, ""),
         verbose=arguments.verbose,
     )
+
+
+def _export(arguments: argparse.Namespace, root: Path) -> int:
+    from tasks.export import export_nerf
+
+    folders = export_nerf(root / arguments.views, arguments.uid, root / arguments.out)
+    print(f"{len(folders)} objects, such as {folders[0]}")
+    return 0
 
 
 def _status(arguments: argparse.Namespace, root: Path) -> int:

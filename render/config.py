@@ -23,6 +23,27 @@ class LightConfig(Section):
     unused by `uniform`."""
 
 
+class GateConfig(Section):
+    """One gate: a view beyond `limit` is flagged in the ledger."""
+
+    limit: float = Field(ge=0, le=1)
+    max_share: float = Field(ge=0, le=1)
+    """The object is rejected when more of its views are flagged; 1 = flagged only."""
+
+
+class GatesConfig(Section):
+    """What is looked at in every view; render/gates.py says how it is measured."""
+
+    empty: GateConfig
+    """Flagged when the object covers less of the picture than the limit: far outliers, empty scenes."""
+    clipped: GateConfig
+    """Flagged when the object covers more of the picture's border than the limit."""
+    black: GateConfig
+    """Flagged when the object's brightest parts are darker than the limit."""
+    blown: GateConfig
+    """Flagged when a larger share of the object than the limit is pure white."""
+
+
 class RenderConfig(Section):
     """Change a field and every view is rendered again."""
 
@@ -49,8 +70,7 @@ class RenderConfig(Section):
     condition_distance: tuple[float, float]
     """Uniform range."""
     light: LightConfig
-    min_coverage: float = Field(ge=0, le=1)
-    """An object is rejected when its first view covers a smaller share of the picture (outliers, empty renders)."""
+    gates: GatesConfig
     shards: int = Field(ge=1, le=100_000)
     """Number of tar files; an object's shard follows from its uid alone."""
     max_failed_share: float = Field(ge=0, le=1)

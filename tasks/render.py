@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from render.config import RenderConfig
-from render.images import coverage
+from render.gates import Inspection, facts
 from render.placement import Placement
 from render.views import condition_cameras, target_cameras
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
@@ -75,20 +75,18 @@ def render_object(job: RenderJob) -> Outcome:
     rng = rng_for(job.seed, "render", job.uid)
     cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
     images: list[Image] = []
+    inspection = Inspection(job.config.gates, len(cameras))
     try:
         views = render_views(
             job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, threads=job.threads
         )
-        for image in views:
-            if not images and coverage(image) < job.config.min_coverage:
-                return Rejected(
-                    job.uid, f"first view covers {coverage(image):.4f} of the picture < {job.config.min_coverage}"
-                )
+        for camera, image in zip(cameras, views, strict=True):
+            inspection.look(camera.name, image)
             images.append(image)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     write_views(job.item, cameras, images, {"placement": job.placement.as_json()})
-    return Done(job.uid, {"split": job.split, "views": len(images)})
+    return Done(job.uid, {"split": job.split, "views": len(images), **facts(inspection.flags)})
 
 
 def _jobs(

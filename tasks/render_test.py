@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from render.cameras import Camera
 from render.config import RenderConfig
+from render.gates import Inspection, facts
 from render.placement import Placement
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.config import NormalizeConfig, RenderTestConfig
@@ -157,22 +158,25 @@ def render_test_object(job: TestJob) -> Outcome:
 
     recipe, source = job.recipe, job.object
     cameras = recipe.cameras(job.uid)
+    inspection = Inspection(recipe.render.gates, len(cameras))
     try:
         placement = source.placement
         if placement is None:
             report = inspect(source.path)
             check(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
             placement = place(report.minimum, report.maximum, recipe.normalize.longest_side)
-        images = list(
-            render_views(
-                source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, threads=job.threads
-            )
+        views = render_views(
+            source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, threads=job.threads
         )
+        images = []
+        for camera, image in zip(cameras, views, strict=True):
+            inspection.look(camera.name, image)
+            images.append(image)
         mesh = ply_bytes(*triangles(source.path, placement))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     write_views(job.item, cameras, images, {"placement": placement.as_json()}, {MESH: mesh})
-    return Done(job.uid, {"group": source.group, "views": len(images)})
+    return Done(job.uid, {"group": source.group, "views": len(images), **facts(inspection.flags)})
 
 
 def ply_bytes(vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.int32]) -> bytes:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tasks.files import write_bytes
 from tasks.manifest import LEDGER, Manifest, read_ledger
@@ -35,6 +36,9 @@ def funnel(inputs: ReportInputs, manifests: Mapping[str, Manifest]) -> Html:
         if counts["rejected"] + counts["failed"]:
             lost = [row for row in read_ledger(folders[stage]) if not isinstance(row, Done)]
             folds.append(fold(f"{stage}: why {len(lost)} {'is' if len(lost) == 1 else 'are'} missing", _reasons(lost)))
+        flags = [(row.uid, row.facts["flags"]) for row in _made(folders[stage]) if "flags" in row.facts]
+        if flags:
+            folds.append(fold(f"{stage}: views that failed a quality gate in {len(flags)} objects", _flags(flags)))
     return join([table(["stage", "made", "rejected", "failed"], rows), *folds])
 
 
@@ -52,6 +56,22 @@ def _reasons(lost: Sequence[Outcome]) -> Html:
     if len(lost) > MAX_LISTED:
         parts.append(tag("p", f"The first {MAX_LISTED} of {len(lost)}; all are in {LEDGER}.", class_="soft"))
     return join(parts)
+
+
+def _made(folder: Path) -> list[Done]:
+    return [row for row in read_ledger(folder) if isinstance(row, Done)]
+
+
+def _flags(flags: Sequence[tuple[str, Any]]) -> Html:
+    """How many views and objects each gate flagged, then the objects."""
+    views: Counter[str] = Counter()
+    objects: Counter[str] = Counter()
+    for _, gates in flags:
+        views.update({gate: len(names) for gate, names in gates.items()})
+        objects.update(gates.keys())
+    counts = [[gate, str(views[gate]), str(objects[gate])] for gate in sorted(views)]
+    rows = [[uid, gate, " ".join(names)] for uid, gates in flags[:MAX_LISTED] for gate, names in sorted(gates.items())]
+    return join([table(["gate", "views", "objects"], counts), table(["object", "gate", "views"], rows, class_="words")])
 
 
 def _reason(row: Outcome) -> str:

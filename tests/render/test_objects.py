@@ -67,7 +67,7 @@ def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
     path = OBJECTS / f"{name}.glb"
     (image,) = blender.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, threads=1)
     vertices, faces = blender.triangles(path, placement)
-    assert coverage(image) > config.min_coverage
+    assert coverage(image) > config.gates.empty.limit
     assert image[[0, -1]].any() == image[:, [0, -1]].any() == False  # noqa: E712  (numpy's False is not False)
     assert len(faces) == report.num_faces
     seen = vertices[np.unique(faces)]

@@ -11,6 +11,12 @@ from render.cameras import Camera
 from render.config import LightConfig, RenderConfig
 
 OBJECTS = Path(__file__).parents[3] / "shared" / "data" / "objects"
+GATES = {
+    "empty": {"limit": 0.005, "max_share": 0.5},
+    "clipped": {"limit": 0.0, "max_share": 1.0},
+    "black": {"limit": 0.03, "max_share": 1.0},
+    "blown": {"limit": 0.5, "max_share": 1.0},
+}
 UNIFORM = LightConfig(rig="uniform", environment=1.0, sun=0.0)
 SIDES = (1.0, 0.6, 0.3)
 """Of the box, along glTF's x, y (up) and z."""
@@ -31,7 +37,7 @@ def toy_config(**changes):
         "condition_elevation_deg": (-10, 45),
         "condition_distance": (1.5, 2.2),
         "light": UNIFORM,
-        "min_coverage": 0.005,
+        "gates": GATES,
         "shards": 4,
         "max_failed_share": 0.0,
     }

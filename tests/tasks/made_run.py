@@ -68,14 +68,20 @@ def blur(strength: float) -> Spoil:
 
 
 def seal_view_set(
-    out: Path, views: Mapping[str, tuple[list[Camera], list[Pixels]]], config: RenderConfig, facts: Mapping[str, str]
+    out: Path,
+    views: Mapping[str, tuple[list[Camera], list[Pixels]]],
+    config: RenderConfig,
+    groups: Mapping[str, str],
+    flags: Mapping[str, Mapping[str, list[str]]] | None = None,
 ) -> None:
-    """A sealed view set; `facts` gives each object's group."""
+    """A sealed view set; `flags` names views that failed a quality gate, by object and gate."""
     for uid, (cameras, images) in views.items():
         write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, images, {})
     items = {uid: partial(read_item, out.parent / "items" / out.name / f"{uid}.tar") for uid in views}
     seal_views(items, 1, out)
-    seal(out, KIND, config=config, inputs={}, outcomes=[Done(uid, {"group": facts[uid]}) for uid in views])
+    noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
+    outcomes = [Done(uid, {"group": groups[uid], **noted.get(uid, {})}) for uid in views]
+    seal(out, KIND, config=config, inputs={}, outcomes=outcomes)
 
 
 def make_run(folder: Path, spoils: Mapping[str, Spoil | None], *, side: int = 32, ring: bool = False) -> ReportInputs:
@@ -142,7 +148,8 @@ def _seal_rest(
     seal(folder / "selected", "selected", config=params.select, inputs={}, outcomes=[*done, *poor])
     seal(folder / "objects", "objects", config=params.download, inputs={}, outcomes=done)
     seal(folder / "normalized", "placements", config=params.normalize, inputs={}, outcomes=done)
-    seal_view_set(folder / "views", truth, render, groups)
+    flags = {"torus": {"clipped": ["t03", "t11"], "blown": ["t03"]}, "box": {"clipped": ["c00"]}}
+    seal_view_set(folder / "views", truth, render, groups, flags)
     for name, config in (
         ("mask_vae", params.train_vae),
         ("stage1", params.train_stage1),

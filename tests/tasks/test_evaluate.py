@@ -117,6 +117,15 @@ def test_report_shows_the_numbers_the_reasons_and_existing_pictures(finished: tu
     assert "http" not in " ".join(links)
 
 
+def test_report_counts_the_views_that_failed_a_quality_gate(finished: tuple[ReportInputs, Path]) -> None:
+    words = re.sub(r"<[^>]+>", " ", (finished[1] / "index.html").read_text()).split()
+    shown = " ".join(words)
+    assert "render: views that failed a quality gate in 2 objects" in shown
+    assert "blown 1 1 clipped 3 2" in shown
+    assert "torus clipped t03 t11" in shown
+    assert "render-test: views that failed" not in shown
+
+
 @pytest.mark.slow
 def test_evaluate_same_inputs_give_the_same_bytes(finished: tuple[ReportInputs, Path], tmp_path: Path) -> None:
     inputs, reports = finished

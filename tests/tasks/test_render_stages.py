@@ -19,6 +19,7 @@ from tasks.procedural.objects import write_object
 from tasks.render import render_objects
 from tasks.render_test import TestRecipe, render_test_sets
 from tasks.views import ViewSet
+from tests.render.toys import GATES
 from tests.tasks.toolbox import SerialPool, make_tools
 
 pytestmark = pytest.mark.blender
@@ -37,7 +38,7 @@ RENDER = RenderConfig(
     condition_elevation_deg=(-10.0, 45.0),
     condition_distance=(1.5, 2.2),
     light=LightConfig(rig="studio", environment=0.6, sun=1.5),
-    min_coverage=0.005,
+    gates=GATES,
     shards=2,
     max_failed_share=0.5,
 )
