@@ -116,7 +116,7 @@ def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo:
     edit(repo, "second: {depth: 3, seconds: 0", "second: {depth: 3, seconds: 100")
     process = start(repo, env, "third")
     wait_for(lambda: f"{repo}/job.py second" in commands())
-    assert "already has a flow run" in states(repo, env, "third")[1][0][0]
+    assert "already has a run" in states(repo, env, "third")[1][0][0]
     process.send_signal(signal.SIGTERM)
     begin = time.monotonic()
     process.communicate(timeout=60)

@@ -7,12 +7,14 @@ from typing import Any
 
 from prefect import flow
 
+from flows.checkout import only_run
 from flows.orchestrate import walk
 
 
 @flow(name="tiny")
 def tiny(root: str, target: str, force: bool) -> list[Any]:
-    return walk(Path(root), target, force=force)
+    with only_run(Path(root)):
+        return walk(Path(root), target, force=force)
 
 
 if __name__ == "__main__":
