@@ -7,9 +7,7 @@ would be tried for ever. Every node of a cluster must see the project folder and
 import logging
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from infra.pools.ray_worker import START_LIMIT, Attempt, Hand, Worker
+from infra.pools.session import SessionFolder
 from infra.pools.worker_log import Broken, FailedMaker, Job, OutcomeT, last_lines
 
 MAX_ATTEMPTS = 2
@@ -49,7 +48,7 @@ class RayPool(Generic[OutcomeT]):
         self._log_dir = log_dir
         self._address = address
         self._is_owner = False
-        self._session: Path | None = None
+        self._session: SessionFolder | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +74,7 @@ class RayPool(Generic[OutcomeT]):
             ray.shutdown()
             self._is_owner = False
         if self._session is not None:
-            shutil.rmtree(self._session, ignore_errors=True)
+            self._session.remove()
             self._session = None
 
     def _connect(self) -> None:
@@ -92,10 +91,11 @@ class RayPool(Generic[OutcomeT]):
             # otherwise write to the home folder. It remembers the first one for the life of this process.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            # Not the system's temporary folder: a socket's path may have 107 bytes, and Ray's own part takes 75.
-            self._session = Path(tempfile.mkdtemp(prefix=f"ray-{os.getpid()}-", dir="/tmp"))
+            self._session = SessionFolder()
             options |= {"num_cpus": self.num_workers, "object_store_memory": OBJECT_STORE_BYTES}
-            ray.init("local", include_dashboard=False, _temp_dir=str(self._session), **options)
+            # A worker that is killed leaves temporary files, Blender one folder each time.
+            options["runtime_env"] = {"env_vars": {"TMPDIR": str(self._session.temporary)}}
+            ray.init("local", include_dashboard=False, _temp_dir=str(self._session.path), **options)
         else:
             paths = {"env_vars": {"PYTHONPATH": str(Path.cwd())}}
             ray.init(self._address, runtime_env=paths, **options)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -40,4 +41,4 @@ def obey(task: Task) -> Outcome:
             time.sleep(1.0)
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
-    return Done(task.uid, {"pid": os.getpid()})
+    return Done(task.uid, {"pid": os.getpid(), "temporary": tempfile.gettempdir()})

@@ -1,7 +1,6 @@
 """The contract of tasks/ports.Pool, for every pool; then what only processes can do."""
 
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from infra.pools.ray_pool import Limits, RayPool
 from infra.pools.serial import SerialPool
+from infra.pools.session import PLACE, PREFIX, sweep
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tests.infra.pool_jobs import Task, obey
 
@@ -131,6 +131,13 @@ def test_ray_pool_hang_is_killed_at_the_limit_while_others_finish(make_ray: RayM
 
 
 @pytest.mark.slow
+def test_ray_pool_temporary_files_of_workers_lie_in_the_session(make_ray: RayMaker, tmp_path: Path) -> None:
+    outcome = outcomes(make_ray(workers=1), tmp_path, "do-1")["do-1"]
+    assert isinstance(outcome, Done)
+    assert str(outcome.facts["temporary"]).startswith(f"{PLACE}/{PREFIX}")
+
+
+@pytest.mark.slow
 def test_ray_pool_recycles_a_process_after_its_items(make_ray: RayMaker, tmp_path: Path) -> None:
     uids = [f"do-{index}" for index in range(4)]
     outcomes(make_ray(workers=1, recycle_after=2), tmp_path, *uids)
@@ -194,8 +201,7 @@ def driver(tmp_path: Path) -> Iterator[psutil.Popen]:
     for member in (process, *family):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    for folder in Path("/tmp").glob(f"ray-{process.pid}-*"):
-        shutil.rmtree(folder)
+    sweep()
 
 
 @pytest.mark.slow
