@@ -6,10 +6,10 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor ci clean
+.PHONY: help bootstrap demo test check format ui plan doctor bench-render ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 bootstrap: ## create or update .venv (at once when nothing changed)
 	@$(PYTHON) infra/bootstrap.py
@@ -41,6 +41,9 @@ plan: bootstrap ## what would run, and why
 
 doctor: ## check this machine, with a remedy for everything that is missing
 	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.doctor; fi
+
+bench-render: bootstrap ## cost and quality of rendering, beside others' settings (an hour; ARGS=... for less)
+	$(RUN) tests.bench.render $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

@@ -1,0 +1,31 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.bench.render import main, psnr
+from tests.bench.render_methods import METHODS
+
+OURS, PEERS = METHODS[1].name, METHODS[4].name
+
+
+def test_psnr_is_that_of_the_pictures_on_white():
+    truth = np.zeros((2, 4, 4, 4), dtype=np.uint8)
+    images = truth.copy()
+    images[..., :3] = 77  # under zero alpha, so it does not count
+    images[:, 0, 0] = (0, 0, 0, 255)
+    assert psnr(images, truth) == pytest.approx(10 * np.log10(16))
+
+
+@pytest.mark.slow
+@pytest.mark.blender
+def test_bench_render_measures_ours_beside_a_peer(tmp_path, capsys):
+    out = tmp_path / "table.json"
+    words = ["--side", "64", "--views", "2", "--rounds", "1", "--objects", "2", "--out", str(out)]
+    main([*words, "--methods", OURS, PEERS])
+    ours, peers = json.loads(out.read_text())
+    assert ours["psnr"] > 30
+    assert peers["psnr"] > ours["psnr"]
+    assert peers["cpu_s_per_view"] > ours["cpu_s_per_view"]
+    assert peers["overhead_s"] > ours["overhead_s"] > 0
+    assert OURS in capsys.readouterr().out
