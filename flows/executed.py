@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from infra.processes import runs
 from infra.tracking import TrackingStore
 from infra.versioning import lock_key, out_hashes
 from tasks.files import read_json, write_json
@@ -76,15 +77,7 @@ def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
 def is_running(root: Path, stage: str) -> bool:
     """Whether a process on this machine is at work on the stage."""
     path = _running(root, stage)
-    if not path.exists():
-        return False
-    try:
-        os.kill(json.loads(path.read_text())["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return path.exists() and runs(json.loads(path.read_text())["pid"])
 
 
 def _executed(root: Path, stage: str) -> Path:

@@ -34,7 +34,9 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
     that do not need its output go on. `force` runs every stage.
     """
     states: dict[str, State] = {}
-    for stage in Repository(root).stages([target]):
+    repository = Repository(root)
+    repository.forget_ended_runs()
+    for stage in repository.stages([target]):
         upstream = [states[name] for name in stage.upstream]
         run = _task(stage)
         states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
@@ -52,7 +54,6 @@ def reproduce(root: Path, name: str, force: bool) -> State:
     repository = Repository(root)
     if not force and not repository.changes(name):
         return Completed(name="Cached", message="dvc.lock is up to date")
-    repository.forget_ended_runs()
     is_restorable = not force and repository.is_restorable(name)
     tail: deque[str] = deque(maxlen=LINES_IN_ERROR)
     command = repro_command(name, single=True, force=force)

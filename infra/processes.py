@@ -122,8 +122,8 @@ def _signals_wait() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for first in came[:1]:
-        signal.raise_signal(first)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -143,6 +143,14 @@ def _is_in(process: psutil.Process, group: int) -> bool:
     try:
         return os.getpgid(process.pid) == group
     except (ProcessLookupError, PermissionError):
+        return False
+
+
+def runs(pid: int) -> bool:
+    """Whether a process of that number runs on this machine; a zombie does not."""
+    try:
+        return is_alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
         return False
 
 

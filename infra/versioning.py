@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
-from infra.processes import is_alive
+from infra.processes import runs
 
 LOCK = "dvc.lock"
 
@@ -87,8 +85,8 @@ class Repository:
         if folder is None or not (Path(folder) / RWLOCK_FILE).exists():
             return
         with _edit_rwlock(folder, localfs, False) as held:
-            held["write"] = {path: row for path, row in held["write"].items() if _runs(row)}
-            held["read"] = {path: [row for row in rows if _runs(row)] for path, rows in held["read"].items()}
+            held["write"] = {path: row for path, row in held["write"].items() if runs(row["pid"])}
+            held["read"] = {path: [row for row in rows if runs(row["pid"])] for path, rows in held["read"].items()}
 
     def stages(self, targets: Iterable[str] = ()) -> list[StageInfo]:
         """All stages, or `targets` and what they need, in an order in which they can run: dvc.yaml's where it can.
@@ -200,14 +198,6 @@ def lock_key(root: Path, name: str) -> str | None:
 def out_hashes(root: Path, name: str) -> dict[str, str]:
     """Path to DVC hash of every output of the stage's last committed run."""
     return {out["path"]: out["md5"] for out in lock_entry(root, name).get("outs", []) if "md5" in out}
-
-
-def _runs(holder: Mapping[str, Any]) -> bool:
-    """Whether the process that holds a path still runs."""
-    try:
-        return is_alive(psutil.Process(holder["pid"]))
-    except psutil.NoSuchProcess:
-        return False
 
 
 def repro_command(target: str | None, *, single: bool = False, force: bool = False) -> list[str]:

@@ -99,16 +99,24 @@ def render_views(
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "view.png"
         with captured_stdout():
-            ticket = load(path)
-            move_object(placement)
-            switch_on(build_rig(config.light, np.random.default_rng(number(seed, uid, "light"))))
-            add_camera()
-            configure(config, picture, threads)
-            bpy.context.scene.cycles.seed = number(seed, uid, "noise")  # per object: a new one costs a full update
+            ticket = prepare(path, placement, config, picture, uid=uid, seed=seed, threads=threads)
         for camera in cameras:
             with captured_stdout():
                 image = shoot(camera, picture, ticket)
             yield image
+
+
+def prepare(
+    path: Path, placement: Placement, config: RenderConfig, picture: Path, *, uid: str, seed: int, threads: int
+) -> int:
+    """Set the scene for all views of an object, which `shoot` writes to `picture`; return the number of the load."""
+    ticket = load(path)
+    move_object(placement)
+    switch_on(build_rig(config.light, np.random.default_rng(number(seed, uid, "light"))))
+    add_camera()
+    configure(config, picture, threads)
+    bpy.context.scene.cycles.seed = number(seed, uid, "noise")  # per object: a new one costs a full update
+    return ticket
 
 
 def load(path: Path) -> int:

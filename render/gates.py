@@ -1,10 +1,11 @@
 """Quality gates: what is wrong with a rendered view, by name, and when that is too much for its object."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from render.cameras import Camera
 from render.config import GateConfig, GatesConfig
 from render.errors import Unrenderable
 from render.images import Rgba, coverage
@@ -39,6 +40,12 @@ class Inspection:
         self.flags: dict[str, list[str]] = {}
         self._config = config
         self._num_views = num_views
+
+    def watch(self, cameras: Sequence[Camera], views: Iterable[Rgba]) -> Iterator[Rgba]:
+        """Hand the views on, one per camera, after a look at each."""
+        for camera, rgba in zip(cameras, views, strict=True):
+            self.look(camera.name, rgba)
+            yield rgba
 
     def look(self, name: str, rgba: Rgba) -> None:
         """Take note of one view.

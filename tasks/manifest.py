@@ -98,11 +98,16 @@ def parse_outcome(row: dict[str, Any]) -> Outcome:
     return kinds[row.pop("status")](**row)
 
 
-def require_some(stage: str, done: Sequence[Outcome], outcomes: Sequence[Outcome]) -> None:
-    """Raise RuntimeError when nothing is left: an empty result would only fail later, with a stranger message."""
+def require_some(stage: str, outcomes: Sequence[Outcome]) -> list[Done]:
+    """The items that were made.
+
+    Raises RuntimeError when there are none: an empty result would only fail later, with a stranger message.
+    """
+    done = [row for row in outcomes if isinstance(row, Done)]
     if not done:
         first = next((f"{row.uid}: {getattr(row, 'reason', '') or getattr(row, 'error', '')}" for row in outcomes), "-")
         raise RuntimeError(f"{stage}: none of {len(outcomes)} objects is left. First: {first}")
+    return done
 
 
 def check_failed_share(stage: str, outcomes: Iterable[Outcome], limit: float) -> None:

@@ -38,8 +38,7 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
     ]
     outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))
     check_failed_share("normalize", outcomes, config.max_failed_share)
-    done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
-    require_some("normalize", done, outcomes)
+    done = require_some("normalize", outcomes)
     rows = [json.dumps({"uid": row.uid, **row.facts}, sort_keys=True) for row in done]
     write_bytes(out / PLACEMENTS, "".join(row + "\n" for row in rows).encode())
     inputs = {"objects": source.fingerprint, "items": fingerprint(*rows)}

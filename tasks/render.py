@@ -17,7 +17,7 @@ from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.randomness import rng_for
 from tasks.resume import ItemStore, run_resumable
-from tasks.views import KIND, Image, seal_views, write_views
+from tasks.views import KIND, seal_views, write_views
 
 NOT_PIXELS = {"shards", "max_failed_share"}
 """Fields that change the folder, but no view: finished views stay finished when they change."""
@@ -51,9 +51,7 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     jobs = _jobs(objects, read_placements(normalized), config, seed, store, threads)
     outcomes = run_resumable("render", render_object, jobs, tools, folder, store)
     check_failed_share("render", outcomes, config.max_failed_share)
-    done = [row for row in outcomes if isinstance(row, Done)]
-    require_some("render", done, outcomes)
-    made = {row.uid for row in done}
+    made = {row.uid for row in require_some("render", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs["items"] = fingerprint(keys)
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, config.shards, out)
@@ -74,15 +72,12 @@ def render_object(job: RenderJob) -> Outcome:
 
     rng = rng_for(job.seed, "render", job.uid)
     cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
-    images: list[Image] = []
     inspection = Inspection(job.config.gates, len(cameras))
     try:
         views = render_views(
             job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, threads=job.threads
         )
-        for camera, image in zip(cameras, views, strict=True):
-            inspection.look(camera.name, image)
-            images.append(image)
+        images = list(inspection.watch(cameras, views))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     write_views(job.item, cameras, images, {"placement": job.placement.as_json()})

@@ -119,9 +119,7 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     ]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
     check_failed_share("render-test", outcomes, recipe.test.max_failed_share)
-    done = [row for row in outcomes if isinstance(row, Done)]
-    require_some("render-test", done, outcomes)
-    made = {row.uid for row in done}
+    made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys)}
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, SHARDS, out)
@@ -168,10 +166,7 @@ def render_test_object(job: TestJob) -> Outcome:
         views = render_views(
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, threads=job.threads
         )
-        images = []
-        for camera, image in zip(cameras, views, strict=True):
-            inspection.look(camera.name, image)
-            images.append(image)
+        images = list(inspection.watch(cameras, views))
         mesh = ply_bytes(*triangles(source.path, placement))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))

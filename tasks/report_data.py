@@ -33,10 +33,11 @@ def funnel(inputs: ReportInputs, manifests: Mapping[str, Manifest]) -> Html:
         counts, facts = manifests[stage].counts, manifests[stage].facts
         done = counts["done"] or int(facts.get("objects", 0))
         rows.append([stage, str(done), _count(counts["rejected"], "soft"), _count(counts["failed"], "bad")])
-        if counts["rejected"] + counts["failed"]:
-            lost = [row for row in read_ledger(folders[stage]) if not isinstance(row, Done)]
+        ledger = read_ledger(folders[stage])
+        lost = [row for row in ledger if not isinstance(row, Done)]
+        if lost:
             folds.append(fold(f"{stage}: why {len(lost)} {'is' if len(lost) == 1 else 'are'} missing", _reasons(lost)))
-        flags = [(row.uid, row.facts["flags"]) for row in _made(folders[stage]) if "flags" in row.facts]
+        flags = [(row.uid, row.facts["flags"]) for row in ledger if isinstance(row, Done) and "flags" in row.facts]
         if flags:
             folds.append(fold(f"{stage}: views that failed a quality gate in {len(flags)} objects", _flags(flags)))
     return join([table(["stage", "made", "rejected", "failed"], rows), *folds])
@@ -56,10 +57,6 @@ def _reasons(lost: Sequence[Outcome]) -> Html:
     if len(lost) > MAX_LISTED:
         parts.append(tag("p", f"The first {MAX_LISTED} of {len(lost)}; all are in {LEDGER}.", class_="soft"))
     return join(parts)
-
-
-def _made(folder: Path) -> list[Done]:
-    return [row for row in read_ledger(folder) if isinstance(row, Done)]
 
 
 def _flags(flags: Sequence[tuple[str, Any]]) -> Html:

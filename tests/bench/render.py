@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from infra.processes import environment
+from models import metrics
 from tasks.procedural.objects import FAMILIES, write_object
 from tests.bench.render_methods import METHODS, REFERENCE, Method
 from tests.bench.render_worker import Job
@@ -49,14 +51,8 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def psnr(images: Images, truth: Images) -> float:
     """Mean over views (V, H, W, 4) of the PSNR in dB, both on white."""
-    errors = [np.square(_on_white(a) - _on_white(b)).mean() for a, b in zip(images, truth, strict=True)]
-    return float(np.mean([10 * np.log10(1 / error) for error in errors]))
-
-
-def _on_white(rgba: Images) -> npt.NDArray[np.float64]:
-    alpha = rgba[..., 3:] / 255
-    white: npt.NDArray[np.float64] = rgba[..., :3] / 255 * alpha + 1 - alpha
-    return white
+    predicted, target = (metrics.on_white(torch.from_numpy(rgba).double() / 255) for rgba in (images, truth))
+    return metrics.psnr(predicted, target).mean().item()
 
 
 def _objects(folder: Path | None, made: Path) -> list[Path]:

@@ -55,11 +55,7 @@ def _render(path: Path, chosen: Method, job: Job) -> dict[str, float | str]:
     picture = Path(job.out) / "view.png"
     start = time.process_time()
     with captured_stdout():
-        ticket = blender.load(path)
-        blender.move_object(placement)
-        blender.switch_on(blender.build_rig(config.light, np.random.default_rng(0)))
-        blender.add_camera()
-        blender.configure(config, picture, THREADS)
+        ticket = blender.prepare(path, placement, config, picture, uid=path.stem, seed=0, threads=THREADS)
         _adjust(chosen)
     ready = time.process_time()
     images = []
@@ -82,7 +78,6 @@ def _adjust(chosen: Method) -> None:
 
     scene = bpy.context.scene
     scene.render.use_persistent_data = chosen.persistent_data
-    scene.cycles.seed = 1
     for name, value in chosen.cycles.items():
         setattr(scene.cycles, name, value)
 
