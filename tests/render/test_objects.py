@@ -44,6 +44,7 @@ RENDERED = [
     "gso_mario_figure",
     "khr_AnimatedMorphSphere",
     "khr_CesiumMan",
+    "khr_Duck",
     "khr_Fox",
     "objaverse_0290737f",
 ]
