@@ -12,7 +12,7 @@ EXAMPLES = """\
 examples:
   python -m flows plan                              what would run, and why
   python -m flows run                               make everything that is stale
-  python -m flows run render --set render.samples=32
+  python -m flows run render --set render.quality=draft
   python -m flows status                            how each stage ended
   python -m flows doctor                            is this machine ready?
   python -m flows serve                             Prefect: deployments, schedule, retries

@@ -20,12 +20,12 @@ from tasks.files import write_bytes
 
 
 def parse_assignments(words: list[str]) -> dict[str, Any]:
-    """["render.samples=4", "sample.conditions=[1, 2]"] as values; the right side is YAML."""
+    """["render.quality=draft", "sample.conditions=[1, 2]"] as values; the right side is YAML."""
     changes = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign:
-            raise ValueError(f"--set {word}: write key=value, for example --set render.samples=4")
+            raise ValueError(f"--set {word}: write key=value, for example --set render.quality=draft")
         changes[key] = yaml.safe_load(value)
     return changes
 

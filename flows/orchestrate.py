@@ -102,7 +102,7 @@ def render_objaverse(set_params: dict[str, Any] | None = None, force: bool = Fal
     """Catalog to rendered views.
 
     Args:
-        set_params: values to write into params.yaml first, such as {"render.samples": 32}.
+        set_params: values to write into params.yaml first, such as {"render.quality": "draft"}.
         force: run every stage, also those that are up to date.
     """
     return _deployed("render-objaverse", set_params, force)

@@ -13,6 +13,7 @@ import math
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from render.finite import has_finite_vertices
 from render.images import Rgba, decode_png
 from render.lights import Rig, build_rig
 from render.placement import Placement, Point
+from render.quality import Quality
 from render.report import ObjectReport
+from render.window import Window, hull, window
 
 Vertices = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int32]
@@ -37,6 +40,9 @@ Triangles = npt.NDArray[np.int32]
 LOADED = "loaded"
 """Property of the scene that tells one load from another."""
 loads = itertools.count()
+LEAST_THREADS = 2
+"""Told to use one thread, Cycles keeps a second one spinning: 1.9 times the processor time for the same view. Two
+threads on one processor cost what one would."""
 
 
 def inspect(path: Path) -> ObjectReport:
@@ -50,7 +56,7 @@ def inspect(path: Path) -> ObjectReport:
         if not has_finite_vertices(path):
             raise Unrenderable("vertices are not finite")
         found = list(pieces())
-        boxes = [bounds(vertices[visible(faces, len(vertices))]) for vertices, faces in found if len(faces)]
+        boxes = [bounds(seen(vertices, faces)) for vertices, faces in found if len(faces)]
         minimum, maximum = bounds(np.concatenate(boxes)) if boxes else np.zeros((2, 3))
         materials = used_materials()
         return ObjectReport(
@@ -97,26 +103,39 @@ def render_views(
     and `uid` fix the noise and the drawn lights. Raises Unrenderable when Blender cannot read the file.
     """
     with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "view.png"
         with captured_stdout():
-            ticket = prepare(path, placement, config, picture, uid=uid, seed=seed, threads=threads)
+            ready = prepare(path, placement, config, Path(folder), uid=uid, seed=seed, threads=threads)
         for camera in cameras:
             with captured_stdout():
-                image = shoot(camera, picture, ticket)
+                image = shoot(camera, ready)
             yield image
 
 
+@dataclass(frozen=True)
+class Ready:
+    """An object that waits for its views to be taken."""
+
+    ticket: int
+    """The number of the load."""
+    picture: Path
+    """Where Blender writes a view."""
+    outline: Vertices
+    """(N, 3) points in world space between which the whole object lies."""
+
+
 def prepare(
-    path: Path, placement: Placement, config: RenderConfig, picture: Path, *, uid: str, seed: int, threads: int
-) -> int:
-    """Set the scene for all views of an object, which `shoot` writes to `picture`; return the number of the load."""
+    path: Path, placement: Placement, config: RenderConfig, folder: Path, *, uid: str, seed: int, threads: int
+) -> Ready:
+    """Set the scene for all views of an object; Blender writes them to a file in `folder`."""
     ticket = load(path)
     move_object(placement)
+    outline = hull(np.concatenate([np.empty((0, 3)), *(seen(vertices, faces) for vertices, faces in pieces())]))
     switch_on(build_rig(config.light, np.random.default_rng(number(seed, uid, "light"))))
     add_camera()
-    configure(config, picture, threads)
+    ready = Ready(ticket, folder / "view.png", outline)
+    configure(config, ready.picture, threads)
     bpy.context.scene.cycles.seed = number(seed, uid, "noise")  # per object: a new one costs a full update
-    return ticket
+    return ready
 
 
 def load(path: Path) -> int:
@@ -184,11 +203,11 @@ def bounds(points: Vertices) -> npt.NDArray[np.float64]:
     return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
-def visible(faces: Triangles, num_vertices: int) -> npt.NDArray[np.bool_]:
-    """(num_vertices,) True where a face uses the vertex; the others cannot be seen."""
-    used = np.zeros(num_vertices, dtype=bool)
+def seen(vertices: Vertices, faces: Triangles) -> Vertices:
+    """The vertices (N, 3) that a face uses; the others cannot be seen."""
+    used = np.zeros(len(vertices), dtype=bool)
     used[faces.ravel()] = True
-    return used
+    return vertices[used]
 
 
 def as_point(values: npt.NDArray[np.float64]) -> Point:
@@ -253,30 +272,51 @@ def configure(config: RenderConfig, picture: Path, threads: int) -> None:
     render, cycles, file = scene.render, scene.cycles, scene.render.image_settings
     render.engine, render.film_transparent, render.use_persistent_data = "CYCLES", True, True
     render.resolution_x = render.resolution_y = config.resolution
-    render.threads_mode, render.threads = "FIXED", threads
+    render.threads_mode, render.threads = "FIXED", max(threads, LEAST_THREADS)
     render.use_compositing = render.use_sequencer = False
     render.filepath = str(picture)
     render.dither_intensity = 0  # so that 8 bits are the exact rounding of Blender's floats
     file.file_format, file.color_mode, file.color_depth, file.compression = "PNG", "RGBA", "8", 0
     scene.view_settings.view_transform = "Standard"
-    cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", config.samples, False
-    cycles.max_bounces = config.max_bounces
-    cycles.use_light_tree = True
-    cycles.use_denoising = config.denoise
-    cycles.denoiser, cycles.denoising_quality, cycles.denoising_prefilter = "OPENIMAGEDENOISE", "FAST", "NONE"
+    cycles.device, cycles.use_light_tree = "CPU", True
+    set_quality(config.quality)
 
 
-def shoot(camera: Camera, picture: Path, ticket: int) -> Rgba:
+def set_quality(quality: Quality) -> None:
+    """Set how much work goes into a view."""
+    cycles = bpy.context.scene.cycles
+    cycles.samples, cycles.max_bounces = quality.samples, quality.max_bounces
+    cycles.use_adaptive_sampling = quality.noise_threshold > 0
+    cycles.adaptive_threshold = quality.noise_threshold
+    cycles.use_denoising, cycles.denoiser = quality.denoise != "off", "OPENIMAGEDENOISE"
+    cycles.denoising_quality = "HIGH" if quality.denoise == "high" else "FAST"
+    cycles.denoising_prefilter, cycles.denoising_input_passes = "NONE", "RGB_ALBEDO"
+
+
+def shoot(camera: Camera, ready: Ready) -> Rgba:
     """Render one view. Colour under zero alpha, into which the denoiser bleeds, is set to black."""
     scene = bpy.context.scene
-    if scene.get(LOADED) != ticket:
+    if scene.get(LOADED) != ready.ticket:
         raise RuntimeError("another object was loaded before all views of this one were taken; take them all first")
-    scene.camera.matrix_world = Matrix(camera.world_from_camera.tolist())
-    scene.camera.data.angle = math.radians(camera.fov_deg)
-    bpy.ops.render.render(write_still=True)
-    image = decode_png(picture.read_bytes())
-    image[image[..., 3] == 0] = 0
+    side = scene.render.resolution_x
+    image: Rgba = np.zeros((side, side, 4), dtype=np.uint8)
+    part = window(camera, ready.outline, side)
+    if part is not None:
+        scene.camera.matrix_world = Matrix(camera.world_from_camera.tolist())
+        scene.camera.data.angle = math.radians(camera.fov_deg)
+        look_through(part, side)
+        bpy.ops.render.render(write_still=True)
+        image[part.top : part.bottom, part.left : part.right] = decode_png(ready.picture.read_bytes())
+        image[image[..., 3] == 0] = 0
     return image
+
+
+def look_through(part: Window, side: int) -> None:
+    """Render this part of the picture alone; Blender counts from the bottom and cuts fractions of a pixel off."""
+    render = bpy.context.scene.render
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x = (part.left + 0.25) / side, (part.right + 0.25) / side
+    render.border_min_y, render.border_max_y = (side - part.bottom + 0.25) / side, (side - part.top + 0.25) / side
 
 
 def number(*names: str | int) -> int:

@@ -1,8 +1,10 @@
 """What a view set is. Everything here changes pixels."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from render.quality import Quality, named
 
 
 class Section(BaseModel):
@@ -51,11 +53,8 @@ class RenderConfig(Section):
     """Bump when the pixels change though no other field did."""
     resolution: int = Field(ge=16, le=4096, multiple_of=8)
     """Side in pixels; the VAE halves it three times."""
-    samples: int = Field(ge=1, le=16384)
-    """Cycles paths per pixel."""
-    denoise: bool
-    """OpenImageDenoise, quality FAST, prefilter NONE (RENDERING.md 2c: the only setting that pays on a CPU)."""
-    max_bounces: int = Field(ge=0, le=64)
+    quality: Quality
+    """A name in render/quality.py, or its numbers."""
     azimuths: int = Field(ge=1, le=64)
     """Target columns, evenly spaced from azimuth 0."""
     elevations_deg: tuple[float, ...] = Field(min_length=1)
@@ -75,3 +74,8 @@ class RenderConfig(Section):
     """Number of tar files; an object's shard follows from its uid alone."""
     max_failed_share: float = Field(ge=0, le=1)
     """The stage stops when a larger share of the objects fails."""
+
+    @field_validator("quality", mode="before")
+    @classmethod
+    def _numbers_of_a_name(cls, value: Any) -> Any:
+        return named(value) if isinstance(value, str) else value

@@ -4,66 +4,58 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from render.quality import NAMED, Quality
+
 
 @dataclass(frozen=True)
 class Method:
     """Settings on top of render/blender.py's; objects, cameras, lights and resolution are the same for all."""
 
     name: str
-    samples: int
-    denoise: bool
+    quality: Quality
     note: str
-    process_per_object: bool = False
-    """A new Blender for every object, as scripts do that are called once per object."""
-    persistent_data: bool = True
+    is_script: bool = False
+    """As scripts do that are called once per object: a new Blender, nothing kept between views, the whole picture."""
     cycles: Mapping[str, Any] = field(default_factory=dict)
     """Attributes of scene.cycles, set last."""
 
 
-DEFAULT_DENOISER = {"denoising_quality": "HIGH", "denoising_prefilter": "ACCURATE"}
+DEFAULT_DENOISER = {
+    "denoising_quality": "HIGH",
+    "denoising_prefilter": "ACCURATE",
+    "denoising_input_passes": "RGB_ALBEDO_NORMAL",
+}
 """What a script gets that only switches the denoiser on."""
-REFERENCE = Method(
-    "reference", 1024, False, "what the others are compared with", cycles={"max_bounces": 12, "seed": 99}
+TRUTH = Method(
+    "truth",
+    Quality(samples=1024, noise_threshold=0, denoise="off", max_bounces=12),
+    "what the others are compared with",
+    cycles={"seed": 99},
 )
-METHODS = (
-    Method("ours, 8 samples", 8, True, "one process, scene kept between views"),
-    Method("ours, 16 samples", 16, True, "the same; the demo's setting"),
-    Method("ours, 32 samples", 32, True, "the same"),
-    Method("ours, 64 samples", 64, True, "the same"),
-    Method(
-        "Objaverse-XL, Zero123",
-        128,
-        True,
-        "128 adaptive samples, bounces 1/1/3/3, denoiser at its default, a process per object",
-        process_per_object=True,
-        persistent_data=False,
-        cycles={
-            "use_adaptive_sampling": True,
-            "adaptive_threshold": 0.01,
-            "diffuse_bounces": 1,
-            "glossy_bounces": 1,
-            "transparent_max_bounces": 3,
-            "transmission_bounces": 3,
-            **DEFAULT_DENOISER,
-        },
-    ),
-    Method(
-        "Cycles as it comes",
-        4096,
-        True,
-        "4096 adaptive samples to a noise of 0.01, denoiser at its default, a process per object",
-        process_per_object=True,
-        persistent_data=False,
-        cycles={
-            "use_adaptive_sampling": True,
-            "adaptive_threshold": 0.01,
-            "max_bounces": 12,
-            **DEFAULT_DENOISER,
-        },
-    ),
+OURS = tuple(Method(f"ours, {name}", quality, "one process, scene kept") for name, quality in NAMED.items())
+PEERS = Method(
+    "Objaverse-XL, Zero123",
+    Quality(samples=128, noise_threshold=0.01, denoise="high", max_bounces=12),
+    "128 adaptive samples, bounces 1/1/3/3, denoiser at its default, a process per object",
+    is_script=True,
+    cycles={
+        "diffuse_bounces": 1,
+        "glossy_bounces": 1,
+        "transparent_max_bounces": 3,
+        "transmission_bounces": 3,
+        **DEFAULT_DENOISER,
+    },
 )
+CYCLES = Method(
+    "Cycles as it comes",
+    Quality(samples=4096, noise_threshold=0.01, denoise="high", max_bounces=12),
+    "4096 adaptive samples, denoiser at its default, a process per object",
+    is_script=True,
+    cycles=DEFAULT_DENOISER,
+)
+METHODS = (*OURS, PEERS, CYCLES)
 
 
 def method(name: str) -> Method:
-    """The method of that name, or the reference."""
-    return next(one for one in (*METHODS, REFERENCE) if one.name == name)
+    """The method of that name, or the truth."""
+    return next(one for one in (*METHODS, TRUTH) if one.name == name)

@@ -151,14 +151,14 @@ def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict
         said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, served.stdout))
         assert "prefect deployment run render-objaverse/local --watch" in said
         watch = [sys.executable, "-m", "prefect", "deployment", "run", "render-objaverse/local", "--watch"]
-        words = [*watch, "--param", 'set_params={"render.samples": 31}']
+        words = [*watch, "--param", 'set_params={"render.conditions": 31}']
         done = subprocess.run(words, cwd=project, env=environment(client), capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
         family = psutil.Process(served.pid).children(recursive=True)
         served.send_signal(signal.SIGTERM)
         served.communicate(timeout=60)
-    assert "samples: 31" in (project / "params.yaml").read_text()
+    assert "conditions: 31" in (project / "params.yaml").read_text()
     assert "MVDPP_PROFILE=ci" in (project / "data/views/env").read_text()
     assert "MVDPP_FLOW_RUN=http://127.0.0.1" in (project / "data/views/env").read_text()
     assert served.returncode == 0

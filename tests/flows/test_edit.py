@@ -23,9 +23,11 @@ def changed(path: Path) -> dict[str, object]:
 
 
 def test_set_changes_the_line_and_no_other(path: Path) -> None:
-    set_params(path, {"render.samples": 32})
+    set_params(path, {"render.conditions": 32})
     old, new = (HERE / "params.yaml").read_text().splitlines(), path.read_text().splitlines()
-    assert [(a, b) for a, b in zip(old, new, strict=True) if a != b] == [("  samples: 16", "  samples: 32")]
+    assert [(a, b) for a, b in zip(old, new, strict=True) if a != b] == [
+        ("  conditions: 12            # 10, sec. 4.1", "  conditions: 32            # 10, sec. 4.1")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,16 +55,16 @@ def test_set_of_a_whole_section_replaces_it(path: Path) -> None:
 
 
 def test_set_twice_returns_to_the_same_values(path: Path) -> None:
-    set_params(path, {"train_stage2.noise.timesteps": 500, "render.samples": 32})
-    set_params(path, {"train_stage2.noise.timesteps": 1000, "render.samples": 16})
+    set_params(path, {"train_stage2.noise.timesteps": 500, "render.conditions": 32})
+    set_params(path, {"train_stage2.noise.timesteps": 1000, "render.conditions": 12})
     assert changed(path) == {}
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"render.sampels": 4}, r"no key 'render.sampels'; did you mean 'render.samples'"),
-        ({"rendr.samples": 4}, r"no key 'rendr.samples'; did you mean 'render.samples'"),
+        ({"render.condtions": 4}, r"no key 'render.condtions'; did you mean 'render.conditions'"),
+        ({"rendr.conditions": 4}, r"no key 'rendr.conditions'; did you mean 'render.conditions'"),
         ({"seed.a": 4}, r"no key 'seed.a'"),
         ({"select.min_score": 50}, r"select.min_score: .* less than or equal to 10 \(got 50\)"),
         ({"train_stage3.kept_targets": 33}, r"train_stage3.kept_targets is 33; render makes only 32 targets"),
@@ -71,7 +73,7 @@ def test_set_twice_returns_to_the_same_values(path: Path) -> None:
 def test_set_of_a_mistake_leaves_the_file_alone(path: Path, changes: dict[str, object], sentence: str) -> None:
     before = path.read_bytes()
     with pytest.raises(ValueError, match=sentence):
-        set_params(path, {"render.samples": 8} | changes)
+        set_params(path, {"render.conditions": 8} | changes)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["params.yaml"]
 
@@ -83,4 +85,4 @@ def test_assignments_are_yaml() -> None:
 
 def test_assignment_without_a_value_shows_how() -> None:
     with pytest.raises(ValueError, match="write key=value"):
-        parse_assignments(["render.samples"])
+        parse_assignments(["render.conditions"])

@@ -70,8 +70,8 @@ def test_target_that_does_not_exist_is_a_sentence(capsys: pytest.CaptureFixture[
 
 def test_run_with_a_wrong_value_changes_and_starts_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project / "params.yaml").read_bytes()
-    assert main(["run", "--set", "render.samples=0"]) == 2
-    assert "render.samples" in capsys.readouterr().err
+    assert main(["run", "--set", "render.conditions=0"]) == 2
+    assert "render.conditions" in capsys.readouterr().err
     assert (project / "params.yaml").read_bytes() == before
 
 
@@ -106,8 +106,8 @@ def test_run_makes_the_target_with_the_value_that_was_set(
         "stages:\n  render:\n    cmd: mkdir -p data/views && cp params.yaml data/views\n"
         "    params: [render]\n    outs: [data/views]\n"
     )
-    assert main(["run", "render", "--set", "render.samples=31"]) == 0
-    assert "samples: 31" in (project / "data/views/params.yaml").read_text()
+    assert main(["run", "render", "--set", "render.conditions=31"]) == 0
+    assert "conditions: 31" in (project / "data/views/params.yaml").read_text()
     assert "Results" in capsys.readouterr().out
     assert main(["plan"]) == 0
     assert ["render", "skip"] in [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -25,7 +25,7 @@ def changed(folder: Path, key: str, value: Any) -> Path:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("render.sampels", 4, r"render.sampels: no such key; check the spelling"),
+        ("render.condtions", 4, r"render.condtions: no such key; check the spelling"),
         ("rendr", {}, r"rendr: no such key; check the spelling"),
         ("select.min_score", 50, r"select.min_score: Input should be less than or equal to 10 \(got 50\)"),
         ("render.resolution", 65, r"render.resolution: Input should be a multiple of 8 \(got 65\)"),
@@ -58,9 +58,9 @@ def test_params_whose_sections_disagree_name_both(tmp_path: Path, key: str, valu
 
 
 def test_params_with_several_mistakes_name_all(tmp_path: Path) -> None:
-    path = changed(tmp_path, "render.samples", 0)
+    path = changed(tmp_path, "render.conditions", 0)
     path.write_text(path.read_text().replace("min_score: 5.0", "min_score: 50.0"))
-    with pytest.raises(ValueError, match=r"(?s)select.min_score.*render.samples"):
+    with pytest.raises(ValueError, match=r"(?s)select.min_score.*render.conditions"):
         load_params(path)
 
 

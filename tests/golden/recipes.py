@@ -1,19 +1,21 @@
 """What the recipe numbers stand for: small outputs that must not move unless their number does."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from flows.params import Params, load_params
+from render.quality import NAMED
 from tasks.procedural.objects import FAMILIES, object_uid, write_object
 
 FOLDER = Path(__file__).parent
 PARAMS = FOLDER.parent.parent / "params.yaml"
 OBJECTS = ("mug", "car", "robot", "guitar")
 VIEWS = ("t00", "t11", "t21", "c03")
-SIDE, SAMPLES = 48, 8
+SIDE, QUALITY = 48, NAMED["draft"]
 
 
 def params() -> Params:
@@ -34,6 +36,11 @@ def object_digests(folder: Path) -> dict[str, str]:
     return {family: hashlib.sha256(make_object(family, folder).read_bytes()).hexdigest() for family in FAMILIES}
 
 
+def named_qualities() -> str:
+    """The numbers behind the names of render.quality, as JSON."""
+    return json.dumps({name: quality.model_dump() for name, quality in NAMED.items()}, sort_keys=True)
+
+
 def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     """A few views of an object, with the committed settings at toy size: (V, H, W, 4)."""
     from render.blender import inspect, render_views
@@ -41,7 +48,7 @@ def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     from render.views import condition_cameras, target_cameras
     from tasks.randomness import rng_for
 
-    config = params().render.model_copy(update={"resolution": SIDE, "samples": SAMPLES})
+    config = params().render.model_copy(update={"resolution": SIDE, "quality": QUALITY})
     path = make_object(family, folder)
     report = inspect(path)
     placement = place(report.minimum, report.maximum, params().normalize.longest_side)

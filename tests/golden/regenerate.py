@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from render.images import contact_sheet, encode_png
-from tests.golden.recipes import FOLDER, OBJECTS, object_digests, params, rendered
+from tests.golden.recipes import FOLDER, OBJECTS, named_qualities, object_digests, params, rendered
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
         table = {"recipe": params().catalog.recipe, "sha256": object_digests(folder)}
         (FOLDER / "objects.json").write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
         views = {family: rendered(family, folder) for family in OBJECTS}
-    np.savez_compressed(FOLDER / "renders.npz", recipe=params().render.recipe, **views)
+    np.savez_compressed(FOLDER / "renders.npz", recipe=params().render.recipe, quality=named_qualities(), **views)
     images = [image for family in OBJECTS for image in views[family]]
     (FOLDER / "renders.png").write_bytes(encode_png(contact_sheet(images, columns=len(views[OBJECTS[0]]))))
     sys.stdout.write(f"wrote {FOLDER}/objects.json, renders.npz and renders.png; look at the picture\n")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden.recipes import FOLDER, OBJECTS, object_digests, params, rendered
+from tests.golden.recipes import FOLDER, OBJECTS, named_qualities, object_digests, params, rendered
 
 REMEDY = "undo it, or bump the recipe in params.yaml and params/paper.yaml and run python -m tests.golden.regenerate"
 
@@ -15,6 +15,10 @@ def test_golden_objects_are_what_catalog_recipe_says(tmp_path):
     assert golden["recipe"] == params().catalog.recipe, f"the goldens are of another recipe: {REMEDY}"
     changed = [family for family, digest in object_digests(tmp_path).items() if golden["sha256"].get(family) != digest]
     assert not changed, f"objects of {changed} changed: {REMEDY}"
+
+
+def test_golden_qualities_are_the_numbers_that_render_recipe_says():
+    assert str(np.load(FOLDER / "renders.npz")["quality"]) == named_qualities(), f"render/quality.py changed: {REMEDY}"
 
 
 @pytest.mark.blender

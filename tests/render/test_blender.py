@@ -1,5 +1,6 @@
 import struct
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_render_views_uniform_light_shows_the_objects_own_colour(tmp_path):
 
 
 def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box, axes):
-    config = toy_config(denoise=True, light=RANDOM)
+    config = toy_config(denoise="fast", light=RANDOM)
     once = views(box, CAMERAS, config)
     again = views(box, CAMERAS, config)
     views(axes, CAMERAS[:2], toy_config(light=STUDIO, samples=8))
@@ -122,7 +123,7 @@ def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box
 def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(tmp_path):
     path = tmp_path / "ball.glb"
     painted(trimesh.creation.icosphere(subdivisions=4), (255, 255, 255)).export(path)
-    config = toy_config(light=STUDIO, samples=16, denoise=True, max_bounces=4)
+    config = toy_config(light=STUDIO, samples=16, denoise="fast", max_bounces=4)
     images = np.stack(views(path, [camera(azimuth, 20) for azimuth in range(0, 360, 45)], config))
     values = images[..., :3][images[..., 3] == 255]
     assert (values == 255).mean() < 0.02
@@ -131,9 +132,34 @@ def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(
 
 
 def test_render_views_background_is_clean_though_denoised(box):
-    image = views(box, [camera(30, 30)], toy_config(denoise=True))[0]
+    image = views(box, [camera(30, 30)], toy_config(denoise="fast"))[0]
     assert image[0, 0].tolist() == [0, 0, 0, 0]
     assert not image[image[..., 3] == 0].any()
+
+
+def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_path):
+    config = toy_config(samples=16)
+    ready = blender.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, threads=1)
+    everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))
+    for view in CAMERAS:
+        part, whole = blender.shoot(view, ready).astype(int), blender.shoot(view, everything).astype(int)
+        assert ((part[..., 3] > 0) == (whole[..., 3] > 0)).mean() > 0.995
+        assert np.abs(part - whole).mean() < 1.0
+
+
+def test_render_views_object_beside_the_picture_is_an_empty_view(box):
+    low = camera(0, 0, 1.5, 20)
+    report = blender.inspect(box)
+    beside = replace(place(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
+    (image,) = blender.render_views(box, beside, [low], toy_config(), uid="object", seed=0, threads=1)
+    assert not image.any()
+
+
+def test_render_views_camera_inside_the_object_takes_the_whole_picture(box):
+    report = blender.inspect(box)
+    large = place(report.minimum, report.maximum, 20.0)
+    (image,) = blender.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, threads=1)
+    assert coverage(image) == 1
 
 
 def test_render_views_second_object_before_the_first_is_finished_is_refused(box):

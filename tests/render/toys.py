@@ -9,6 +9,7 @@ from trimesh.visual.material import PBRMaterial
 
 from render.cameras import Camera
 from render.config import LightConfig, RenderConfig
+from render.quality import Quality
 
 OBJECTS = Path(__file__).parents[3] / "shared" / "data" / "objects"
 GATES = {
@@ -17,18 +18,19 @@ GATES = {
     "black": {"limit": 0.03, "max_share": 1.0},
     "blown": {"limit": 0.5, "max_share": 1.0},
 }
+TOY_QUALITY = Quality(samples=4, noise_threshold=0, denoise="off", max_bounces=1)
+QUALITY = set(Quality.model_fields)
 UNIFORM = LightConfig(rig="uniform", environment=1.0, sun=0.0)
 SIDES = (1.0, 0.6, 0.3)
 """Of the box, along glTF's x, y (up) and z."""
 
 
 def toy_config(**changes):
+    """Fields of the configuration, or of its quality."""
     values = {
         "recipe": 1,
         "resolution": 64,
-        "samples": 4,
-        "denoise": False,
-        "max_bounces": 1,
+        "quality": TOY_QUALITY.model_copy(update={key: changes.pop(key) for key in QUALITY & changes.keys()}),
         "azimuths": 8,
         "elevations_deg": (-30, 0, 30, 60),
         "fov_deg": 60,

@@ -10,6 +10,7 @@ import pytest
 import trimesh
 
 from render.config import LightConfig, RenderConfig
+from render.quality import Quality
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.manifest import read_ledger, seal
 from tasks.normalize import normalize_objects
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.blender
 RENDER = RenderConfig(
     recipe=1,
     resolution=32,
-    samples=1,
-    denoise=False,
-    max_bounces=1,
+    quality=Quality(samples=1, noise_threshold=0, denoise="off", max_bounces=1),
     azimuths=4,
     elevations_deg=(0.0, 30.0),
     fov_deg=60.0,

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from render.quality import NAMED, named
+from tests.render.toys import camera, toy_config, write_box
+
+
+def test_config_takes_a_qualitys_name_or_its_numbers():
+    values = toy_config().model_dump()
+    by_name = toy_config().model_validate(values | {"quality": "draft"})
+    by_numbers = toy_config().model_validate(values | {"quality": NAMED["draft"].model_dump()})
+    assert by_name == by_numbers
+    assert by_name.model_dump()["quality"]["samples"] == NAMED["draft"].samples
+
+
+def test_quality_that_does_not_exist_is_a_sentence_with_the_names():
+    with pytest.raises(
+        ValueError, match="'best' is no quality; write draft, standard, reference, or numbers for samples"
+    ):
+        named("best")
+    values = toy_config().model_dump()
+    with pytest.raises(ValidationError, match="no quality"):
+        toy_config().model_validate(values | {"quality": "best"})
+
+
+@pytest.mark.blender
+def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
+    blender = pytest.importorskip("render.blender")
+    from render.placement import place
+
+    box = write_box(tmp_path / "box.glb")
+    report = blender.inspect(box)
+    placement = place(report.minimum, report.maximum, 1.0)
+
+    def view(**quality):
+        config = toy_config(resolution=96, light={"rig": "studio", "environment": 0.5, "sun": 1.5}, **quality)
+        (image,) = blender.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, threads=2)
+        return image.astype(float)
+
+    truth = view(samples=1024, max_bounces=4)
+    errors = [np.square(view(**quality.model_dump()) - truth).mean() for quality in NAMED.values()]
+    assert errors[0] > errors[1] > errors[2]
