@@ -70,8 +70,8 @@ class RenderConfig(Section):
     """Uniform range."""
     light: LightConfig
     gates: GatesConfig
-    shards: int = Field(ge=1, le=100_000)
-    """Number of tar files; an object's shard follows from its uid alone."""
+    objects_per_shard: int = Field(ge=1, le=100_000)
+    """Objects in one tar file; one that has a shard stays in it when others come or go."""
     max_failed_share: float = Field(ge=0, le=1)
     """The stage stops when a larger share of the objects fails."""
 

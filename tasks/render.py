@@ -19,7 +19,7 @@ from tasks.randomness import rng_for
 from tasks.resume import ItemStore, run_resumable
 from tasks.views import KIND, seal_views, write_views
 
-NOT_PIXELS = {"shards", "max_failed_share"}
+NOT_PIXELS = {"objects_per_shard", "max_failed_share"}
 """Fields that change the folder, but no view: finished views stay finished when they change."""
 
 
@@ -54,9 +54,10 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     made = {row.uid for row in require_some("render", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs["items"] = fingerprint(keys)
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, config.shards, out)
+    size = config.objects_per_shard
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, size, out, store.shards(size))
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
-    store.keep(out, keys)
+    store.keep(out, keys, size)
 
 
 def read_placements(normalized: Path) -> dict[str, Placement]:

@@ -32,7 +32,7 @@ from tasks.sources.side_files import side_files
 from tasks.views import KIND, seal_views, write_views
 
 MESH = "mesh.ply"
-SHARDS = 1
+OBJECTS_PER_SHARD = 64
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys)}
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, SHARDS, out)
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, OBJECTS_PER_SHARD, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
     seal(out, KIND, config=recipe.test, inputs=inputs, outcomes=outcomes)
-    store.keep(out, keys)
+    store.keep(out, keys, OBJECTS_PER_SHARD)
 
 
 def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:

@@ -90,15 +90,24 @@ class ItemStore:
         assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
 
-    def keep(self, out: Path, keys: Mapping[str, str]) -> None:
-        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go.
+    def shards(self, size: int) -> dict[str, str]:
+        """Shard by uid in the last complete run; none if it filled its shards up to another `size`."""
+        sealed = self._sealed
+        if sealed.reader is None or sealed.size != size:
+            return {}
+        return {uid: str(row["shard"]) for uid, row in sealed.reader.index.items()}
+
+    def keep(self, out: Path, keys: Mapping[str, str], size: int) -> None:
+        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key), up to `size` in a shard.
+
+        Loose items are let go.
 
         The switch from one sealed set to the next is one rename, so a crash loses neither.
         """
         fresh = self.folder / f"sealed-{fingerprint(dict(keys))}"
         for path in (*out.glob("shard-*.tar"), out / INDEX):
             place(path, fresh / path.name)
-        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys)})
+        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "size": size})
         self.__dict__.pop("_sealed", None)
         for stale in self.folder.glob("sealed-*"):
             if stale != fresh:
@@ -110,16 +119,17 @@ class ItemStore:
     def _sealed(self) -> "Sealed":
         path = self.folder / SEALED
         if not path.exists():
-            return Sealed({}, None)
+            return Sealed({}, 0, None)
         content = read_json(path)
-        return Sealed(content["keys"], ShardReader.open(self.folder / content["folder"]))
+        return Sealed(content["keys"], content["size"], ShardReader.open(self.folder / content["folder"]))
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """The items of the last complete run: their keys, and where to read them."""
+    """The items of the last complete run: their keys, how many went into a shard, and where to read them."""
 
     keys: Mapping[str, str]
+    size: int
     reader: ShardReader | None
 
 

@@ -25,7 +25,7 @@ from tasks.views import KIND, Image, ViewSet, seal_views, write_views
 if TYPE_CHECKING:
     from models.pipeline import MVDiffusionPipeline
 
-SHARDS = 1
+OBJECTS_PER_SHARD = 64
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ def sample_test_sets(
             for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
                 outcomes.append(outcome)
-            seal_views({uid: partial(store.members, uid, uid) for uid in views.uids}, SHARDS, out / case.name)
+            items = {uid: partial(store.members, uid, uid) for uid in views.uids}
+            seal_views(items, OBJECTS_PER_SHARD, out / case.name)
             seal(out / case.name, KIND, config=config, inputs=inputs, outcomes=outcomes)
-            store.keep(out / case.name, {uid: uid for uid in views.uids})
+            store.keep(out / case.name, {uid: uid for uid in views.uids}, OBJECTS_PER_SHARD)
     facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
     seal(out, "samples", config=config, inputs=inputs, facts=facts)
 

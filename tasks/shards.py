@@ -1,12 +1,12 @@
-"""WebDataset tar shards with stable membership: an object's shard follows from its uid alone.
+"""WebDataset tar shards with stable membership: an object stays in the shard it once came into.
 
-Adding objects therefore rewrites only the shards they fall into, and DVC hashes hundreds of files instead of millions.
+Adding objects therefore fills the last shard and writes new ones; DVC hashes thousands of files instead of millions.
 Reading needs no unpacking: `index.json` holds the offset and size of every member.
 """
 
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,20 +30,36 @@ def read_item(path: Path) -> dict[str, bytes]:
         return {member.name: _content(tar, member) for member in tar}
 
 
-def shard_name(uid: str, shards: int) -> str:
-    """The shard that holds `uid`."""
-    return f"shard-{int(share_of('shard', uid) * shards):05d}.tar"
+def assign_shards(uids: Iterable[str], size: int, before: Mapping[str, str]) -> dict[str, list[str]]:
+    """Sorted objects by shard, at most `size` in each.
+
+    An object that had a shard `before` (uid -> shard) stays in it. The others come by uid hash, so that a shard is a
+    fair sample, into the last shard as far as it has room, then into new ones.
+    """
+    chosen = set(uids)
+    shards: dict[int, list[str]] = {}
+    for uid in sorted(chosen & before.keys()):
+        shards.setdefault(_number(before[uid]), []).append(uid)
+    last = max(shards, default=0)
+    for uid in sorted(chosen - before.keys(), key=lambda uid: share_of("shard", uid)):
+        if len(shards.get(last, ())) >= size:
+            last += 1
+        shards.setdefault(last, []).append(uid)
+    return {f"shard-{number:05d}.tar": sorted(members) for number, members in sorted(shards.items())}
 
 
-def seal_shards(items: Mapping[str, Callable[[], Members]], shards: int, out: Path) -> None:
-    """Merge items (uid -> how to read its files) into shards under `out`, then write the index."""
-    members_of: dict[str, list[str]] = {}
-    for uid in sorted(items):
-        members_of.setdefault(shard_name(uid, shards), []).append(uid)
+def seal_shards(
+    items: Mapping[str, Callable[[], Members]], size: int, out: Path, before: Mapping[str, str] | None = None
+) -> None:
+    """Merge items (uid -> how to read its files) into shards of `size` under `out`, then write the index."""
     index: dict[str, object] = {}
-    for shard, uids in sorted(members_of.items()):
+    for shard, uids in assign_shards(items, size, before or {}).items():
         index |= _write_shard(out / shard, {uid: items[uid] for uid in uids})
     write_json(out / INDEX, index)
+
+
+def _number(shard: str) -> int:
+    return int(shard.removeprefix("shard-").removesuffix(".tar"))
 
 
 def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> dict[str, object]:

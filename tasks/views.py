@@ -39,9 +39,11 @@ def write_views(
     write_item(path, members | dict(others or {}))
 
 
-def seal_views(items: Mapping[str, Callable[[], Members]], shards: int, out: Path) -> None:
-    """Merge items (uid -> how to read its files) into shards, and draw contact sheets of the first objects."""
-    seal_shards(items, shards, out)
+def seal_views(
+    items: Mapping[str, Callable[[], Members]], size: int, out: Path, before: Mapping[str, str] | None = None
+) -> None:
+    """Merge items (uid -> how to read its files) as `seal_shards` does, and draw sheets of the first objects."""
+    seal_shards(items, size, out, before)
     for uid in sorted(items)[:MAX_SHEETS]:
         write_bytes(out / "sheets" / f"{uid}.png", encode_png(sheet_of(items[uid]())))
 

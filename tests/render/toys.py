@@ -40,7 +40,7 @@ def toy_config(**changes):
         "condition_distance": (1.5, 2.2),
         "light": UNIFORM,
         "gates": GATES,
-        "shards": 4,
+        "objects_per_shard": 4,
         "max_failed_share": 0.0,
     }
     return RenderConfig(**(values | changes))

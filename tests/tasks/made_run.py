@@ -78,7 +78,7 @@ def seal_view_set(
     for uid, (cameras, images) in views.items():
         write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, images, {})
     items = {uid: partial(read_item, out.parent / "items" / out.name / f"{uid}.tar") for uid in views}
-    seal_views(items, 1, out)
+    seal_views(items, 100, out)
     noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
     outcomes = [Done(uid, {"group": groups[uid], **noted.get(uid, {})}) for uid in views]
     seal(out, KIND, config=config, inputs={}, outcomes=outcomes)

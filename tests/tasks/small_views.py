@@ -52,7 +52,7 @@ def picture(number: int, camera: Camera) -> Image:
     return image
 
 
-def write_small_views(folder: Path, *, num_objects: int = 4, shards: int = 2, offset_deg: float = 0.0) -> Path:
+def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2, offset_deg: float = 0.0) -> Path:
     """Objects o0, o1, ...; the last is held out."""
     store = ItemStore(folder / "items")
     outcomes = []
@@ -62,6 +62,6 @@ def write_small_views(folder: Path, *, num_objects: int = 4, shards: int = 2, of
         write_views(store.path(uid), cameras, [picture(number, camera) for camera in cameras], {})
         outcomes.append(Done(uid, {"split": "val" if number == num_objects - 1 else "train"}))
     out = folder / "views"
-    seal_views({row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}, shards, out)
+    seal_views({row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}, per_shard, out)
     seal(out, KIND, config=LOOP, inputs={}, outcomes=outcomes)
     return out

@@ -38,7 +38,7 @@ RENDER = RenderConfig(
     condition_distance=(1.5, 2.2),
     light=LightConfig(rig="studio", environment=0.6, sun=1.5),
     gates=GATES,
-    shards=2,
+    objects_per_shard=2,
     max_failed_share=0.5,
 )
 NORMALIZE = NormalizeConfig(

@@ -75,8 +75,8 @@ def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
 
 def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_path):
     store, _ = run(tmp_path, {"a": "a1", "b": "b1"})
-    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 2, tmp_path / "out")
-    store.keep(tmp_path / "out", {"a": "a1", "b": "b1"})
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 1, tmp_path / "out")
+    store.keep(tmp_path / "out", {"a": "a1", "b": "b1"}, 1)
     assert not list((store.folder / "items").glob("*"))
     for path in (tmp_path / "out").iterdir():
         path.unlink()
@@ -105,10 +105,10 @@ def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(t
 def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, module, function, call):
     keys = {"a": "a1", "b": "b1"}
     store, _ = run(tmp_path, keys)
-    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 2, tmp_path / "out")
-    store.keep(tmp_path / "out", keys)
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 1, tmp_path / "out")
+    store.keep(tmp_path / "out", keys, 1)
     run(tmp_path, keys | {"b": "b2"})
-    seal_shards({"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, 2, tmp_path / "out2")
+    seal_shards({"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, 1, tmp_path / "out2")
     worked_on(tmp_path)
     real, calls = getattr(module, function), []
 
@@ -120,7 +120,7 @@ def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, m
 
     monkeypatch.setattr(module, function, killed)
     with pytest.raises(KeyboardInterrupt):
-        store.keep(tmp_path / "out2", keys | {"b": "b2"})
+        store.keep(tmp_path / "out2", keys | {"b": "b2"}, 1)
     monkeypatch.undo()
     store, _ = run(tmp_path, keys | {"b": "b2"})
     assert worked_on(tmp_path) == []

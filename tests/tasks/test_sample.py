@@ -37,7 +37,7 @@ def write_test_views(folder):
         item = folder / f"{uid}.tar"
         write_views(item, cameras, [picture(number, camera) for camera in cameras], {})
         items[uid] = partial(read_item, item)
-    seal_views(items, 1, folder / "test_views")
+    seal_views(items, 100, folder / "test_views")
     outcomes = [Done(uid, {"group": "train"}) for uid in items]
     seal(folder / "test_views", KIND, config=ENCODE, inputs={}, outcomes=outcomes)
     return folder / "test_views"
