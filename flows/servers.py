@@ -60,7 +60,7 @@ def serve(root: Path, api: str, say: Say) -> None:
             + ("" if api == DEFAULT_API else f"  export PREFECT_API_URL={api}\n")
             + "  prefect deployment run render-objaverse/local --watch\n"
             "  prefect deployment run data-to-model/local --watch\n"
-            "  prefect deployment run render-objaverse/local --param 'set_params={\"render.quality\": \"draft\"}'\n"
+            '  prefect deployment run render-objaverse/local --param \'set_params={"render.quality": "draft"}\'\n'
             "Ctrl-C ends everything.\n"
         )
         _watch(servers)

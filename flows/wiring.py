@@ -31,6 +31,8 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             work=work,
             threads=resources.threads,
             device=resources.device,
+            worker_device=resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu",
+            render_device=profile.render_device,
             hub_url=profile.hub_url,
             micro_batch=profile.micro_batch,
         )
@@ -43,6 +45,7 @@ def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outc
         time_limit=profile.time_limit,
         recycle_after=profile.recycle_after,
         memory_limit_gb=profile.memory_limit_gb,
+        worker_gpus=profile.worker_gpus,
     )
     return RayPool(
         failed=Failed, workers=resources.workers, limits=limits, log_dir=log_dir, address=profile.ray_address

@@ -49,8 +49,8 @@ def memory_limit(cgroups: list[Path]) -> float:
     return min([float("inf"), *(int(words[0]) for words in found if words and words[0] != "max")])
 
 
-def has_cuda() -> bool:
-    """Whether a GPU is visible (CUDA_VISIBLE_DEVICES counts) and the installed torch is built for it.
+def num_cuda_gpus() -> int:
+    """GPUs that are visible (CUDA_VISIBLE_DEVICES counts), none if the installed torch is not built for them.
 
     Asks the driver, because importing torch to ask it takes seconds.
     """
@@ -58,11 +58,11 @@ def has_cuda() -> bool:
         driver = ctypes.CDLL("libcuda.so.1")
         built_for_cpu = metadata.version("torch").endswith("+cpu")
     except (OSError, metadata.PackageNotFoundError):
-        return False
+        return 0
     if built_for_cpu or driver.cuInit(0) != 0:
-        return False
+        return 0
     count = ctypes.c_int(0)
-    return driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return count.value if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
 def _words(path: Path) -> list[str]:

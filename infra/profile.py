@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from infra.machine import available_cpus, available_memory_gb, has_cuda
+from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus
 
 PROFILES = Path(__file__).parent / "profiles"
 CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
@@ -24,13 +24,17 @@ class Profile(BaseModel):
     pool: Literal["serial", "ray"]
     """serial: in this process, one item after the other; ray: worker processes that may crash or hang."""
     workers: CountOrAuto
-    """Worker processes of the ray pool; auto: as many as processors and `memory_limit_gb` allow."""
+    """Worker processes of the ray pool; auto: as many as processors, `memory_limit_gb` and `worker_gpus` allow."""
     ray_address: str | None
     """Cluster to attach to, such as "auto" or "head:6379"; null: a private Ray that ends with the stage."""
     threads: CountOrAuto
     """Processor threads of the stage's own process; auto: all it may use."""
     device: Literal["auto", "cpu", "cuda"]
     """Where torch computes; auto: the GPU if there is one."""
+    render_device: Literal["cpu", "gpu", "optix", "cuda", "hip", "oneapi", "metal"]
+    """What Blender computes on; gpu: the fastest kind of card. Never falls back to the processor in silence."""
+    worker_gpus: float = Field(ge=0)
+    """Share of a GPU that a ray worker reserves; without one it sees no card. 0.5: two workers to a card."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     time_limit: float = Field(gt=0)
@@ -81,8 +85,10 @@ def resolve(profile: Profile) -> Resources:
     """Turn every "auto" of a profile into what this machine, or this container, has."""
     cpus = available_cpus()
     fitting = int(available_memory_gb() // profile.memory_limit_gb)
+    if profile.worker_gpus:
+        fitting = min(fitting, int(num_cuda_gpus() / profile.worker_gpus))
     return Resources(
         workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
         threads=cpus if profile.threads == "auto" else profile.threads,
-        device=("cuda" if has_cuda() else "cpu") if profile.device == "auto" else profile.device,
+        device=("cuda" if num_cuda_gpus() else "cpu") if profile.device == "auto" else profile.device,
     )

@@ -1,8 +1,8 @@
 """What a view set is. Everything here changes pixels."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from render.quality import Quality, named
 
@@ -53,8 +53,12 @@ class RenderConfig(Section):
     """Bump when the pixels change though no other field did."""
     resolution: int = Field(ge=16, le=4096, multiple_of=8)
     """Side in pixels; the VAE halves it three times."""
+    engine: Literal["cycles", "eevee"]
+    """eevee: rasterised, of the quality only its samples count; without OpenGL and EGL Blender aborts."""
     quality: Quality
     """A name in render/quality.py, or its numbers."""
+    passes: tuple[Literal["depth", "normal"], ...]
+    """What is kept of each view besides colour: the surface behind the middle of each pixel (render/passes.py)."""
     azimuths: int = Field(ge=1, le=64)
     """Target columns, evenly spaced from azimuth 0."""
     elevations_deg: tuple[float, ...] = Field(min_length=1)
@@ -74,6 +78,12 @@ class RenderConfig(Section):
     """Objects in one tar file; one that has a shard stays in it when others come or go."""
     max_failed_share: float = Field(ge=0, le=1)
     """The stage stops when a larger share of the objects fails."""
+
+    @model_validator(mode="after")
+    def _has_passes(self) -> Self:
+        if self.passes and self.engine != "cycles":
+            raise ValueError(f"passes is {list(self.passes)} and engine {self.engine}; only cycles takes them")
+        return self
 
     @field_validator("quality", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from render.cameras import Camera
 from render.config import GateConfig, GatesConfig
 from render.errors import Unrenderable
 from render.images import Rgba, coverage
+from render.passes import View
 
 LOWER_BOUNDS = {"empty", "black"}
 """A view fails these below the limit, the others above."""
@@ -41,11 +42,11 @@ class Inspection:
         self._config = config
         self._num_views = num_views
 
-    def watch(self, cameras: Sequence[Camera], views: Iterable[Rgba]) -> Iterator[Rgba]:
+    def watch(self, cameras: Sequence[Camera], views: Iterable[View]) -> Iterator[View]:
         """Hand the views on, one per camera, after a look at each."""
-        for camera, rgba in zip(cameras, views, strict=True):
-            self.look(camera.name, rgba)
-            yield rgba
+        for camera, view in zip(cameras, views, strict=True):
+            self.look(camera.name, view.rgba)
+            yield view
 
     def look(self, name: str, rgba: Rgba) -> None:
         """Take note of one view.

@@ -90,7 +90,7 @@ def _list_jobs(
             config=config,
             seed=seed,
             threads=threads,
-            device=tools.device,
+            device=tools.worker_device,
         )
         for uid in truth.uids
         if any(uid in uids for uids in cases.values())

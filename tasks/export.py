@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from render.cameras import Camera
+from render.passes import DEPTH_UNIT
 from tasks.files import write_bytes
 from tasks.views import ViewSet
 
@@ -16,7 +17,7 @@ TRANSFORMS = "transforms.json"
 
 
 def export_nerf(views: Path, uids: Iterable[str], out: Path) -> list[Path]:
-    """Write `out/<uid>/transforms.json` and `out/<uid>/<view>.png` per object (all of them where `uids` is empty).
+    """Write `out/<uid>/transforms.json` and the views' files per object (all of them where `uids` is empty).
 
     An object appears whole or not at all. Raises ValueError when `views` is not a sealed view set, when it has no such
     object, or when one is in `out` already.
@@ -32,21 +33,29 @@ def export_nerf(views: Path, uids: Iterable[str], out: Path) -> list[Path]:
     return [_export_object(view_set, uid, out / uid) for uid in chosen]
 
 
-def transforms(cameras: Sequence[Camera], side: int) -> dict[str, Any]:
+def transforms(cameras: Sequence[Camera], side: int, files: Iterable[str] = ()) -> dict[str, Any]:
     """The table of NeRF tools: poses as world from camera in OpenGL axes, Z up, intrinsics in pixels per frame.
 
-    `camera_angle_x` (radians) stands at the top when all frames share it, as the synthetic NeRF scenes have it.
+    `camera_angle_x` (radians) stands at the top when all frames share it, as the synthetic NeRF scenes have it. Depth
+    and normals are named where `files` has them; `integer_depth_scale` is world units per step of a depth file.
     """
-    angles = {camera.fov_deg for camera in cameras}
+    angles, present = {camera.fov_deg for camera in cameras}, set(files)
     shared = {"camera_angle_x": math.radians(angles.pop())} if len(angles) == 1 else {}
-    return {**shared, "w": side, "h": side, "frames": [_frame(camera, side) for camera in cameras]}
+    if any(name.endswith(".depth.png") for name in present):
+        shared["integer_depth_scale"] = DEPTH_UNIT
+    return {**shared, "w": side, "h": side, "frames": [_frame(camera, side, present) for camera in cameras]}
 
 
-def _frame(camera: Camera, side: int) -> dict[str, Any]:
+def _frame(camera: Camera, side: int, present: set[str]) -> dict[str, Any]:
     focal = float(camera.pixel_from_camera(side)[0, 0])
     intrinsics = {"fl_x": focal, "fl_y": focal, "cx": side / 2, "cy": side / 2}
     pose = camera.world_from_camera.tolist()
-    return {"file_path": f"{camera.name}.png", "transform_matrix": pose, **intrinsics}
+    passes = {
+        f"{kind}_file_path": f"{camera.name}.{kind}.png"
+        for kind in ("depth", "normal")
+        if f"{camera.name}.{kind}.png" in present
+    }
+    return {"file_path": f"{camera.name}.png", **passes, "transform_matrix": pose, **intrinsics}
 
 
 def _export_object(views: ViewSet, uid: str, folder: Path) -> Path:
@@ -54,9 +63,10 @@ def _export_object(views: ViewSet, uid: str, folder: Path) -> Path:
     side = len(views.image(uid, cameras[0].name))
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        for camera in cameras:
-            write_bytes(part / f"{camera.name}.png", views.reader.read(uid, f"{camera.name}.png"))
-        write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, side), indent=1).encode())
+        files = [name for name in views.reader.names(uid) if name.endswith(".png")]
+        for name in files:
+            write_bytes(part / name, views.reader.read(uid, name))
+        write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, side, files), indent=1).encode())
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

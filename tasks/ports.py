@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from render.machine import Device
 from tasks.outcome import Outcome
 
 
@@ -102,6 +103,10 @@ class Tools:
     """CPU threads this process may use."""
     device: str
     """torch device, e.g. "cpu" or "cuda"."""
+    worker_device: str
+    """torch device of the pool's workers, which may have no GPU."""
+    render_device: Device
+    """What Blender computes on."""
     hub_url: str
     """Where Objaverse lies."""
     micro_batch: int | None = None

@@ -62,7 +62,7 @@ def _list_jobs(
     for case in cases:
         for uid in ViewSet.open(samples / case).uids:
             path = out / case / f"{uid}.ply"
-            yield ReconstructJob(case, uid, samples / case, config, seed, path, threads, tools.device)
+            yield ReconstructJob(case, uid, samples / case, config, seed, path, threads, tools.worker_device)
 
 
 def reconstruct_object(job: ReconstructJob) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from render.config import RenderConfig
 from render.gates import Inspection, facts
+from render.machine import Machine
 from render.placement import Placement
 from render.views import condition_cameras, target_cameras
 from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
@@ -34,7 +35,7 @@ class RenderJob:
     split: str
     config: RenderConfig
     seed: int
-    threads: int
+    machine: Machine
     item: Path
     """Where the views go."""
 
@@ -47,8 +48,7 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     }
     folder = tools.work / fingerprint(config.model_dump(mode="json", exclude=NOT_PIXELS), seed)
     store = ItemStore(folder)
-    threads = max(1, tools.threads // tools.pool.num_workers)
-    jobs = _jobs(objects, read_placements(normalized), config, seed, store, threads)
+    jobs = _jobs(objects, read_placements(normalized), config, seed, store, worker_machine(tools))
     outcomes = run_resumable("render", render_object, jobs, tools, folder, store)
     check_failed_share("render", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render", outcomes)}
@@ -58,6 +58,11 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, size, out, store.shards(size))
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, size)
+
+
+def worker_machine(tools: Tools) -> Machine:
+    """What each of the pool's workers may use."""
+    return Machine(max(1, tools.threads // tools.pool.num_workers), tools.render_device)
 
 
 def read_placements(normalized: Path) -> dict[str, Placement]:
@@ -75,18 +80,23 @@ def render_object(job: RenderJob) -> Outcome:
     cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
     inspection = Inspection(job.config.gates, len(cameras))
     try:
-        views = render_views(
-            job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, threads=job.threads
+        taken = render_views(
+            job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, machine=job.machine
         )
-        images = list(inspection.watch(cameras, views))
+        views = list(inspection.watch(cameras, taken))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
-    write_views(job.item, cameras, images, {"placement": job.placement.as_json()})
-    return Done(job.uid, {"split": job.split, "views": len(images), **facts(inspection.flags)})
+    write_views(job.item, cameras, views, {"placement": job.placement.as_json()})
+    return Done(job.uid, {"split": job.split, "views": len(views), **facts(inspection.flags)})
 
 
 def _jobs(
-    objects: Path, placements: Mapping[str, Placement], config: RenderConfig, seed: int, store: ItemStore, threads: int
+    objects: Path,
+    placements: Mapping[str, Placement],
+    config: RenderConfig,
+    seed: int,
+    store: ItemStore,
+    machine: Machine,
 ) -> list[RenderJob]:
     jobs = []
     for row in read_objects(objects / OBJECTS):
@@ -94,5 +104,5 @@ def _jobs(
             placement = placements[row.uid]
             key = fingerprint(row.uid, row.sha256, row.split, placement.as_json())
             path = row.path(objects)
-            jobs.append(RenderJob(row.uid, key, path, placement, row.split, config, seed, threads, store.path(key)))
+            jobs.append(RenderJob(row.uid, key, path, placement, row.split, config, seed, machine, store.path(key)))
     return jobs

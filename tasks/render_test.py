@@ -16,6 +16,7 @@ import numpy.typing as npt
 from render.cameras import Camera
 from render.config import RenderConfig
 from render.gates import Inspection, facts
+from render.machine import Machine
 from render.placement import Placement
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.config import NormalizeConfig, RenderTestConfig
@@ -25,7 +26,7 @@ from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.randomness import rng_for, share_of
-from tasks.render import NOT_PIXELS, read_placements
+from tasks.render import NOT_PIXELS, read_placements, worker_machine
 from tasks.resume import ItemStore, run_resumable
 from tasks.sources.folder import find_objects
 from tasks.sources.side_files import side_files
@@ -90,7 +91,7 @@ class TestJob:
     __test__ = False
     object: TestObject
     recipe: TestRecipe
-    threads: int
+    machine: Machine
     item: Path
 
     @property
@@ -112,9 +113,9 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     }
     folder = tools.work / recipe.fingerprint()
     store = ItemStore(folder)
-    threads = max(1, tools.threads // tools.pool.num_workers)
+    machine = worker_machine(tools)
     jobs = [
-        TestJob(test_object, recipe, threads, store.path(test_object.key))
+        TestJob(test_object, recipe, machine, store.path(test_object.key))
         for test_object in choose_objects(objects, normalized, recipe)
     ]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
@@ -163,15 +164,15 @@ def render_test_object(job: TestJob) -> Outcome:
             report = inspect(source.path)
             check(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
             placement = place(report.minimum, report.maximum, recipe.normalize.longest_side)
-        views = render_views(
-            source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, threads=job.threads
+        taken = render_views(
+            source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
         )
-        images = list(inspection.watch(cameras, views))
+        views = list(inspection.watch(cameras, taken))
         mesh = ply_bytes(*triangles(source.path, placement))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
-    write_views(job.item, cameras, images, {"placement": placement.as_json()}, {MESH: mesh})
-    return Done(job.uid, {"group": source.group, "views": len(images), **facts(inspection.flags)})
+    write_views(job.item, cameras, views, {"placement": placement.as_json()}, {MESH: mesh})
+    return Done(job.uid, {"group": source.group, "views": len(views), **facts(inspection.flags)})
 
 
 def ply_bytes(vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.int32]) -> bytes:

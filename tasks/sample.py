@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from render.cameras import Camera
 from render.fov import change_fov
+from render.passes import View
 from tasks.config import SampleConfig
 from tasks.manifest import fingerprint, open_manifest, seal
 from tasks.outcome import Done, Outcome
@@ -95,7 +96,7 @@ def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStor
     for uid in views.uids:
         if not store.has(uid, uid):
             cameras, images = sampler.sample(case, uid)
-            write_views(store.path(uid), cameras, images, {"case": case.name})
+            write_views(store.path(uid), cameras, [View(image) for image in images], {"case": case.name})
         yield Done(uid, views.facts[uid])
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from render.cameras import Camera
 from render.images import contact_sheet, decode_png, encode_png
+from render.passes import Floats, View, decode_depth, decode_normal, view_files
 from tasks.files import write_bytes
 from tasks.manifest import Manifest, open_manifest, read_ledger
 from tasks.outcome import Done
@@ -26,14 +27,12 @@ Image = npt.NDArray[np.uint8]
 def write_views(
     path: Path,
     cameras: Sequence[Camera],
-    images: Sequence[Image],
+    views: Sequence[View],
     facts: Mapping[str, Any],
     others: Mapping[str, bytes] | None = None,
 ) -> None:
-    """One object's views as an item tar: `<view>.png` per camera, `cameras.json` with `facts`, and any other files."""
-    if len(cameras) != len(images):
-        raise ValueError(f"{len(images)} images for {len(cameras)} cameras")
-    members = {f"{camera.name}.png": encode_png(image) for camera, image in zip(cameras, images, strict=True)}
+    """One object's views as an item tar: their files, `cameras.json` with `facts`, and any other files."""
+    members = view_files(cameras, views)
     table = {"views": [camera.as_json() for camera in cameras], **facts}
     members[CAMERAS] = json.dumps(table, indent=1, sort_keys=True).encode()
     write_item(path, members | dict(others or {}))
@@ -88,6 +87,26 @@ class ViewSet:
     def images(self, uid: str, views: Sequence[str]) -> Image:
         """Several views: uint8 (V, H, W, 4)."""
         return np.stack([self.image(uid, view) for view in views])
+
+    def depth(self, uid: str, view: str) -> Floats:
+        """(H, W) distance from the camera's plane in world units; 0 where there is no surface.
+
+        Raises ValueError when the views were made without it.
+        """
+        return decode_depth(self._pass(uid, view, "depth"))
+
+    def normal(self, uid: str, view: str) -> Floats:
+        """(H, W, 3) unit normals in world space; 0 where there is no surface.
+
+        Raises ValueError when the views were made without it.
+        """
+        return decode_normal(self._pass(uid, view, "normal"))
+
+    def _pass(self, uid: str, view: str, kind: str) -> bytes:
+        name = f"{view}.{kind}.png"
+        if name not in self.reader.names(uid):
+            raise ValueError(f"{uid} has no {name}; render with passes [{kind}] (render.passes)")
+        return self.reader.read(uid, name)
 
     def cameras(self, uid: str) -> list[Camera]:
         """The cameras of an object, in the order they were rendered."""

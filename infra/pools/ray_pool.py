@@ -34,6 +34,7 @@ class Limits:
     time_limit: float
     recycle_after: int
     memory_limit_gb: float
+    worker_gpus: float = 0.0
 
 
 class RayPool(Generic[OutcomeT]):
@@ -120,7 +121,9 @@ class _Shift(Generic[OutcomeT]):
         self._failed = failed
         self._limits = limits
         self._log_dir = log_dir
-        self._actor_class = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Worker)
+        self._actor_class = ray.remote(num_cpus=1, num_gpus=limits.worker_gpus, max_restarts=0, max_task_retries=0)(
+            Worker
+        )
         self._hands: list[Hand] = []
         self._start_deaths = 0
 

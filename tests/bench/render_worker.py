@@ -15,15 +15,16 @@ from flows.params import load_params
 from render.cameras import Camera
 from render.config import RenderConfig
 from render.images import Rgba, encode_png
+from render.machine import Machine
 from render.placement import place
 from render.views import target_cameras
 from tests.bench.render_methods import Method, method
 
 if TYPE_CHECKING:
-    from render.blender import Ready
+    from render.blender.views import Ready
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-THREADS = 2
+MACHINE = Machine(threads=2)
 FAR = 0.5 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 1e6
 """An outline that takes the whole picture."""
 
@@ -78,7 +79,7 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     placement = place(report.minimum, report.maximum, params.normalize.longest_side)
     start = time.process_time()
     with captured_stdout():
-        ready = blender.prepare(path, placement, config, Path(job.out), uid=path.stem, seed=0, threads=THREADS)
+        ready = blender.prepare(path, placement, config, Path(job.out), uid=path.stem, seed=0, machine=MACHINE)
     if chosen.is_script:
         bpy.context.scene.render.use_persistent_data = False
         ready = replace(ready, outline=FAR)
@@ -107,7 +108,7 @@ def _shoot(shown: Sequence[Camera], ready: "Ready") -> list[Rgba]:
     images = []
     for camera in shown:
         with captured_stdout():
-            images.append(blender.shoot(camera, ready))
+            images.append(blender.shoot(camera, ready).rgba)
     return images
 
 

@@ -44,6 +44,7 @@ def named_qualities() -> str:
 def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     """A few views of an object, with the committed settings at toy size: (V, H, W, 4)."""
     from render.blender import inspect, render_views
+    from render.machine import Machine
     from render.placement import place
     from render.views import condition_cameras, target_cameras
     from tasks.randomness import rng_for
@@ -54,4 +55,5 @@ def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     placement = place(report.minimum, report.maximum, params().normalize.longest_side)
     cameras = [*target_cameras(config), *condition_cameras(config, rng_for(0, "render", path.stem))]
     chosen = [camera for camera in cameras if camera.name in VIEWS]
-    return np.stack(list(render_views(path, placement, chosen, config, uid=path.stem, seed=0, threads=1)))
+    taken = render_views(path, placement, chosen, config, uid=path.stem, seed=0, machine=Machine(1))
+    return np.stack([view.rgba for view in taken])

@@ -55,6 +55,13 @@ def test_profile_auto_workers_fit_into_memory(tmp_path: Path) -> None:
     assert resolve(load_profile(changed(tmp_path, workers="auto", memory_limit_gb=too_large))).workers == 1
 
 
+def test_profile_auto_workers_share_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.profile.num_cuda_gpus", lambda: 1)
+    monkeypatch.setattr("infra.profile.available_cpus", lambda: 16)
+    profile = load_profile(changed(tmp_path, workers="auto", worker_gpus=0.25, memory_limit_gb=0.01))
+    assert resolve(profile).workers == 4
+
+
 def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:
     write(tmp_path / "cpu.max", "max 100000")
     write(tmp_path / "pod/cpu.max", "250000 100000")

@@ -1,4 +1,6 @@
 import struct
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from render.cameras import project
 from render.config import LightConfig
 from render.errors import Unrenderable
 from render.images import coverage
+from render.machine import Machine
 from render.placement import place
 from tests.render.toys import camera, painted, toy_config, write_axes, write_box
 
@@ -35,9 +38,12 @@ def placed(path, longest_side=1.0):
 
 
 def views(path, cameras, config=None, *, uid="object", seed=0, threads=1):
-    return list(
-        blender.render_views(path, placed(path), cameras, config or toy_config(), uid=uid, seed=seed, threads=threads)
-    )
+    return [view.rgba for view in take(path, cameras, config or toy_config(), uid=uid, seed=seed, threads=threads)]
+
+
+def take(path, cameras, config, *, uid="object", seed=0, threads=1):
+    machine = Machine(threads)
+    return list(blender.render_views(path, placed(path), cameras, config, uid=uid, seed=seed, machine=machine))
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +145,10 @@ def test_render_views_background_is_clean_though_denoised(box):
 
 def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_path):
     config = toy_config(samples=16)
-    ready = blender.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, threads=1)
+    ready = blender.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
     everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))
     for view in CAMERAS:
-        part, whole = blender.shoot(view, ready).astype(int), blender.shoot(view, everything).astype(int)
+        part, whole = (blender.shoot(view, state).rgba.astype(int) for state in (ready, everything))
         assert ((part[..., 3] > 0) == (whole[..., 3] > 0)).mean() > 0.995
         assert np.abs(part - whole).mean() < 1.0
 
@@ -151,19 +157,19 @@ def test_render_views_object_beside_the_picture_is_an_empty_view(box):
     low = camera(0, 0, 1.5, 20)
     report = blender.inspect(box)
     beside = replace(place(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
-    (image,) = blender.render_views(box, beside, [low], toy_config(), uid="object", seed=0, threads=1)
-    assert not image.any()
+    (view,) = blender.render_views(box, beside, [low], toy_config(), uid="object", seed=0, machine=Machine(1))
+    assert not view.rgba.any()
 
 
 def test_render_views_camera_inside_the_object_takes_the_whole_picture(box):
     report = blender.inspect(box)
     large = place(report.minimum, report.maximum, 20.0)
-    (image,) = blender.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, threads=1)
-    assert coverage(image) == 1
+    (view,) = blender.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, machine=Machine(1))
+    assert coverage(view.rgba) == 1
 
 
 def test_render_views_second_object_before_the_first_is_finished_is_refused(box):
-    first = blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, threads=1)
+    first = blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1))
     next(first)
     views(box, CAMERAS[:1])
     with pytest.raises(RuntimeError, match="take them all first"):
@@ -179,6 +185,70 @@ def test_render_views_lights_in_the_file_do_not_shine(tmp_path, box):
 
     lit = write_box(tmp_path / "lit.glb", tree_postprocessor=with_light)
     np.testing.assert_array_equal(views(lit, CAMERAS[:2]), views(box, CAMERAS[:2]))
+
+
+def test_render_views_depth_and_normals_are_those_of_the_surface(box):
+    config = toy_config(passes=("depth", "normal"), samples=16)
+    for view, taken in zip(CAMERAS, take(box, CAMERAS, config), strict=True):
+        surface = taken.depth > 0
+        assert (surface == (taken.rgba[..., 3] > 127)).mean() > 0.98
+        assert (surface == taken.normal.any(axis=-1)).all()
+        rows, columns = np.nonzero(surface)
+        points = unproject(view, columns + 0.5, rows + 0.5, taken.depth[surface], config.resolution)
+        half = np.array([0.5, 0.15, 0.3])
+        outside = np.abs(points) - half
+        np.testing.assert_allclose(outside.max(axis=1), 0, atol=1e-4, err_msg="every point lies on a face")
+        axis = outside.argmax(axis=1)
+        expected = np.eye(3)[axis] * np.sign(points)
+        inner = np.sort(outside, axis=1)[:, 1] < -0.01  # edges belong to two faces
+        np.testing.assert_allclose(taken.normal[surface][inner], expected[inner], atol=1e-3)
+
+
+def unproject(view, columns, rows, depths, side):
+    """World points (N, 3) that lie `depths` in front of the camera's plane, behind the given places in the picture."""
+    focal = 0.5 * side / np.tan(np.radians(view.fov_deg) / 2)
+    rays = np.stack([(columns - side / 2) / focal, (side / 2 - rows) / focal, -np.ones_like(columns)], axis=1)
+    pose = view.world_from_camera
+    return rays * depths[:, None] @ pose[:3, :3].T + pose[:3, 3]
+
+
+def test_render_views_passes_leave_the_colours_alone(box):
+    alone = views(box, CAMERAS, toy_config(denoise="fast"))
+    beside = views(box, CAMERAS, toy_config(denoise="fast", passes=("depth", "normal")))
+    np.testing.assert_array_equal(alone, beside)
+
+
+def test_render_views_pass_that_is_not_asked_for_is_not_made(box):
+    (taken,) = take(box, CAMERAS[:1], toy_config(passes=("normal",)))
+    assert taken.depth is None
+    assert taken.normal.any()
+
+
+def test_render_views_device_that_is_absent_is_a_sentence(box):
+    with pytest.raises(RuntimeError, match=r"render_device is hip.*no such card here; set render_device: cpu"):
+        next(blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1, "hip")))
+
+
+@pytest.mark.slow
+def test_render_views_eevee_sees_what_cycles_sees(tmp_path):
+    """In a process of its own: without a GL device Blender aborts."""
+    box = write_box(tmp_path / "box.glb", (200, 40, 40))
+    program = (
+        "import sys, numpy as np; from pathlib import Path; from tests.render.test_blender import views\n"
+        "from tests.render.toys import camera, toy_config\n"
+        "config = toy_config(resolution=32, engine='eevee', samples=4)\n"
+        "np.save(sys.argv[2], views(Path(sys.argv[1]), [camera(30, 30)], config))"
+    )
+    words = [sys.executable, "-c", program, str(box), str(tmp_path / "eevee.npy")]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=300)
+    if done.returncode < 0 or ("EGL" in done.stderr and done.returncode):
+        pytest.skip("no GL device")
+    assert done.returncode == 0, done.stderr
+    cycles = views(box, [camera(30, 30)], toy_config(resolution=32, samples=64))[0].astype(float)
+    eevee = np.load(tmp_path / "eevee.npy")[0].astype(float)
+    assert ((cycles[..., 3] > 127) == (eevee[..., 3] > 127)).mean() > 0.98
+    both = (cycles[..., 3] == 255) & (eevee[..., 3] == 255)
+    assert np.abs(cycles - eevee)[both].mean() < 20
 
 
 def test_triangles_box_is_the_placed_mesh(box):

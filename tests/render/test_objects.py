@@ -5,6 +5,7 @@ import pytest
 
 from render.errors import Unrenderable
 from render.images import coverage
+from render.machine import Machine
 from render.placement import place
 from render.report import check
 from tests.render.toys import OBJECTS, camera, toy_config
@@ -69,10 +70,10 @@ def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
     report, placement = checked(name)
     config = toy_config(resolution=32, samples=2)
     path = OBJECTS / f"{name}.glb"
-    (image,) = blender.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, threads=1)
+    (view,) = blender.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, machine=Machine(1))
     vertices, faces = blender.triangles(path, placement)
-    assert coverage(image) > config.gates.empty.limit
-    assert image[[0, -1]].any() == image[:, [0, -1]].any() == False  # noqa: E712  (numpy's False is not False)
+    assert coverage(view.rgba) > config.gates.empty.limit
+    assert view.rgba[[0, -1]].any() == view.rgba[:, [0, -1]].any() == False  # noqa: E712  (numpy's False is not False)
     assert len(faces) == report.num_faces
     seen = vertices[np.unique(faces)]
     np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), 0, atol=1e-5)

@@ -27,6 +27,7 @@ def test_quality_that_does_not_exist_is_a_sentence_with_the_names():
 @pytest.mark.blender
 def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
     blender = pytest.importorskip("render.blender")
+    from render.machine import Machine
     from render.placement import place
 
     box = write_box(tmp_path / "box.glb")
@@ -35,8 +36,8 @@ def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
 
     def view(**quality):
         config = toy_config(resolution=96, light={"rig": "studio", "environment": 0.5, "sun": 1.5}, **quality)
-        (image,) = blender.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, threads=2)
-        return image.astype(float)
+        (taken,) = blender.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, machine=Machine(2))
+        return taken.rgba.astype(float)
 
     truth = view(samples=1024, max_bounces=4)
     errors = [np.square(view(**quality.model_dump()) - truth).mean() for quality in NAMED.values()]

@@ -30,6 +30,8 @@ def toy_config(**changes):
     values = {
         "recipe": 1,
         "resolution": 64,
+        "engine": "cycles",
+        "passes": (),
         "quality": TOY_QUALITY.model_copy(update={key: changes.pop(key) for key in QUALITY & changes.keys()}),
         "azimuths": 8,
         "elevations_deg": (-30, 0, 30, 60),

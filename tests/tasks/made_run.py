@@ -12,6 +12,7 @@ from flows.params import Params, load_params
 from models.reconstruction.raster import rasterise
 from render.cameras import Camera
 from render.config import RenderConfig
+from render.passes import View
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.manifest import seal
 from tasks.outcome import Done, Outcome, Rejected
@@ -76,7 +77,7 @@ def seal_view_set(
 ) -> None:
     """A sealed view set; `flags` names views that failed a quality gate, by object and gate."""
     for uid, (cameras, images) in views.items():
-        write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, images, {})
+        write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, [View(image) for image in images], {})
     items = {uid: partial(read_item, out.parent / "items" / out.name / f"{uid}.tar") for uid in views}
     seal_views(items, 100, out)
     noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}

@@ -7,6 +7,7 @@ import numpy as np
 
 from models.config import LoopConfig
 from render.cameras import Camera
+from render.passes import View
 from tasks.config import EncodeConfig, EncoderConfig
 from tasks.manifest import seal
 from tasks.outcome import Done
@@ -59,7 +60,7 @@ def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2,
     for number in range(num_objects):
         uid = f"o{number}"
         cameras = cameras_of(number, offset_deg)
-        write_views(store.path(uid), cameras, [picture(number, camera) for camera in cameras], {})
+        write_views(store.path(uid), cameras, [View(picture(number, camera)) for camera in cameras], {})
         outcomes.append(Done(uid, {"split": "val" if number == num_objects - 1 else "train"}))
     out = folder / "views"
     seal_views({row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}, per_shard, out)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from render.config import LightConfig, RenderConfig
 from render.quality import Quality
 from tasks.config import NormalizeConfig, RenderTestConfig
+from tasks.export import export_nerf
 from tasks.manifest import read_ledger, seal
 from tasks.normalize import normalize_objects
 from tasks.objects import OBJECTS, ObjectFile, write_objects
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.blender
 RENDER = RenderConfig(
     recipe=1,
     resolution=32,
+    engine="cycles",
+    passes=(),
     quality=Quality(samples=1, noise_threshold=0, denoise="off", max_bounces=1),
     azimuths=4,
     elevations_deg=(0.0, 30.0),
@@ -204,3 +208,49 @@ def test_render_test_mesh_stands_where_the_views_show_it(run):
             rows, columns = np.nonzero(views.image(uid, camera.name)[..., 3] > 127)
             assert np.abs(pixels[:, 0].min() - columns.min()) < 1.5
             assert np.abs(pixels[:, 1].max() - rows.max() - 1) < 1.5
+
+
+def test_render_passes_are_kept_read_and_exported(run, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "views")
+    config = RENDER.model_copy(update={"passes": ("depth", "normal")})
+    render_objects(folder / "objects", folder / "normalized", config, 0, folder / "views", make_tools(tmp_path))
+    views, plain = ViewSet.open(folder / "views"), ViewSet.open(run / "views")
+    depth, normal = views.depth("car", "t00"), views.normal("car", "t00")
+    assert depth.shape == (32, 32)
+    assert 0.7 < depth[depth > 0].min() < depth.max() < 2.4
+    np.testing.assert_allclose(np.linalg.norm(normal[depth > 0], axis=-1), 1, atol=1e-5)
+    assert (normal[depth > 0] @ views.cameras("car")[0].world_from_camera[:3, 2] > -0.1).all(), (
+        "surfaces face the camera"
+    )
+    np.testing.assert_array_equal(views.image("car", "t00"), plain.image("car", "t00"))
+    with pytest.raises(ValueError, match=r"car has no t00.depth.png; render with passes \[depth\]"):
+        plain.depth("car", "t00")
+    (exported,) = export_nerf(folder / "views", ["car"], tmp_path / "nerf")
+    table = json.loads((exported / "transforms.json").read_text())
+    frame = table["frames"][0]
+    stored = np.array(Image.open(exported / frame["depth_file_path"])) * table["integer_depth_scale"]
+    np.testing.assert_allclose(stored, depth, atol=1e-4)
+    assert (exported / frame["normal_file_path"]).exists()
+
+
+def test_render_more_objects_leaves_the_shards_of_the_others_alone(run, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(run, folder)
+    tools = make_tools(folder)
+    config = RENDER.model_copy(update={"objects_per_shard": 1})
+
+    def render(name):
+        for made in ("normalized", "views"):
+            shutil.rmtree(folder / made, ignore_errors=True)
+        normalize_objects(folder / name, NORMALIZE, folder / "normalized", tools)
+        render_objects(folder / name, folder / "normalized", config, 0, folder / "views", tools)
+        return {path.name: path.read_bytes() for path in (folder / "views").glob("*.tar")}
+
+    before = render("objects")
+    write_set(folder / "more", {"car": ("car", 2), "mug": ("mug", 0), "boat": ("boat", 4), "apple": ("lamp", 7)})
+    after = render("more")
+    assert len(before) == 2
+    assert len(after) == 4
+    assert before.items() <= after.items()

@@ -7,6 +7,7 @@ import pytest
 
 from models.config import NoiseConfig
 from models.diffusion import scheduler
+from render.passes import View
 from render.views import ring_cameras
 from tasks.config import SampleConfig
 from tasks.manifest import open_manifest, seal
@@ -35,7 +36,7 @@ def write_test_views(folder):
     for number, uid in enumerate(("ball", "cone")):
         cameras = [*cameras_of(number), *ring]
         item = folder / f"{uid}.tar"
-        write_views(item, cameras, [picture(number, camera) for camera in cameras], {})
+        write_views(item, cameras, [View(picture(number, camera)) for camera in cameras], {})
         items[uid] = partial(read_item, item)
     seal_views(items, 100, folder / "test_views")
     outcomes = [Done(uid, {"group": "train"}) for uid in items]

@@ -88,6 +88,8 @@ def make_tools(folder: Path, **overrides: Any) -> Tools:
         "work": folder / "work",
         "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
         "device": "cpu",
+        "worker_device": "cpu",
+        "render_device": "cpu",
         "hub_url": "http://127.0.0.1:9/objaverse",
     }
     return Tools(**(fields | overrides))

@@ -1,0 +1,63 @@
+"""Depth and normals of what the camera sees: one ray through the middle of each pixel."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from render.passes import Floats
+
+DEPTH, NORMAL = "Depth", "Normal"
+"""Blender's names of the passes."""
+NOWHERE = 1e9
+"""Blender says 1e10 where a ray meets nothing."""
+
+
+def look_at_geometry(folder: Path) -> None:
+    """Let Blender write both passes to files in `folder` whenever it composites."""
+    scene = bpy.context.scene
+    layer = scene.view_layers[0]
+    layer.use_pass_z = layer.use_pass_normal = True
+    scene.use_nodes = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    rendered, files = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("CompositorNodeOutputFile")
+    files.base_path = str(folder)
+    files.format.file_format, files.format.color_depth, files.format.exr_codec = "OPEN_EXR", "32", "NONE"
+    files.file_slots.clear()
+    for name in (DEPTH, NORMAL):
+        files.file_slots.new(name)
+        tree.links.new(rendered.outputs[name], files.inputs[name])
+
+
+def take_geometry(folder: Path) -> tuple[Floats, Floats]:
+    """Depth (H, W) and normals (H, W, 3) of what the camera sees; 0 where there is no surface.
+
+    A surface that hides less than half of what lies behind it does not count.
+    """
+    scene = bpy.context.scene
+    cycles = scene.cycles
+    cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
+    cycles.pixel_filter_type, width = "BOX", cycles.filter_width
+    cycles.filter_width, scene.render.use_compositing = 0.01, True
+    bpy.ops.render.render()
+    cycles.pixel_filter_type, cycles.filter_width, scene.render.use_compositing = "BLACKMAN_HARRIS", width, False
+    depth = read_exr(folder / f"{DEPTH}{scene.frame_current:04d}.exr")[..., 0]
+    normal = read_exr(folder / f"{NORMAL}{scene.frame_current:04d}.exr")[..., :3]
+    is_surface = depth < NOWHERE
+    return np.where(is_surface, depth, 0), np.where(is_surface[..., None], normal, 0)
+
+
+def read_exr(path: Path) -> Floats:
+    """The pixels (H, W, C) of a file, from the top."""
+    image: Any = bpy.data.images.load(str(path))
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        width, height = image.size
+        pixels: npt.NDArray[np.float32] = np.empty(width * height * image.channels, dtype=np.float32)
+        image.pixels.foreach_get(pixels)
+    finally:
+        bpy.data.images.remove(image)
+    return pixels.reshape(height, width, -1)[::-1]

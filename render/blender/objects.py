@@ -1,0 +1,76 @@
+"""What is in a file: its report, and its triangles."""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from render.blender.scene import (
+    Triangles,
+    Vertices,
+    load,
+    missing_textures,
+    pieces,
+    seen,
+    transformed,
+    used_materials,
+)
+from render.chatter import captured_stdout
+from render.errors import Unrenderable
+from render.finite import has_finite_vertices
+from render.placement import Placement, Point
+from render.report import ObjectReport
+
+
+def inspect(path: Path) -> ObjectReport:
+    """What is in a GLB, glTF or OBJ file.
+
+    Raises Unrenderable when Blender cannot read the file or a vertex is not finite; whether the rest will do is for
+    `report.check`.
+    """
+    with captured_stdout():
+        load(path)
+        if not has_finite_vertices(path):
+            raise Unrenderable("vertices are not finite")
+        found = list(pieces())
+        boxes = [bounds(seen(vertices, faces)) for vertices, faces in found if len(faces)]
+        minimum, maximum = bounds(np.concatenate(boxes)) if boxes else np.zeros((2, 3))
+        materials = used_materials()
+        return ObjectReport(
+            minimum=as_point(minimum),
+            maximum=as_point(maximum),
+            num_faces=sum(len(faces) for _, faces in found),
+            num_meshes=len(found),
+            num_materials=len(materials),
+            missing_textures=missing_textures(materials),
+            is_skinned=any(item.find_armature() is not None for item in bpy.data.objects),
+            num_animations=len(bpy.data.actions),
+        )
+
+
+def triangles(path: Path, placement: Placement) -> tuple[npt.NDArray[np.float32], Triangles]:
+    """The placed object as one mesh: vertices (N, 3) in world space and faces (M, 3) that index them.
+
+    Raises Unrenderable when Blender cannot read the file or it has no faces.
+    """
+    with captured_stdout():
+        load(path)
+        found = [(vertices, faces) for vertices, faces in pieces() if len(faces)]
+    if not found:
+        raise Unrenderable("no faces: there is nothing to triangulate")
+    starts = np.cumsum([0] + [len(vertices) for vertices, _ in found[:-1]])
+    vertices = transformed(np.concatenate([vertices for vertices, _ in found]), placement.world_from_object)
+    faces = np.concatenate([faces + start for (_, faces), start in zip(found, starts, strict=True)])
+    return vertices.astype(np.float32), faces.astype(np.int32)
+
+
+def bounds(points: Vertices) -> npt.NDArray[np.float64]:
+    """(2, 3): lowest and highest coordinates; NaN where a coordinate is NaN."""
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def as_point(values: npt.NDArray[np.float64]) -> Point:
+    """Three plain floats."""
+    x, y, z = (float(value) for value in values)
+    return x, y, z

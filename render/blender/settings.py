@@ -1,0 +1,109 @@
+"""How Blender renders: engine, quality, device, light and camera. Which values, is decided elsewhere."""
+
+import math
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from render.blender.scene import add
+from render.cameras import Camera, look_at_origin
+from render.config import RenderConfig
+from render.lights import Rig
+from render.machine import Device, Machine
+from render.quality import Quality
+from render.window import Window
+
+LEAST_THREADS = 2
+"""Told to use one thread, Cycles keeps a second one spinning: 1.9 times the processor time for the same view. Two
+threads on one processor cost what one would."""
+
+
+ENGINES = {"cycles": "CYCLES", "eevee": "BLENDER_EEVEE_NEXT"}
+DEVICES = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
+"""Cycles' kinds of GPU, the fastest first where one card is of two kinds."""
+
+
+def configure(config: RenderConfig, machine: Machine) -> None:
+    """Set what all views of an object share.
+
+    Raises RuntimeError when there is no such device as `machine` asks for.
+    """
+    scene = bpy.context.scene
+    render, file = scene.render, scene.render.image_settings
+    render.engine, render.film_transparent, render.use_persistent_data = ENGINES[config.engine], True, True
+    render.resolution_x = render.resolution_y = config.resolution
+    render.threads_mode, render.threads = "FIXED", max(machine.threads, LEAST_THREADS)
+    render.use_compositing = render.use_sequencer = False
+    render.dither_intensity = 0  # so that 8 bits are the exact rounding of Blender's floats
+    file.file_format, file.color_mode, file.color_depth, file.compression = "PNG", "RGBA", "8", 0
+    scene.view_settings.view_transform = "Standard"
+    scene.cycles.use_light_tree = True
+    scene.eevee.taa_render_samples = config.quality.samples
+    set_quality(config.quality)
+    compute_on(machine.device)
+
+
+def compute_on(device: Device) -> None:
+    """Let Cycles compute on the processor or on all graphics cards of one kind."""
+    cycles, preferences = bpy.context.scene.cycles, bpy.context.preferences.addons["cycles"].preferences
+    cycles.device = "CPU" if device == "cpu" else "GPU"
+    if device == "cpu":
+        return
+    for kind in DEVICES if device == "gpu" else (device.upper(),):
+        if any(card.type == kind for card in preferences.get_devices_for_type(kind)):
+            preferences.compute_device_type = kind
+            for card in preferences.devices:
+                card.use = card.type == kind
+            return
+    raise RuntimeError(
+        f"the profile's render_device is {device}, and Blender finds no such card here; "
+        "set render_device: cpu, or give the workers a card (worker_gpus, the card's driver)"
+    )
+
+
+def set_quality(quality: Quality) -> None:
+    """Set how much work goes into a view."""
+    cycles = bpy.context.scene.cycles
+    cycles.samples, cycles.max_bounces = quality.samples, quality.max_bounces
+    cycles.use_adaptive_sampling = quality.noise_threshold > 0
+    cycles.adaptive_threshold = quality.noise_threshold
+    cycles.use_denoising, cycles.denoiser = quality.denoise != "off", "OPENIMAGEDENOISE"
+    cycles.denoising_quality = "HIGH" if quality.denoise == "high" else "FAST"
+    cycles.denoising_prefilter, cycles.denoising_input_passes = "NONE", "RGB_ALBEDO"
+
+
+def switch_on(rig: Rig) -> None:
+    """Carry out a light rig."""
+    world = bpy.data.worlds.new("environment")
+    world.use_nodes = True
+    background = world.node_tree.nodes["Background"]
+    background.inputs["Color"].default_value = (1, 1, 1, 1)
+    background.inputs["Strength"].default_value = rig.environment
+    bpy.context.scene.world = world
+    for sun in rig.suns:
+        light = bpy.data.lights.new("sun", "SUN")
+        light.energy, light.angle = sun.strength, math.radians(sun.softness_deg)
+        add("sun", light, look_at_origin(sun.azimuth_deg, sun.elevation_deg, 1.0))
+
+
+def add_camera() -> None:
+    """A camera whose field of view is horizontal, and whose planes cut nothing off."""
+    lens = bpy.data.cameras.new("camera")
+    lens.sensor_fit, lens.clip_start, lens.clip_end = "HORIZONTAL", 1e-3, 1e3
+    bpy.context.scene.camera = add("camera", lens, np.eye(4))
+
+
+def aim(camera: Camera) -> None:
+    """Put the camera where it belongs."""
+    placed = bpy.context.scene.camera
+    placed.matrix_world = Matrix(camera.world_from_camera.tolist())
+    placed.data.angle = math.radians(camera.fov_deg)
+
+
+def look_through(part: Window, side: int) -> None:
+    """Render this part of the picture alone; Blender counts from the bottom and cuts fractions of a pixel off."""
+    render = bpy.context.scene.render
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x = (part.left + 0.25) / side, (part.right + 0.25) / side
+    render.border_min_y, render.border_max_y = (side - part.bottom + 0.25) / side, (side - part.top + 0.25) / side
