@@ -1,5 +1,6 @@
 """What the command of every stage in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
 
+import errno
 import re
 import shutil
 import sys
@@ -23,6 +24,7 @@ from tasks.ports import Tools, Tracker
 FLOW_RUN = "MVDPP_FLOW_RUN"
 """Environment variable that tells a stage's process which Prefect flow run it belongs to."""
 SHEETS_PER_RUN = 12
+DISK_FULL = "; free space there and give the same command again: what is finished stays"
 Step = Callable[[Params, Tools], None]
 OpenTools = Callable[[str, Profile, Tracker, Path], AbstractContextManager[Tools]]
 
@@ -43,11 +45,16 @@ def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, fl
     try:
         run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
     except (ValueError, RuntimeError, OSError) as error:
+        remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
         log = root / WORK / "logs" / f"{name}.log"
-        write_bytes(log, traceback.format_exc().encode())
+        try:
+            write_bytes(log, traceback.format_exc().encode())
+            place = str(log.relative_to(root))
+        except OSError as full:
+            place = f"not written, {full}"
         if verbose:
             traceback.print_exc()
-        sys.stderr.write(f"stage {name} failed: {error}\n(traceback: {log.relative_to(root)})\n")
+        sys.stderr.write(f"stage {name} failed: {error}{remedy}\n(traceback: {place})\n")
         return 1
     return 0
 

@@ -54,10 +54,10 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     made = {row.uid for row in require_some("render", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs["items"] = fingerprint(keys)
-    size = config.objects_per_shard
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, size, out, store.shards(size))
+    layout = store.lay_out([job.uid for job in jobs], config.objects_per_shard)
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
-    store.keep(out, keys, size)
+    store.keep(out, keys, layout)
 
 
 def worker_machine(tools: Tools) -> Machine:

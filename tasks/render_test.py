@@ -123,11 +123,12 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys)}
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, OBJECTS_PER_SHARD, out)
+    layout = store.lay_out([job.uid for job in jobs], OBJECTS_PER_SHARD)
+    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
     seal(out, KIND, config=recipe.test, inputs=inputs, outcomes=outcomes)
-    store.keep(out, keys, OBJECTS_PER_SHARD)
+    store.keep(out, keys, layout)
 
 
 def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:

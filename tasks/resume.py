@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,11 @@ from tasks.files import place, read_json, write_json
 from tasks.manifest import fingerprint, parse_outcome
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
-from tasks.shards import INDEX, ShardReader, read_item
+from tasks.shards import INDEX, Layout, ShardReader, lay_out, read_item
 
 SEALED = "sealed.json"
+HOPELESS = 20
+"""So many failures from the start end a stage; 180,000 of them would take days to say the same."""
 
 
 class KeyedJob(Protocol):
@@ -62,10 +64,14 @@ class Journal:
         """Record one outcome; on disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
-        with self.path.open("a") as handle:
-            handle.write(f"\n{line}\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        try:
+            with self.path.open("a") as handle:
+                handle.write(f"\n{line}\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
 
 
 @dataclass(frozen=True)
@@ -90,24 +96,19 @@ class ItemStore:
         assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
 
-    def shards(self, size: int) -> dict[str, str]:
-        """Shard by uid in the last complete run; none if it filled its shards up to another `size`."""
-        sealed = self._sealed
-        if sealed.reader is None or sealed.size != size:
-            return {}
-        return {uid: str(row["shard"]) for uid, row in sealed.reader.index.items()}
+    def lay_out(self, uids: Iterable[str], size: int) -> Layout:
+        """Which shard each object belongs into; those of the last complete run stay where they were."""
+        return lay_out(uids, size, self._sealed.layout)
 
-    def keep(self, out: Path, keys: Mapping[str, str], size: int) -> None:
-        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key), up to `size` in a shard.
-
-        Loose items are let go.
+    def keep(self, out: Path, keys: Mapping[str, str], layout: Layout) -> None:
+        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go.
 
         The switch from one sealed set to the next is one rename, so a crash loses neither.
         """
         fresh = self.folder / f"sealed-{fingerprint(dict(keys))}"
         for path in (*out.glob("shard-*.tar"), out / INDEX):
             place(path, fresh / path.name)
-        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "size": size})
+        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "layout": asdict(layout)})
         self.__dict__.pop("_sealed", None)
         for stale in self.folder.glob("sealed-*"):
             if stale != fresh:
@@ -119,17 +120,17 @@ class ItemStore:
     def _sealed(self) -> "Sealed":
         path = self.folder / SEALED
         if not path.exists():
-            return Sealed({}, 0, None)
+            return Sealed({}, None, None)
         content = read_json(path)
-        return Sealed(content["keys"], content["size"], ShardReader.open(self.folder / content["folder"]))
+        return Sealed(content["keys"], Layout(**content["layout"]), ShardReader.open(self.folder / content["folder"]))
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """The items of the last complete run: their keys, how many went into a shard, and where to read them."""
+    """The items of the last complete run: their keys, their places, and where to read them."""
 
     keys: Mapping[str, str]
-    size: int
+    layout: Layout | None
     reader: ShardReader | None
 
 
@@ -143,7 +144,8 @@ def run_resumable(
 ) -> list[Outcome]:
     """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
 
-    Raises RuntimeError when the disk is full: that is no fault of the item at hand, and what is done stays.
+    Raises RuntimeError when the disk is full or when the first items fail one and all: that is no fault of theirs. What
+    is done stays.
     """
     assert len({job.key for job in jobs}) == len(jobs), "two jobs share a key"
     journal = Journal(folder / "journal.jsonl")
@@ -153,6 +155,7 @@ def run_resumable(
     if found:
         tools.progress.note(f"{label}: {len(found)} of {len(jobs)} were finished before, {len(todo)} to go")
     key_of = {job.uid: job.key for job in todo}
+    first: list[Outcome] = []
     with tools.progress.items(label, len(todo)) as show:
         for outcome in tools.pool.run(work, todo):
             if isinstance(outcome, Failed) and os.strerror(errno.ENOSPC) in outcome.error:
@@ -163,7 +166,18 @@ def run_resumable(
             journal.append(key_of[outcome.uid], outcome)
             found[outcome.uid] = outcome
             show(outcome)
+            first += [outcome] if len(first) < HOPELESS else []
+            _check_hope(label, first)
     return [found[uid] for uid in sorted(found)]
+
+
+def _check_hope(label: str, first: Sequence[Outcome]) -> None:
+    failed = [outcome for outcome in first if isinstance(outcome, Failed)]
+    if len(failed) == HOPELESS:
+        raise RuntimeError(
+            f"{label}: each of the first {HOPELESS} objects failed; that is the fault of this machine or the stage rather "
+            f"than theirs. Last: {failed[-1].uid}: {failed[-1].error}"
+        )
 
 
 def _stands(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:

@@ -65,9 +65,10 @@ def sample_test_sets(
                 show(outcome)
                 outcomes.append(outcome)
             items = {uid: partial(store.members, uid, uid) for uid in views.uids}
-            seal_views(items, OBJECTS_PER_SHARD, out / case.name)
+            layout = store.lay_out(views.uids, OBJECTS_PER_SHARD)
+            seal_views(items, layout, out / case.name)
             seal(out / case.name, KIND, config=config, inputs=inputs, outcomes=outcomes)
-            store.keep(out / case.name, {uid: uid for uid in views.uids}, OBJECTS_PER_SHARD)
+            store.keep(out / case.name, {uid: uid for uid in views.uids}, layout)
     facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
     seal(out, "samples", config=config, inputs=inputs, facts=facts)
 

@@ -6,6 +6,7 @@ Reading needs no unpacking: `index.json` holds the offset and size of every memb
 
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,36 +31,48 @@ def read_item(path: Path) -> dict[str, bytes]:
         return {member.name: _content(tar, member) for member in tar}
 
 
-def assign_shards(uids: Iterable[str], size: int, before: Mapping[str, str]) -> dict[str, list[str]]:
-    """Sorted objects by shard, at most `size` in each.
+@dataclass(frozen=True)
+class Layout:
+    """Which object belongs into which shard, whether it has been made yet or not."""
 
-    An object that had a shard `before` (uid -> shard) stays in it. The others come by uid hash, so that a shard is a
-    fair sample, into the last shard as far as it has room, then into new ones.
+    size: int
+    """Objects in a shard, at most."""
+    shard_of: Mapping[str, str]
+    """Shard by uid."""
+
+
+def lay_out(uids: Iterable[str], size: int, before: Layout | None = None) -> Layout:
+    """A shard for each object.
+
+    An object that had one in a layout `before` of the same size stays in it. The others come by uid hash, so that a
+    shard is a fair sample, into the last shard as far as it has room, then into new ones.
     """
     chosen = set(uids)
-    shards: dict[int, list[str]] = {}
-    for uid in sorted(chosen & before.keys()):
-        shards.setdefault(_number(before[uid]), []).append(uid)
-    last = max(shards, default=0)
-    for uid in sorted(chosen - before.keys(), key=lambda uid: share_of("shard", uid)):
-        if len(shards.get(last, ())) >= size:
+    known = before.shard_of if before and before.size == size else {}
+    shard_of = {uid: known[uid] for uid in chosen & known.keys()}
+    filled = Counter(shard_of.values())
+    last = max((int(shard.removeprefix("shard-").removesuffix(".tar")) for shard in filled), default=0)
+    for uid in sorted(chosen - known.keys(), key=lambda uid: share_of("shard", uid)):
+        if filled[_name(last)] >= size:
             last += 1
-        shards.setdefault(last, []).append(uid)
-    return {f"shard-{number:05d}.tar": sorted(members) for number, members in sorted(shards.items())}
+        shard_of[uid] = _name(last)
+        filled[_name(last)] += 1
+    return Layout(size, shard_of)
 
 
-def seal_shards(
-    items: Mapping[str, Callable[[], Members]], size: int, out: Path, before: Mapping[str, str] | None = None
-) -> None:
-    """Merge items (uid -> how to read its files) into shards of `size` under `out`, then write the index."""
+def seal_shards(items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path) -> None:
+    """Merge items (uid -> how to read its files) into shards under `out`, then write the index."""
+    members_of: dict[str, list[str]] = {}
+    for uid in sorted(items):
+        members_of.setdefault(layout.shard_of[uid], []).append(uid)
     index: dict[str, object] = {}
-    for shard, uids in assign_shards(items, size, before or {}).items():
+    for shard, uids in sorted(members_of.items()):
         index |= _write_shard(out / shard, {uid: items[uid] for uid in uids})
     write_json(out / INDEX, index)
 
 
-def _number(shard: str) -> int:
-    return int(shard.removeprefix("shard-").removesuffix(".tar"))
+def _name(number: int) -> str:
+    return f"shard-{number:05d}.tar"
 
 
 def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from render.passes import Floats, View, decode_depth, decode_normal, view_files
 from tasks.files import write_bytes
 from tasks.manifest import Manifest, open_manifest, read_ledger
 from tasks.outcome import Done
-from tasks.shards import Members, ShardReader, seal_shards, write_item
+from tasks.shards import Layout, Members, ShardReader, seal_shards, write_item
 
 KIND = "views"
 CAMERAS = "cameras.json"
@@ -38,11 +38,9 @@ def write_views(
     write_item(path, members | dict(others or {}))
 
 
-def seal_views(
-    items: Mapping[str, Callable[[], Members]], size: int, out: Path, before: Mapping[str, str] | None = None
-) -> None:
-    """Merge items (uid -> how to read its files) as `seal_shards` does, and draw sheets of the first objects."""
-    seal_shards(items, size, out, before)
+def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path) -> None:
+    """Merge items (uid -> how to read its files) into shards, and draw contact sheets of the first objects."""
+    seal_shards(items, layout, out)
     for uid in sorted(items)[:MAX_SHEETS]:
         write_bytes(out / "sheets" / f"{uid}.png", encode_png(sheet_of(items[uid]())))
 

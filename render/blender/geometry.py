@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from render.blender.files import whole
 from render.passes import Floats
 
 DEPTH, NORMAL = "Depth", "Normal"
@@ -44,8 +45,9 @@ def take_geometry(folder: Path) -> tuple[Floats, Floats]:
     cycles.filter_width, scene.render.use_compositing = 0.01, True
     bpy.ops.render.render()
     cycles.pixel_filter_type, cycles.filter_width, scene.render.use_compositing = "BLACKMAN_HARRIS", width, False
-    depth = read_exr(folder / f"{DEPTH}{scene.frame_current:04d}.exr")[..., 0]
-    normal = read_exr(folder / f"{NORMAL}{scene.frame_current:04d}.exr")[..., :3]
+    files = [folder / f"{name}{scene.frame_current:04d}.exr" for name in (DEPTH, NORMAL)]
+    with whole(files[1], 16 * scene.render.resolution_x**2):
+        depth, normal = read_exr(files[0])[..., 0], read_exr(files[1])[..., :3]
     is_surface = depth < NOWHERE
     return np.where(is_surface, depth, 0), np.where(is_surface[..., None], normal, 0)
 

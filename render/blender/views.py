@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from render.blender.files import whole
 from render.blender.geometry import look_at_geometry, take_geometry
 from render.blender.scene import LOADED, Vertices, load, move_object, pieces, seen
 from render.blender.settings import add_camera, aim, configure, look_through, set_quality, switch_on
@@ -111,9 +112,11 @@ def shoot(camera: Camera, ready: Ready) -> View:
 
 def take_picture(ready: Ready) -> Rgba:
     """Render what the camera sees. Colour under zero alpha, into which the denoiser bleeds, is set to black."""
-    bpy.context.scene.render.filepath = str(ready.folder / PICTURE)
+    picture = ready.folder / PICTURE
+    bpy.context.scene.render.filepath = str(picture)
     bpy.ops.render.render(write_still=True)
-    image = decode_png((ready.folder / PICTURE).read_bytes())
+    with whole(picture, 4 * ready.config.resolution**2):
+        image = decode_png(picture.read_bytes())
     image[image[..., 3] == 0] = 0
     return image
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -150,6 +151,21 @@ def test_stage_that_fails_shows_the_traceback_when_verbose(root: Path, capsys: p
 def test_stage_that_seals_nothing_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_catalog(root, lambda params, tools: None) == 1  # noqa: ARG005
     assert "ended without" in capsys.readouterr().err
+    assert last_run(root).info.status == "FAILED"
+
+
+def test_stage_on_a_full_disk_says_what_to_do_even_without_room_for_the_traceback(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        del content
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("flows.stage.write_bytes", full)
+    assert run_catalog(root, failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/views/x.tar"))) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device: 'data/views/x.tar'; free space there and give the same command again" in said
+    assert "traceback: not written" in said
     assert last_run(root).info.status == "FAILED"
 
 

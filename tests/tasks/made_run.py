@@ -19,7 +19,7 @@ from tasks.outcome import Done, Outcome, Rejected
 from tasks.randomness import rng_for
 from tasks.reconstruct import as_cameras
 from tasks.report_inputs import ReportInputs
-from tasks.shards import read_item
+from tasks.shards import lay_out, read_item
 from tasks.views import KIND, seal_views, write_views
 
 Pixels = np.ndarray
@@ -79,7 +79,7 @@ def seal_view_set(
     for uid, (cameras, images) in views.items():
         write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, [View(image) for image in images], {})
     items = {uid: partial(read_item, out.parent / "items" / out.name / f"{uid}.tar") for uid in views}
-    seal_views(items, 100, out)
+    seal_views(items, lay_out(items, 100), out)
     noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
     outcomes = [Done(uid, {"group": groups[uid], **noted.get(uid, {})}) for uid in views]
     seal(out, KIND, config=config, inputs={}, outcomes=outcomes)

@@ -12,6 +12,7 @@ from tasks.config import EncodeConfig, EncoderConfig
 from tasks.manifest import seal
 from tasks.outcome import Done
 from tasks.resume import ItemStore
+from tasks.shards import lay_out
 from tasks.views import KIND, Image, seal_views, write_views
 
 SIDE = 16
@@ -63,6 +64,7 @@ def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2,
         write_views(store.path(uid), cameras, [View(picture(number, camera)) for camera in cameras], {})
         outcomes.append(Done(uid, {"split": "val" if number == num_objects - 1 else "train"}))
     out = folder / "views"
-    seal_views({row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}, per_shard, out)
+    items = {row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}
+    seal_views(items, lay_out(items, per_shard), out)
     seal(out, KIND, config=LOOP, inputs={}, outcomes=outcomes)
     return out

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tasks.outcome import Done, Failed, Outcome, Rejected
-from tasks.resume import ItemStore, Journal, run_resumable
-from tasks.shards import seal_shards, write_item
+from tasks.resume import HOPELESS, ItemStore, Journal, run_resumable
+from tasks.shards import lay_out, seal_shards, write_item
 from tests.tasks.toolbox import make_tools
+
+LAYOUT = lay_out("ab", 1)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def work(job: Job) -> Outcome:
         log.write(job.uid + "\n")
     if job.uid == "bad":
         return Rejected("bad", "not good")
-    if job.uid == "broken":
+    if job.uid.startswith("broken"):
         raise OSError("no luck")
     write_item(job.item, {"t00.png": job.key.encode()})
     return Done(job.uid, {"key": job.key})
@@ -65,6 +67,19 @@ def test_run_resumable_second_run_does_nothing_but_retry_failures(tmp_path):
     assert first == second
 
 
+def test_run_resumable_ends_when_the_first_objects_fail_one_and_all(tmp_path):
+    keys = {f"broken{index:02d}": f"k{index}" for index in range(50)}
+    with pytest.raises(RuntimeError, match=r"each of the first 20 objects failed.*Last: broken19: OSError: no luck"):
+        run(tmp_path, keys)
+    assert len(worked_on(tmp_path)) == HOPELESS
+
+
+def test_run_resumable_many_failures_after_a_success_are_counted_not_fatal(tmp_path):
+    keys = {"a": "a1"} | {f"broken{index:02d}": f"k{index}" for index in range(50)}
+    _, outcomes = run(tmp_path, keys)
+    assert [outcome.status for outcome in outcomes].count("failed") == 50
+
+
 def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
     store, _ = run(tmp_path, {"a": "a1"})
     worked_on(tmp_path)
@@ -75,8 +90,8 @@ def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
 
 def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_path):
     store, _ = run(tmp_path, {"a": "a1", "b": "b1"})
-    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 1, tmp_path / "out")
-    store.keep(tmp_path / "out", {"a": "a1", "b": "b1"}, 1)
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, LAYOUT, tmp_path / "out")
+    store.keep(tmp_path / "out", {"a": "a1", "b": "b1"}, LAYOUT)
     assert not list((store.folder / "items").glob("*"))
     for path in (tmp_path / "out").iterdir():
         path.unlink()
@@ -100,15 +115,18 @@ def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(t
 
 
 @pytest.mark.parametrize(
-    ("module", "function", "call"), [(os, "link", 1), (os, "link", 3), (os, "replace", 1), (shutil, "rmtree", 1)]
+    ("module", "function", "call"),
+    [(os, "link", 1), (os, "link", 3), (os, "replace", 1), (shutil, "rmtree", 1)],
 )
 def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, module, function, call):
     keys = {"a": "a1", "b": "b1"}
     store, _ = run(tmp_path, keys)
-    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, 1, tmp_path / "out")
-    store.keep(tmp_path / "out", keys, 1)
+    seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, LAYOUT, tmp_path / "out")
+    store.keep(tmp_path / "out", keys, LAYOUT)
     run(tmp_path, keys | {"b": "b2"})
-    seal_shards({"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, 1, tmp_path / "out2")
+    seal_shards(
+        {"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, LAYOUT, tmp_path / "out2"
+    )
     worked_on(tmp_path)
     real, calls = getattr(module, function), []
 
@@ -120,7 +138,7 @@ def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, m
 
     monkeypatch.setattr(module, function, killed)
     with pytest.raises(KeyboardInterrupt):
-        store.keep(tmp_path / "out2", keys | {"b": "b2"}, 1)
+        store.keep(tmp_path / "out2", keys | {"b": "b2"}, LAYOUT)
     monkeypatch.undo()
     store, _ = run(tmp_path, keys | {"b": "b2"})
     assert worked_on(tmp_path) == []

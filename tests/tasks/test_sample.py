@@ -13,7 +13,7 @@ from tasks.config import SampleConfig
 from tasks.manifest import open_manifest, seal
 from tasks.outcome import Done
 from tasks.sample import list_cases, sample_test_sets
-from tasks.shards import read_item
+from tasks.shards import lay_out, read_item
 from tasks.views import KIND, ViewSet, seal_views, write_views
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
@@ -38,7 +38,7 @@ def write_test_views(folder):
         item = folder / f"{uid}.tar"
         write_views(item, cameras, [View(picture(number, camera)) for camera in cameras], {})
         items[uid] = partial(read_item, item)
-    seal_views(items, 100, folder / "test_views")
+    seal_views(items, lay_out(items, 100), folder / "test_views")
     outcomes = [Done(uid, {"group": "train"}) for uid in items]
     seal(folder / "test_views", KIND, config=ENCODE, inputs={}, outcomes=outcomes)
     return folder / "test_views"
