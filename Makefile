@@ -6,10 +6,10 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor bench-render ci clean
+.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 bootstrap: ## create or update .venv (at once when nothing changed)
 	@$(PYTHON) infra/bootstrap.py
@@ -44,6 +44,9 @@ doctor: ## check this machine, with a remedy for everything that is missing
 
 bench-render: bootstrap ## cost and quality of rendering, beside others' settings (an hour; ARGS=... for less)
 	$(RUN) tests.bench.render $(ARGS)
+
+bench-scaling: bootstrap ## objects per minute of two workers beside one
+	$(RUN) tests.bench.scaling $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

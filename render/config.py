@@ -14,15 +14,16 @@ class Section(BaseModel):
 
 
 class LightConfig(Section):
-    """Light as data."""
+    """Light as data: a world of two halves, and suns."""
 
-    rig: Literal["uniform", "studio", "random"]
-    """uniform: environment only (SyncDreamer's protocol); studio: and two fixed suns; random: and drawn suns."""
-    environment: float = Field(ge=0, le=10)
-    """Strength of the uniform grey world, 1 = white."""
+    sky: float = Field(ge=0, le=10)
+    """Radiance of the grey world above the horizon, 1 = white."""
+    ground: float = Field(ge=0, le=10)
+    """Radiance below it; the sky's: uniform light."""
+    suns: Literal["none", "studio", "random"]
+    """studio: two that stand opposite each other; random: one to three, drawn per object."""
     sun: float = Field(ge=0, le=100)
-    """Strength in W/m^2 of the studio's key sun (the fill sun has half) or, on average, of all random suns together;
-    unused by `uniform`."""
+    """Strength in W/m^2 of the studio's key sun (the fill sun has half) or, on average, of all random suns together."""
 
 
 class GateConfig(Section):

@@ -26,27 +26,30 @@ class Sun:
 
 @dataclass(frozen=True)
 class Rig:
-    """A uniform grey world and some suns."""
+    """A grey world of two halves, and some suns."""
 
-    environment: float
-    """Strength of the world, 1 = white."""
+    sky: float
+    """Radiance of the world above the horizon, 1 = white."""
+    ground: float
+    """Radiance below it."""
     suns: tuple[Sun, ...]
 
 
 def build_rig(config: LightConfig, rng: np.random.Generator) -> Rig:
-    """The light that `config` asks for; `rng` is used by the rig "random" only."""
-    if config.rig == "uniform":
-        return Rig(config.environment, ())
-    if config.rig == "studio":
-        return Rig(config.environment, (Sun(*KEY_DEG, config.sun), Sun(*FILL_DEG, config.sun * FILL_SHARE)))
-    return random_rig(config, rng)
+    """The light that `config` asks for; `rng` is used by random suns only."""
+    suns: tuple[Sun, ...] = ()
+    if config.suns == "studio":
+        suns = (Sun(*KEY_DEG, config.sun), Sun(*FILL_DEG, config.sun * FILL_SHARE))
+    if config.suns == "random":
+        suns = random_suns(config, rng)
+    return Rig(config.sky, config.ground, suns)
 
 
-def random_rig(config: LightConfig, rng: np.random.Generator) -> Rig:
+def random_suns(config: LightConfig, rng: np.random.Generator) -> tuple[Sun, ...]:
     """One to three suns, uniform over the upper half of the sky, which share between 0.5 and 1.5 times `config.sun`."""
     num_suns = int(rng.integers(1, 4))
     strengths = config.sun * rng.uniform(0.5, 1.5) * rng.dirichlet(np.ones(num_suns))
     azimuths_deg = rng.uniform(0, 360, num_suns)
     elevations_deg = np.degrees(np.arcsin(rng.uniform(0, 1, num_suns)))
     suns = zip(azimuths_deg, elevations_deg, strengths, strict=True)
-    return Rig(config.environment, tuple(Sun(float(a), float(e), float(s)) for a, e, s in suns))
+    return tuple(Sun(float(a), float(e), float(s)) for a, e, s in suns)

@@ -175,8 +175,8 @@ def _check_hope(label: str, first: Sequence[Outcome]) -> None:
     failed = [outcome for outcome in first if isinstance(outcome, Failed)]
     if len(failed) == HOPELESS:
         raise RuntimeError(
-            f"{label}: each of the first {HOPELESS} objects failed; that is the fault of this machine or the stage rather "
-            f"than theirs. Last: {failed[-1].uid}: {failed[-1].error}"
+            f"{label}: each of the first {HOPELESS} objects failed; this machine or the stage is at fault rather "
+            f"than they. Last: {failed[-1].uid}: {failed[-1].error}"
         )
 
 

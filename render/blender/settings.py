@@ -1,6 +1,7 @@
 """How Blender renders: engine, quality, device, light and camera. Which values, is decided elsewhere."""
 
 import math
+from typing import Any
 
 import bpy
 import numpy as np
@@ -75,16 +76,29 @@ def set_quality(quality: Quality) -> None:
 
 def switch_on(rig: Rig) -> None:
     """Carry out a light rig."""
-    world = bpy.data.worlds.new("environment")
+    bpy.context.scene.world = world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (1, 1, 1, 1)
-    background.inputs["Strength"].default_value = rig.environment
-    bpy.context.scene.world = world
+    background.inputs["Strength"].default_value = rig.sky
+    if rig.ground != rig.sky:
+        split_at_the_horizon(world.node_tree, rig)
     for sun in rig.suns:
         light = bpy.data.lights.new("sun", "SUN")
         light.energy, light.angle = sun.strength, math.radians(sun.softness_deg)
         add("sun", light, look_at_origin(sun.azimuth_deg, sun.elevation_deg, 1.0))
+
+
+def split_at_the_horizon(tree: Any, rig: Rig) -> None:
+    """Let the background shine with `rig.sky` above and `rig.ground` below."""
+    direction, parts, strength = (
+        tree.nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "SeparateXYZ", "MapRange")
+    )
+    for name, value in {"From Min": -1e-6, "From Max": 1e-6, "To Min": rig.ground, "To Max": rig.sky}.items():
+        strength.inputs[name].default_value = value
+    tree.links.new(direction.outputs["Generated"], parts.inputs["Vector"])
+    tree.links.new(parts.outputs["Z"], strength.inputs["Value"])
+    tree.links.new(strength.outputs["Result"], tree.nodes["Background"].inputs["Strength"])
 
 
 def add_camera() -> None:

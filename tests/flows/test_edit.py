@@ -49,7 +49,7 @@ def test_set_leaves_sections_that_share_an_anchor_alone(path: Path, changes: dic
 
 
 def test_set_of_a_whole_section_replaces_it(path: Path) -> None:
-    light = {"rig": "uniform", "environment": 1.0, "sun": 0.0}
+    light = {"sky": 1.0, "ground": 1.0, "suns": "studio", "sun": 1.0}
     set_params(path, {"render.light": light})
     assert changed(path) == {f"render.light.{key}": value for key, value in light.items()}
 

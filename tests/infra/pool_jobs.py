@@ -41,4 +41,11 @@ def obey(task: Task) -> Outcome:
             time.sleep(1.0)
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
-    return Done(task.uid, {"pid": os.getpid(), "temporary": tempfile.gettempdir()})
+    return Done(task.uid, {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()})
+
+
+def node() -> str:
+    """The node of a cluster that this process runs on."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"

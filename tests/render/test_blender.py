@@ -28,8 +28,8 @@ CAMERAS = [
     camera(200, -30, 2.2, 40, name="t02"),
     camera(301, 12, 1.7, 49.13, name="t03"),
 ]
-STUDIO = LightConfig(rig="studio", environment=0.5, sun=1.5)
-RANDOM = LightConfig(rig="random", environment=0.5, sun=1.5)
+STUDIO = LightConfig(sky=0.5, ground=0.5, suns="studio", sun=1.5)
+RANDOM = LightConfig(sky=0.5, ground=0.5, suns="random", sun=1.5)
 
 
 def placed(path, longest_side=1.0):

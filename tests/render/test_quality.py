@@ -35,7 +35,7 @@ def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
     placement = place(report.minimum, report.maximum, 1.0)
 
     def view(**quality):
-        config = toy_config(resolution=96, light={"rig": "studio", "environment": 0.5, "sun": 1.5}, **quality)
+        config = toy_config(resolution=96, light={"sky": 0.5, "ground": 0.5, "suns": "studio", "sun": 1.5}, **quality)
         (taken,) = blender.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, machine=Machine(2))
         return taken.rgba.astype(float)
 

@@ -20,7 +20,7 @@ GATES = {
 }
 TOY_QUALITY = Quality(samples=4, noise_threshold=0, denoise="off", max_bounces=1)
 QUALITY = set(Quality.model_fields)
-UNIFORM = LightConfig(rig="uniform", environment=1.0, sun=0.0)
+UNIFORM = LightConfig(sky=1.0, ground=1.0, suns="none", sun=0.0)
 SIDES = (1.0, 0.6, 0.3)
 """Of the box, along glTF's x, y (up) and z."""
 

@@ -40,7 +40,7 @@ RENDER = RenderConfig(
     conditions=2,
     condition_elevation_deg=(-10.0, 45.0),
     condition_distance=(1.5, 2.2),
-    light=LightConfig(rig="studio", environment=0.6, sun=1.5),
+    light=LightConfig(sky=0.6, ground=0.6, suns="studio", sun=1.5),
     gates=GATES,
     objects_per_shard=2,
     max_failed_share=0.5,
