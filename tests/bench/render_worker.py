@@ -92,9 +92,10 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     saved = time.process_time()
     bpy.context.scene.render.resolution_x = bpy.context.scene.render.resolution_y = 16
     bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
-    _shoot(shown[:1], ready)
+    tiny = replace(ready, config=config.model_copy(update={"resolution": 16}))
+    _shoot(shown[:1], tiny)
     small = time.process_time()
-    _shoot(shown, ready)
+    _shoot(shown, tiny)
     fixed = time.process_time() - small
     np.save(Path(job.out) / f"{path.stem}.npy", np.stack(images))
     assert len(encoded) == len(images)
