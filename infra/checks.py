@@ -29,7 +29,7 @@ NETWORK_LIMIT = 5
 
 CUBE = """
 import sys
-from render.blender import bpy
+from render.blender.scene import bpy
 bpy.ops.wm.read_factory_settings()
 scene = bpy.context.scene
 scene.render.engine, scene.cycles.samples = "CYCLES", 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 
 from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus
@@ -34,7 +34,8 @@ class Profile(BaseModel):
     render_device: Literal["cpu", "gpu", "optix", "cuda", "hip", "oneapi", "metal"]
     """What Blender computes on; gpu: the fastest kind of card. Never falls back to the processor in silence."""
     worker_gpus: float = Field(ge=0)
-    """Share of a GPU that a ray worker reserves; without one it sees no card. 0.5: two workers to a card."""
+    """Share of a GPU that a ray worker reserves; 0.5: two workers to a card. Without one it sees no card, so
+    evaluation and mesh fits, which run in workers, compute on the processor."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     time_limit: float = Field(gt=0)
@@ -51,6 +52,13 @@ class Profile(BaseModel):
     """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
     retries: int = Field(ge=0)
     """Further attempts at a download that broke."""
+
+    @field_validator("worker_gpus")
+    @classmethod
+    def _is_a_share_or_whole(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError(f"{value:g} graphics cards; write a share of one, or a whole number")
+        return value
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,20 @@ def load_profile(name_or_path: str) -> Profile:
 
 
 def resolve(profile: Profile) -> Resources:
-    """Turn every "auto" of a profile into what this machine, or this container, has."""
+    """Turn every "auto" of a profile into what this machine, or this container, has.
+
+    Raises ValueError when workers are to share graphics cards of which there are none.
+    """
     cpus = available_cpus()
     fitting = int(available_memory_gb() // profile.memory_limit_gb)
-    if profile.worker_gpus:
-        fitting = min(fitting, int(num_cuda_gpus() / profile.worker_gpus))
+    if profile.worker_gpus and profile.workers == "auto":
+        cards = num_cuda_gpus()
+        if not cards:
+            raise ValueError(
+                f"worker_gpus is {profile.worker_gpus:g} and workers is auto, but no CUDA card is seen here; "
+                "write worker_gpus: 0, or say how many workers"
+            )
+        fitting = min(fitting, int(cards / profile.worker_gpus))
     return Resources(
         workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
         threads=cpus if profile.threads == "auto" else profile.threads,

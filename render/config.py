@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from render.quality import Quality, named
 
+FARTHEST = 6.5
+"""World units, up to which files of depth reach (render/passes.py)."""
+
 
 class Section(BaseModel):
     """Frozen and strict: a misspelt key stops everything."""
@@ -84,6 +87,9 @@ class RenderConfig(Section):
     def _has_passes(self) -> Self:
         if self.passes and self.engine != "cycles":
             raise ValueError(f"passes is {list(self.passes)} and engine {self.engine}; only cycles takes them")
+        farthest = max(self.distance, *self.condition_distance) + 1
+        if "depth" in self.passes and farthest > FARTHEST:
+            raise ValueError(f"cameras see as far as {farthest:g}; the steps of a depth file end at {FARTHEST:g}")
         return self
 
     @field_validator("quality", mode="before")

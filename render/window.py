@@ -25,6 +25,16 @@ class Window:
     right: int
     bottom: int
 
+    @property
+    def rows(self) -> slice:
+        """Of an array (H, W, ...)."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """Of an array (H, W, ...)."""
+        return slice(self.left, self.right)
+
 
 def hull(points: Points) -> Points:
     """The corners of the convex hull of points (N, 3): enough of them for `window`. Flat sets come back as they are."""

@@ -23,7 +23,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno is not None:  # else it has words of its own, which a name would replace
+            error.filename = error.filename or str(path)
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
 
 def normalize_object(job: NormalizeJob) -> Outcome:
     """Measure one object; runs in a worker."""
-    from render.blender import inspect
+    from render.blender.objects import inspect
     from render.errors import Unrenderable
     from render.placement import place
     from render.report import check

@@ -49,6 +49,8 @@ def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out
     manifest = open_manifest(samples, "samples")
     (out / MANIFEST).unlink(missing_ok=True)
     cases = [case["name"] for case in manifest.facts["cases"]]
+    if config.method == "sdf" and tools.worker_device != tools.device:
+        tools.progress.note("reconstruct: workers have no graphics card (worker_gpus in the profile), so fits are slow")
     jobs = list(_list_jobs(samples, cases, config, seed, out, tools))
     outcomes = collect(tools.pool, tools.progress, "reconstruct", reconstruct_object, jobs)
     check_failed_share("reconstruct", outcomes, MAX_FAILED_SHARE)

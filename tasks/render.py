@@ -53,8 +53,8 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     check_failed_share("render", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
-    inputs["items"] = fingerprint(keys)
     layout = store.lay_out([job.uid for job in jobs], config.objects_per_shard)
+    inputs["items"] = fingerprint(keys, layout.of(keys))
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
@@ -73,7 +73,7 @@ def read_placements(normalized: Path) -> dict[str, Placement]:
 
 def render_object(job: RenderJob) -> Outcome:
     """Render one object's views into its item; runs in a worker."""
-    from render.blender import render_views
+    from render.blender.views import render_views
     from render.errors import Unrenderable
 
     rng = rng_for(job.seed, "render", job.uid)

@@ -122,8 +122,8 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     check_failed_share("render-test", outcomes, recipe.test.max_failed_share)
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
-    inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys)}
     layout = store.lay_out([job.uid for job in jobs], OBJECTS_PER_SHARD)
+    inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys, layout.of(keys))}
     seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
@@ -151,7 +151,8 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
 
 def render_test_object(job: TestJob) -> Outcome:
     """Render one test object and export its mesh into its item; runs in a worker."""
-    from render.blender import inspect, render_views, triangles
+    from render.blender.objects import inspect, triangles
+    from render.blender.views import render_views
     from render.errors import Unrenderable
     from render.placement import place
     from render.report import check

@@ -105,7 +105,7 @@ class ItemStore:
 
         The switch from one sealed set to the next is one rename, so a crash loses neither.
         """
-        fresh = self.folder / f"sealed-{fingerprint(dict(keys))}"
+        fresh = self.folder / f"sealed-{fingerprint(dict(keys), asdict(layout))}"
         for path in (*out.glob("shard-*.tar"), out / INDEX):
             place(path, fresh / path.name)
         write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "layout": asdict(layout)})
@@ -144,8 +144,8 @@ def run_resumable(
 ) -> list[Outcome]:
     """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
 
-    Raises RuntimeError when the disk is full or when the first items fail one and all: that is no fault of theirs. What
-    is done stays.
+    Raises RuntimeError when the disk is full, or when nothing was decided before and the first items fail one and all:
+    that is no fault of theirs. What is done stays.
     """
     assert len({job.key for job in jobs}) == len(jobs), "two jobs share a key"
     journal = Journal(folder / "journal.jsonl")
@@ -159,15 +159,17 @@ def run_resumable(
     with tools.progress.items(label, len(todo)) as show:
         for outcome in tools.pool.run(work, todo):
             if isinstance(outcome, Failed) and os.strerror(errno.ENOSPC) in outcome.error:
+                num_done = sum(not isinstance(row, Failed) for row in found.values())
                 raise RuntimeError(
-                    f"{label}: the disk is full ({outcome.error}); free space below {folder} and run again, "
-                    f"{len(found)} of {len(jobs)} objects are done and stay"
+                    f"{label}: the disk is full ({outcome.error}); free space there and give the same command again, "
+                    f"{num_done} of {len(jobs)} objects are decided and stay so"
                 )
             journal.append(key_of[outcome.uid], outcome)
             found[outcome.uid] = outcome
             show(outcome)
-            first += [outcome] if len(first) < HOPELESS else []
-            _check_hope(label, first)
+            if not known and len(first) < HOPELESS:
+                first.append(outcome)
+                _check_hope(label, first)
     return [found[uid] for uid in sorted(found)]
 
 

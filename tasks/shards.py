@@ -40,6 +40,10 @@ class Layout:
     shard_of: Mapping[str, str]
     """Shard by uid."""
 
+    def of(self, uids: Iterable[str]) -> dict[str, str]:
+        """Shard by uid, of these objects."""
+        return {uid: self.shard_of[uid] for uid in uids}
+
 
 def lay_out(uids: Iterable[str], size: int, before: Layout | None = None) -> Layout:
     """A shard for each object.

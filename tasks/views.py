@@ -87,7 +87,7 @@ class ViewSet:
         return np.stack([self.image(uid, view) for view in views])
 
     def depth(self, uid: str, view: str) -> Floats:
-        """(H, W) distance from the camera's plane in world units; 0 where there is no surface.
+        """(H, W) distance from the camera's plane in world units, at most 6.5535; 0 where there is no surface.
 
         Raises ValueError when the views were made without it.
         """

@@ -23,6 +23,8 @@ from infra.pools.worker_log import Broken, FailedMaker, Job, OutcomeT, last_line
 MAX_ATTEMPTS = 2
 """How often an item is tried whose process dies: a second time, for the death may have had another cause."""
 MAX_START_DEATHS = 3
+HIDE_CARDS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+"""A worker that reserves no share of a graphics card sees none."""
 OBJECT_STORE_BYTES = 100 * 2**20
 """Jobs and outcomes are small; the work itself travels by file."""
 
@@ -95,10 +97,10 @@ class RayPool(Generic[OutcomeT]):
             self._session = SessionFolder()
             options |= {"num_cpus": self.num_workers, "object_store_memory": OBJECT_STORE_BYTES}
             # A worker that is killed leaves temporary files, Blender one folder each time.
-            options["runtime_env"] = {"env_vars": {"TMPDIR": str(self._session.temporary)}}
+            options["runtime_env"] = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}
             ray.init("local", include_dashboard=False, _temp_dir=str(self._session.path), **options)
         else:
-            paths = {"env_vars": {"PYTHONPATH": str(Path.cwd())}}
+            paths = {"env_vars": {"PYTHONPATH": str(Path.cwd()), **HIDE_CARDS}}
             ray.init(self._address, runtime_env=paths, **options)
         signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
 
@@ -193,9 +195,11 @@ class _Shift(Generic[OutcomeT]):
             limit = f"{self._limits.time_limit:g} s"
             return [self._fail(hand, f"took longer than {limit}; raise `time_limit` in the profile if it should")]
         if not any(other.attempt for other in self._hands):
+            share = self._limits.worker_gpus
+            wanted = f"processor and {share:g} of a graphics card" if share else "processor"
             raise RuntimeError(
-                f"no Ray worker came up in {START_LIMIT:.0f} s, the cluster has no free processor for one: "
-                "stop what holds them, or lower `workers` in the profile"
+                f"no Ray worker came up in {START_LIMIT:.0f} s, the cluster has no free {wanted} for one: "
+                "stop what holds them, or lower `workers` or `worker_gpus` in the profile"
             )
         return []
 

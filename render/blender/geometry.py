@@ -1,5 +1,7 @@
 """Depth and normals of what the camera sees: one ray through the middle of each pixel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,49 @@ NOWHERE = 1e9
 """Blender says 1e10 where a ray meets nothing."""
 
 
-def look_at_geometry(folder: Path) -> None:
+@contextmanager
+def geometry_only(folder: Path) -> Iterator[None]:
+    """Meanwhile Blender renders both passes, and nothing else of worth, into files in `folder`.
+
+    A surface hides what is behind it wholly, or, where its alpha is below one half, not at all.
+    """
+    scene = bpy.context.scene
+    cycles, layer = scene.cycles, scene.view_layers[0]
+    kept = {name: getattr(cycles, name) for name in ("samples", "use_adaptive_sampling", "use_denoising")}
+    kept |= {name: getattr(cycles, name) for name in ("pixel_filter_type", "filter_width")}
+    layer.use_pass_z = layer.use_pass_normal = scene.render.use_compositing = True
+    harden_alpha()
+    write_passes(folder)
+    cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
+    cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(cycles, name, value)
+        layer.use_pass_z = layer.use_pass_normal = scene.render.use_compositing = False
+
+
+def harden_alpha() -> None:
+    """Let every material be solid or absent, for good: one ray would meet a veil only now and then."""
+    for material in bpy.data.materials:
+        tree = material.node_tree
+        for node in list(tree.nodes) if tree else []:
+            alpha = node.inputs.get("Alpha") if node.type == "BSDF_PRINCIPLED" else None
+            if alpha is None:
+                continue
+            if not alpha.is_linked:
+                alpha.default_value = round(alpha.default_value)
+                continue
+            rounding = tree.nodes.new("ShaderNodeMath")
+            rounding.operation = "ROUND"
+            tree.links.new(alpha.links[0].from_socket, rounding.inputs[0])
+            tree.links.new(rounding.outputs[0], alpha)
+
+
+def write_passes(folder: Path) -> None:
     """Let Blender write both passes to files in `folder` whenever it composites."""
     scene = bpy.context.scene
-    layer = scene.view_layers[0]
-    layer.use_pass_z = layer.use_pass_normal = True
     scene.use_nodes = True
     tree = scene.node_tree
     tree.nodes.clear()
@@ -34,21 +74,15 @@ def look_at_geometry(folder: Path) -> None:
 
 
 def take_geometry(folder: Path) -> tuple[Floats, Floats]:
-    """Depth (H, W) and normals (H, W, 3) of what the camera sees; 0 where there is no surface.
-
-    A surface that hides less than half of what lies behind it does not count.
-    """
+    """Depth (H, W) and normals (H, W, 3) of what the camera sees, inside `geometry_only`; 0 where nothing is."""
     scene = bpy.context.scene
-    cycles = scene.cycles
-    cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
-    cycles.pixel_filter_type, width = "BOX", cycles.filter_width
-    cycles.filter_width, scene.render.use_compositing = 0.01, True
     bpy.ops.render.render()
-    cycles.pixel_filter_type, cycles.filter_width, scene.render.use_compositing = "BLACKMAN_HARRIS", width, False
     files = [folder / f"{name}{scene.frame_current:04d}.exr" for name in (DEPTH, NORMAL)]
     with whole(files[1], 16 * scene.render.resolution_x**2):
         depth, normal = read_exr(files[0])[..., 0], read_exr(files[1])[..., :3]
-    is_surface = depth < NOWHERE
+        if not depth.all():
+            raise ValueError(f"{files[0]} is cut off: no depth is zero")
+    is_surface = (depth < NOWHERE) & normal.any(axis=-1)
     return np.where(is_surface, depth, 0), np.where(is_surface[..., None], normal, 0)
 
 

@@ -10,18 +10,18 @@ import bpy
 import numpy as np
 
 from render.blender.files import whole
-from render.blender.geometry import look_at_geometry, take_geometry
+from render.blender.geometry import geometry_only, take_geometry
 from render.blender.scene import LOADED, Vertices, load, move_object, pieces, seen
-from render.blender.settings import add_camera, aim, configure, look_through, set_quality, switch_on
+from render.blender.settings import add_camera, aim, configure, look_through, switch_on
 from render.cameras import Camera
 from render.chatter import captured_stdout
 from render.config import RenderConfig
 from render.images import Rgba, decode_png
 from render.lights import build_rig
 from render.machine import Machine
-from render.passes import View
+from render.passes import Floats, View
 from render.placement import Placement
-from render.window import hull, window
+from render.window import Window, hull, window
 
 PICTURE = "view.png"
 
@@ -58,10 +58,18 @@ def render_views(
     with tempfile.TemporaryDirectory() as folder:
         with captured_stdout():
             ready = prepare(path, placement, config, Path(folder), uid=uid, seed=seed, machine=machine)
-        for camera in cameras:
-            with captured_stdout():
-                view = shoot(camera, ready)
-            yield view
+        if not config.passes:
+            for camera in cameras:
+                with captured_stdout():
+                    view = View(shoot(camera, ready))
+                yield view
+            return
+        with captured_stdout():
+            pictures = [shoot(camera, ready) for camera in cameras]
+            with geometry_only(ready.folder):
+                surfaces = [survey(camera, ready) for camera in cameras]
+        for rgba, (depth, normal) in zip(pictures, surfaces, strict=True):
+            yield View(rgba, depth if "depth" in config.passes else None, normal if "normal" in config.passes else None)
 
 
 def prepare(
@@ -75,50 +83,45 @@ def prepare(
     add_camera()
     configure(config, machine)
     bpy.context.scene.cycles.seed = number(seed, uid, "noise")  # per object: a new one costs a full update
-    if config.passes:
-        look_at_geometry(folder)
     return Ready(ticket, folder, outline, config)
 
 
-def shoot(camera: Camera, ready: Ready) -> View:
-    """Take one view.
+def shoot(camera: Camera, ready: Ready) -> Rgba:
+    """Render one picture. Colour under zero alpha, into which the denoiser bleeds, is set to black.
 
     Raises RuntimeError when another object was loaded since.
     """
-    scene, side, passes = bpy.context.scene, ready.config.resolution, ready.config.passes
-    if scene.get(LOADED) != ready.ticket:
-        raise RuntimeError("another object was loaded before all views of this one were taken; take them all first")
-    view = View(
-        np.zeros((side, side, 4), dtype=np.uint8),
-        np.zeros((side, side), dtype=np.float32) if "depth" in passes else None,
-        np.zeros((side, side, 3), dtype=np.float32) if "normal" in passes else None,
-    )
-    part = window(camera, ready.outline, side)
-    if part is None:
-        return view
-    aim(camera)
-    look_through(part, side)
-    inside = np.s_[part.top : part.bottom, part.left : part.right]
-    view.rgba[inside] = take_picture(ready)
-    if passes:
-        depth, normal = take_geometry(ready.folder)
-        set_quality(ready.config.quality)
-        if view.depth is not None:
-            view.depth[inside] = depth
-        if view.normal is not None:
-            view.normal[inside] = normal
-    return view
-
-
-def take_picture(ready: Ready) -> Rgba:
-    """Render what the camera sees. Colour under zero alpha, into which the denoiser bleeds, is set to black."""
-    picture = ready.folder / PICTURE
-    bpy.context.scene.render.filepath = str(picture)
-    bpy.ops.render.render(write_still=True)
-    with whole(picture, 4 * ready.config.resolution**2):
-        image = decode_png(picture.read_bytes())
-    image[image[..., 3] == 0] = 0
+    side, picture = ready.config.resolution, ready.folder / PICTURE
+    image: Rgba = np.zeros((side, side, 4), dtype=np.uint8)
+    part = point(camera, ready)
+    if part is not None:
+        bpy.context.scene.render.filepath = str(picture)
+        bpy.ops.render.render(write_still=True)
+        with whole(picture, image.nbytes):
+            image[part.rows, part.columns] = decode_png(picture.read_bytes())
+        image[image[..., 3] == 0] = 0
     return image
+
+
+def survey(camera: Camera, ready: Ready) -> tuple[Floats, Floats]:
+    """Depth (H, W) and normals (H, W, 3) of one view, inside `geometry_only`; raises as `shoot` does."""
+    side = ready.config.resolution
+    depth, normal = np.zeros((side, side), dtype=np.float32), np.zeros((side, side, 3), dtype=np.float32)
+    part = point(camera, ready)
+    if part is not None:
+        depth[part.rows, part.columns], normal[part.rows, part.columns] = take_geometry(ready.folder)
+    return depth, normal
+
+
+def point(camera: Camera, ready: Ready) -> Window | None:
+    """Put the camera where it belongs; the part of the picture that it renders, None where there is nothing to see."""
+    if bpy.context.scene.get(LOADED) != ready.ticket:
+        raise RuntimeError("another object was loaded before all views of this one were taken; take them all first")
+    part = window(camera, ready.outline, ready.config.resolution)
+    if part is not None:
+        aim(camera)
+        look_through(part, ready.config.resolution)
+    return part
 
 
 def number(*names: str | int) -> int:

@@ -9,7 +9,7 @@ from render.quality import NAMED, Quality
 
 @dataclass(frozen=True)
 class Method:
-    """Settings on top of render/blender.py's; objects, cameras, lights and resolution are the same for all."""
+    """Settings on top of ours; objects, cameras, lights and resolution are the same for all."""
 
     name: str
     quality: Quality

@@ -70,16 +70,16 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     """Take the views of one object; the images go to a file."""
     import bpy
 
-    from render import blender
+    from render.blender import objects, views
     from render.chatter import captured_stdout
 
     params = load_params(PARAMS)
-    config = params.render.model_copy(update={"resolution": job.side, "quality": chosen.quality})
-    report = blender.inspect(path)  # not counted: stage normalize does it once for everybody
+    config = params.render.model_copy(update={"resolution": job.side, "quality": chosen.quality, "passes": ()})
+    report = objects.inspect(path)  # not counted: stage normalize does it once for everybody
     placement = place(report.minimum, report.maximum, params.normalize.longest_side)
     start = time.process_time()
     with captured_stdout():
-        ready = blender.prepare(path, placement, config, Path(job.out), uid=path.stem, seed=0, machine=MACHINE)
+        ready = views.prepare(path, placement, config, Path(job.out), uid=path.stem, seed=0, machine=MACHINE)
     if chosen.is_script:
         bpy.context.scene.render.use_persistent_data = False
         ready = replace(ready, outline=FAR)
@@ -103,13 +103,13 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
 
 
 def _shoot(shown: Sequence[Camera], ready: "Ready") -> list[Rgba]:
-    from render import blender
+    from render.blender.views import shoot
     from render.chatter import captured_stdout
 
     images = []
     for camera in shown:
         with captured_stdout():
-            images.append(blender.shoot(camera, ready).rgba)
+            images.append(shoot(camera, ready))
     return images
 
 

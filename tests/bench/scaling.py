@@ -60,7 +60,7 @@ def _ask(workers: int, arguments: argparse.Namespace) -> float:
 
 
 def _objects_per_minute(arguments: argparse.Namespace) -> float:
-    from render.blender import inspect
+    from render.blender.objects import inspect
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.workers])
     config = load_params(PARAMS).render.model_copy(update={"resolution": arguments.side})

@@ -43,7 +43,8 @@ def named_qualities() -> str:
 
 def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     """A few views of an object, with the committed settings at toy size: (V, H, W, 4)."""
-    from render.blender import inspect, render_views
+    from render.blender.objects import inspect
+    from render.blender.views import render_views
     from render.machine import Machine
     from render.placement import place
     from render.views import condition_cameras, target_cameras

@@ -23,7 +23,9 @@ def test_profiles_shipped_are_the_documented_ones() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_profile_shipped_loads_and_resolves(name: str) -> None:
+def test_profile_shipped_loads_and_resolves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "workstation":
+        monkeypatch.setattr("infra.profile.num_cuda_gpus", lambda: 1)
     resources = resolve(load_profile(name))
     assert resources.workers >= 1
     assert resources.threads >= 1
@@ -60,6 +62,16 @@ def test_profile_auto_workers_share_the_cards(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("infra.profile.available_cpus", lambda: 16)
     profile = load_profile(changed(tmp_path, workers="auto", worker_gpus=0.25, memory_limit_gb=0.01))
     assert resolve(profile).workers == 4
+
+
+def test_profile_share_of_cards_that_are_absent_or_broken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.profile.num_cuda_gpus", lambda: 0)
+    with pytest.raises(ValueError, match=r"worker_gpus is 0.25 .* no CUDA card is seen here; write worker_gpus: 0"):
+        resolve(load_profile(changed(tmp_path, workers="auto", worker_gpus=0.25)))
+    with pytest.raises(ValueError, match=r"worker_gpus.*1.5 graphics cards; write a share of one, or a whole number"):
+        load_profile(changed(tmp_path, worker_gpus=1.5))
 
 
 def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from render.placement import place
 from tests.render.toys import camera, painted, toy_config, write_axes, write_box
 
 pytestmark = pytest.mark.blender
-blender = pytest.importorskip("render.blender")
+objects = pytest.importorskip("render.blender.objects")
+shots = pytest.importorskip("render.blender.views")
 
 CAMERAS = [
     camera(name="t00"),
@@ -33,7 +34,7 @@ RANDOM = LightConfig(sky=0.5, ground=0.5, suns="random", sun=1.5)
 
 
 def placed(path, longest_side=1.0):
-    report = blender.inspect(path)
+    report = objects.inspect(path)
     return place(report.minimum, report.maximum, longest_side)
 
 
@@ -43,7 +44,7 @@ def views(path, cameras, config=None, *, uid="object", seed=0, threads=1):
 
 def take(path, cameras, config, *, uid="object", seed=0, threads=1):
     machine = Machine(threads)
-    return list(blender.render_views(path, placed(path), cameras, config, uid=uid, seed=seed, machine=machine))
+    return list(shots.render_views(path, placed(path), cameras, config, uid=uid, seed=seed, machine=machine))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def axes(tmp_path_factory):
 
 
 def test_inspect_box_is_reported_z_up_in_the_files_units(box):
-    report = blender.inspect(box)
+    report = objects.inspect(box)
     np.testing.assert_allclose(np.subtract(report.maximum, report.minimum), [1.0, 0.3, 0.6], atol=1e-6)
     assert (report.num_faces, report.num_meshes, report.num_materials) == (12, 1, 1)
     assert (report.missing_textures, report.is_skinned, report.num_animations) == ((), False, 0)
@@ -65,7 +66,7 @@ def test_inspect_box_is_reported_z_up_in_the_files_units(box):
 
 def test_render_views_box_has_the_silhouette_that_project_predicts(box):
     config = toy_config(samples=16)
-    corners, _ = blender.triangles(box, placed(box))
+    corners, _ = objects.triangles(box, placed(box))
     for view, image in zip(CAMERAS, views(box, CAMERAS, config), strict=True):
         expected, _ = project(view, corners.astype(np.float64), config.resolution)
         rows, columns = np.nonzero(image[..., 3] > 127)
@@ -105,7 +106,7 @@ def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box, 
     once = views(box, CAMERAS, config)
     again = views(box, CAMERAS, config)
     views(axes, CAMERAS[:2], toy_config(light=STUDIO, samples=8))
-    later = views(box, CAMERAS, config, threads=2)
+    later = views(box, CAMERAS, config, threads=3)
     alone = views(box, CAMERAS[2:3], config)
     np.testing.assert_array_equal(once, again)
     np.testing.assert_array_equal(once, later)
@@ -145,31 +146,31 @@ def test_render_views_background_is_clean_though_denoised(box):
 
 def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_path):
     config = toy_config(samples=16)
-    ready = blender.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
+    ready = shots.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
     everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))
     for view in CAMERAS:
-        part, whole = (blender.shoot(view, state).rgba.astype(int) for state in (ready, everything))
+        part, whole = (shots.shoot(view, state).astype(int) for state in (ready, everything))
         assert ((part[..., 3] > 0) == (whole[..., 3] > 0)).mean() > 0.995
         assert np.abs(part - whole).mean() < 1.0
 
 
 def test_render_views_object_beside_the_picture_is_an_empty_view(box):
     low = camera(0, 0, 1.5, 20)
-    report = blender.inspect(box)
+    report = objects.inspect(box)
     beside = replace(place(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
-    (view,) = blender.render_views(box, beside, [low], toy_config(), uid="object", seed=0, machine=Machine(1))
+    (view,) = shots.render_views(box, beside, [low], toy_config(), uid="object", seed=0, machine=Machine(1))
     assert not view.rgba.any()
 
 
 def test_render_views_camera_inside_the_object_takes_the_whole_picture(box):
-    report = blender.inspect(box)
+    report = objects.inspect(box)
     large = place(report.minimum, report.maximum, 20.0)
-    (view,) = blender.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, machine=Machine(1))
+    (view,) = shots.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, machine=Machine(1))
     assert coverage(view.rgba) == 1
 
 
 def test_render_views_second_object_before_the_first_is_finished_is_refused(box):
-    first = blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1))
+    first = shots.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1))
     next(first)
     views(box, CAMERAS[:1])
     with pytest.raises(RuntimeError, match="take them all first"):
@@ -204,6 +205,21 @@ def test_render_views_depth_and_normals_are_those_of_the_surface(box):
         np.testing.assert_allclose(taken.normal[surface][inner], expected[inner], atol=1e-3)
 
 
+@pytest.mark.parametrize(("alpha", "sees"), [(0.3, "wall"), (0.49, "wall"), (0.51, "veil"), (0.9, "veil")])
+def test_render_views_veil_is_solid_or_absent_in_depth_and_normals(tmp_path, alpha, sees):
+    wall, veil = trimesh.creation.box((0.2, 1.0, 1.0)), trimesh.creation.box((0.02, 1.0, 1.0))
+    veil.apply_translation((0.4, 0, 0))
+    scene = trimesh.Scene([painted(wall, (200, 200, 200)), painted(veil, (40, 40, 200))])
+    veil.visual.material.alphaMode, veil.visual.material.baseColorFactor = "BLEND", [40, 40, 200, int(255 * alpha)]
+    scene.export(tmp_path / "veil.glb")
+    (taken,) = take(tmp_path / "veil.glb", [camera()], toy_config(passes=("depth", "normal"), samples=16))
+    width = 0.51
+    expected = {"veil": 1.5 - width / 2, "wall": 1.5 + width / 2 - 0.2}[sees]
+    middle = taken.depth[28:36, 28:36]
+    np.testing.assert_allclose(middle, expected, atol=2e-3)
+    np.testing.assert_allclose(taken.normal[28:36, 28:36] @ [1, 0, 0], 1, atol=1e-3)
+
+
 def unproject(view, columns, rows, depths, side):
     """World points (N, 3) that lie `depths` in front of the camera's plane, behind the given places in the picture."""
     focal = 0.5 * side / np.tan(np.radians(view.fov_deg) / 2)
@@ -226,7 +242,7 @@ def test_render_views_pass_that_is_not_asked_for_is_not_made(box):
 
 def test_render_views_device_that_is_absent_is_a_sentence(box):
     with pytest.raises(RuntimeError, match=r"render_device is hip.*no such card here; set render_device: cpu"):
-        next(blender.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1, "hip")))
+        next(shots.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1, "hip")))
 
 
 @pytest.mark.slow
@@ -252,7 +268,7 @@ def test_render_views_eevee_sees_what_cycles_sees(tmp_path):
 
 
 def test_triangles_box_is_the_placed_mesh(box):
-    vertices, faces = blender.triangles(box, placed(box, longest_side=2.0))
+    vertices, faces = objects.triangles(box, placed(box, longest_side=2.0))
     assert (vertices.dtype, faces.dtype, faces.shape) == (np.float32, np.int32, (12, 3))
     mesh = trimesh.Trimesh(vertices, faces)
     assert mesh.is_watertight
@@ -261,7 +277,7 @@ def test_triangles_box_is_the_placed_mesh(box):
 
 
 def test_triangles_several_parts_keep_their_places(axes):
-    vertices, faces = blender.triangles(axes, placed(axes))
+    vertices, faces = objects.triangles(axes, placed(axes))
     parts = trimesh.Trimesh(vertices, faces).split()
     assert len(parts) == 6
     assert sorted(float(part.centroid[2].round(3)) for part in parts) == [-0.4, 0, 0, 0, 0, 0.4]
@@ -270,7 +286,7 @@ def test_triangles_several_parts_keep_their_places(axes):
 def test_inspect_vertex_of_no_face_does_not_count(tmp_path):
     path = tmp_path / "loose.obj"
     path.write_text("v 0 0 0\nv 1 0 0\nv 0 2 0\nv 100 100 100\nf 1 2 3\n")
-    report = blender.inspect(path)
+    report = objects.inspect(path)
     np.testing.assert_allclose(np.subtract(report.maximum, report.minimum), [1, 0, 2], atol=1e-6)
     assert report.num_faces == 1
 
@@ -282,7 +298,7 @@ def test_inspect_not_finite_vertex_is_unrenderable(tmp_path, box):
     path = tmp_path / "nan.glb"
     path.write_bytes(content)
     with pytest.raises(Unrenderable, match="not finite"):
-        blender.inspect(path)
+        objects.inspect(path)
 
 
 def write_textured(folder, kind):
@@ -304,10 +320,10 @@ def write_textured(folder, kind):
 @pytest.mark.parametrize("kind", ["gltf", "obj"])
 def test_inspect_texture_that_is_gone_is_named(tmp_path, kind):
     path = write_textured(tmp_path, kind)
-    assert blender.inspect(path).missing_textures == ()
+    assert objects.inspect(path).missing_textures == ()
     (picture,) = tmp_path.glob("*.png")
     picture.unlink()
-    assert blender.inspect(path).missing_textures == (picture.name,)
+    assert objects.inspect(path).missing_textures == (picture.name,)
 
 
 @pytest.mark.parametrize(
@@ -322,12 +338,12 @@ def test_inspect_unreadable_file_is_unrenderable_with_a_reason(tmp_path, box, na
     path = tmp_path / name
     path.write_bytes(box.read_bytes()[:-100] if content is None else content)
     with pytest.raises(Unrenderable, match=reason):
-        blender.inspect(path)
+        objects.inspect(path)
 
 
 def test_inspect_absent_file_is_our_mistake_not_the_objects(tmp_path):
     with pytest.raises(FileNotFoundError):
-        blender.inspect(tmp_path / "none.glb")
+        objects.inspect(tmp_path / "none.glb")
 
 
 def test_inspect_on_another_thread_is_refused_before_blender_crashes(box):
@@ -335,7 +351,7 @@ def test_inspect_on_another_thread_is_refused_before_blender_crashes(box):
 
     def work():
         try:
-            blender.inspect(box)
+            objects.inspect(box)
         except RuntimeError as error:
             errors.append(str(error))
 

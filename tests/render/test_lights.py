@@ -35,14 +35,15 @@ def test_build_rig_random_depends_on_the_generator_and_shines_from_above():
 @pytest.mark.blender
 def test_sky_and_ground_light_what_faces_them_as_an_area_light_far_and_wide_does(tmp_path):
     """The default is allenai/objaverse-rendering's light: 30 kW over 100 x 100 units, that is 0.955 W/m^2/sr."""
-    blender = pytest.importorskip("render.blender")
+    objects = pytest.importorskip("render.blender.objects")
+    shots = pytest.importorskip("render.blender.views")
     path = write_box(tmp_path / "white.glb", (255, 255, 255))
     light = LightConfig(sky=30_000 / (np.pi * 100**2), ground=0.051, suns="none", sun=0.0)
-    report = blender.inspect(path)
+    report = objects.inspect(path)
     placement = place(report.minimum, report.maximum, 1.0)
     shown = [camera(90, 85), camera(0, 0), camera(90, -85)]
     config = toy_config(light=light, samples=256, max_bounces=0)
-    taken = blender.render_views(path, placement, shown, config, uid="white", seed=0, machine=Machine(2))
+    taken = shots.render_views(path, placement, shown, config, uid="white", seed=0, machine=Machine(2))
     top, side, bottom = (view.rgba[31:33, 31:33, :3].mean() / 255 for view in taken)
     assert top == pytest.approx(srgb(0.955), abs=0.01)
     assert side == pytest.approx(srgb((0.955 + 0.051) / 2), abs=0.02)

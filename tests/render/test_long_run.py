@@ -9,7 +9,8 @@ from tasks.procedural.objects import FAMILIES, write_object
 from tests.render.toys import camera, toy_config
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
-blender = pytest.importorskip("render.blender")
+objects = pytest.importorskip("render.blender.objects")
+shots = pytest.importorskip("render.blender.views")
 
 IMPORTS, SETTLED = 200, 50
 GROWTH_MB = 50
@@ -23,10 +24,10 @@ def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path):
     memory_mb = []
     for number in range(IMPORTS):
         path = paths[number % len(paths)]
-        report = blender.inspect(path)
+        report = objects.inspect(path)
         placement = place(report.minimum, report.maximum, 1.0)
         shown = [camera(azimuth, 20) for azimuth in (0, 120)]
-        views = blender.render_views(path, placement, shown, config, uid=path.stem, seed=0, machine=Machine(1))
+        views = shots.render_views(path, placement, shown, config, uid=path.stem, seed=0, machine=Machine(1))
         assert all(view.rgba.any() for view in views)
         memory_mb.append(psutil.Process().memory_info().rss / 2**20)
     print("MiB after each 25 objects:", [round(value) for value in memory_mb[::25]], round(memory_mb[-1]))  # noqa: T201

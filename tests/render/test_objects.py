@@ -14,7 +14,8 @@ pytestmark = [
     pytest.mark.blender,
     pytest.mark.skipif(not OBJECTS.is_dir(), reason=f"no objects at {OBJECTS}"),
 ]
-blender = pytest.importorskip("render.blender")
+objects = pytest.importorskip("render.blender.objects")
+shots = pytest.importorskip("render.blender.views")
 
 REFUSED = {
     "awk_empty_nodes": "no faces: the file holds no mesh",
@@ -52,7 +53,7 @@ RENDERED = [
 
 
 def checked(name):
-    report = blender.inspect(OBJECTS / f"{name}.glb")
+    report = objects.inspect(OBJECTS / f"{name}.glb")
     check(report, max_faces=500_000, missing_texture="reject")
     return report, place(report.minimum, report.maximum, 1.0)
 
@@ -70,8 +71,8 @@ def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
     report, placement = checked(name)
     config = toy_config(resolution=32, samples=2)
     path = OBJECTS / f"{name}.glb"
-    (view,) = blender.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, machine=Machine(1))
-    vertices, faces = blender.triangles(path, placement)
+    (view,) = shots.render_views(path, placement, [camera(30, 20, 2.2)], config, uid=name, seed=0, machine=Machine(1))
+    vertices, faces = objects.triangles(path, placement)
     assert coverage(view.rgba) > config.gates.empty.limit
     assert view.rgba[[0, -1]].any() == view.rgba[:, [0, -1]].any() == False  # noqa: E712  (numpy's False is not False)
     assert len(faces) == report.num_faces
@@ -81,7 +82,7 @@ def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
 
 
 def test_inspect_skinned_figure_is_measured_as_posed_without_bone_shapes():
-    report = blender.inspect(OBJECTS / "khr_CesiumMan.glb")
+    report = objects.inspect(OBJECTS / "khr_CesiumMan.glb")
     assert report.is_skinned
     assert report.num_animations == 1
     assert report.maximum[2] - report.minimum[2] == pytest.approx(1.45, abs=0.02), "not 2.45, the bones' icosphere"

@@ -26,17 +26,18 @@ def test_quality_that_does_not_exist_is_a_sentence_with_the_names():
 
 @pytest.mark.blender
 def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
-    blender = pytest.importorskip("render.blender")
+    objects = pytest.importorskip("render.blender.objects")
+    shots = pytest.importorskip("render.blender.views")
     from render.machine import Machine
     from render.placement import place
 
     box = write_box(tmp_path / "box.glb")
-    report = blender.inspect(box)
+    report = objects.inspect(box)
     placement = place(report.minimum, report.maximum, 1.0)
 
     def view(**quality):
         config = toy_config(resolution=96, light={"sky": 0.5, "ground": 0.5, "suns": "studio", "sun": 1.5}, **quality)
-        (taken,) = blender.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, machine=Machine(2))
+        (taken,) = shots.render_views(box, placement, [camera(30, 30)], config, uid="box", seed=0, machine=Machine(2))
         return taken.rgba.astype(float)
 
     truth = view(samples=1024, max_bounces=4)

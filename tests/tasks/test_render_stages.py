@@ -14,7 +14,7 @@ from render.config import LightConfig, RenderConfig
 from render.quality import Quality
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.export import export_nerf
-from tasks.manifest import read_ledger, seal
+from tasks.manifest import open_manifest, read_ledger, seal
 from tasks.normalize import normalize_objects
 from tasks.objects import OBJECTS, ObjectFile, write_objects
 from tasks.outcome import Done, Rejected
@@ -241,7 +241,7 @@ def test_render_more_objects_leaves_the_shards_of_the_others_alone(run, tmp_path
     tools = make_tools(folder)
     config = RENDER.model_copy(update={"objects_per_shard": 1})
 
-    def render(name):
+    def render(name, tools=tools):
         for made in ("normalized", "views"):
             shutil.rmtree(folder / made, ignore_errors=True)
         normalize_objects(folder / name, NORMALIZE, folder / "normalized", tools)
@@ -249,8 +249,11 @@ def test_render_more_objects_leaves_the_shards_of_the_others_alone(run, tmp_path
         return {path.name: path.read_bytes() for path in (folder / "views").glob("*.tar")}
 
     before = render("objects")
-    write_set(folder / "more", {"car": ("car", 2), "mug": ("mug", 0), "boat": ("boat", 4), "apple": ("lamp", 7)})
+    write_set(folder / "more", {"car": ("car", 2), "mug": ("mug", 0), "boat": ("boat", 4), "x1": ("lamp", 7)})
     after = render("more")
     assert len(before) == 2
     assert len(after) == 4
     assert before.items() <= after.items()
+    grown = open_manifest(folder / "views", "views").fingerprint
+    assert render("more", make_tools(tmp_path / "elsewhere")) != after, "without a history they lie by uid hash"
+    assert open_manifest(folder / "views", "views").fingerprint != grown, "encode must not take one for the other"

@@ -74,6 +74,14 @@ def test_run_resumable_ends_when_the_first_objects_fail_one_and_all(tmp_path):
     assert len(worked_on(tmp_path)) == HOPELESS
 
 
+def test_run_resumable_failures_of_an_earlier_run_do_not_end_the_next(tmp_path):
+    keys = {f"broken{index:02d}": f"k{index}" for index in range(30)}
+    run(tmp_path, {"a": "a1"} | keys)
+    _, outcomes = run(tmp_path, {"a": "a1"} | keys | {"b": "b1"})
+    assert [outcome.status for outcome in outcomes].count("failed") == 30
+    assert [outcome.uid for outcome in outcomes if outcome.status == "done"] == ["a", "b"]
+
+
 def test_run_resumable_many_failures_after_a_success_are_counted_not_fatal(tmp_path):
     keys = {"a": "a1"} | {f"broken{index:02d}": f"k{index}" for index in range(50)}
     _, outcomes = run(tmp_path, keys)
@@ -114,6 +122,40 @@ def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(t
     assert [outcome.status for outcome in outcomes] == ["done", "done", "done"]
 
 
+def kill_at(monkeypatch, module, function, call):
+    """Let the `call`-th call of a function end the process."""
+    real, calls = getattr(module, function), []
+
+    def killed(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, function, killed)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize(("first", "second"), [(1, 3), (3, 1)])
+def test_item_store_killed_while_it_keeps_another_layout_loses_no_item(tmp_path, monkeypatch, first, second, call):
+    keys = {uid: f"{uid}1" for uid in "abcde"}
+    store, _ = run(tmp_path, keys)
+
+    def keep(size, out):
+        layout = store.lay_out(keys, size)
+        seal_shards({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
+        store.keep(out, keys, layout)
+
+    keep(first, tmp_path / "out")
+    kill_at(monkeypatch, os, "link", call)
+    with pytest.raises(KeyboardInterrupt):
+        keep(second, tmp_path / "out2")
+    monkeypatch.undo()
+    later = ItemStore(tmp_path / "work")
+    for uid, key in keys.items():
+        assert later.members(uid, key) == {"t00.png": key.encode()}
+
+
 @pytest.mark.parametrize(
     ("module", "function", "call"),
     [(os, "link", 1), (os, "link", 3), (os, "replace", 1), (shutil, "rmtree", 1)],
@@ -128,15 +170,7 @@ def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, m
         {"a": partial(store.members, "a", "a1"), "b": partial(store.members, "b", "b2")}, LAYOUT, tmp_path / "out2"
     )
     worked_on(tmp_path)
-    real, calls = getattr(module, function), []
-
-    def killed(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(module, function, killed)
+    kill_at(monkeypatch, module, function, call)
     with pytest.raises(KeyboardInterrupt):
         store.keep(tmp_path / "out2", keys | {"b": "b2"}, LAYOUT)
     monkeypatch.undo()

@@ -1,0 +1,33 @@
+"""What a profile says reaches the tools of a stage."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.wiring import open_tools
+from infra.pools.ray_pool import RayPool
+from infra.profile import load_profile
+from tasks.render import worker_machine
+from tests.tasks.toolbox import MemoryTracker
+
+
+@pytest.mark.parametrize(
+    ("changes", "worker_device"),
+    [
+        ({"pool": "ray", "worker_gpus": 0.25}, "cuda"),
+        ({"pool": "ray", "worker_gpus": 0.0}, "cpu"),
+        ({"pool": "serial", "worker_gpus": 0.0}, "cuda"),
+    ],
+)
+def test_tools_workers_compute_on_a_card_only_where_they_have_one(
+    tmp_path: Path, changes: dict[str, object], worker_device: str
+) -> None:
+    given = {"device": "cuda", "workers": 2, "threads": 8, "render_device": "optix"} | changes
+    profile = load_profile("ci").model_copy(update=given)
+    with open_tools("render", profile, MemoryTracker(), tmp_path) as tools:
+        assert (tools.device, tools.worker_device) == ("cuda", worker_device)
+        machine = worker_machine(tools)
+        assert machine.device == "optix"
+        assert machine.threads == 8 // tools.pool.num_workers
+        if isinstance(tools.pool, RayPool):
+            assert tools.pool._limits.worker_gpus == changes["worker_gpus"]
