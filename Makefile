@@ -45,7 +45,7 @@ doctor: ## check this machine, with a remedy for everything that is missing
 bench-render: bootstrap ## cost and quality of rendering, beside others' settings (an hour; ARGS=... for less)
 	$(RUN) tests.bench.render $(ARGS)
 
-bench-scaling: bootstrap ## objects per minute of two workers beside one
+bench-scaling: bootstrap ## objects per minute of two workers beside one (5 minutes)
 	$(RUN) tests.bench.scaling $(ARGS)
 
 ci: ## what continuous integration runs

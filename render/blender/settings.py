@@ -18,8 +18,6 @@ from render.window import Window
 LEAST_THREADS = 2
 """Told to use one thread, Cycles keeps a second one spinning: 1.9 times the processor time for the same view. Two
 threads on one processor cost what one would."""
-
-
 ENGINES = {"cycles": "CYCLES", "eevee": "BLENDER_EEVEE_NEXT"}
 DEVICES = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
 """Cycles' kinds of GPU, the fastest first where one card is of two kinds."""

@@ -85,7 +85,7 @@ def _objects_per_minute(arguments: argparse.Namespace) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scaling", description=__doc__)
-    parser.add_argument("--objects", type=int, default=16)
+    parser.add_argument("--objects", type=int, default=8)
     parser.add_argument("--side", type=int, default=128, help="pixels")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help=argparse.SUPPRESS)
