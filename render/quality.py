@@ -14,7 +14,7 @@ class Quality(BaseModel):
     """Paths per pixel; the most of them where `noise_threshold` is above 0."""
     noise_threshold: float = Field(ge=0, le=1)
     """A pixel whose estimated noise is below it gets no more samples; 0: all get the same number."""
-    denoise: Literal["off", "fast", "high"]
+    denoise: Literal["none", "fast", "high"]
     """OpenImageDenoise's quality, guided by albedo, without prefilter."""
     max_bounces: int = Field(ge=0, le=64)
     """Of light between surfaces; a limit saves hardly anything with objects that stand alone."""

@@ -67,7 +67,7 @@ def set_quality(quality: Quality) -> None:
     cycles.samples, cycles.max_bounces = quality.samples, quality.max_bounces
     cycles.use_adaptive_sampling = quality.noise_threshold > 0
     cycles.adaptive_threshold = quality.noise_threshold
-    cycles.use_denoising, cycles.denoiser = quality.denoise != "off", "OPENIMAGEDENOISE"
+    cycles.use_denoising, cycles.denoiser = quality.denoise != "none", "OPENIMAGEDENOISE"
     cycles.denoising_quality = "HIGH" if quality.denoise == "high" else "FAST"
     cycles.denoising_prefilter, cycles.denoising_input_passes = "NONE", "RGB_ALBEDO"
 

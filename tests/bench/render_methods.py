@@ -28,7 +28,7 @@ DEFAULT_DENOISER = {
 """What a script gets that only switches the denoiser on."""
 TRUTH = Method(
     "truth",
-    Quality(samples=1024, noise_threshold=0, denoise="off", max_bounces=12),
+    Quality(samples=1024, noise_threshold=0, denoise="none", max_bounces=12),
     "what the others are compared with",
     cycles={"seed": 99},
 )

@@ -20,7 +20,7 @@ TINY = {
     "select.max_objects": None,
     "normalize.max_failed_share": 0.5,
     "render.resolution": 32,
-    "render.quality": {"samples": 1, "noise_threshold": 0, "denoise": "off", "max_bounces": 1},
+    "render.quality": {"samples": 1, "noise_threshold": 0, "denoise": "none", "max_bounces": 1},
     "render.conditions": 3,
     "train_vae.vae.block_out_channels": [8, 16],
     "encode.image_encoder.hidden_size": 16,

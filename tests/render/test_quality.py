@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from render.quality import NAMED, named
+from render.quality import NAMED, Quality, named
 from tests.render.toys import camera, toy_config, write_box
 
 
@@ -43,3 +44,8 @@ def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
     truth = view(samples=1024, max_bounces=4)
     errors = [np.square(view(**quality.model_dump()) - truth).mean() for quality in NAMED.values()]
     assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("value", Quality.model_fields["denoise"].annotation.__args__)
+def test_quality_words_are_words_in_yaml_too(value):
+    assert yaml.safe_load(f"denoise: {value}") == {"denoise": value}

@@ -18,7 +18,7 @@ GATES = {
     "black": {"limit": 0.03, "max_share": 1.0},
     "blown": {"limit": 0.5, "max_share": 1.0},
 }
-TOY_QUALITY = Quality(samples=4, noise_threshold=0, denoise="off", max_bounces=1)
+TOY_QUALITY = Quality(samples=4, noise_threshold=0, denoise="none", max_bounces=1)
 QUALITY = set(Quality.model_fields)
 UNIFORM = LightConfig(sky=1.0, ground=1.0, suns="none", sun=0.0)
 SIDES = (1.0, 0.6, 0.3)

@@ -32,7 +32,7 @@ RENDER = RenderConfig(
     resolution=32,
     engine="cycles",
     passes=(),
-    quality=Quality(samples=1, noise_threshold=0, denoise="off", max_bounces=1),
+    quality=Quality(samples=1, noise_threshold=0, denoise="none", max_bounces=1),
     azimuths=4,
     elevations_deg=(0.0, 30.0),
     fov_deg=60.0,

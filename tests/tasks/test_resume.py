@@ -114,7 +114,9 @@ def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(t
     keys = {"a": "a1", "b": "b1", "c": "c1"}
     store = ItemStore(tmp_path / "work")
     todo = jobs(store, tmp_path, keys)
-    with pytest.raises(RuntimeError, match=r"render: the disk is full .*; free space below .* 1 of 3 objects are done"):
+    with pytest.raises(
+        RuntimeError, match=r"render: the disk is full .*; free space there .* 1 of 3 objects are decided"
+    ):
         run_resumable("render", fill_disk, todo, make_tools(tmp_path), store.folder, store)
     assert worked_on(tmp_path) == ["a"]
     _, outcomes = run(tmp_path, keys)
