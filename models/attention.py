@@ -8,6 +8,7 @@ The weights are those of the single-image network; nothing is added, so one view
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -17,10 +18,12 @@ class MultiViewAttention:
 
     Self-attention spans all views of an object, or each view alone when `across_views` is false (ablation).
     Cross-attention reads one context per object, (B, L, C'), so its keys and values are made once for all views.
+    `chunk`: queries and keys at a time, where torch has no kernel that keeps the scores out of memory; None: all.
     """
 
-    def __init__(self, *, across_views: bool) -> None:
+    def __init__(self, *, across_views: bool, chunk: int | None = None) -> None:
         self.across_views = across_views
+        self.chunk = chunk
 
     def __call__(
         self,
@@ -46,17 +49,48 @@ class MultiViewAttention:
             encoder_hidden_states = tokens_BSC
             mask_BK = view_mask_BV if self.across_views else None
             mask_BK = None if mask_BK is None else mask_BK.repeat_interleave(num_tokens, dim=1)
-        out_BSC = _attend(attention, tokens_BSC, encoder_hidden_states, mask_BK)
+        out_BSC = self._attend(attention, tokens_BSC, encoder_hidden_states, mask_BK)
         return out_BSC.reshape(hidden_states.shape)
 
+    def _attend(self, attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, mask_BK: Tensor | None) -> Tensor:
+        heads = (attention.heads, -1)
+        query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
+        key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
+        value_BHKD = attention.to_v(context_BKC).unflatten(-1, heads).transpose(1, 2)
+        mask = None if mask_BK is None else mask_BK[:, None, None, :]
+        if self.chunk is None:
+            out_BHSD = scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask)
+        else:
+            parts = [
+                attend_in_chunks(part_BHSD, key_BHKD, value_BHKD, mask, self.chunk)
+                for part_BHSD in query_BHSD.split(self.chunk, dim=2)
+            ]
+            out_BHSD = torch.cat(parts, dim=2)
+        projection, dropout = attention.to_out
+        out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
+        return out_BSC
 
-def _attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, mask_BK: Tensor | None) -> Tensor:
-    heads = (attention.heads, -1)
-    query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
-    key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
-    value_BHKD = attention.to_v(context_BKC).unflatten(-1, heads).transpose(1, 2)
-    mask = None if mask_BK is None else mask_BK[:, None, None, :]
-    out_BHSD = scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask)
-    projection, dropout = attention.to_out
-    out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
-    return out_BSC
+
+def attend_in_chunks(
+    query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, mask_B11K: Tensor | None, chunk: int
+) -> Tensor:
+    """Exact attention with never more than S x `chunk` scores at once (online softmax, Milakov and Gimelshein 2018).
+
+    A chunk of keys in which a query sees nothing adds nothing; each query must see one key somewhere.
+    """
+    scale = query_BHSD.shape[-1] ** -0.5
+    highest_BHS1 = query_BHSD.new_full((*query_BHSD.shape[:-1], 1), -torch.inf, dtype=torch.float32)
+    total_BHS1, sum_BHSD = torch.zeros_like(highest_BHS1), torch.zeros_like(query_BHSD, dtype=torch.float32)
+    for start in range(0, key_BHKD.shape[2], chunk):
+        keys = slice(start, start + chunk)
+        scores_BHSK = (query_BHSD @ key_BHKD[:, :, keys].mT).float() * scale
+        if mask_B11K is not None:
+            scores_BHSK = scores_BHSK.masked_fill(~mask_B11K[..., keys], -torch.inf)
+        new_BHS1 = torch.maximum(highest_BHS1, scores_BHSK.amax(dim=-1, keepdim=True).detach())
+        reference_BHS1 = new_BHS1.masked_fill(new_BHS1.isinf(), 0)  # nothing seen yet: any will do
+        shrink_BHS1 = (highest_BHS1 - reference_BHS1).exp()
+        weights_BHSK = (scores_BHSK - reference_BHS1).exp()
+        total_BHS1 = total_BHS1 * shrink_BHS1 + weights_BHSK.sum(dim=-1, keepdim=True)
+        sum_BHSD = sum_BHSD * shrink_BHS1 + weights_BHSK @ value_BHKD[:, :, keys].float()
+        highest_BHS1 = new_BHS1
+    return (sum_BHSD / total_BHS1).to(query_BHSD)

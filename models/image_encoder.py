@@ -83,9 +83,12 @@ def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
 
 @torch.no_grad()
 def embed_images(
-    encoder: CLIPVisionModelWithProjection, processor: CLIPImageProcessorPil, images: Sequence[Picture]
+    encoder: CLIPVisionModelWithProjection,
+    processor: CLIPImageProcessorPil,
+    images: Sequence[Picture],
+    device: torch.device | None = None,
 ) -> Tensor:
-    """(N, projection_dim) embeddings of RGBA images composited on white."""
+    """(N, projection_dim) embeddings of images composited on white; computed on `device`, or where the tower lies."""
     pixels = processor([on_white(as_pil(image)) for image in images], return_tensors="pt")["pixel_values"]
-    embeds: Tensor = encoder(pixels.to(encoder.device, encoder.dtype)).image_embeds
+    embeds: Tensor = encoder(pixels.to(device or encoder.device, encoder.dtype)).image_embeds
     return embeds

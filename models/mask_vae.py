@@ -75,27 +75,32 @@ def to_vae_input(rgba_B4HW: Tensor) -> Tensor:
     return 2 * torch.cat([rgb * mask + (1 - mask), mask], dim=1) - 1
 
 
-def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
-    """Scaled latents (B, C, h, w) of straight-alpha RGBA in [0, 1]: the posterior's mean."""
-    posterior = vae.encode(to_vae_input(rgba_B4HW).to(vae.device, vae.dtype)).latent_dist
+def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | None = None) -> Tensor:
+    """Scaled latents (B, C, h, w) of straight-alpha RGBA in [0, 1]: the posterior's mean.
+
+    device: where to compute, here and below; None: where the VAE lies.
+    """
+    posterior = vae.encode(to_vae_input(rgba_B4HW).to(device or vae.device, vae.dtype)).latent_dist
     return scale_latents(vae, posterior.mode())
 
 
-def white_latent(vae: AutoencoderKL, side: int) -> Tensor:
+def white_latent(vae: AutoencoderKL, side: int, device: torch.device | None = None) -> Tensor:
     """Scaled latent (C, h, w) of the white image with all-ones mask: what targets have in place of a condition."""
-    return encode_rgba(vae, torch.ones(1, 4, side, side))[0]
+    return encode_rgba(vae, torch.ones(1, 4, side, side), device)[0]
 
 
-def decode_on_white(vae: AutoencoderKL, latents_BChw: Tensor) -> tuple[Tensor, Tensor]:
+def decode_on_white(
+    vae: AutoencoderKL, latents_BChw: Tensor, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Colours on white (B, 3, H, W) and mask (B, 1, H, W), both in [0, 1], of scaled latents."""
-    unscaled = unscale_latents(vae, latents_BChw).to(vae.device, vae.dtype)
+    unscaled = unscale_latents(vae, latents_BChw).to(device or vae.device, vae.dtype)
     decoded = torch.cat([vae.decode(part).sample.float() for part in torch.split(unscaled, DECODE_BATCH)])
     return (decoded[:, :3] / 2 + 0.5).clamp(0, 1), decoded[:, 3:].sigmoid()
 
 
-def decode_rgba(vae: AutoencoderKL, latents_BChw: Tensor) -> Tensor:
+def decode_rgba(vae: AutoencoderKL, latents_BChw: Tensor, device: torch.device | None = None) -> Tensor:
     """Straight-alpha RGBA (B, 4, H, W) in [0, 1] of scaled latents: the inverse of `encode_rgba`."""
-    return to_straight_alpha(*decode_on_white(vae, latents_BChw))
+    return to_straight_alpha(*decode_on_white(vae, latents_BChw, device))
 
 
 def to_straight_alpha(on_white_B3HW: Tensor, mask_B1HW: Tensor) -> Tensor:

@@ -106,6 +106,15 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         )[0]
         return predicted.view(B, V, C, H, W)
 
+    def set_attention_chunk(self, chunk: int | None) -> None:
+        """Attend with so many queries and keys at a time: slower, exact, and without a fast kernel far less memory.
+
+        None: all at once.
+        """
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
+        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
+
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save config and weights; the config does not tell where the model was loaded from."""
         forget_origin(self)

@@ -11,7 +11,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from models.conditioning import Conditioning, assemble
+from models.conditioning import assemble
 from models.multiview_unet import MultiViewUNet
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -30,6 +30,7 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     num_steps: int,
     guidance_scale: float,
     generator: Generators,
+    device: torch.device | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Scaled latents (B, T, C, H, W) of the targets `target_ids`, float32.
@@ -38,14 +39,22 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     The condition views are denoised along with the targets and dropped at the end.
     Noise comes from each object's own generator, so the company in a batch does not change an object.
     guidance_scale 1 is no guidance; above it the network runs a second time with the empty condition.
+    device: where to compute; None: where the network lies.
     on_step(step, latents of the targets) is called after each step, the first being 1.
     """
     B, K, *shape = condition_latents_BKCHW.shape
     generators = one_per_object(generator, B)
-    conditionings = _conditionings(
-        unet, condition_latents_BKCHW, embeds_BLD, white_latent, target_ids, with_empty=guidance_scale != 1
-    )
-    device = unet.device
+    device = device or unet.device
+    conditionings = [
+        assemble(
+            unet,
+            condition_latents_BKCHW=latents.to(device, unet.dtype),
+            embeds_BKD=embeds.to(device, unet.dtype),
+            white_latent_CHW=white_latent.to(device, unet.dtype),
+            target_ids_BT=torch.tensor(list(target_ids), device=device).expand(B, -1),
+        )
+        for latents, embeds in _conditions(condition_latents_BKCHW, embeds_BLD, with_empty=guidance_scale != 1)
+    ]
     scheduler.set_timesteps(num_steps, device=device)
     step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     # the targets' noise first, so that it is the same for any number of condition views
@@ -74,27 +83,7 @@ def one_per_object(generator: Generators, num_objects: int) -> list[torch.Genera
     return generators
 
 
-def _conditionings(
-    unet: MultiViewUNet,
-    latents_BKCHW: Tensor,
-    embeds_BLD: Tensor,
-    white_latent: Tensor,
-    target_ids: Sequence[int],
-    *,
-    with_empty: bool,
-) -> list[Conditioning]:
+def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor]]:
     """What the network is given at every step; with guidance, the empty condition second."""
-    pairs = [(latents_BKCHW, embeds_BLD)]
-    if with_empty:
-        pairs.append((torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD)))
-    target_ids_BT = torch.tensor(list(target_ids), device=unet.device).expand(len(latents_BKCHW), -1)
-    return [
-        assemble(
-            unet,
-            condition_latents_BKCHW=latents.to(unet.device, unet.dtype),
-            embeds_BKD=embeds.to(unet.device, unet.dtype),
-            white_latent_CHW=white_latent.to(unet.device, unet.dtype),
-            target_ids_BT=target_ids_BT,
-        )
-        for latents, embeds in pairs
-    ]
+    given = [(latents_BKCHW, embeds_BLD)]
+    return [*given, (torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD))] if with_empty else given

@@ -39,5 +39,5 @@ def test_embeddings_see_pictures_on_white() -> None:
     assert embeds.shape == (3, 24)
     assert torch.equal(embeds[0], embeds[1])
     assert not torch.allclose(embeds[0], embeds[2], atol=1e-2)
-    with pytest.raises(ValueError, match="image mode is RGB"):
+    with pytest.raises(ValueError, match="nothing but its background"):
         embed_images(encoder, processor, [white.convert("RGB")])

@@ -194,3 +194,58 @@ def test_unet_at_full_size_with_one_view_equals_its_base() -> None:
     base.load_state_dict(unet.base.state_dict())
     inputs = toy_inputs(1, 1) | {"embeds_BLD": torch.randn(1, 1, 1024, generator=torch.Generator().manual_seed(0))}
     assert largest_difference(unet(**inputs), plain_output(base, inputs)) < ROUNDING
+
+
+def test_unet_that_attends_in_chunks_gives_the_same_output_and_gradients() -> None:
+    inputs, runs = toy_inputs(2, 4, num_conditions=2), []
+    masks = {
+        "view_mask_BV": torch.tensor([[True, True, True, True], [True, False, True, True]]),
+        "embeds_mask_BL": torch.tensor([[True, True], [True, False]]),
+    }
+    for chunk in (None, 48, 1000):
+        unet = toy_unet()
+        unet.set_attention_chunk(chunk)
+        out = unet(**inputs, **masks)
+        out.square().mean().backward()
+        runs.append((out.detach(), {name: parameter.grad for name, parameter in unet.named_parameters()}))
+    (expected, plain), *others = runs
+    seen = [0, 2, 3]
+    for out, gradients in others:
+        torch.testing.assert_close(out[:, seen], expected[:, seen], rtol=1e-4, atol=1e-5)
+        for name, gradient in plain.items():
+            torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+    with pytest.raises(ValueError, match="chunk is 0"):
+        toy_unet().set_attention_chunk(0)
+
+
+def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.Tensor]) -> tuple[float, dict[str, Any]]:
+    loss = call(**inputs).float().square().mean()
+    loss.backward()
+    return loss.item(), {name: parameter.grad for name, parameter in unet.named_parameters()}
+
+
+@pytest.mark.slow
+def test_unet_traced_as_one_graph_gives_the_same_loss_and_gradients() -> None:
+    plain, compiled, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
+    expected_loss, expected = loss_and_gradients(plain, plain, inputs)
+    loss, gradients = loss_and_gradients(compiled, torch.compile(compiled, backend="aot_eager"), inputs)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    length = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
+    for name, gradient in expected.items():
+        assert (gradients[name] - gradient).norm() < 1e-5 * length, name
+
+
+def test_unet_under_bf16_autocast_gives_nearly_the_same_loss_and_gradients_in_float32() -> None:
+    plain, half, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
+    expected_loss, expected = loss_and_gradients(plain, plain, inputs)
+
+    def autocast(**keywords: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return half(**keywords)
+
+    loss, gradients = loss_and_gradients(half, autocast, inputs)
+    assert loss == pytest.approx(expected_loss, rel=0.02)
+    for name, gradient in expected.items():
+        assert gradients[name].dtype == torch.float32
+        cosine = torch.cosine_similarity(gradients[name].flatten(), gradient.flatten(), dim=0)
+        assert cosine > 0.98 or gradient.abs().max() < 1e-4, f"{name}: {cosine}"

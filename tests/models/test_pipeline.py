@@ -1,5 +1,7 @@
 """The complete model at toy size: 16 pixel images, 8 x 8 latents, 8 targets."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from models.pipeline import MVDiffusionPipeline, load_pipeline
 from models.sampling import sample_views
 from tests.models.toy_models import NOISE, largest_difference, toy_pipeline
 
+ROOT = Path(__file__).parents[2]
 STEPS = 3
 
 
@@ -62,6 +65,66 @@ def test_pipeline_with_several_objects_equals_each_alone(name: SchedulerName) ->
     for row, seed in enumerate((1, 2)):
         alone = pipeline(objects[row], generator=rng(seed), **settings)
         assert largest_difference(alone.latents[0], together.latents[row]) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["ddpm", "unipc"])
+def test_pipeline_with_different_numbers_of_images_equals_each_object_alone(name: SchedulerName) -> None:
+    pipeline = toy_pipeline(scheduler(NOISE, name))
+    objects = [[picture(0), picture(1)], [picture(2)], [picture(3), picture(4)]]
+    settings = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
+    together = pipeline(objects, generator=[rng(1), rng(2), rng(3)], **settings)
+    for row, images in enumerate(objects):
+        alone = pipeline(images, generator=rng(row + 1), **settings)
+        assert largest_difference(alone.latents[0], together.latents[row]) < 1e-4
+
+
+def test_pipeline_says_where_its_views_are_taken_from(pipeline: MVDiffusionPipeline) -> None:
+    result = pipeline([picture(0)], num_inference_steps=1, generator=rng(), target_ids=[6, 1])
+    assert [(camera.azimuth_deg, camera.elevation_deg) for camera in result.cameras] == [(180, 30), (90, 0)]
+    assert {(camera.distance, camera.fov_deg) for camera in result.cameras} == {(1.5, 60)}
+    row = pipeline([picture(0)], num_inference_steps=1, generator=rng(), elevations_deg=[30])
+    assert row.target_ids == [4, 5, 6, 7]
+
+
+def test_pipeline_aligned_to_another_image_puts_it_first(pipeline: MVDiffusionPipeline) -> None:
+    settings = {"num_inference_steps": 1, "target_ids": [0, 3], "output_type": "latent"}
+    aligned = pipeline([picture(0), picture(1), picture(2)], align_to=1, generator=rng(), **settings)
+    ordered = pipeline([picture(1), picture(0), picture(2)], generator=rng(), **settings)
+    assert torch.equal(aligned.latents, ordered.latents)
+    assert aligned.images == []
+
+
+def test_pipeline_photo_before_a_plain_background_is_cut_out_and_framed(pipeline: MVDiffusionPipeline) -> None:
+    photo = np.full((50, 70, 3), 230, dtype=np.uint8)
+    photo[10:40, 20:45] = (200, 30, 40)
+    mask = np.zeros((50, 70), dtype=np.uint8)
+    mask[10:40, 20:45] = 255
+    result = pipeline([photo], object_share=0.5, num_inference_steps=1, target_ids=[0])
+    assert len(result.images) == 1
+    found, given = (pipeline._objects([photo], masks, 0, None, 0.5)[0][0] for masks in (None, [mask]))
+    assert found.size == given.size == (16, 16)
+    alphas = [np.asarray(image)[..., 3].astype(int) for image in (found, given)]
+    assert np.abs(alphas[0] - alphas[1]).max() < 60
+    assert [bool((row > 127).any()) for row in alphas[1]] == [4 <= index < 12 for index in range(16)]
+
+
+def test_pipeline_folder_loads_in_a_process_that_imports_diffusers_alone(
+    pipeline: MVDiffusionPipeline, tmp_path: Path
+) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    picture(0).save(tmp_path / "view.png")
+    program = (
+        "import sys, torch; from diffusers import DiffusionPipeline; from PIL import Image\n"
+        "folder, view, out = sys.argv[1:]\n"
+        "pipe = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder, trust_remote_code=True)\n"
+        "made = pipe([Image.open(view)], num_inference_steps=2, generator=torch.Generator().manual_seed(3))\n"
+        "torch.save(made.latents, out)"
+    )
+    words = [sys.executable, "-c", program, *(str(tmp_path / name) for name in ("model", "view.png", "out.pt"))]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    expected = pipeline([picture(0)], num_inference_steps=2, generator=rng(3)).latents
+    assert torch.equal(torch.load(tmp_path / "out.pt"), expected)
 
 
 def test_pipeline_with_a_subset_of_targets_makes_these_only(pipeline: MVDiffusionPipeline) -> None:
@@ -141,14 +204,24 @@ def test_guidance_extrapolates_from_the_empty_condition(pipeline: MVDiffusionPip
 
 def test_pipeline_with_wrong_inputs_says_what_is_wrong(pipeline: MVDiffusionPipeline) -> None:
     one = picture(0)
-    with pytest.raises(ValueError, match="image mode is RGB;"):
+    with pytest.raises(ValueError, match=r"its background is not plain: .* give a mask"):
         pipeline([one.convert("RGB")], num_inference_steps=1)
+    with pytest.raises(ValueError, match="mask of an image is empty"):
+        pipeline([one], masks=[Image.new("L", one.size)], num_inference_steps=1)
+    with pytest.raises(ValueError, match="the mask is 8 x 8 and its image 16 x 16"):
+        pipeline([one], masks=[Image.new("L", (8, 8))], num_inference_steps=1)
+    with pytest.raises(ValueError, match="masks must be as many as images"):
+        pipeline([one, one], masks=[Image.new("L", one.size, 255)], num_inference_steps=1)
+    with pytest.raises(ValueError, match="align_to is 1; an object has 1 images"):
+        pipeline([one], align_to=1, num_inference_steps=1)
+    with pytest.raises(ValueError, match=r"elevations_deg is \[10\]; the model knows \[0.0, 30.0\]"):
+        pipeline([one], elevations_deg=[10], num_inference_steps=1)
+    with pytest.raises(ValueError, match="not both"):
+        pipeline([one], elevations_deg=[0], target_ids=[0], num_inference_steps=1)
     with pytest.raises(ValueError, match="24 x 16; pad it"):
         pipeline([one.resize((24, 16))], num_inference_steps=1)
-    with pytest.raises(ValueError, match=r"objects have \[4\] images; .* from 1 to 3"):
+    with pytest.raises(ValueError, match=r"an object has 4 images; .* from 1 to 3"):
         pipeline([one] * 4, num_inference_steps=1)
-    with pytest.raises(ValueError, match=r"objects have \[1, 2\] images"):
-        pipeline([[one], [one, one]], num_inference_steps=1)
     with pytest.raises(ValueError, match="numbers from 0 to 7"):
         pipeline([one], num_inference_steps=1, target_ids=[8])
     with pytest.raises(ValueError, match="1 generators for 2 objects"):
