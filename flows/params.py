@@ -64,8 +64,8 @@ class Params(BaseModel):
             yield f"{name}.multi_conditions is {low} to {high}; it must rise, up to unet.max_condition_views"
         if stage.multi_condition_share > 0 and high > self.render.conditions:
             yield f"{name}.multi_conditions goes to {high}; render.conditions is {self.render.conditions}"
-        if stage.noise.zero_terminal_snr and stage.noise.prediction == "epsilon":
-            yield f"{name}.noise.zero_terminal_snr needs prediction v_prediction, not epsilon"
+        if stage.noise.zero_terminal_snr and "epsilon" in {stage.noise.prediction, stage.noise.network}:
+            yield f"{name}.noise.zero_terminal_snr needs prediction and network v_prediction, not epsilon"
         if stage.unet is not None and name != "train_stage1":
             yield f"{name}.unet is set; only stage 1 builds a network, the others go on with it: write null"
 

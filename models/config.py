@@ -106,6 +106,10 @@ class NoiseConfig(Section):
     zero_terminal_snr: bool
     """Rescale the betas so that the last step is pure noise; v-prediction only."""
     prediction: Literal["epsilon", "v_prediction"]
+    """What the loss is measured in."""
+    network: Literal["epsilon", "v_prediction"]
+    """What the network says, converted where `prediction` is the other one. A stage that goes over to v can let the
+    network say v from now on, at first a wrong answer, or go on with noise: then its function starts unchanged."""
     min_snr_gamma: float | None
     """Min-SNR loss weight; null: plain MSE."""
 

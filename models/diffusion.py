@@ -33,12 +33,18 @@ class Diffusion:
         alpha, sigma = self._at(timestep_B, clean)
         return alpha * noise - sigma * clean
 
-    def clean_and_noise(self, predicted: Tensor, noisy: Tensor, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
+    def predicted(self, output: Tensor, noisy: Tensor, timestep_B: Tensor) -> Tensor:
+        """The network's output as what `target` is."""
+        if self.config.network == self.config.prediction:
+            return output
+        return self.target(*self.clean_and_noise(output, noisy, timestep_B), timestep_B)
+
+    def clean_and_noise(self, output: Tensor, noisy: Tensor, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
         """z_0 and noise that the network's output implies."""
         alpha, sigma = self._at(timestep_B, noisy)
-        if self.config.prediction == "epsilon":
-            return (noisy - sigma * predicted) / alpha, predicted
-        return alpha * noisy - sigma * predicted, sigma * noisy + alpha * predicted
+        if self.config.network == "epsilon":
+            return (noisy - sigma * output) / alpha, output
+        return alpha * noisy - sigma * output, sigma * noisy + alpha * output
 
     def loss_weight(self, timestep_B: Tensor) -> Tensor:
         """(B,) float32 factor of the squared error: Min-SNR (Hang et al. 2023), or 1 without a gamma."""
@@ -64,7 +70,7 @@ def scheduler(config: NoiseConfig, name: SchedulerName) -> Any:
         beta_start=config.beta_start,
         beta_end=config.beta_end,
         beta_schedule=config.beta_schedule,
-        prediction_type=config.prediction,
+        prediction_type=config.network,
         rescale_betas_zero_snr=config.zero_terminal_snr,
         timestep_spacing="trailing",
         **settings,
@@ -86,10 +92,10 @@ _SCHEDULERS: dict[SchedulerName, tuple[Any, dict[str, Any]]] = {
 
 
 def _check(config: NoiseConfig) -> None:
-    if config.zero_terminal_snr and config.prediction == "epsilon":
+    if config.zero_terminal_snr and "epsilon" in {config.prediction, config.network}:
         raise ValueError(
-            "zero_terminal_snr is true and prediction is epsilon, which says nothing about z_0 at the last step; "
-            "use v_prediction"
+            "zero_terminal_snr is true and prediction or network is epsilon, which says nothing about z_0 at the last "
+            "step; use v_prediction"
         )
 
 

@@ -59,9 +59,10 @@ class DiffusionTraining:
             target_ids_BT=samples.target_ids_BT,
         )
         noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
-        predicted_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning))
+        output_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning)).float()
+        predicted_BVCHW = self.diffusion.predicted(output_BVCHW, noisy_BVCHW, samples.timestep_B)
         target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
-        error_BV = (predicted_BVCHW.float() - target_BVCHW).square().flatten(2).mean(dim=2)
+        error_BV = (predicted_BVCHW - target_BVCHW).square().flatten(2).mean(dim=2)
         error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
         return error_B * self.diffusion.loss_weight(samples.timestep_B)
 

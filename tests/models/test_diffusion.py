@@ -8,7 +8,8 @@ from models.config import NoiseConfig
 from models.diffusion import Diffusion, change_scheduler, scheduler
 from tests.models.toy_models import NOISE
 
-EPSILON = NOISE.model_copy(update={"prediction": "epsilon"})
+EPSILON = NOISE.model_copy(update={"prediction": "epsilon", "network": "epsilon"})
+KEPT = NOISE.model_copy(update={"network": "epsilon"})
 SCALED = NOISE.model_copy(update={"beta_schedule": "scaled_linear"})
 TERMINAL = NOISE.model_copy(update={"zero_terminal_snr": True})
 CONFIGS = pytest.mark.parametrize("config", [NOISE, EPSILON, SCALED, TERMINAL], ids=["v", "eps", "scaled", "terminal"])
@@ -56,12 +57,14 @@ def test_diffusion_with_zero_terminal_snr_ends_in_pure_noise() -> None:
     assert torch.equal(diffusion.add_noise(clean, noise, last), noise)
     assert torch.equal(diffusion.target(clean, noise, last), -clean)
     with pytest.raises(ValueError, match="use v_prediction"):
-        Diffusion(TERMINAL.model_copy(update={"prediction": "epsilon"}))
+        Diffusion(TERMINAL.model_copy(update={"network": "epsilon"}))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_min_snr_weight_makes_an_error_count_as_one_of_z0_up_to_gamma(prediction: str) -> None:
-    diffusion = Diffusion(NOISE.model_copy(update={"prediction": prediction, "min_snr_gamma": 5.0}))
+    diffusion = Diffusion(
+        NOISE.model_copy(update={"prediction": prediction, "network": prediction, "min_snr_gamma": 5.0})
+    )
     _, noise = clean_and_noise(torch.float64)
     noisy, output = clean_and_noise(torch.float64)
     first, second = (diffusion.clean_and_noise(guess, noisy, TIMES)[0] for guess in (output, output + noise))
@@ -92,3 +95,53 @@ def test_scheduler_changed_from_another_equals_a_new_one(name: Any, config: Nois
     changed, expected = change_scheduler(scheduler(config, "ddpm"), name), scheduler(config, name)
     assert type(changed) is type(expected)
     assert {key: changed.config[key] for key in expected.config} == dict(expected.config)
+
+
+def test_diffusion_of_a_network_that_goes_on_saying_noise_measures_v() -> None:
+    kept, (clean, noise) = Diffusion(KEPT), clean_and_noise(torch.float64)
+    noisy = kept.add_noise(clean, noise, TIMES)
+    velocity = kept.predicted(noise, noisy, TIMES)
+    torch.testing.assert_close(velocity, Diffusion(NOISE).target(clean, noise, TIMES), atol=1e-9, rtol=1e-9)
+    assert scheduler(KEPT, "ddim").config.prediction_type == "epsilon"
+    guess = noise + 0.1
+    error = (kept.predicted(guess, noisy, TIMES) - velocity).flatten(1).square().mean(1)
+    torch.testing.assert_close(error, 0.01 / kept.alpha[TIMES] ** 2, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpmsolver++", "unipc"])
+def test_schedulers_given_the_same_model_as_noise_or_as_v_give_the_same_samples(name: Any) -> None:
+    """The model believes that every latent is 0.3: a wrong but consistent answer."""
+    samples = []
+    for config in (EPSILON, NOISE):
+        diffusion, sampler = Diffusion(config), scheduler(config, name)
+        latents = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+        sampler.set_timesteps(15)
+        for timestep in sampler.timesteps:
+            alpha, sigma = diffusion.alpha[timestep].item(), diffusion.sigma[timestep].item()
+            clean = 0.3 * latents.sin()
+            answer = diffusion.target(clean, (latents - alpha * clean) / sigma, timestep.expand(len(latents)))
+            latents = sampler.step(answer, timestep, latents, return_dict=False)[0]
+        samples.append(latents)
+    torch.testing.assert_close(*samples, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ddpm", 1000), ("ddim", 200), ("dpmsolver++", 200), ("unipc", 200)])
+@pytest.mark.parametrize("config", [NOISE, EPSILON], ids=["v", "eps"])
+def test_sampler_with_the_exact_model_of_a_gaussian_samples_that_gaussian(
+    name: Any, steps: int, config: NoiseConfig
+) -> None:
+    """z_0 ~ N(mean, deviation^2), so E[z_0 | z_t] is known in closed form."""
+    mean, deviation = 0.7, 0.4
+    diffusion, sampler = Diffusion(config), scheduler(config, name)
+    rng = torch.Generator().manual_seed(0)
+    latents = torch.randn(40_000, 1, generator=rng)
+    sampler.set_timesteps(steps)
+    settings = {"generator": rng} if name in {"ddpm", "ddim"} else {}
+    for timestep in sampler.timesteps:
+        alpha, sigma = diffusion.alpha[timestep].item(), diffusion.sigma[timestep].item()
+        gain = alpha * deviation**2 / (alpha**2 * deviation**2 + sigma**2)
+        clean = mean + gain * (latents - alpha * mean)
+        answer = diffusion.target(clean, (latents - alpha * clean) / sigma, timestep.expand(len(latents)))
+        latents = sampler.step(answer, timestep, latents, return_dict=False, **settings)[0]
+    assert latents.mean().item() == pytest.approx(mean, abs=0.02)
+    assert latents.std().item() == pytest.approx(deviation, rel=0.06)

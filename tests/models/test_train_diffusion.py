@@ -30,6 +30,7 @@ NOISE = NoiseConfig(
     beta_schedule="linear",
     zero_terminal_snr=False,
     prediction="v_prediction",
+    network="v_prediction",
     min_snr_gamma=None,
 )
 
