@@ -8,11 +8,14 @@ from pathlib import Path
 
 DEFAULT_PROFILE = "laptop"
 MLFLOW_PORT = 5000
+MESH_VOTE = 0.9
+"""Share of the views that must see a voxel as object, as in params.yaml."""
 EXAMPLES = """\
 examples:
   python -m flows plan                              what would run, and why
   python -m flows run                               make everything that is stale
   python -m flows run render --set render.quality=draft
+  python -m flows sample --model models_out/stage3 photo.png --out drawn
   python -m flows status                            how each stage ended
   python -m flows doctor                            is this machine ready?
   python -m flows serve                             Prefect: deployments, schedule, retries
@@ -65,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("views", type=Path, metavar="VIEWS", help="such as data/views or data/samples/stage3-sparse-1")
     export.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     export.add_argument("--uid", action="append", default=[], help="an object (again for more); default: all")
+    sample = add("sample", _sample, "Draw the views of an object from photos of it: views, sheet, turntable, mesh.")
+    _sample_arguments(sample)
     add("status", _status, "Show how each stage ended last, and whether it is stale.")
     add("doctor", _doctor, "Check that this machine can run the pipeline, with a remedy for what is missing.")
     serve = add("serve", _serve, "Start Prefect on this machine: server, deployments and a worker, until Ctrl-C.")
@@ -74,6 +79,31 @@ def _parser() -> argparse.ArgumentParser:
     add("sync", _sync, "Tag MLflow runs with the hashes of what they made, as dvc.lock has them.")
     add("panel", _panel, "Show where the results lie.")
     return parser
+
+
+def _sample_arguments(sample: argparse.ArgumentParser) -> None:
+    sample.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="of one object, in any order, no poses")
+    sample.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="such as models_out/stage3")
+    sample.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    sample.add_argument(
+        "--mask", action="append", default=[], type=Path, help="grey picture, white is the object; once per photo"
+    )
+    sample.add_argument("--scheduler", choices=("ddpm", "ddim", "dpmsolver++", "unipc"), default="unipc")
+    sample.add_argument("--steps", type=int, default=20, help="default: 20; the paper: 75 with --scheduler ddpm")
+    sample.add_argument("--guidance", type=float, default=1.0, help="1, the default: none")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--align-to", type=int, default=0, metavar="N", help="photo that azimuths count from, from 0")
+    sample.add_argument(
+        "--elevation", action="append", type=float, help="a row of views (again for more); default: all"
+    )
+    sample.add_argument("--fov", type=float, metavar="DEGREES", help="of the photos' camera; default: the model's")
+    sample.add_argument(
+        "--share", type=float, default=0.5, help="of the picture's side that the object is made to take; default: 0.5"
+    )
+    sample.add_argument("--as-is", action="store_true", help="photos are square and framed already: leave them alone")
+    sample.add_argument("--mesh-resolution", type=int, default=96, metavar="VOXELS", help="along the cube's side")
+    sample.add_argument("--attention-chunk", type=int, metavar="TOKENS", help="saves memory where attention does not")
+    sample.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
 
 
 def _plan(arguments: argparse.Namespace, root: Path) -> int:
@@ -134,6 +164,35 @@ def _export(arguments: argparse.Namespace, root: Path) -> int:
 
     folders = export_nerf(root / arguments.views, arguments.uid, root / arguments.out)
     print(f"{len(folders)} objects, such as {folders[0]}")
+    return 0
+
+
+def _sample(arguments: argparse.Namespace, root: Path) -> int:
+    from infra.machine import num_cuda_gpus
+    from tasks.config import ReconstructConfig
+    from tasks.photos import DrawOptions, draw_photos
+
+    options = DrawOptions(
+        scheduler=arguments.scheduler,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        seed=arguments.seed,
+        align_to=arguments.align_to,
+        fov_deg=arguments.fov,
+        object_share=None if arguments.as_is else arguments.share,
+        elevations_deg=tuple(arguments.elevation) if arguments.elevation else None,
+        attention_chunk=arguments.attention_chunk,
+        device=arguments.device or ("cuda" if num_cuda_gpus() else "cpu"),
+    )
+    mesh = ReconstructConfig(
+        recipe=1, method="hull", resolution=arguments.mesh_resolution, iterations=0, vote=MESH_VOTE
+    )
+    paths = [root / path for path in arguments.photos]
+    masks = [root / path for path in arguments.mask]
+    files = draw_photos(root / arguments.model, paths, masks, options, mesh, root / arguments.out)
+    views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
+    others = ", ".join(file.name for file in files if file not in views)
+    print(f"{arguments.out}: {len(views)} views, {others}")
     return 0
 
 

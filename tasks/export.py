@@ -2,15 +2,13 @@
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from render.cameras import Camera
 from render.passes import DEPTH_UNIT
-from tasks.files import write_bytes
+from tasks.files import whole_folder, write_bytes
 from tasks.views import ViewSet
 
 TRANSFORMS = "transforms.json"
@@ -61,13 +59,9 @@ def _frame(camera: Camera, side: int, present: set[str]) -> dict[str, Any]:
 def _export_object(views: ViewSet, uid: str, folder: Path) -> Path:
     cameras = views.cameras(uid)
     side = len(views.image(uid, cameras[0].name))
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
+    with whole_folder(folder) as part:
         files = [name for name in views.reader.names(uid) if name.endswith(".png")]
         for name in files:
             write_bytes(part / name, views.reader.read(uid, name))
         write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, side, files), indent=1).encode())
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder

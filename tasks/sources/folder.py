@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.aesthetic_scores import read_scores
 from tasks.config import CatalogConfig
-from tasks.files import whole_file
+from tasks.files import whole_file, whole_folder
 from tasks.objects import Entry
 from tasks.sources.side_files import OBJECT_SUFFIXES, side_files
 from tasks.sources.source import choose
@@ -103,12 +103,10 @@ def _read_notes(table: Path) -> dict[str, dict[str, str]]:
 
 
 def _copy_tree(files: list[Path], base: Path, target: Path) -> Path:
-    part = target.with_name(f".{target.name}.part")
-    for old in (part, target):
-        shutil.rmtree(old, ignore_errors=True)
-    for file in files:
-        copy = part / file.relative_to(base)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-    part.replace(target)
+    shutil.rmtree(target, ignore_errors=True)
+    with whole_folder(target) as part:
+        for file in files:
+            copy = part / file.relative_to(base)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
     return target
