@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from models.config import StageConfig
 from tasks.encode import FEATURE_EXTRACTOR, IMAGE_ENCODER
+from tasks.files import write_bytes
 from tasks.manifest import fingerprint, open_manifest, seal
+from tasks.model_card import CARD, model_card
 from tasks.ports import Tools
 from tasks.training import run_training, seed_of, write_records
 
@@ -65,9 +67,26 @@ def train_stage(
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, config, out)
     unet.save_pretrained(out / RAW)
-    facts: dict[str, Any] = {**write_records(out, trained), "stage": stage, "num_objects": len(train_uids)}
+    about = {
+        "stage": stage,
+        "num_objects": len(train_uids),
+        "num_parameters": sum(parameter.numel() for parameter in unet.parameters()),
+        "base": base_model(config, previous),
+    }
+    side = unet.base.config.sample_size * 2 ** (len(frozen_vae.config.block_out_channels) - 1)
+    write_bytes(out / CARD, model_card(stage, config, unet.config, about | {"side": side}).encode())
+    facts: dict[str, Any] = {**write_records(out, trained), **about}
     seal(out, KIND, config=config, inputs=inputs, facts=facts)
     tools.tracker.model(out, stage)
+
+
+def base_model(config: StageConfig, previous: Path | None) -> str | None:
+    """Hub id of the published weights that the first stage began with; None for random ones or those of a folder."""
+    if previous is not None:
+        base: str | None = open_manifest(previous, KIND).facts.get("base")
+        return base
+    name = config.unet.pretrained if config.unet else None
+    return None if name is None or Path(name).exists() else "/".join(name.split("/")[:2])
 
 
 def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, str]:

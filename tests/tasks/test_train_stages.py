@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
@@ -27,7 +28,7 @@ from tasks.encode import encode_views
 from tasks.files import read_json
 from tasks.manifest import open_manifest
 from tasks.pictures import kept_in_memory, list_pictures, spread
-from tasks.train_diffusion import train_stage
+from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.views import ViewSet
 from tests.models.toy_models import NOISE, UNET, VAE
@@ -54,7 +55,7 @@ STAGE1 = StageConfig(
     recipe=1,
     unet=UNET,
     start_from="ema",
-    noise=NOISE.model_copy(update={"prediction": "epsilon"}),
+    noise=NOISE.model_copy(update={"prediction": "epsilon", "network": "epsilon"}),
     kept_targets=3,
     multi_condition_share=0.0,
     multi_conditions=(2, CONDITIONS),
@@ -177,6 +178,29 @@ def test_encode_again_after_a_crash_keeps_finished_shards(made: Path, tmp_path: 
     assert LatentSet.open(tmp_path / "second").uids() == ["o0", "o1", "o2", "o3"]
 
 
+def test_train_stage_leaves_a_card_that_says_what_the_model_is(made: Path) -> None:
+    cards = {stage: (made / stage / "README.md").read_text() for stage in ("stage1", "stage3")}
+    front = yaml.safe_load(cards["stage3"].split("---")[1])
+    assert front["license"] == "mit"
+    assert front["pipeline_tag"] == "image-to-3d"
+    assert "base_model" not in front
+    assert "| stage | 1 of 3 |" in cards["stage1"]
+    assert "| loss | mean squared error of epsilon |" in cards["stage1"]
+    assert "| condition images | one |" in cards["stage1"]
+    assert "| objects | 3 |" in cards["stage3"]
+    assert str(made) not in cards["stage3"]
+    code = cards["stage3"].split("```python\n")[1].split("```")[0]
+    compile(code, "card", "exec")
+    assert "num_inference_steps=75" in code
+
+
+def test_train_stage_card_names_the_published_weights_it_began_with(tmp_path: Path) -> None:
+    config = STAGE1.model_copy(update={"unet": UNET.model_copy(update={"pretrained": "owner/name/unet"})})
+    assert base_model(config, None) == "owner/name"
+    local = STAGE1.model_copy(update={"unet": UNET.model_copy(update={"pretrained": str(tmp_path)})})
+    assert base_model(local, None) is None
+
+
 def test_train_stage_leaves_a_pipeline_that_samples(made: Path) -> None:
     pipeline = MVDiffusionPipeline.from_pretrained(made / "stage3")
     pipeline.set_progress_bar_config(disable=True)
@@ -274,7 +298,7 @@ import sys
 from pathlib import Path
 from tests.tasks.test_train_stages import STAGE1
 from tests.tasks.toolbox import make_tools
-from tasks.train_diffusion import train_stage
+from tasks.train_diffusion import base_model, train_stage
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
 config = STAGE1.model_copy(update={"loop": loop})
