@@ -6,7 +6,7 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling ci clean
+.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,12 @@ bench-render: bootstrap ## cost and quality of rendering, beside others' setting
 
 bench-scaling: bootstrap ## objects per minute of two workers beside one (5 minutes)
 	$(RUN) tests.bench.scaling $(ARGS)
+
+bench-cost: bootstrap ## what the paper's network costs on paper: parameters, FLOPs, memory
+	$(RUN) tests.bench.model_cost $(ARGS)
+
+bench-model: bootstrap ## a step of the network beside others' attention (ARGS="--device cuda --width full --side 64")
+	$(RUN) tests.bench.model $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

@@ -1,0 +1,196 @@
+"""What the full-size network costs on paper: `python -m tests.bench.model_cost` (make bench-cost).
+
+Counted on the meta device, without weights or a GPU: FLOPs (a multiplication and an addition are two), parameters, and
+what a training step keeps for its backward pass. T is 10^12, GiB is 2^30 bytes.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from flows.params import load_params
+from models.multiview_unet import MultiViewUNet, build_unet
+
+PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
+CASES = ((1, 8), (10, 8), (1, 32), (10, 32))
+"""Condition views and targets."""
+KINDS = {"attn1": "self-attention", "attn2": "cross-attention", "ff": "feed-forward", "resnets": "resnets"}
+CARDS = {"RTX 4090": 165.0, "A100": 312.0, "H100, H200": 989.0}
+"""Peak of dense bfloat16 matrix products in TFLOP/s, by their makers' data sheets."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one object with so many views."""
+
+    conditions: int
+    targets: int
+    forward_tflop: float
+    training_tflop: float
+    """Forward and backward."""
+    saved_gib: float
+    """Kept for the backward pass in bfloat16, without gradient checkpointing."""
+    by_part: dict[str, float]
+    """Forward TFLOP by level and kind of module, as "64 x 64, self-attention"."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.model_cost", description=__doc__)
+    parser.add_argument("--params", type=Path, default=PAPER)
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
+    arguments = parser.parse_args(words)
+    unet = meta_unet(arguments.params)
+    costs = [count(unet, *case) for case in CASES]
+    num_parameters = sum(parameter.numel() for parameter in unet.parameters())
+    _show(costs, num_parameters)
+    if arguments.out:
+        arguments.out.write_text(json.dumps([vars(cost) for cost in costs], indent=1))
+
+
+def meta_unet(params: Path) -> MultiViewUNet:
+    """The network of a parameter file, without weights."""
+    settings = load_params(params)
+    config = settings.train_stage1.unet
+    assert config is not None
+    geometry = {"azimuths": settings.render.azimuths, "elevations_deg": settings.render.elevations_deg}
+    with torch.device("meta"):
+        return build_unet(
+            config.model_copy(update={"pretrained": None}),
+            num_targets=settings.render.azimuths * len(settings.render.elevations_deg),
+            latent_channels=settings.train_vae.vae.latent_channels,
+            latent_size=settings.render.resolution // 2 ** (len(settings.train_vae.vae.block_out_channels) - 1),
+            geometry={**geometry, "fov_deg": settings.render.fov_deg, "distance": settings.render.distance},
+        ).to(torch.bfloat16)
+
+
+def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
+    """The cost of one object."""
+    inputs = meta_inputs(unet, conditions, conditions + targets)
+    with torch.no_grad(), FlopCounterMode(display=False) as forward:
+        unet(**inputs)
+    with FlopCounterMode(display=False) as training:
+        unet(**inputs).float().square().mean().backward()
+    unet.zero_grad(set_to_none=True)
+    saved = SavedBytes([*unet.parameters(), *inputs.values()])
+    with (
+        patch("models.attention.scaled_dot_product_attention", fused_attention),
+        torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor),
+    ):
+        unet(**inputs)
+    return Cost(
+        conditions,
+        targets,
+        forward.get_total_flops() / 1e12,
+        training.get_total_flops() / 1e12,
+        saved.total / 2**30,
+        {part: flops / 1e12 for part, flops in sorted(by_part(unet, forward).items())},
+    )
+
+
+def meta_inputs(unet: MultiViewUNet, conditions: int, views: int) -> dict[str, Tensor]:
+    """Keywords of `MultiViewUNet.forward` for one object, without values."""
+    side, channels = unet.base.config.sample_size, unet.base.config.out_channels
+    latents: dict[str, Any] = {"device": "meta", "dtype": torch.bfloat16}
+    return {
+        "noisy_BVCHW": torch.empty(1, views, channels, side, side, **latents),
+        "timestep_B": torch.empty(1, device="meta", dtype=torch.long),
+        "condition_BVCHW": torch.empty(1, views, channels, side, side, **latents),
+        "flag_BV": torch.empty(1, views, device="meta", dtype=torch.long),
+        "view_ids_BV": torch.empty(1, views, device="meta", dtype=torch.long),
+        "embeds_BLD": torch.empty(1, conditions, unet.base.config.cross_attention_dim, **latents),
+    }
+
+
+class Fused(torch.autograd.Function):
+    """What a fused kernel keeps for its backward pass; torch's own have none for the meta device."""
+
+    @staticmethod
+    def forward(ctx: Any, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
+        """Nothing but the shapes."""
+        out_BHSD = torch.empty_like(query_BHSD)
+        sums_BHS = query_BHSD.new_empty(query_BHSD.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(query_BHSD, key_BHKD, value_BHKD, out_BHSD, sums_BHS)
+        return out_BHSD
+
+
+def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, attn_mask: None = None) -> Tensor:
+    """In place of scaled_dot_product_attention."""
+    assert attn_mask is None
+    out: Tensor = Fused.apply(query_BHSD, key_BHKD, value_BHKD)
+    return out
+
+
+class SavedBytes:
+    """Counts what autograd keeps; a tensor that is kept twice, or is there anyway, counts once or not at all."""
+
+    def __init__(self, present: Sequence[Tensor]) -> None:
+        self.total = 0
+        self._storages = {tensor.untyped_storage()._cdata for tensor in present}
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Count a tensor that is saved."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._storages:
+            self._storages.add(storage._cdata)
+            self.total += storage.nbytes()
+        return tensor
+
+
+def by_part(unet: MultiViewUNet, counter: FlopCounterMode) -> Counter[str]:
+    """FLOPs by level and kind of module."""
+    side = unet.base.config.sample_size
+    num_levels = len(unet.base.config.block_out_channels)
+    parts: Counter[str] = Counter()
+    for name, flops in counter.get_flop_counts().items():
+        words = name.split(".")
+        kind = next((KINDS[word] for word in words if word in KINDS), None)
+        is_leaf = words[-1] in KINDS or (len(words) > 1 and words[-2] == "resnets")
+        if kind is None or not is_leaf:
+            continue
+        if "down_blocks" in words:
+            level = int(words[words.index("down_blocks") + 1])
+        elif "up_blocks" in words:
+            level = num_levels - 1 - int(words[words.index("up_blocks") + 1])
+        else:
+            level = num_levels - 1
+        pixels = side // 2**level
+        parts[f"{pixels} x {pixels}, {kind}"] += sum(flops.values())
+    return parts
+
+
+def _show(costs: Sequence[Cost], num_parameters: int) -> None:
+    console = Console(width=140)
+    table = Table(title=f"{num_parameters / 1e6:.1f} M parameters; one object at 512 px, bfloat16")
+    for column in ("views", "forward, TFLOP", "training, TFLOP", "kept for backward, GiB", *CARDS):
+        table.add_column(column, justify="right")
+    for cost in costs:
+        limits = [
+            f"{1e3 * cost.forward_tflop / peak:.0f} / {1e3 * cost.training_tflop / peak:.0f} ms"
+            for peak in CARDS.values()
+        ]
+        numbers = (cost.forward_tflop, cost.training_tflop, cost.saved_gib)
+        table.add_row(f"{cost.conditions} + {cost.targets}", *(f"{number:.1f}" for number in numbers), *limits)
+    console.print(table)
+    parts = Table(title="forward TFLOP by level and module")
+    parts.add_column("part")
+    for cost in costs:
+        parts.add_column(f"{cost.conditions} + {cost.targets}", justify="right")
+    for part in costs[0].by_part:
+        parts.add_row(part, *(f"{cost.by_part[part]:.2f}" for cost in costs))
+    console.print(parts)
+
+
+if __name__ == "__main__":
+    main()

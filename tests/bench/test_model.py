@@ -1,0 +1,35 @@
+import json
+
+import pytest
+import torch
+
+from tests.bench.model import main
+from tests.bench.model_methods import ALL_VIEWS, METHODS, outputs_agree
+from tests.bench.model_worker import network, toy_batch
+
+
+def test_methods_that_attend_to_all_views_compute_what_ours_does():
+    unet = network("toy", 8).eval()
+    with torch.no_grad():
+        for parameter in unet.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.3)
+        outputs = {}
+        for name, make in METHODS.items():
+            unet.base.set_attn_processor(make())
+            outputs[name] = unet(**toy_batch(unet, 4))
+    for name in ALL_VIEWS:
+        assert outputs_agree(outputs[name], outputs["ours"]), name
+    for name in METHODS.keys() - {"ours", *ALL_VIEWS}:
+        assert not outputs_agree(outputs[name], outputs["ours"]), name
+
+
+@pytest.mark.slow
+def test_bench_model_measures_ours_beside_a_peer(tmp_path, capsys):
+    out = tmp_path / "table.json"
+    words = ["--width", "toy", "--views", "3", "--side", "8", "--rounds", "1", "--steps", "1", "--out", str(out)]
+    main([*words, "--methods", "ours", "MVDream, as published"])
+    ours, peer = json.loads(out.read_text())
+    assert ours["kept_gib"] < peer["kept_gib"]
+    assert min(ours["forward_s"], ours["training_s"], ours["share"], peer["tokens_s"]) > 0
+    assert "MVDream, as published" in capsys.readouterr().out
