@@ -124,7 +124,7 @@ def test_pipeline_folder_loads_in_a_process_that_imports_diffusers_alone(
     done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     expected = pipeline([picture(0)], num_inference_steps=2, generator=rng(3)).latents
-    assert torch.equal(torch.load(tmp_path / "out.pt"), expected)
+    assert largest_difference(torch.load(tmp_path / "out.pt"), expected) < 1e-4  # its number of threads is its own
 
 
 def test_pipeline_with_a_subset_of_targets_makes_these_only(pipeline: MVDiffusionPipeline) -> None:
