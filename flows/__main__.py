@@ -168,7 +168,7 @@ def _export(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _sample(arguments: argparse.Namespace, root: Path) -> int:
-    from infra.machine import num_cuda_gpus
+    from infra.machine import torch_device
     from tasks.config import ReconstructConfig
     from tasks.photos import DrawOptions, draw_photos
 
@@ -182,7 +182,7 @@ def _sample(arguments: argparse.Namespace, root: Path) -> int:
         object_share=None if arguments.as_is else arguments.share,
         elevations_deg=tuple(arguments.elevation) if arguments.elevation else None,
         attention_chunk=arguments.attention_chunk,
-        device=arguments.device or ("cuda" if num_cuda_gpus() else "cpu"),
+        device=arguments.device or torch_device(),
     )
     mesh = ReconstructConfig(
         recipe=1, method="hull", resolution=arguments.mesh_resolution, iterations=0, vote=MESH_VOTE

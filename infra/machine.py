@@ -65,6 +65,11 @@ def num_cuda_gpus() -> int:
     return count.value if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
+def torch_device() -> str:
+    """The fastest device that torch has here: "cuda" or "cpu"."""
+    return "cuda" if num_cuda_gpus() else "cpu"
+
+
 def _words(path: Path) -> list[str]:
     """Words of a small kernel file; none where it does not exist."""
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 
-from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus
+from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus, torch_device
 
 PROFILES = Path(__file__).parent / "profiles"
 CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
@@ -107,5 +107,5 @@ def resolve(profile: Profile) -> Resources:
     return Resources(
         workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
         threads=cpus if profile.threads == "auto" else profile.threads,
-        device=("cuda" if num_cuda_gpus() else "cpu") if profile.device == "auto" else profile.device,
+        device=torch_device() if profile.device == "auto" else profile.device,
     )

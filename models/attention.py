@@ -6,11 +6,16 @@ The weights are those of the single-image network; nothing is added, so one view
 # B object, V view, N token of one view, S token of an attention sequence, K token it attends to, L context token,
 # C channel, H head, D = C / H
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries (B, H, S, D), keys and values (B, H, K, D) to outputs (B, H, S, D)."""
 
 
 class MultiViewAttention:
@@ -49,26 +54,27 @@ class MultiViewAttention:
             encoder_hidden_states = tokens_BSC
             mask_BK = view_mask_BV if self.across_views else None
             mask_BK = None if mask_BK is None else mask_BK.repeat_interleave(num_tokens, dim=1)
-        out_BSC = self._attend(attention, tokens_BSC, encoder_hidden_states, mask_BK)
+        mask_B11K = None if mask_BK is None else mask_BK[:, None, None, :]
+        out_BSC = attend(attention, tokens_BSC, encoder_hidden_states, partial(self._kernel, mask_B11K=mask_B11K))
         return out_BSC.reshape(hidden_states.shape)
 
-    def _attend(self, attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, mask_BK: Tensor | None) -> Tensor:
-        heads = (attention.heads, -1)
-        query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
-        key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
-        value_BHKD = attention.to_v(context_BKC).unflatten(-1, heads).transpose(1, 2)
-        mask = None if mask_BK is None else mask_BK[:, None, None, :]
+    def _kernel(self, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, *, mask_B11K: Tensor | None) -> Tensor:
         if self.chunk is None:
-            out_BHSD = scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask)
-        else:
-            parts = [
-                attend_in_chunks(part_BHSD, key_BHKD, value_BHKD, mask, self.chunk)
-                for part_BHSD in query_BHSD.split(self.chunk, dim=2)
-            ]
-            out_BHSD = torch.cat(parts, dim=2)
-        projection, dropout = attention.to_out
-        out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
-        return out_BSC
+            return scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask_B11K)
+        parts = torch.split(query_BHSD, self.chunk, dim=2)
+        return torch.cat([attend_in_chunks(part, key_BHKD, value_BHKD, mask_B11K, self.chunk) for part in parts], dim=2)
+
+
+def attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, kernel: Kernel) -> Tensor:
+    """The projections of a diffusers Attention around `kernel`."""
+    heads = (attention.heads, -1)
+    query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
+    key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
+    value_BHKD = attention.to_v(context_BKC).unflatten(-1, heads).transpose(1, 2)
+    out_BHSD = kernel(query_BHSD, key_BHKD, value_BHKD)
+    projection, dropout = attention.to_out
+    out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
+    return out_BSC
 
 
 def attend_in_chunks(

@@ -4,7 +4,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,7 +117,9 @@ class MVDiffusionPipeline(DiffusionPipeline):
         targets = choose_targets(geometry, self.unet.config.num_targets, target_ids, elevations_deg)
         generators = one_per_object(generator, len(objects))
         latents: dict[int, Tensor] = {}
-        groups = [list(group) for _, group in groupby(_by_count(objects), key=lambda row: len(objects[row]))]
+        counts = [len(views) for views in objects]
+        groups = [[row for row, found in enumerate(counts) if found == count] for count in sorted(set(counts))]
+        white = white_latent(self.vae, self.resolution, device=self._execution_device)
         with self.progress_bar(total=num_inference_steps * len(groups)) as progress:
 
             def on_step(step: int, latents_BTCHW: Tensor) -> None:
@@ -132,6 +133,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
                     self.unet,
                     self.scheduler,
                     **self._encode([objects[row] for row in rows]),
+                    white_latent=white,
                     target_ids=targets,
                     num_steps=num_inference_steps,
                     guidance_scale=guidance_scale,
@@ -200,7 +202,6 @@ class MVDiffusionPipeline(DiffusionPipeline):
         return {
             "embeds_BLD": embeds.reshape(num_objects, -1, *embeds.shape[1:]),
             "condition_latents_BKCHW": latents.reshape(num_objects, -1, *latents.shape[1:]),
-            "white_latent": white_latent(self.vae, self.resolution, device=self._execution_device),
         }
 
     def _decode(self, latents_TCHW: Tensor, output_type: str) -> list[Any]:
@@ -211,11 +212,6 @@ class MVDiffusionPipeline(DiffusionPipeline):
 def _is_nested(images: Any) -> bool:
     """Whether `images` is a list per object rather than the images of one."""
     return len(images) > 0 and isinstance(images[0], list | tuple)
-
-
-def _by_count(objects: Sequence[Sequence[Any]]) -> list[int]:
-    """The numbers of the objects, those with equally many images side by side."""
-    return sorted(range(len(objects)), key=lambda row: len(objects[row]))
 
 
 def _from(first: int, items: list[Any]) -> list[Any]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from render.config import RenderConfig
@@ -55,7 +54,7 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     layout = store.lay_out([job.uid for job in jobs], config.objects_per_shard)
     inputs["items"] = fingerprint(keys, layout.of(keys))
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
+    seal_views(store.readers(keys), layout, out)
     seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
 

@@ -7,7 +7,6 @@ Ring: SyncDreamer's 16 views r00.. at one elevation; r00 is the condition image.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +123,7 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     layout = store.lay_out([job.uid for job in jobs], OBJECTS_PER_SHARD)
     inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys, layout.of(keys))}
-    seal_views({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
+    seal_views(store.readers(keys), layout, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
     seal(out, KIND, config=recipe.test, inputs=inputs, outcomes=outcomes)

@@ -10,15 +10,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.files import place, read_json, write_json
+from tasks.files import errors_name, place, read_json, write_json
 from tasks.manifest import fingerprint, parse_outcome
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
-from tasks.shards import INDEX, Layout, ShardReader, lay_out, read_item
+from tasks.shards import INDEX, Layout, Members, ShardReader, lay_out, read_item
 
 SEALED = "sealed.json"
 HOPELESS = 20
@@ -64,14 +64,10 @@ class Journal:
         """Record one outcome; on disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
-        try:
-            with self.path.open("a") as handle:
-                handle.write(f"\n{line}\n")
-                handle.flush()
-                os.fsync(handle.fileno())
-        except OSError as error:
-            error.filename = str(self.path)
-            raise
+        with errors_name(self.path), self.path.open("a") as handle:
+            handle.write(f"\n{line}\n")
+            handle.flush()
+            os.fsync(handle.fileno())
 
 
 @dataclass(frozen=True)
@@ -95,6 +91,10 @@ class ItemStore:
         reader = self._sealed.reader
         assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
+
+    def readers(self, keys: Mapping[str, str]) -> dict[str, Callable[[], Members]]:
+        """How to read each finished item of `keys` (uid -> key), by uid."""
+        return {uid: partial(self.members, uid, key) for uid, key in keys.items()}
 
     def lay_out(self, uids: Iterable[str], size: int) -> Layout:
         """Which shard each object belongs into; those of the last complete run stay where they were."""

@@ -7,7 +7,7 @@ is brought to the ring's field of view and carries the ring's names.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -64,11 +64,11 @@ def sample_test_sets(
             for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
                 outcomes.append(outcome)
-            items = {uid: partial(store.members, uid, uid) for uid in views.uids}
-            layout = store.lay_out(views.uids, OBJECTS_PER_SHARD)
-            seal_views(items, layout, out / case.name)
+            keys = {uid: uid for uid in views.uids}
+            layout = store.lay_out(keys, OBJECTS_PER_SHARD)
+            seal_views(store.readers(keys), layout, out / case.name)
             seal(out / case.name, KIND, config=config, inputs=inputs, outcomes=outcomes)
-            store.keep(out / case.name, {uid: uid for uid in views.uids}, layout)
+            store.keep(out / case.name, keys, layout)
     facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
     seal(out, "samples", config=config, inputs=inputs, facts=facts)
 

@@ -1,7 +1,5 @@
 """Depth and normals of what the camera sees: one ray through the middle of each pixel."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +16,22 @@ NOWHERE = 1e9
 """Blender says 1e10 where a ray meets nothing."""
 
 
-@contextmanager
-def geometry_only(folder: Path) -> Iterator[None]:
-    """Meanwhile Blender renders both passes, and nothing else of worth, into files in `folder`.
+def look_at_geometry(folder: Path) -> None:
+    """From now on, until the next load, let Blender render both passes, and no colours of worth, to files in `folder`.
 
     A surface hides what is behind it wholly, or, where its alpha is below one half, not at all.
     """
     scene = bpy.context.scene
     cycles, layer = scene.cycles, scene.view_layers[0]
-    kept = {name: getattr(cycles, name) for name in ("samples", "use_adaptive_sampling", "use_denoising")}
-    kept |= {name: getattr(cycles, name) for name in ("pixel_filter_type", "filter_width")}
     layer.use_pass_z = layer.use_pass_normal = scene.render.use_compositing = True
-    harden_alpha()
-    write_passes(folder)
     cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(cycles, name, value)
-        layer.use_pass_z = layer.use_pass_normal = scene.render.use_compositing = False
+    harden_alpha()
+    write_passes(folder)
 
 
 def harden_alpha() -> None:
-    """Let every material be solid or absent, for good: one ray would meet a veil only now and then."""
+    """Let every material be solid or absent: one ray would meet a veil only now and then."""
     for material in bpy.data.materials:
         tree = material.node_tree
         for node in list(tree.nodes) if tree else []:
@@ -74,7 +63,7 @@ def write_passes(folder: Path) -> None:
 
 
 def take_geometry(folder: Path) -> tuple[Floats, Floats]:
-    """Depth (H, W) and normals (H, W, 3) of what the camera sees, inside `geometry_only`; 0 where nothing is."""
+    """Depth (H, W) and normals (H, W, 3) of what the camera sees, after `look_at_geometry`; 0 where nothing is."""
     scene = bpy.context.scene
     bpy.ops.render.render()
     files = [folder / f"{name}{scene.frame_current:04d}.exr" for name in (DEPTH, NORMAL)]

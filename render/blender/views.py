@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from render.blender.files import whole
-from render.blender.geometry import geometry_only, take_geometry
+from render.blender.geometry import look_at_geometry, take_geometry
 from render.blender.scene import LOADED, Vertices, load, move_object, pieces, seen
 from render.blender.settings import add_camera, aim, configure, look_through, switch_on
 from render.cameras import Camera
@@ -66,8 +66,8 @@ def render_views(
             return
         with captured_stdout():
             pictures = [shoot(camera, ready) for camera in cameras]
-            with geometry_only(ready.folder):
-                surfaces = [survey(camera, ready) for camera in cameras]
+            look_at_geometry(ready.folder)
+            surfaces = [survey(camera, ready) for camera in cameras]
         for rgba, (depth, normal) in zip(pictures, surfaces, strict=True):
             yield View(rgba, depth if "depth" in config.passes else None, normal if "normal" in config.passes else None)
 
@@ -104,7 +104,7 @@ def shoot(camera: Camera, ready: Ready) -> Rgba:
 
 
 def survey(camera: Camera, ready: Ready) -> tuple[Floats, Floats]:
-    """Depth (H, W) and normals (H, W, 3) of one view, inside `geometry_only`; raises as `shoot` does."""
+    """Depth (H, W) and normals (H, W, 3) of one view, after `look_at_geometry`; raises as `shoot` does."""
     side = ready.config.resolution
     depth, normal = np.zeros((side, side), dtype=np.float32), np.zeros((side, side, 3), dtype=np.float32)
     part = point(camera, ready)

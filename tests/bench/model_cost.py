@@ -100,16 +100,24 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
 
 
 def meta_inputs(unet: MultiViewUNet, conditions: int, views: int) -> dict[str, Tensor]:
-    """Keywords of `MultiViewUNet.forward` for one object, without values."""
+    """Keywords of `MultiViewUNet.forward` for one object, in bfloat16 and without values."""
+    given = toy_batch(unet, views, num_conditions=conditions)
+    half = {name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in given.items()}
+    return {name: value.to("meta") for name, value in half.items()}
+
+
+def toy_batch(unet: MultiViewUNet, views: int, *, num_conditions: int = 1) -> dict[str, Tensor]:
+    """Keywords of `MultiViewUNet.forward` for one object with some condition views, on the processor."""
+    rng = torch.Generator().manual_seed(0)
     side, channels = unet.base.config.sample_size, unet.base.config.out_channels
-    latents: dict[str, Any] = {"device": "meta", "dtype": torch.bfloat16}
+    targets = unet.config.max_condition_views + torch.arange(views - num_conditions)
     return {
-        "noisy_BVCHW": torch.empty(1, views, channels, side, side, **latents),
-        "timestep_B": torch.empty(1, device="meta", dtype=torch.long),
-        "condition_BVCHW": torch.empty(1, views, channels, side, side, **latents),
-        "flag_BV": torch.empty(1, views, device="meta", dtype=torch.long),
-        "view_ids_BV": torch.empty(1, views, device="meta", dtype=torch.long),
-        "embeds_BLD": torch.empty(1, conditions, unet.base.config.cross_attention_dim, **latents),
+        "noisy_BVCHW": torch.randn(1, views, channels, side, side, generator=rng),
+        "timestep_B": torch.tensor([500]),
+        "condition_BVCHW": torch.randn(1, views, channels, side, side, generator=rng),
+        "flag_BV": (torch.arange(views) < num_conditions).long()[None],
+        "view_ids_BV": torch.cat([torch.arange(num_conditions), targets])[None],
+        "embeds_BLD": torch.randn(1, num_conditions, unet.base.config.cross_attention_dim, generator=rng),
     }
 
 

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.attention import MultiViewAttention
-
-Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
+from models.attention import Kernel, MultiViewAttention, attend
 
 
 def fused(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
@@ -52,34 +50,22 @@ class PeerAttention:
         assert embeds_mask_BL is None
         if encoder_hidden_states is not None:
             context = encoder_hidden_states.repeat_interleave(num_views, dim=0)
-            return self._attend(attention, hidden_states, context)
+            return attend(attention, hidden_states, context, self.kernel)
         tokens, width = hidden_states.shape[1:]
         if self.arrange == "view":
-            return self._attend(attention, hidden_states, hidden_states)
+            return attend(attention, hidden_states, hidden_states, self.kernel)
         if self.arrange == "object":
             joined = hidden_states.reshape(-1, num_views * tokens, width)
-            return self._attend(attention, joined, joined).reshape(hidden_states.shape)
+            return attend(attention, joined, joined, self.kernel).reshape(hidden_states.shape)
         if self.arrange == "object, keys per view":
             joined = hidden_states.reshape(-1, num_views * tokens, width)
-            return self._attend(attention, hidden_states, joined.repeat_interleave(num_views, dim=0))
+            return attend(attention, hidden_states, joined.repeat_interleave(num_views, dim=0), self.kernel)
         assert self.arrange == "row"
         side = round(tokens**0.5)
         rows = hidden_states.reshape(-1, num_views, side, side, width).transpose(1, 2)
         flat = rows.reshape(-1, num_views * side, width)
-        out = self._attend(attention, flat, flat).reshape(rows.shape)
+        out = attend(attention, flat, flat, self.kernel).reshape(rows.shape)
         return out.transpose(1, 2).reshape(hidden_states.shape)
-
-    def _attend(self, attention: Any, tokens_BSC: Tensor, context_BKC: Tensor) -> Tensor:
-        query, key, value = (
-            project(states).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-            for project, states in (
-                (attention.to_q, tokens_BSC),
-                (attention.to_k, context_BKC),
-                (attention.to_v, context_BKC),
-            )
-        )
-        out: Tensor = attention.to_out[0](self.kernel(query, key, value).transpose(1, 2).flatten(2))
-        return out
 
 
 METHODS: dict[str, Callable[[], Any]] = {

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.config import UNetConfig
 from models.initialization import seeded_weights
 from models.multiview_unet import MultiViewUNet, build_unet
-from tests.bench.model_cost import SavedBytes
+from tests.bench.model_cost import SavedBytes, toy_batch
 from tests.bench.model_methods import METHODS
 
 GEOMETRY = {"azimuths": 8, "elevations_deg": (-30.0, 0.0, 30.0, 60.0), "fov_deg": 60.0, "distance": 1.5}
@@ -50,20 +50,6 @@ def network(width: str, side: int) -> MultiViewUNet:
     )
     with seeded_weights(0):
         return build_unet(config, num_targets=32, latent_channels=4, latent_size=side, geometry=GEOMETRY)
-
-
-def toy_batch(unet: MultiViewUNet, views: int) -> dict[str, Tensor]:
-    """One object with one condition view."""
-    rng = torch.Generator().manual_seed(0)
-    side = unet.base.config.sample_size
-    return {
-        "noisy_BVCHW": torch.randn(1, views, 4, side, side, generator=rng),
-        "timestep_B": torch.tensor([500]),
-        "condition_BVCHW": torch.randn(1, views, 4, side, side, generator=rng),
-        "flag_BV": (torch.arange(views) < 1).long()[None],
-        "view_ids_BV": torch.cat([torch.zeros(1), torch.arange(10, 9 + views)]).long()[None],
-        "embeds_BLD": torch.randn(1, 1, unet.base.config.cross_attention_dim, generator=rng),
-    }
 
 
 def measure(

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.bench.model import main
+from tests.bench.model_cost import toy_batch
 from tests.bench.model_methods import ALL_VIEWS, METHODS, outputs_agree
-from tests.bench.model_worker import network, toy_batch
+from tests.bench.model_worker import network
 
 
 def test_methods_that_attend_to_all_views_compute_what_ours_does():

@@ -1,6 +1,5 @@
 """A sealed set of small views without a renderer: a coloured disc that wanders with the camera."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +63,7 @@ def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2,
         write_views(store.path(uid), cameras, [View(picture(number, camera)) for camera in cameras], {})
         outcomes.append(Done(uid, {"split": "val" if number == num_objects - 1 else "train"}))
     out = folder / "views"
-    items = {row.uid: partial(store.members, row.uid, row.uid) for row in outcomes}
+    items = store.readers({row.uid: row.uid for row in outcomes})
     seal_views(items, lay_out(items, per_shard), out)
     seal(out, KIND, config=LOOP, inputs={}, outcomes=outcomes)
     return out
