@@ -56,6 +56,21 @@ def test_mask_vae_at_step_zero_equals_its_rgb_base_exactly(tmp_path: Path) -> No
     assert added == 2 * 9 * VAE.block_out_channels[0] + 1
 
 
+@pytest.mark.slow
+def test_mask_vae_at_full_size_and_step_zero_equals_its_base() -> None:
+    shape = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "norm_num_groups": 32}
+    blocks = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
+    with seeded_weights(0):
+        base = AutoencoderKL(in_channels=3, out_channels=3, latent_channels=4, **blocks, **shape).eval()
+    images = to_vae_input(torch.rand(1, 4, 128, 128, generator=torch.Generator().manual_seed(0)))
+    latents = base.encode(images[:, :3]).latent_dist.mode()
+    colours = base.decode(latents).sample
+    assert sum(p.numel() for p in base.parameters()) == pytest.approx(83.65e6, rel=1e-3)
+    vae = extend_to_mask(base)
+    assert largest_difference(vae.encode(images).latent_dist.mode(), latents) < 1e-4 * latents.abs().max()
+    assert largest_difference(vae.decode(latents).sample[:, :3], colours) < 1e-4 * colours.abs().max()
+
+
 def test_mask_vae_extended_and_saved_loads_with_four_channels(tmp_path: Path) -> None:
     vae = extend_to_mask(rgb_vae())
     vae.save_pretrained(tmp_path)

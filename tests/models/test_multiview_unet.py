@@ -1,12 +1,14 @@
 """The multi-view UNet against the single-image network it is made of, and against itself."""
 
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from models.compiled import compiled
 from models.conditioning import assemble
 from models.initialization import seeded_weights
 from models.multiview_unet import MultiViewUNet, build_unet
@@ -225,14 +227,14 @@ def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.T
 
 
 @pytest.mark.slow
-def test_unet_traced_as_one_graph_gives_the_same_loss_and_gradients() -> None:
-    plain, compiled, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
+@pytest.mark.skipif(which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_unet_compiled_gives_the_same_loss_and_gradients() -> None:
+    plain, other, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
     expected_loss, expected = loss_and_gradients(plain, plain, inputs)
-    loss, gradients = loss_and_gradients(compiled, torch.compile(compiled, backend="aot_eager"), inputs)
+    loss, gradients = loss_and_gradients(other, compiled(other), inputs)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
-    length = torch.stack([gradient.norm() for gradient in expected.values()]).norm()
     for name, gradient in expected.items():
-        assert (gradients[name] - gradient).norm() < 1e-5 * length, name
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
 def test_unet_under_bf16_autocast_gives_nearly_the_same_loss_and_gradients_in_float32() -> None:
