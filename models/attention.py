@@ -47,6 +47,8 @@ class MultiViewAttention:
         """
         assert attention_mask is None, "masks travel as view_mask_BV and embeds_mask_BL"
         _, num_tokens, width = hidden_states.shape
+        if encoder_hidden_states is not None and encoder_hidden_states.shape[1] == 1:
+            return attend_to_one(attention, encoder_hidden_states, num_views).expand_as(hidden_states)
         tokens_BSC, mask_BK = hidden_states, embeds_mask_BL
         if self.across_views or encoder_hidden_states is not None:
             tokens_BSC = hidden_states.reshape(-1, num_views * num_tokens, width)
@@ -75,6 +77,16 @@ def attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, kernel: Kern
     projection, dropout = attention.to_out
     out_BSC: Tensor = dropout(projection(out_BHSD.transpose(1, 2).flatten(2)))
     return out_BSC
+
+
+def attend_to_one(attention: Any, context_B1C: Tensor, num_views: int) -> Tensor:
+    """What any token gets from a context of one token, ((B V), 1, C): its weight is 1, so nobody asks a query.
+
+    The weights that make queries get no gradient then; a softmax over one score would give them zeros.
+    """
+    projection, dropout = attention.to_out
+    out_B1C: Tensor = dropout(projection(attention.to_v(context_B1C)))
+    return out_B1C.repeat_interleave(num_views, dim=0)
 
 
 def attend_in_chunks(

@@ -143,6 +143,9 @@ class _Run(Generic[BatchT]):
             part.loss.backward()  # type: ignore[no-untyped-call]
             for name, value in part.metrics.items():
                 totals[name] = totals[name] + value.detach() if name in totals else value.detach()
+        for weight in self.groups[0]:
+            if weight.grad is None:  # nothing in this batch asked for it (models.attention.attend_to_one)
+                weight.grad = torch.zeros_like(weight)
         return totals
 
     def next_part(self, parts: Iterator[Part]) -> Part | None:

@@ -7,17 +7,20 @@ what a training step keeps for its backward pass. T is 10^12, GiB is 2^30 bytes.
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 from flows.params import load_params
 from models.multiview_unet import MultiViewUNet, build_unet
@@ -26,6 +29,7 @@ PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
 CASES = ((1, 8), (10, 8), (1, 32), (10, 32))
 """Condition views and targets."""
 KINDS = {"attn1": "self-attention", "attn2": "cross-attention", "ff": "feed-forward", "resnets": "resnets"}
+OTHER = "other"
 CARDS = {"RTX 4090": 165.0, "A100": 312.0, "H100, H200": 989.0}
 """Peak of dense bfloat16 matrix products in TFLOP/s, by their makers' data sheets."""
 
@@ -41,8 +45,10 @@ class Cost:
     """Forward and backward."""
     saved_gib: float
     """Kept for the backward pass in bfloat16, without gradient checkpointing."""
-    by_part: dict[str, float]
-    """Forward TFLOP by level and kind of module, as "64 x 64, self-attention"."""
+    forward_by_part: dict[str, float]
+    """TFLOP by level and kind of module, as "64 x 64, self-attention"."""
+    saved_by_part: dict[str, float]
+    """GiB."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -84,18 +90,18 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
         unet(**inputs).float().square().mean().backward()
     unet.zero_grad(set_to_none=True)
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with (
-        patch("models.attention.scaled_dot_product_attention", fused_attention),
-        torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor),
-    ):
-        unet(**inputs)
+    with patch("models.attention.scaled_dot_product_attention", fused_attention), saved.watching():
+        output = unet(**inputs)
+    kept = saved.by_module()
+    del output
     return Cost(
         conditions,
         targets,
         forward.get_total_flops() / 1e12,
         training.get_total_flops() / 1e12,
-        saved.total / 2**30,
-        {part: flops / 1e12 for part, flops in sorted(by_part(unet, forward).items())},
+        kept.total() / 2**30,
+        {part: flops / 1e12 for part, flops in by_part(unet, exclusive(forward)).items()},
+        {part: size / 2**30 for part, size in by_part(unet, kept).items()},
     )
 
 
@@ -140,42 +146,86 @@ def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, at
     return out
 
 
+@dataclass(eq=False)
+class Kept:
+    """A tensor that the backward pass will ask for, and the module that made it."""
+
+    tensor: Tensor
+    module: str
+
+    def again(self) -> Tensor:
+        """The tensor."""
+        return self.tensor
+
+
 class SavedBytes:
-    """Counts what autograd keeps; a tensor that is kept twice, or is there anyway, counts once or not at all."""
+    """Counts what autograd keeps of a forward pass, as long as its output lives.
+
+    A tensor that is kept twice, or is there anyway, counts once or not at all.
+    """
 
     def __init__(self, present: Sequence[Tensor]) -> None:
-        self.total = 0
-        self._storages = {tensor.untyped_storage()._cdata for tensor in present}
+        self._present = {tensor.untyped_storage()._cdata for tensor in present}
+        self._kept: WeakSet[Kept] = WeakSet()
+        self._modules = ModuleTracker()
 
-    def keep(self, tensor: Tensor) -> Tensor:
-        """Count a tensor that is saved."""
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._storages:
-            self._storages.add(storage._cdata)
-            self.total += storage.nbytes()
-        return tensor
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count what is computed meanwhile."""
+        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._keep, Kept.again):
+            yield
+
+    def by_module(self) -> Counter[str]:
+        """Bytes by the innermost module."""
+        alive = sorted(self._kept, key=lambda kept: kept.module)
+        by_storage = {kept.tensor.untyped_storage()._cdata: kept for kept in alive}
+        sizes: Counter[str] = Counter()
+        for storage in by_storage.keys() - self._present:
+            sizes[by_storage[storage].module] += by_storage[storage].tensor.untyped_storage().nbytes()
+        return sizes
+
+    def _keep(self, tensor: Tensor) -> Kept:
+        kept = Kept(tensor.detach(), max(self._modules.parents, key=len))
+        self._kept.add(kept)
+        return kept
 
 
-def by_part(unet: MultiViewUNet, counter: FlopCounterMode) -> Counter[str]:
-    """FLOPs by level and kind of module."""
+def by_part(unet: MultiViewUNet, by_module: Mapping[str, float]) -> Counter[str]:
+    """Numbers of the modules that hold others, by level and kind of module; what is elsewhere is "other"."""
+    parts: Counter[str] = Counter()
+    for name, number in by_module.items():
+        parts[part_of(unet, name)] += number
+    return parts
+
+
+def part_of(unet: MultiViewUNet, name: str) -> str:
+    """Level and kind of a module of the network."""
+    words = name.split(".")
     side = unet.base.config.sample_size
     num_levels = len(unet.base.config.block_out_channels)
-    parts: Counter[str] = Counter()
-    for name, flops in counter.get_flop_counts().items():
-        words = name.split(".")
-        kind = next((KINDS[word] for word in words if word in KINDS), None)
-        is_leaf = words[-1] in KINDS or (len(words) > 1 and words[-2] == "resnets")
-        if kind is None or not is_leaf:
-            continue
-        if "down_blocks" in words:
-            level = int(words[words.index("down_blocks") + 1])
-        elif "up_blocks" in words:
-            level = num_levels - 1 - int(words[words.index("up_blocks") + 1])
-        else:
-            level = num_levels - 1
-        pixels = side // 2**level
-        parts[f"{pixels} x {pixels}, {kind}"] += sum(flops.values())
-    return parts
+    kind = next((KINDS[word] for word in words if word in KINDS), None)
+    if kind is None:
+        return OTHER
+    level = num_levels - 1
+    if "down_blocks" in words:
+        level = int(words[words.index("down_blocks") + 1])
+    if "up_blocks" in words:
+        level = num_levels - 1 - int(words[words.index("up_blocks") + 1])
+    pixels = side // 2**level
+    return f"{pixels} x {pixels}, {kind}"
+
+
+def exclusive(counter: FlopCounterMode) -> dict[str, int]:
+    """FLOPs of each module without those of the modules inside it."""
+    totals = {name: sum(flops.values()) for name, flops in counter.get_flop_counts().items() if name != "Global"}
+    own = dict(totals)
+    for name, flops in totals.items():
+        holder = name.rpartition(".")[0]
+        while holder and holder not in totals:
+            holder = holder.rpartition(".")[0]
+        if holder:
+            own[holder] -= flops
+    return own
 
 
 def _show(costs: Sequence[Cost], num_parameters: int) -> None:
@@ -191,13 +241,20 @@ def _show(costs: Sequence[Cost], num_parameters: int) -> None:
         numbers = (cost.forward_tflop, cost.training_tflop, cost.saved_gib)
         table.add_row(f"{cost.conditions} + {cost.targets}", *(f"{number:.1f}" for number in numbers), *limits)
     console.print(table)
-    parts = Table(title="forward TFLOP by level and module")
-    parts.add_column("part")
-    for cost in costs:
-        parts.add_column(f"{cost.conditions} + {cost.targets}", justify="right")
-    for part in costs[0].by_part:
-        parts.add_row(part, *(f"{cost.by_part[part]:.2f}" for cost in costs))
-    console.print(parts)
+    for title, field in (("forward, TFLOP", "forward_by_part"), ("kept for backward, GiB", "saved_by_part")):
+        parts = Table(title=f"{title}, by level and module")
+        parts.add_column("part")
+        for cost in costs:
+            parts.add_column(f"{cost.conditions} + {cost.targets}", justify="right")
+        for part in sorted(getattr(costs[0], field), key=_order):
+            parts.add_row(part, *(f"{getattr(cost, field)[part]:.2f}" for cost in costs))
+        console.print(parts)
+
+
+def _order(part: str) -> tuple[int, str]:
+    """The finest level first, the rest last."""
+    side, _, kind = part.partition(" x ")
+    return (-int(side), kind) if kind else (0, part)
 
 
 if __name__ == "__main__":

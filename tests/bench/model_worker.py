@@ -72,8 +72,10 @@ def measure(
         unet(**inputs)
     tflop = counter.get_total_flops() / 1e12
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor), autocast(device):
-        unet(**inputs)
+    with saved.watching(), autocast(device):
+        output = unet(**inputs)
+    kept = saved.by_module().total()
+    del output
     forward_s, _ = timed(forward, device, steps)
     training_s, training_cpu_s = timed(train, device, steps)
     tokens = inputs["noisy_BVCHW"].shape[1] * unet.base.config.sample_size**2
@@ -83,7 +85,7 @@ def measure(
         "training_s": training_s,
         "training_cpu_s": training_cpu_s,
         "peak_gib": peak_gib(device),
-        "kept_gib": saved.total / 2**30,
+        "kept_gib": kept / 2**30,
         "tokens_s": tokens / training_s,
         "tflop_s": rate,
         "share": rate / matmul_tflop_s(device),

@@ -1,5 +1,6 @@
 """The multi-view UNet against the single-image network it is made of, and against itself."""
 
+import re
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -129,7 +130,7 @@ def test_unet_with_gradient_checkpointing_gives_the_same_loss_and_gradients() ->
             assert unet.is_gradient_checkpointing
         loss = unet(**inputs, view_mask_BV=mask).square().mean()
         loss.backward()
-        runs.append((loss, {name: parameter.grad for name, parameter in unet.named_parameters()}))
+        runs.append((loss, {name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}))
     (plain_loss, plain), (loss, gradients) = runs
     assert loss.item() == pytest.approx(plain_loss.item(), rel=1e-6)
     for name, gradient in plain.items():
@@ -220,10 +221,25 @@ def test_unet_that_attends_in_chunks_gives_the_same_output_and_gradients() -> No
         toy_unet().set_attention_chunk(0)
 
 
+def test_unet_with_one_condition_equals_one_that_reads_it_twice() -> None:
+    inputs = toy_inputs(2, 4)
+    once, twice = toy_unet(), toy_unet()
+    doubled = inputs | {"embeds_BLD": inputs["embeds_BLD"].repeat(1, 2, 1)}
+    expected_loss, expected = loss_and_gradients(twice, twice, doubled)
+    loss, gradients = loss_and_gradients(once, once, inputs)
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    unasked = expected.keys() - gradients.keys()
+    assert unasked == {name for name in expected if re.search(r"attn2\.to_[qk]|blocks\.\d\.norm2", name)}
+    for name in unasked:
+        assert expected[name].abs().max() < 1e-8, name
+    for name in gradients:
+        torch.testing.assert_close(gradients[name], expected[name], rtol=1e-3, atol=1e-6, msg=name)
+
+
 def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.Tensor]) -> tuple[float, dict[str, Any]]:
     loss = call(**inputs).float().square().mean()
     loss.backward()
-    return loss.item(), {name: parameter.grad for name, parameter in unet.named_parameters()}
+    return loss.item(), {name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}
 
 
 @pytest.mark.slow
