@@ -6,7 +6,7 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model ci clean
+.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-cost: bootstrap ## what the paper's network costs on paper: parameters, FL
 
 bench-model: bootstrap ## a step of the network beside others' attention (ARGS="--device cuda --width full --side 64")
 	$(RUN) tests.bench.model $(ARGS)
+
+bench-times: bootstrap ## seconds for 32 views and a training sample at the paper's size, on a GPU (10 minutes)
+	$(RUN) tests.bench.paper_times $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 
 OPTIONS: dict[str, Any] = {"layout_optimization": False}
@@ -10,9 +9,10 @@ OPTIONS: dict[str, Any] = {"layout_optimization": False}
 UNet2DConditionModel come out zero (infra/decisions/0012)."""
 
 
-def compiled(network: nn.Module) -> Any:
-    """A callable like `network`, with its parameters, that is built for each new shape at the first call.
+def compile_in_place(network: nn.Module, *, graphs: bool = False) -> None:
+    """From now on `network` is compiled at the first call with each new shape; its parameters stay where they are.
 
-    Hand in contiguous weights (`torch.contiguous_format`); channels-last ones bring the lost gradients back.
+    Hand in contiguous weights: channels-last ones bring the lost gradients back.
+    graphs: replay CUDA graphs, which saves the launching of kernels where they are small.
     """
-    return torch.compile(network, options=OPTIONS)
+    network.compile(options=OPTIONS | ({"triton.cudagraphs": True} if graphs else {}))

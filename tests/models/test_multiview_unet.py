@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from models.compiled import compiled
+from models.compiled import compile_in_place
 from models.conditioning import assemble
 from models.initialization import seeded_weights
 from models.multiview_unet import MultiViewUNet, build_unet
@@ -247,7 +247,8 @@ def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.T
 def test_unet_compiled_gives_the_same_loss_and_gradients() -> None:
     plain, other, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
     expected_loss, expected = loss_and_gradients(plain, plain, inputs)
-    loss, gradients = loss_and_gradients(other, compiled(other), inputs)
+    compile_in_place(other)
+    loss, gradients = loss_and_gradients(other, other, inputs)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     for name, gradient in expected.items():
         torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-6, msg=name)

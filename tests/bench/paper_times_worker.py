@@ -1,0 +1,177 @@
+"""Times one row in a process of its own: `python -m tests.bench.paper_times_worker JOB` prints its numbers as JSON."""
+
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.compiled import compile_in_place
+from models.config import NoiseConfig, VAEConfig
+from models.diffusion import Diffusion, scheduler
+from models.image_encoder import build_image_encoder, build_image_processor
+from models.mask_vae import build_mask_vae
+from models.multiview_unet import MultiViewUNet
+from models.pipeline import MVDiffusionPipeline
+from models.samples import Samples
+from models.train_diffusion import DiffusionTraining
+from tasks.config import EncoderConfig
+from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, peak_gib, synchronize
+
+NOISE = NoiseConfig(
+    timesteps=1000,
+    beta_start=0.00085,
+    beta_end=0.012,
+    beta_schedule="linear",
+    zero_terminal_snr=False,
+    prediction="v_prediction",
+    network="v_prediction",
+    min_snr_gamma=None,
+)
+KEPT_TARGETS = 8
+"""Of a training sample (sec. 4.3)."""
+TIMED = 3
+"""Training steps, of which the fastest counts."""
+
+
+def main() -> None:
+    """Read the job from the command line."""
+    job = json.loads(sys.argv[1])
+    torch.manual_seed(0)
+    unet = network(job["width"], job["side"])
+    numbers = sampling(unet, job) if job["work"] == "sampling" else training(unet, job)
+    numbers["share"] = numbers["tflop_s"] / matmul_tflop_s(job["device"])
+    numbers["card"] = torch.cuda.get_device_name() if job["device"] == "cuda" else "processor"
+    print(json.dumps(numbers))  # noqa: T201 the answer
+
+
+def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
+    """One photo to views, everything included: image tower, VAE, steps, decoding."""
+    device, dtype = job["device"], torch.bfloat16 if job["device"] == "cuda" else torch.float32
+    encoder = build_image_encoder(tower(job["width"]), seed=0)
+    process = scheduler(NOISE, job["scheduler"])
+    processor = build_image_processor(224 if job["width"] == "full" else 32)
+    pipeline = MVDiffusionPipeline(unet, vae(job["width"]), encoder, processor, process).to(device, dtype)
+    pipeline.set_progress_bar_config(disable=True)
+    photo = Image.new("RGBA", (pipeline.resolution, pipeline.resolution), (200, 60, 60, 255))
+    targets = list(range(job["targets"]))
+
+    def draw(steps: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        pipeline([photo], num_inference_steps=steps, generator=generator, target_ids=targets)
+
+    with FlopCounterMode(display=False) as counter:
+        draw(1)
+    flop_1 = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        draw(2)
+    flop = flop_1 + (job["steps"] - 1) * (counter.get_total_flops() - flop_1)
+    if job.get("compile"):
+        compile_in_place(pipeline.unet, graphs=bool(job.get("graphs")))
+        draw(2)
+    synchronize(device)
+    start = time.perf_counter()
+    draw(job["steps"])
+    synchronize(device)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "peak_gib": peak_gib(device), "tflop_s": flop / seconds / 1e12}
+
+
+def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
+    """Loss and gradients of a step's objects, per object; once, a compiled gradient is held against the plain one."""
+    device = job["device"]
+    unet = unet.to(device).train()
+    white = torch.zeros(unet.base.config.out_channels, job["side"], job["side"], device=device)
+    trainable = DiffusionTraining(unet, Diffusion(NOISE), None, None, white)  # type: ignore[arg-type]  no data here
+    batch = random_samples(unet, job["objects"]).to(torch.device(device))
+    with FlopCounterMode(display=False) as counter:
+        step(trainable, batch, device)
+    flop = counter.get_total_flops()
+    numbers: dict[str, Any] = {}
+    if job.get("recompute"):
+        unet.zero_grad()
+        unet.enable_gradient_checkpointing()
+    if job.get("compile"):
+        plain = gradient(unet)
+        unet.zero_grad()
+        compile_in_place(unet)
+        step(trainable, batch, device)
+        numbers["gradient_error"] = float((gradient(unet) - plain).norm() / plain.norm())
+        del plain
+    unet.zero_grad()
+    per_object = fastest(unet, trainable, batch, device) / job["objects"]
+    rate = flop / job["objects"] / per_object / 1e12
+    return numbers | {"seconds": per_object, "peak_gib": peak_gib(device), "tflop_s": rate}
+
+
+def fastest(unet: MultiViewUNet, trainable: DiffusionTraining, batch: Samples, device: str) -> float:
+    """Seconds of the fastest of some steps."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    best = float("inf")
+    for _ in range(TIMED):
+        synchronize(device)
+        start = time.perf_counter()
+        step(trainable, batch, device)
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+        unet.zero_grad()
+    return best
+
+
+def step(trainable: DiffusionTraining, batch: Samples, device: str) -> None:
+    """Forward and backward, as the training loop does them."""
+    with autocast(device):
+        loss = trainable.sample_losses(batch).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def gradient(unet: MultiViewUNet) -> Tensor:
+    """All gradients as one vector."""
+    return torch.cat([weight.grad.flatten() for weight in unet.parameters() if weight.grad is not None])
+
+
+def random_samples(unet: MultiViewUNet, num_objects: int) -> Samples:
+    """Noise in the shape of training samples of one condition and 8 targets."""
+    base = unet.base.config
+    shape = (num_objects, 1 + KEPT_TARGETS, base.out_channels, base.sample_size, base.sample_size)
+    return Samples(
+        clean_BVCHW=torch.randn(shape),
+        noise_BVCHW=torch.randn(shape),
+        condition_BKCHW=torch.randn(shape)[:, :1],
+        embeds_BKD=torch.randn(num_objects, 1, base.cross_attention_dim),
+        target_ids_BT=torch.stack([torch.randperm(unet.config.num_targets)[:KEPT_TARGETS] for _ in range(num_objects)]),
+        timestep_B=torch.randint(0, NOISE.timesteps, (num_objects,)),
+    )
+
+
+def vae(width: str) -> AutoencoderKL:
+    """Stable Diffusion's, its widths divided."""
+    widths = tuple(max(16, channels // DIVISOR[width] // 16 * 16) for channels in (128, 256, 512, 512))
+    groups = 32 if width == "full" else 4
+    shape = VAEConfig(
+        pretrained=None, block_out_channels=widths, layers_per_block=2, latent_channels=4, norm_num_groups=groups
+    )
+    return build_mask_vae(shape).eval()
+
+
+def tower(width: str) -> EncoderConfig:
+    """CLIP's ViT-H/14, or one that is small enough for a trial."""
+    if width == "full":
+        sizes = {"image_size": 224, "patch_size": 14, "hidden_size": 1280}
+        return EncoderConfig(
+            pretrained=None, **sizes, num_hidden_layers=32, num_attention_heads=16, projection_dim=1024
+        )
+    sizes = {"image_size": 32, "patch_size": 8, "hidden_size": 64}
+    dim = 1024 // DIVISOR[width]
+    return EncoderConfig(pretrained=None, **sizes, num_hidden_layers=2, num_attention_heads=4, projection_dim=dim)
+
+
+if __name__ == "__main__":
+    main()

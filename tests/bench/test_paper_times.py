@@ -1,0 +1,20 @@
+import json
+
+import pytest
+
+from tests.bench.paper_times import ROWS, main
+
+SMALL = ["--device", "cpu", "--width", "toy", "--side", "8", "--targets", "2", "--objects", "1", "--max-steps", "2"]
+
+
+@pytest.mark.slow
+def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(tmp_path, capsys, monkeypatch):
+    chosen = ("32 views, 75 DDPM steps", "training sample of 1 + 8 views", "training sample, activations recomputed")
+    monkeypatch.setattr("tests.bench.paper_times.ROWS", {name: ROWS[name] for name in chosen})
+    out = tmp_path / "times.json"
+    main([*SMALL, "--out", str(out)])
+    sampled, trained, recomputed = json.loads(out.read_text())
+    assert min(row[key] for row in (sampled, trained, recomputed) for key in ("seconds", "share", "peak_gib")) > 0
+    assert "processor" in capsys.readouterr().out
+    main([*SMALL, "--limit-s", "0", "--out", str(out)])
+    assert [row["problem"] for row in json.loads(out.read_text())] == ["the 0 s are over; --limit-s gives more"] * 3
