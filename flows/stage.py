@@ -44,7 +44,7 @@ def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, fl
     """
     try:
         run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
         remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
         log = root / WORK / "logs" / f"{name}.log"
         try:

@@ -9,8 +9,9 @@ from infra.pools.serial import SerialPool
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
 from infra.storage import RemoteStore
+from infra.trainers import LocalTrainers, RayTrainers
 from tasks.outcome import Failed, Outcome
-from tasks.ports import Tools, Tracker
+from tasks.ports import Tools, Tracker, Trainers
 
 WORK = Path(".work")
 """Unfinished work, outside DVC's outputs: DVC deletes those before a stage runs."""
@@ -35,7 +36,14 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             micro_batch=profile.micro_batch,
+            trainers=_trainers(profile, resources),
         )
+
+
+def _trainers(profile: Profile, resources: Resources) -> Trainers:
+    if profile.ray_address is None:
+        return LocalTrainers(resources.trainers)
+    return RayTrainers(resources.trainers, address=profile.ray_address, use_gpu=resources.device == "cuda")
 
 
 def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outcome] | SerialPool[Outcome]:

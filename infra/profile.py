@@ -36,6 +36,9 @@ class Profile(BaseModel):
     worker_gpus: float = Field(ge=0)
     """Share of a GPU that a ray worker reserves; 0.5: two workers to a card. Without one it sees no card, so
     evaluation and mesh fits, which run in workers, compute on the processor."""
+    trainers: CountOrAuto
+    """Processes that train one model together, of this machine or, with `ray_address`, of the cluster; auto: one for
+    each CUDA card, or one."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     time_limit: float = Field(gt=0)
@@ -68,6 +71,7 @@ class Resources:
     workers: int
     threads: int
     device: str
+    trainers: int
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -104,8 +108,10 @@ def resolve(profile: Profile) -> Resources:
                 "write worker_gpus: 0, or say how many workers"
             )
         fitting = min(fitting, int(cards / profile.worker_gpus))
+    device = torch_device() if profile.device == "auto" else profile.device
     return Resources(
         workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
         threads=cpus if profile.threads == "auto" else profile.threads,
-        device=torch_device() if profile.device == "auto" else profile.device,
+        device=device,
+        trainers=max(1, num_cuda_gpus() if device == "cuda" else 1) if profile.trainers == "auto" else profile.trainers,
     )

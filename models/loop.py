@@ -20,6 +20,7 @@ from models.history import History, Row
 from models.interruption import Interrupted
 from models.learning_rate import learning_rate_at
 from models.trainable import Part, Report, Trainable
+from models.workers import ALONE, Workers
 
 BatchT = TypeVar("BatchT")
 
@@ -41,13 +42,20 @@ def train(
     checkpoints: Checkpoints,
     report: Report,
     stop: Callable[[], bool],
+    workers: Workers = ALONE,
 ) -> Trained:
     """Train for `loop.samples` samples, rounded up to whole batches; go on from the newest checkpoint if there is one.
 
-    Raises Interrupted once `stop()` says so, after the step in progress is saved, and FloatingPointError
-    when the loss or its gradient is not finite.
+    Each of several `workers` calls this with an equal trainable; the first one alone reports, validates and saves.
+    Raises Interrupted once `stop()` of any says so, after the step in progress is saved, FloatingPointError
+    when the loss or its gradient is not finite, and ValueError for a batch that leaves a worker without a sample.
     """
-    run = _Run(trainable, loop, optimizer, checkpoints)
+    if workers.size > loop.batch_size:
+        raise ValueError(
+            f"{workers.size} workers for a batch of {loop.batch_size}: each needs a sample; "
+            "lower `trainers` in the profile"
+        )
+    run = _Run(trainable, loop, optimizer, checkpoints, workers)
     run.restore()
     trainable.model.train()
     run.train(report, stop)
@@ -63,8 +71,10 @@ class _Run(Generic[BatchT]):
         loop: LoopConfig,
         optimizer: OptimizerConfig,
         checkpoints: Checkpoints,
+        workers: Workers,
     ) -> None:
-        self.trainable, self.loop, self.settings, self.checkpoints = trainable, loop, optimizer, checkpoints
+        self.trainable, self.loop, self.settings = trainable, loop, optimizer
+        self.checkpoints, self.workers = checkpoints, workers
         self.modules = [module for module in (trainable.model, trainable.critic) if module is not None]
         self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
         self.device = self.groups[0][0].device
@@ -87,7 +97,7 @@ class _Run(Generic[BatchT]):
             self.step(step - 1, batch)
             self.report(step, report, rate)
             is_last = step == self.num_steps
-            is_stopped = stop() and not is_last
+            is_stopped = self.workers.any(stop(), self.device) and not is_last
             if is_last or is_stopped or step % self.loop.checkpoint_every == 0:
                 self.save()
             if is_stopped:
@@ -104,18 +114,22 @@ class _Run(Generic[BatchT]):
         """
         steps = range(self.samples_seen // self.loop.batch_size, self.num_steps)
         if self.device.type == "cpu":
-            yield from (self.trainable.load(self.numbers(step)) for step in steps)
+            yield from (self.trainable.load(self.own(step)) for step in steps)
             return
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-batch") as pool:
             upcoming: Future[BatchT] | None = None
             for step in steps:
-                ready = upcoming or pool.submit(self.trainable.load, self.numbers(step))
-                upcoming = pool.submit(self.trainable.load, self.numbers(step + 1)) if step + 1 in steps else None
+                ready = upcoming or pool.submit(self.trainable.load, self.own(step))
+                upcoming = pool.submit(self.trainable.load, self.own(step + 1)) if step + 1 in steps else None
                 yield ready.result()
 
     def numbers(self, step: int) -> range:
         """Sample numbers of step `step`, from 0."""
         return range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
+
+    def own(self, step: int) -> range:
+        """Those of them that this worker computes."""
+        return self.workers.share(self.numbers(step))
 
     def step(self, step: int, batch: BatchT) -> None:
         """One optimizer step."""
@@ -123,7 +137,7 @@ class _Run(Generic[BatchT]):
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        metrics = self.differentiate(batch)
+        metrics = self.differentiate(batch, len(self.own(step)) / self.loop.batch_size)
         norms = [nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True) for group in self.groups]
         values = _floats(metrics | {"grad_norm": norms[0]})
         if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
@@ -135,17 +149,20 @@ class _Run(Generic[BatchT]):
             {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
         )
 
-    def differentiate(self, batch: BatchT) -> dict[str, Tensor]:
-        """Gradients of a batch, part by part; its metrics."""
+    def differentiate(self, batch: BatchT, share: float) -> dict[str, Tensor]:
+        """Gradients of a step, part by part; its metrics. `share`: how much of the step `batch` is."""
         totals: dict[str, Tensor] = {}
         parts = self.trainable.parts(batch)
         while (part := self.next_part(parts)) is not None:
-            part.loss.backward()  # type: ignore[no-untyped-call]
+            (part.loss * share).backward()  # type: ignore[no-untyped-call]
             for name, value in part.metrics.items():
-                totals[name] = totals[name] + value.detach() if name in totals else value.detach()
+                value = value.detach() * share
+                totals[name] = totals[name] + value if name in totals else value
         for weight in self.groups[0]:
             if weight.grad is None:  # nothing in this batch asked for it (models.attention.attend_to_one)
                 weight.grad = torch.zeros_like(weight)
+        self.workers.add([weight.grad for group in self.groups for weight in group if weight.grad is not None])
+        self.workers.add(list(totals.values()))
         return totals
 
     def next_part(self, parts: Iterator[Part]) -> Part | None:
@@ -165,6 +182,8 @@ class _Run(Generic[BatchT]):
 
     def report(self, step: int, report: Report, rate: "_Rate") -> None:
         """Pass on and remember the numbers of a step that logs, validates or is the last."""
+        if not self.workers.is_first:
+            return
         is_last = step == self.num_steps
         row: Row = {}
         if is_last or step % self.loop.log_every == 0:
@@ -185,6 +204,8 @@ class _Run(Generic[BatchT]):
 
     def save(self) -> None:
         """Everything that the rest of the training depends on; draws follow from the clock."""
+        if not self.workers.is_first:
+            return
         self.checkpoints.save(
             self.samples_seen,
             {

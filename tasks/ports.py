@@ -89,6 +89,20 @@ class Store(Protocol):
         ...
 
 
+class Trainers(Protocol):
+    """Processes that train one model together."""
+
+    count: int
+
+    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None]) -> None:
+        """Run `work`, which must pickle, in all of them at once; call `watch` now and then until they have ended.
+
+        `folder` takes what they leave. An exception of `watch` ends them.
+        Raises RuntimeError when a process dies again and again.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """Everything a stage may use that does not change its result."""
@@ -111,6 +125,8 @@ class Tools:
     """Where Objaverse lies."""
     micro_batch: int | None = None
     """Images or objects that fit into the device's memory at once in training; None: a whole batch does."""
+    trainers: Trainers | None = None
+    """For trainings; None: this process alone."""
 
 
 def collect(

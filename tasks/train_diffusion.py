@@ -1,5 +1,6 @@
 """Stages train-stage1 to train-stage3: the multi-view diffusion model (sec. 5.5)."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from tasks.ports import Tools
 from tasks.training import run_training, seed_of, write_records
 
 if TYPE_CHECKING:
+    import torch
+
     from models.latents import LatentSet
     from models.multiview_unet import MultiViewUNet
     from models.samples import SampleReader
+    from models.train_diffusion import DiffusionTraining
 
 KIND = "diffusion_model"
 RAW = "unet_raw"
@@ -38,38 +42,21 @@ def train_stage(
     import torch
     from diffusers import AutoencoderKL
 
-    from models.diffusion import Diffusion
     from models.latents import LatentSet
-    from models.mask_vae import scale_latents
-    from models.train_diffusion import DiffusionTraining
 
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
-    latent_set = LatentSet.open(latents)
-    device = torch.device(tools.device)
-    unet = start_network(stage, latent_set, previous, config, seed).to(device)
-    frozen_vae = AutoencoderKL.from_pretrained(vae).requires_grad_(False)
-    train_uids = latent_set.uids("train")
-    seed_of_draws = seed_of(seed, f"train-{stage}")
-    scaling_factor = frozen_vae.config.scaling_factor
-    white_CHW = scale_latents(frozen_vae, latent_set.white()[0, : latent_set.layout.latent_channels])
-    training = DiffusionTraining(
-        model=unet,
-        diffusion=Diffusion(config.noise),
-        reader=make_reader(latent_set, train_uids, config, scaling_factor, seed_of_draws),
-        validation=make_reader(latent_set, latent_set.uids("val") or train_uids, config, scaling_factor, seed_of_draws),
-        white_CHW=white_CHW.to(device),
-        micro_batch=tools.micro_batch,
-    )
+    build = partial(build_training, stage, latents, previous, vae, config, seed, tools.micro_batch)
     key = fingerprint(KIND, stage, config, seed, inputs)
-    trained = run_training(f"train-{stage}", training, config, key=key, tools=tools)
+    training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
+    unet, frozen_vae = training.model, AutoencoderKL.from_pretrained(vae)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, config, out)
     unet.save_pretrained(out / RAW)
     about = {
         "stage": stage,
-        "num_objects": len(train_uids),
+        "num_objects": len(LatentSet.open(latents).uids("train")),
         "num_parameters": sum(parameter.numel() for parameter in unet.parameters()),
         "base": base_model(config, previous),
     }
@@ -78,6 +65,40 @@ def train_stage(
     facts: dict[str, Any] = {**write_records(out, trained), **about}
     seal(out, KIND, config=config, inputs=inputs, facts=facts)
     tools.tracker.model(out, stage)
+
+
+def build_training(
+    stage: str,
+    latents: Path,
+    previous: Path | None,
+    vae: Path,
+    config: StageConfig,
+    seed: int,
+    micro_batch: int | None,
+    device: "torch.device",
+) -> "DiffusionTraining":
+    """What is trained and on what; equal in every process."""
+    from diffusers import AutoencoderKL
+
+    from models.diffusion import Diffusion
+    from models.latents import LatentSet
+    from models.mask_vae import scale_latents
+    from models.train_diffusion import DiffusionTraining
+
+    latent_set = LatentSet.open(latents)
+    frozen_vae = AutoencoderKL.from_pretrained(vae)
+    train_uids = latent_set.uids("train")
+    seed_of_draws = seed_of(seed, f"train-{stage}")
+    scaling_factor = frozen_vae.config.scaling_factor
+    white_CHW = scale_latents(frozen_vae, latent_set.white()[0, : latent_set.layout.latent_channels])
+    return DiffusionTraining(
+        model=start_network(stage, latent_set, previous, config, seed).to(device),
+        diffusion=Diffusion(config.noise),
+        reader=make_reader(latent_set, train_uids, config, scaling_factor, seed_of_draws),
+        validation=make_reader(latent_set, latent_set.uids("val") or train_uids, config, scaling_factor, seed_of_draws),
+        white_CHW=white_CHW.to(device),
+        micro_batch=micro_batch,
+    )
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:

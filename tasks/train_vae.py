@@ -1,5 +1,6 @@
 """Stage train-vae: the mask-aware VAE on the rendered views (sec. 5.4)."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ from tasks.training import run_training, seed_of, write_records
 from tasks.views import Image, ViewSet
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import AutoencoderKL
+
+    from models.train_vae import VAETraining
 
 KIND = "mask_vae"
 NUM_VALIDATION = 16
@@ -29,42 +33,52 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     """Train on the views of the training objects; `out` becomes a diffusers AutoencoderKL with averaged weights."""
     import torch
 
-    from models.initialization import seeded_weights
-    from models.mask_vae import build_mask_vae
-    from models.train_vae import VAETraining, as_unit_tensor
-    from models.vae_loss import VAELoss
-
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
     pictures = list_pictures(view_set, "train")
-    held_out = list_pictures(view_set, "val")
     if not pictures:
         raise ValueError(f"{views} has no object of the split train; lower select.val_share or take more objects")
     check_sizes(config, side=pictures[0].shape[0])
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
-    device = torch.device(tools.device)
-    with seeded_weights(seed_of(seed, "train-vae", "weights")):
-        vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
-    shown = spread(held_out or pictures, NUM_VALIDATION)
-    training = VAETraining(
-        model=vae,
-        loss=loss,
-        source=kept_in_memory(pictures),
-        validation_B4HW=as_unit_tensor(shown, device),
-        seed=seed_of(seed, "train-vae"),
-        batch_size=config.loop.batch_size,
-        micro_batch=tools.micro_batch,
-    )
+    build = partial(build_training, views, config, seed, tools.micro_batch)
     key = fingerprint(KIND, config, seed, inputs)
-    trained = run_training("train-vae", training, config, key=key, tools=tools)
+    training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
-        save_vae(vae, config, pictures, out)
-        sheet = write_sheet(vae, shown, out)
-    facts = write_records(out, trained) | {"scaling_factor": vae.config.scaling_factor}
+        save_vae(training.model, config, pictures, out)
+        sheet = write_sheet(training.model, shown_pictures(view_set), out)
+    facts = write_records(out, trained) | {"scaling_factor": training.model.config.scaling_factor}
     seal(out, KIND, config=config, inputs=inputs, facts=facts)
     tools.tracker.image(sheet, "reconstructions")
     tools.tracker.model(out, KIND)
+
+
+def build_training(
+    views: Path, config: MaskVAEConfig, seed: int, micro_batch: int | None, device: "torch.device"
+) -> "VAETraining":
+    """What is trained and on what; equal in every process."""
+    from models.initialization import seeded_weights
+    from models.mask_vae import build_mask_vae
+    from models.train_vae import VAETraining, as_unit_tensor
+    from models.vae_loss import VAELoss
+
+    view_set = ViewSet.open(views)
+    with seeded_weights(seed_of(seed, "train-vae", "weights")):
+        vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
+    return VAETraining(
+        model=vae,
+        loss=loss,
+        source=kept_in_memory(list_pictures(view_set, "train")),
+        validation_B4HW=as_unit_tensor(shown_pictures(view_set), device),
+        seed=seed_of(seed, "train-vae"),
+        batch_size=config.loop.batch_size,
+        micro_batch=micro_batch,
+    )
+
+
+def shown_pictures(views: ViewSet) -> Image:
+    """Those that validation always uses, of held-out objects where there are any."""
+    return spread(list_pictures(views, "val") or list_pictures(views, "train"), NUM_VALIDATION)
 
 
 def check_sizes(config: MaskVAEConfig, *, side: int) -> None:

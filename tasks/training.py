@@ -1,34 +1,23 @@
 """What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.config import LoopConfig, OptimizerConfig
 from tasks.files import write_bytes, write_json
 from tasks.ports import Tools
 from tasks.randomness import rng_for
+from tasks.training_job import TrainingConfig, TrainingJob, run_together
 
 if TYPE_CHECKING:
+    import torch
+
     from models.loop import Trained
     from models.trainable import Trainable
 
+TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
 HISTORY = "history.csv"
 METRICS = "metrics.json"
-
-
-class TrainingConfig(Protocol):
-    """A section that describes a training."""
-
-    @property
-    def loop(self) -> LoopConfig:
-        """How long."""
-        ...
-
-    @property
-    def optimizer(self) -> OptimizerConfig:
-        """How fast."""
-        ...
 
 
 def seed_of(seed: int, *names: str) -> int:
@@ -37,9 +26,14 @@ def seed_of(seed: int, *names: str) -> int:
 
 
 def run_training(
-    stage: str, trainable: "Trainable[Any]", config: TrainingConfig, *, key: str, tools: Tools
-) -> "Trained":
-    """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process."""
+    stage: str, build: "Callable[[torch.device], TrainableT]", config: TrainingConfig, *, key: str, tools: Tools
+) -> "tuple[TrainableT, Trained]":
+    """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
+
+    With several trainers, these do it; what they leave is then taken up here like any finished training.
+    """
+    import torch
+
     from models.checkpoints import Checkpoints
     from models.interruption import stop_on_signal
     from models.loop import train
@@ -51,13 +45,13 @@ def run_training(
             show(samples_seen // config.loop.batch_size, metrics)
             tools.tracker.metrics(metrics, step=samples_seen)
 
-        return train(
-            trainable,
-            config.loop,
-            config.optimizer,
-            checkpoints=Checkpoints(tools.work / key, key),
-            report=report,
-            stop=stop,
+        if tools.trainers is not None and tools.trainers.count > 1:
+            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, tools.trainers.count)
+            run_together(job, tools.trainers, report, stop)
+        trainable = build(torch.device(tools.device))
+        checkpoints = Checkpoints(tools.work / key, key)
+        return trainable, train(
+            trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop
         )
 
 

@@ -7,17 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
+from infra.trainers import LocalTrainers
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.latents import LatentSet, sample_posterior
 from models.mask_vae import encode_rgba
@@ -299,6 +301,8 @@ from pathlib import Path
 from tests.tasks.test_train_stages import STAGE1
 from tests.tasks.toolbox import make_tools
 from tasks.train_diffusion import base_model, train_stage
+from dataclasses import replace
+from infra.trainers import LocalTrainers
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
 config = STAGE1.model_copy(update={"loop": loop})
@@ -308,27 +312,33 @@ class Marks:
     def model(self, *args): pass
 folder.mkdir(exist_ok=True)
 train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
-            make_tools(folder, tracker=Marks()))
+            replace(make_tools(folder, tracker=Marks()), trainers=LocalTrainers(int(sys.argv[3]))))
 """
 
 
 @pytest.mark.slow
-def test_train_stage_terminated_process_goes_on_and_equals_an_undisturbed_one(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "number"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)])
+def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
+    made: Path, tmp_path: Path, count: int, number: signal.Signals
+) -> None:
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
 
     def start(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name)]
+        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name), str(count)]
         return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
 
     killed = start("killed")
     deadline = time.monotonic() + 120
     while not (tmp_path / "killed" / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    killed.send_signal(signal.SIGTERM)
+    killed.send_signal(number)
     _, errors = killed.communicate(timeout=120)
-    assert killed.returncode == 1
-    assert "run the same command again" in errors
+    if number == signal.SIGTERM:
+        assert killed.returncode == 1
+        assert "run the same command again" in errors
+    if count > 1:
+        await_end(tmp_path / "killed")
     assert not (tmp_path / "killed" / "stage1").exists()
     for name in ("killed", "straight"):
         process = start(name)
@@ -337,3 +347,33 @@ def test_train_stage_terminated_process_goes_on_and_equals_an_undisturbed_one(ma
     straight, resumed = tmp_path / "straight" / "stage1", tmp_path / "killed" / "stage1"
     names = files_of(straight)
     assert filecmp.cmpfiles(straight, resumed, names, shallow=False) == (names, [], [])
+
+
+def await_end(folder: Path) -> None:
+    """Until no process has `folder` in its command: the trainers outlive whom they work for by a step."""
+    deadline = time.monotonic() + 60
+    while any(str(folder) in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])):
+        assert time.monotonic() < deadline, "a training process is left"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2))
+    train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
+    for one, two in zip(history_of(made / "stage1"), history_of(tmp_path / "stage1"), strict=True):
+        assert {name: float(value) for name, value in two.items() if value} == pytest.approx(
+            {name: float(value) for name, value in one.items() if value}, rel=1e-3
+        )
+    alone = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
+    for name, weight in MultiViewUNet.from_pretrained(tmp_path / "stage1" / "unet").state_dict().items():
+        torch.testing.assert_close(weight, alone[name], rtol=1e-2, atol=1e-4, msg=name)
+    assert [step for step, values in tracker.history if "val/loss" in values] == [8, 16]
+    small = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"batch_size": 1})})
+    with pytest.raises(RuntimeError, match="2 workers for a batch of 1: each needs a sample"):
+        train_stage("stage1", made / "latents", None, made / "vae", small, 0, tmp_path / "no", tools)
+
+
+def history_of(model: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((model / "history.csv").open()))

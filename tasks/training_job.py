@@ -1,0 +1,142 @@
+"""A training in several processes: what each of them does, and what the stage sees of it meanwhile.
+
+They speak to the stage through files, so that it makes no difference on which machine they run.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from models.config import LoopConfig, OptimizerConfig
+from tasks.files import write_json
+from tasks.ports import Trainers
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.trainable import Report, Trainable
+
+REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
+
+
+class TrainingConfig(Protocol):
+    """A section that describes a training."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """How long."""
+        ...
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        """How fast."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What every process of a training does; must pickle."""
+
+    build: "Callable[[torch.device], Trainable[Any]]"
+    """Makes the same trainable in every process, on its device."""
+    config: TrainingConfig
+    key: str
+    folder: Path
+    """Of the checkpoints, seen by all processes."""
+    device: str
+    threads: int
+    """Of all processes on this machine together."""
+    count: int
+
+    @property
+    def desk(self) -> Path:
+        """Folder for what the processes and the stage tell each other."""
+        return self.folder / "together"
+
+    def __call__(self) -> None:
+        """Train; how it ended, if it is not the end of the training, stands in a file.
+
+        An error that would come again ends all processes; any other one is left to whoever starts them.
+        """
+        import torch
+
+        from models.checkpoints import Checkpoints
+        from models.interruption import Interrupted, stop_on_signal
+        from models.loop import train
+        from models.workers import joined
+
+        if (self.desk / END).exists():
+            return
+        torch.set_num_threads(max(1, self.threads // self.count))
+        device = torch.device(self.device)
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        with joined(device) as workers, stop_on_signal() as stop:
+            try:
+                train(
+                    self.build(device),
+                    self.config.loop,
+                    self.config.optimizer,
+                    checkpoints=Checkpoints(self.folder, self.key),
+                    report=self.note,
+                    stop=lambda: stop() or (self.desk / STOP).exists(),
+                    workers=workers,
+                )
+            except Interrupted as end:
+                self.note_end("Interrupted", str(end))
+            except (ValueError, FloatingPointError, OSError, torch.OutOfMemoryError) as error:
+                self.note_end(type(error).__name__, str(error), getattr(error, "errno", None))
+
+    def note(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
+        """Report to the stage."""
+        with (self.desk / REPORTS).open("a") as handle:
+            handle.write(json.dumps({"samples_seen": samples_seen, "metrics": dict(metrics)}) + "\n")
+
+    def note_end(self, kind: str, message: str, number: int | None = None) -> None:
+        """Tell the stage why it is over; on a full disk this may be impossible too, and the log has to do."""
+        with suppress(OSError):
+            write_json(self.desk / END, {"kind": kind, "message": message, "errno": number})
+
+
+def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: Callable[[], bool]) -> None:
+    """Train in several processes until the end.
+
+    Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
+    """
+    job.desk.mkdir(parents=True, exist_ok=True)
+    for name in (REPORTS, STOP, END):
+        (job.desk / name).unlink(missing_ok=True)
+    (job.desk / REPORTS).touch()
+    with (job.desk / REPORTS).open() as reports:
+
+        def watch() -> None:
+            while (line := reports.readline()).endswith("\n"):
+                row = json.loads(line)
+                report(row["samples_seen"], row["metrics"])
+            if line:
+                reports.seek(reports.tell() - len(line))  # half a line: the rest comes
+            if stop():
+                (job.desk / STOP).touch()
+            raise_end(job.desk / END)
+
+        trainers.run(job, job.desk, watch)
+        watch()
+
+
+def raise_end(path: Path) -> None:
+    """Raise what the processes ended with, if they have."""
+    from models.interruption import Interrupted
+
+    if not path.exists():
+        return
+    end = json.loads(path.read_bytes())
+    if end["kind"] == "Interrupted":
+        raise Interrupted(end["message"])
+    if end["errno"] is not None:
+        raise OSError(end["errno"], end["message"])
+    raise RuntimeError(end["message"])
