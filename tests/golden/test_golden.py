@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.golden.losses import LOSSES, loss_table
 from tests.golden.recipes import FOLDER, OBJECTS, named_qualities, object_digests, params, rendered
 
 REMEDY = "undo it, or bump the recipe in params.yaml and params/paper.yaml and run python -m tests.golden.regenerate"
@@ -19,6 +20,17 @@ def test_golden_objects_are_what_catalog_recipe_says(tmp_path):
 
 def test_golden_qualities_are_the_numbers_that_render_recipe_says():
     assert str(np.load(FOLDER / "renders.npz")["quality"]) == named_qualities(), f"render/quality.py changed: {REMEDY}"
+
+
+def test_golden_losses_are_what_twenty_steps_of_each_training_give():
+    golden = [line.split() for line in LOSSES.read_text().splitlines()]
+    found = [line.split() for line in loss_table().splitlines()]
+    assert found[0] == golden[0]
+    for expected, row in zip(golden[1:], found[1:], strict=True):
+        numbers = [float(number) for number in row]
+        wanted = [float(number) for number in expected]
+        remedy = "undo it, or bump the stage's recipe and run python -m tests.golden.losses"
+        assert numbers == pytest.approx(wanted, rel=5e-5), f"step {row[0]} moved: {remedy}"
 
 
 @pytest.mark.blender

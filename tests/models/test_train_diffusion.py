@@ -149,6 +149,22 @@ def test_diffusion_training_view_embeddings_and_attention_get_gradients(latents:
     assert missing == []
 
 
+def test_diffusion_training_that_goes_over_to_v_begins_with_the_noise_model_converted(latents: LatentSet) -> None:
+    """The error in v is that in noise over alpha, sample by sample; a network read as v starts anywhere."""
+    training = make_training(latents)
+    noise = NOISE.model_copy(update={"prediction": "epsilon", "network": "epsilon"})
+    as_noise = replace(training, diffusion=Diffusion(noise))
+    kept = replace(training, diffusion=Diffusion(noise.model_copy(update={"prediction": "v_prediction"})))
+    training.model.eval()
+    with torch.no_grad():
+        for number, timestep in enumerate((20, 300, 700)):
+            sample = training.reader.read_validation(number, timestep=timestep)
+            alpha = training.diffusion.alpha[timestep].item()
+            expected = as_noise.sample_losses(sample).item() / alpha**2
+            assert kept.sample_losses(sample).item() == pytest.approx(expected, rel=1e-4)
+            assert training.sample_losses(sample).item() != pytest.approx(expected, rel=1e-2)
+
+
 @pytest.mark.slow
 def test_diffusion_training_one_object_is_learnt(latents: LatentSet, tmp_path: Path) -> None:
     training = make_training(latents, multi_condition_share=0.0, num_items=1)
