@@ -1,14 +1,18 @@
 """Checkpoint files that are whole or absent. Knows nothing of what they hold."""
 
+import errno
 import hashlib
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+BEST = "best.pt"
+"""Name of the checkpoint with the best validation."""
 logger = logging.getLogger(__name__)
 
 
@@ -24,17 +28,31 @@ class Checkpoints:
     """Of the configuration and the inputs; a checkpoint of another one is refused."""
     num_kept: int = 2
 
-    def save(self, samples_seen: int, state: dict[str, Any]) -> Path:
-        """Write `state` under a temporary name, flush it to disk, rename it; then remove the oldest."""
+    def save(self, samples_seen: int, state: dict[str, Any], *, is_best: bool = False) -> Path:
+        """Write `state` under a temporary name, flush it to disk, rename it; then remove the oldest.
+
+        is_best: keep it also as `best.pt`.
+        Raises OSError(ENOSPC), with nothing half-written, when the disk has no room for it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         clock = f"samples-{samples_seen:012d}"
         part = self.folder / f".{clock}.{os.getpid()}.part"
-        with part.open("wb") as handle:
-            torch.save({"fingerprint": self.fingerprint, "samples_seen": samples_seen, **state}, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
+        self._require_room(state)
+        try:
+            with part.open("wb") as handle:
+                torch.save({"fingerprint": self.fingerprint, "samples_seen": samples_seen, **state}, handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except (OSError, RuntimeError) as error:  # torch has its own name for a failed write
+            part.unlink(missing_ok=True)
+            self._require_room(state)
+            number = getattr(error, "errno", None) or errno.EIO
+            raise OSError(number, f"writing a checkpoint into {self.folder} failed: {error}") from error
         path = self.folder / f"{clock}-{_digest(part)}.pt"
         part.replace(path)
+        if is_best:
+            part.hardlink_to(path)
+            part.replace(self.folder / BEST)
         self._flush_folder()
         self._remove_all_but([*(old for old in self._paths() if not old.name.startswith(clock)), path])
         return path
@@ -72,12 +90,31 @@ class Checkpoints:
             if path not in kept:
                 path.unlink()
 
+    def _require_room(self, state: dict[str, Any]) -> None:
+        """Raise OSError(ENOSPC) unless the tensors of `state` fit onto the disk."""
+        needed, free = size_of(state), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC,
+                f"a checkpoint of {needed / 2**20:,.0f} MiB does not fit into {self.folder}, which has "
+                f"{free / 2**20:,.0f} MiB left; what was saved before stays",
+            )
+
     def _flush_folder(self) -> None:
         handle = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def size_of(state: Any) -> int:
+    """Bytes of all tensors in nested dicts and lists."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    if isinstance(state, dict):
+        return sum(map(size_of, state.values()))
+    return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
 
 
 def _digest(path: Path) -> str:

@@ -39,6 +39,11 @@ class History:
         """Add a row."""
         self.rows.append({"samples_seen": samples_seen, **metrics})
 
+    def is_best(self) -> bool:
+        """Whether the last validation is the best so far: the lowest loss, or the highest PSNR where there is none."""
+        losses = [row.get("val/loss", -row.get("val/psnr", 0.0)) for row in self.rows if any(map(_is_validation, row))]
+        return bool(losses) and losses[-1] == min(losses)
+
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {"rows": self.rows, "sums": self.window.sums, "counts": self.window.counts}
@@ -60,6 +65,10 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writerow([column_name(column) for column in columns])
     writer.writerows([[f"{row[name]:.9g}" if name in row else "" for name in columns] for row in rows])
     return text.getvalue()
+
+
+def _is_validation(metric: str) -> bool:
+    return metric.startswith("val/")
 
 
 def column_name(metric: str) -> str:

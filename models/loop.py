@@ -4,7 +4,6 @@ Its only clock is `samples_seen`: learning rate, draws, average and checkpoints 
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from models.ema import MovingAverage
 from models.history import History, Row
 from models.interruption import Interrupted
 from models.learning_rate import learning_rate_at
+from models.throughput import Meter, count_tflop
 from models.trainable import Part, Report, Trainable
 from models.workers import ALONE, Workers
 
@@ -92,10 +92,13 @@ class _Run(Generic[BatchT]):
 
     def train(self, report: Report, stop: Callable[[], bool]) -> None:
         """Steps until the end."""
-        rate = _Rate()
-        for step, batch in enumerate(self.batches(), start=self.samples_seen // self.loop.batch_size + 1):
+        meter = Meter(self.samples_seen, self.device)
+        first = self.samples_seen // self.loop.batch_size + 1
+        for step, batch in enumerate(meter.waiting(self.batches()), start=first):
+            if step == first and self.device.type == "cuda":
+                meter.tflop_per_sample = self.count_tflop(batch) / self.loop.batch_size
             self.step(step - 1, batch)
-            self.report(step, report, rate)
+            self.report(step, report, meter)
             is_last = step == self.num_steps
             is_stopped = self.workers.any(stop(), self.device) and not is_last
             if is_last or is_stopped or step % self.loop.checkpoint_every == 0:
@@ -165,6 +168,14 @@ class _Run(Generic[BatchT]):
         self.workers.add(list(totals.values()))
         return totals
 
+    def count_tflop(self, batch: BatchT) -> float:
+        """Operations of a step, counted in a trial of it that changes nothing."""
+        share = len(self.own(0)) / self.loop.batch_size
+        tflop = count_tflop(lambda: self.differentiate(batch, share))
+        for module in self.modules:
+            module.zero_grad(set_to_none=True)
+        return tflop * self.workers.size
+
     def next_part(self, parts: Iterator[Part]) -> Part | None:
         """The forward pass of one part, in the precision asked for."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16"):
@@ -180,7 +191,7 @@ class _Run(Generic[BatchT]):
             "Look at these items, or lower optimizer.learning_rate"
         )
 
-    def report(self, step: int, report: Report, rate: "_Rate") -> None:
+    def report(self, step: int, report: Report, meter: Meter) -> None:
         """Pass on and remember the numbers of a step that logs, validates or is the last."""
         if not self.workers.is_first:
             return
@@ -192,7 +203,7 @@ class _Run(Generic[BatchT]):
             row |= self.validate()
         if row:
             self.history.append(self.samples_seen, row)
-            report(self.samples_seen, row | {"train/samples_per_second": rate.since_last(self.samples_seen)})
+            report(self.samples_seen, row | meter.since_last(self.samples_seen))
 
     def validate(self) -> dict[str, float]:
         """Metrics of the averaged weights."""
@@ -214,6 +225,7 @@ class _Run(Generic[BatchT]):
                 "optimizer": self.optimizer.state_dict(),
                 "history": self.history.state(),
             },
+            is_best=self.history.is_best(),
         )
 
     def restore(self) -> None:
@@ -227,19 +239,6 @@ class _Run(Generic[BatchT]):
         self.optimizer.load_state_dict(state["optimizer"])
         self.history.load_state(state["history"])
         self.samples_seen = int(state["samples_seen"])
-
-
-class _Rate:
-    """Samples per second between reports; wall clock, so it is reported but never kept."""
-
-    def __init__(self) -> None:
-        self.time, self.samples_seen = time.perf_counter(), -1
-
-    def since_last(self, samples_seen: int) -> float:
-        now = time.perf_counter()
-        rate = (samples_seen - max(self.samples_seen, 0)) / max(now - self.time, 1e-9)
-        self.time, self.samples_seen = now, samples_seen
-        return rate
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from models.interruption import Interrupted, stop_on_signal
 from models.learning_rate import learning_rate_at
 from models.loop import train
 from tests.models.toy_training import LOOP, OPTIMIZER, Line, run, weights
+from tests.small_disk import small_disk
 
 
 def optimizer_of(folder: Path) -> list[bytes]:
@@ -128,9 +130,35 @@ def test_train_newest_checkpoint_truncated_goes_on_from_the_one_before(tmp_path:
     assert min(resumed.loaded) == 60
 
 
-def test_train_keeps_two_checkpoints_and_no_partial_file(tmp_path: Path) -> None:
-    run(Line(), tmp_path)
-    assert sorted(path.name[:20] for path in tmp_path.iterdir()) == ["samples-000000000060", "samples-000000000080"]
+def test_train_keeps_two_checkpoints_the_best_and_no_partial_file(tmp_path: Path) -> None:
+    rows = run(Line(), tmp_path).history
+    kept = ["best.pt", "samples-000000000060", "samples-000000000080"]
+    assert sorted(path.name[:20] for path in tmp_path.iterdir()) == kept
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    losses = {row["samples_seen"]: row["val/loss"] for row in rows if "val/loss" in row}
+    assert losses[best["samples_seen"]] == min(losses.values())
+
+
+def test_train_on_a_full_disk_ends_with_the_numbers_and_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "disk"
+    with small_disk(folder) as resize:
+        resize(4)
+        with pytest.raises(OSError, match="into .*disk") as full:
+            run(Line(), folder)
+        assert full.value.errno == errno.ENOSPC
+        assert not list(folder.iterdir()), "nothing half-written"
+        resize(1024)
+        straight = Line()
+        run(straight, folder)
+        big = {"weights": torch.zeros(2**19)}
+        with pytest.raises(OSError, match=r"a checkpoint of 2 MiB does not fit into .*, which has \d MiB left"):
+            Checkpoints(folder, "toy").save(100, big)
+        resumed = Line()
+        run(resumed, folder)
+        assert resumed.loaded == [], "what was saved before is whole"
+        assert weights(resumed.model) == weights(straight.model)
 
 
 def test_train_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:

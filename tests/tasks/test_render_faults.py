@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tasks.manifest import MANIFEST, read_ledger
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome
 from tasks.render import render_objects
+from tests.small_disk import small_disk
 from tests.tasks import faults
 from tests.tasks.test_render_stages import NORMALIZE, RENDER, digests, write_set
 from tests.tasks.toolbox import make_tools
@@ -113,19 +113,3 @@ def test_render_full_disk_is_a_sentence_and_the_next_run_goes_on(source, undistu
         for sentence in sentences:
             assert os.strerror(errno.ENOSPC) in sentence
             assert str(tmp_path / "disk") in sentence, "says where"
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator:
-    """A file system in memory whose size can be set, in KiB; skips where this process may not mount one."""
-    folder.mkdir()
-
-    def mount(*options: str) -> int:
-        return subprocess.run(["mount", *options, str(folder)], check=False, capture_output=True, timeout=60).returncode
-
-    if mount("-t", "tmpfs", "-o", "size=64k", "tmpfs"):
-        pytest.skip("no right to mount a file system")
-    try:
-        yield lambda size_kb: mount("-o", f"remount,size={size_kb}k")
-    finally:
-        subprocess.run(["umount", str(folder)], check=True, timeout=60)

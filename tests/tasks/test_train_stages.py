@@ -248,6 +248,8 @@ def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None
         "train/lr",
         "train/grad_norm",
         "train/samples_per_second",
+        "train/data_wait_share",
+        "train/memory_gib",
         "val/loss",
         *(f"val/loss_q{quartile}" for quartile in (1, 2, 3, 4)),
     }

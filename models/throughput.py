@@ -1,0 +1,76 @@
+"""How fast a training goes and what holds it up; wall clock, so it is reported but never kept."""
+
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+ItemT = TypeVar("ItemT")
+PEAKS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "4090": 165.0, "L40": 181.0}
+"""Dense bfloat16 matrix products in TFLOP/s, by the makers' data sheets."""
+
+
+class Meter:
+    """Counts samples, time, and the share of it spent waiting for data, from report to report."""
+
+    def __init__(self, samples_seen: int, device: torch.device) -> None:
+        self.device = device
+        self.tflop_per_sample: float | None = None
+        """Of all operations a sample needs; None where nobody counted."""
+        self._restart(samples_seen)
+
+    def waiting(self, batches: Iterable[ItemT]) -> Iterator[ItemT]:
+        """The batches; the time it takes to get each counts as waiting."""
+        iterator = iter(batches)
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.perf_counter() - start
+            yield batch
+
+    def since_last(self, samples_seen: int) -> dict[str, float]:
+        """Rates since the last call."""
+        seconds = max(time.perf_counter() - self._start, 1e-9)
+        rate = (samples_seen - self._samples_seen) / seconds
+        metrics = {
+            "train/samples_per_second": rate,
+            "train/data_wait_share": min(self._waited / seconds, 1.0),
+            "train/memory_gib": memory_gib(self.device),
+        }
+        if self.tflop_per_sample is not None:
+            metrics["train/tflop_per_second"] = rate * self.tflop_per_sample
+            peak = peak_tflop(self.device)
+            metrics |= {} if peak is None else {"train/mfu": rate * self.tflop_per_sample / peak}
+        self._restart(samples_seen)
+        return metrics
+
+    def _restart(self, samples_seen: int) -> None:
+        self._start, self._samples_seen, self._waited = time.perf_counter(), samples_seen, 0.0
+
+
+def count_tflop(work: Callable[[], object]) -> float:
+    """10^12 floating point operations that `work` does in matrix products, convolutions and attention."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops() / 1e12)
+
+
+def memory_gib(device: torch.device) -> float:
+    """The most that was held so far: of the GPU's memory, or of this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def peak_tflop(device: torch.device) -> float | None:
+    """What the card could do at best, if it is known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for card, peak in PEAKS.items() if card in name), None)
