@@ -11,7 +11,7 @@ from infra.progress import TerminalProgress
 from infra.storage import RemoteStore
 from infra.trainers import LocalTrainers, RayTrainers
 from tasks.outcome import Failed, Outcome
-from tasks.ports import Tools, Tracker, Trainers
+from tasks.ports import Means, Tools, Tracker, Trainers
 
 WORK = Path(".work")
 """Unfinished work, outside DVC's outputs: DVC deletes those before a stage runs."""
@@ -35,7 +35,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             worker_device=resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu",
             render_device=profile.render_device,
             hub_url=profile.hub_url,
-            micro_batch=profile.micro_batch,
+            means=Means(profile.micro_batch, tuple(profile.recompute_levels), profile.compile),
             trainers=_trainers(profile, resources),
         )
 

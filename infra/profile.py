@@ -41,6 +41,11 @@ class Profile(BaseModel):
     each CUDA card, or one."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
+    recompute_levels: list[Annotated[int, Field(ge=0)]]
+    """Levels of the UNet, the finest being 0, whose activations are computed again instead of kept: less memory, more
+    time (docs/training.md). Any level: the whole VAE too."""
+    compile: bool
+    """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
     time_limit: float = Field(gt=0)
     """Seconds for one object in a ray worker; then the worker is killed and the object fails."""
     recycle_after: int = Field(ge=1)

@@ -131,5 +131,7 @@ class StageConfig(Section):
     """Range of their number, inclusive: 2..10."""
     condition_drop: float = Field(ge=0, lt=1)
     """Probability of dropping the condition, for classifier-free guidance."""
+    drawn_steps: int = Field(ge=0)
+    """At every validation one held-out object is drawn in so many steps of UniPC; 0: none."""
     optimizer: OptimizerConfig
     loop: LoopConfig

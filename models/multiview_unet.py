@@ -6,7 +6,7 @@ It knows its cameras only as metadata; where a view stands reaches the network a
 # B object, V view, C latent channel, H and W latent size, L context token, D context width,
 # E timestep embedding width
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,20 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
         self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
+
+    def recompute_levels(self, levels: Collection[int]) -> None:
+        """From now on these levels, the finest being 0, compute their activations again in the backward pass.
+
+        Raises ValueError for a level that there is not.
+        """
+        num_levels = len(self.base.down_blocks)
+        if not set(levels) <= set(range(num_levels)):
+            raise ValueError(f"recompute_levels is {sorted(levels)}; the network has levels 0 to {num_levels - 1}")
+        self.enable_gradient_checkpointing()
+        for level, blocks in enumerate(zip(self.base.down_blocks, reversed(self.base.up_blocks), strict=True)):
+            for block in blocks:
+                block.gradient_checkpointing = level in levels
+        self.base.mid_block.gradient_checkpointing = num_levels - 1 in levels
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save config and weights; the config does not tell where the model was loaded from."""

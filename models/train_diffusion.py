@@ -12,6 +12,7 @@ from models.diffusion import Diffusion
 from models.multiview_unet import MultiViewUNet
 from models.samples import SampleReader, Samples, group_by_views
 from models.trainable import Part
+from models.validation_views import ValidationViews
 
 NUM_VALIDATION_SAMPLES = 16
 """Four per quartile of the timesteps: enough to see a trend, cheap enough to do often."""
@@ -36,6 +37,8 @@ class DiffusionTraining:
     """Scaled latent of the white image."""
     micro_batch: int | None = None
     """At most so many samples at once, to save memory; None for whole groups."""
+    views: ValidationViews | None = None
+    """Draws an object at every validation; None: only losses."""
     critic: None = None
 
     def load(self, numbers: Sequence[int]) -> list[Samples]:
@@ -71,13 +74,17 @@ class DiffusionTraining:
         return self.reader.names(numbers)
 
     def validate(self) -> dict[str, float]:
-        """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise)."""
+        """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise).
+
+        With `views`, also how well an object is drawn.
+        """
         timesteps = validation_timesteps(self.diffusion.config.timesteps)
         losses = torch.stack([self._validation_loss(number, timestep) for number, timestep in enumerate(timesteps)])
         quartiles = losses.view(QUARTILES, -1).mean(dim=1).tolist()
-        return {"val/loss": losses.mean().item()} | {
+        metrics = {"val/loss": losses.mean().item()} | {
             f"val/loss_q{q}": loss for q, loss in enumerate(quartiles, start=1)
         }
+        return metrics | (self.views.draw(self.model) if self.views else {})
 
     def _validation_loss(self, number: int, timestep: int) -> Tensor:
         return self.sample_losses(self.validation.read_validation(number, timestep=timestep))[0]

@@ -89,6 +89,19 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Means:
+    """How a training computes: its speed and its memory, not its result."""
+
+    micro_batch: int | None = None
+    """Images or objects that fit into the device's memory at once; None: a whole batch does."""
+    recompute_levels: tuple[int, ...] = ()
+    """Levels of the UNet, the finest being 0, that compute their activations again instead of keeping them; any: the
+    whole VAE."""
+    compile: bool = False
+    """Whether the UNet is compiled."""
+
+
 class Trainers(Protocol):
     """Processes that train one model together."""
 
@@ -123,8 +136,8 @@ class Tools:
     """What Blender computes on."""
     hub_url: str
     """Where Objaverse lies."""
-    micro_batch: int | None = None
-    """Images or objects that fit into the device's memory at once in training; None: a whole batch does."""
+    means: Means = Means()
+    """How trainings compute."""
     trainers: Trainers | None = None
     """For trainings; None: this process alone."""
 

@@ -11,7 +11,7 @@ from render.images import contact_sheet, encode_png
 from tasks.files import write_bytes
 from tasks.manifest import fingerprint, seal
 from tasks.pictures import ViewPictures, kept_in_memory, list_pictures, spread
-from tasks.ports import Tools
+from tasks.ports import Means, Tools
 from tasks.training import run_training, seed_of, write_records
 from tasks.views import Image, ViewSet
 
@@ -41,7 +41,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     check_sizes(config, side=pictures[0].shape[0])
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
-    build = partial(build_training, views, config, seed, tools.micro_batch)
+    build = partial(build_training, views, config, seed, tools.means)
     key = fingerprint(KIND, config, seed, inputs)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
@@ -54,7 +54,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
 
 
 def build_training(
-    views: Path, config: MaskVAEConfig, seed: int, micro_batch: int | None, device: "torch.device"
+    views: Path, config: MaskVAEConfig, seed: int, means: Means, device: "torch.device"
 ) -> "VAETraining":
     """What is trained and on what; equal in every process."""
     from models.initialization import seeded_weights
@@ -65,6 +65,8 @@ def build_training(
     view_set = ViewSet.open(views)
     with seeded_weights(seed_of(seed, "train-vae", "weights")):
         vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
+    if means.recompute_levels:
+        vae.enable_gradient_checkpointing()
     return VAETraining(
         model=vae,
         loss=loss,
@@ -72,7 +74,7 @@ def build_training(
         validation_B4HW=as_unit_tensor(shown_pictures(view_set), device),
         seed=seed_of(seed, "train-vae"),
         batch_size=config.loop.batch_size,
-        micro_batch=micro_batch,
+        micro_batch=means.micro_batch,
     )
 
 

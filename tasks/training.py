@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
 HISTORY = "history.csv"
 METRICS = "metrics.json"
+DRAWN = "drawn.png"
+"""What the last validation drew, until it is passed on."""
 
 
 def seed_of(seed: int, *names: str) -> int:
@@ -44,6 +46,11 @@ def run_training(
         def report(samples_seen: int, metrics: Mapping[str, float]) -> None:
             show(samples_seen // config.loop.batch_size, metrics)
             tools.tracker.metrics(metrics, step=samples_seen)
+            if (tools.work / key / DRAWN).exists():
+                picture = tools.work / key / "drawn" / f"samples-{samples_seen:012d}.png"
+                picture.parent.mkdir(exist_ok=True)
+                (tools.work / key / DRAWN).replace(picture)
+                tools.tracker.image(picture, f"drawn/{picture.stem}")
 
         if tools.trainers is not None and tools.trainers.count > 1:
             job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, tools.trainers.count)

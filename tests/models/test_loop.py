@@ -145,7 +145,7 @@ def test_train_on_a_full_disk_ends_with_the_numbers_and_goes_on_when_there_is_ro
     folder = tmp_path / "disk"
     with small_disk(folder) as resize:
         resize(4)
-        with pytest.raises(OSError, match="into .*disk") as full:
+        with pytest.raises(OSError, match=r"into .*disk") as full:
             run(Line(), folder)
         assert full.value.errno == errno.ENOSPC
         assert not list(folder.iterdir()), "nothing half-written"

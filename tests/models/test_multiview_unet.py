@@ -123,20 +123,21 @@ def test_conditioning_puts_conditions_first_with_their_flag_and_ids() -> None:
 def test_unet_with_gradient_checkpointing_gives_the_same_loss_and_gradients() -> None:
     inputs, runs = toy_inputs(2, 3), []
     mask = torch.tensor([[True, True, True], [True, False, True]])
-    for checkpointing in (False, True):
+    for levels in ((), (0,), (0, 1)):
         unet = toy_unet().train()
-        if checkpointing:
-            unet.enable_gradient_checkpointing()
-            assert unet.is_gradient_checkpointing
+        unet.recompute_levels(levels)
+        assert unet.base.mid_block.gradient_checkpointing == (1 in levels)
         loss = unet(**inputs, view_mask_BV=mask).square().mean()
         loss.backward()
         runs.append((loss, {name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}))
-    (plain_loss, plain), (loss, gradients) = runs
-    assert loss.item() == pytest.approx(plain_loss.item(), rel=1e-6)
-    for name, gradient in plain.items():
-        assert gradient is not None, name
-        assert gradients[name] is not None, name
-        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+    (plain_loss, plain), *others = runs
+    for loss, gradients in others:
+        assert loss.item() == pytest.approx(plain_loss.item(), rel=1e-6)
+        assert gradients.keys() == plain.keys()
+        for name, gradient in plain.items():
+            torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+    with pytest.raises(ValueError, match=r"recompute_levels is \[0, 2\]; the network has levels 0 to 1"):
+        toy_unet().recompute_levels((0, 2))
 
 
 def test_unet_at_step_zero_learns_the_view_scale_first() -> None:

@@ -30,6 +30,7 @@ from tasks.encode import encode_views
 from tasks.files import read_json
 from tasks.manifest import open_manifest
 from tasks.pictures import kept_in_memory, list_pictures, spread
+from tasks.ports import Means
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.views import ViewSet
@@ -62,6 +63,7 @@ STAGE1 = StageConfig(
     multi_condition_share=0.0,
     multi_conditions=(2, CONDITIONS),
     condition_drop=0.1,
+    drawn_steps=2,
     optimizer=OPTIMIZER,
     loop=LOOP,
 )
@@ -251,6 +253,9 @@ def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None
         "train/data_wait_share",
         "train/memory_gib",
         "val/loss",
+        "val/psnr",
+        "val/ssim",
+        "val/mask_iou",
         *(f"val/loss_q{quartile}" for quartile in (1, 2, 3, 4)),
     }
 
@@ -375,6 +380,27 @@ def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_pat
     small = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"batch_size": 1})})
     with pytest.raises(RuntimeError, match="2 workers for a batch of 1: each needs a sample"):
         train_stage("stage1", made / "latents", None, made / "vae", small, 0, tmp_path / "no", tools)
+
+
+def test_train_stage_that_recomputes_and_splits_its_batches_makes_the_same(made: Path, tmp_path: Path) -> None:
+    tools = replace(make_tools(tmp_path), means=Means(micro_batch=1, recompute_levels=(0, 1)))
+    train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
+    plain = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
+    for name, weight in MultiViewUNet.from_pretrained(tmp_path / "stage1" / "unet").state_dict().items():
+        torch.testing.assert_close(weight, plain[name], rtol=1e-2, atol=1e-4, msg=name)
+    vae = replace(make_tools(tmp_path), means=Means(micro_batch=3, recompute_levels=(0,)))
+    train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", vae)
+    plain = AutoencoderKL.from_pretrained(made / "vae").state_dict()
+    for name, weight in AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict().items():
+        torch.testing.assert_close(weight, plain[name], rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_train_stage_shows_what_each_validation_draws(everything: Made) -> None:
+    pictures = everything.trackers["stage3"].images
+    assert [name for _, name in pictures] == [f"drawn/samples-{clock:012d}" for clock in (8, 16)]
+    with Image.open(pictures[-1][0]) as sheet:
+        assert sheet.width > 8 * 16
+        assert len(sheet.getcolors(1 << 20)) > 100
 
 
 def history_of(model: Path) -> list[dict[str, str]]:

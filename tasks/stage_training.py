@@ -1,0 +1,163 @@
+"""What a diffusion stage trains, on what, and from which weights: assembled alike in every process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.config import StageConfig
+from render.images import contact_sheet, encode_png
+from tasks.files import write_bytes
+from tasks.ports import Means
+from tasks.training import seed_of
+from tasks.views import Image
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.latents import LatentSet
+    from models.multiview_unet import MultiViewUNet
+    from models.samples import SampleReader
+    from models.train_diffusion import DiffusionTraining
+
+RAW = "unet_raw"
+"""Folder of the newest weights beside the averaged ones in `unet`."""
+SHEET_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class StageTraining:
+    """Pickles, so that any process can assemble it."""
+
+    stage: str
+    latents: Path
+    previous: Path | None
+    vae: Path
+    config: StageConfig
+    seed: int
+    means: Means
+    picture: Path
+    """File for what each validation draws."""
+
+    def __call__(self, device: "torch.device") -> "DiffusionTraining":
+        """The trainable, on `device`.
+
+        Raises ValueError when network, data and stage do not fit together.
+        """
+        from diffusers import AutoencoderKL
+
+        from models.compiled import compile_in_place
+        from models.diffusion import Diffusion
+        from models.latents import LatentSet
+        from models.mask_vae import scale_latents
+        from models.train_diffusion import DiffusionTraining
+        from models.validation_views import ValidationViews
+
+        latents, vae = LatentSet.open(self.latents), AutoencoderKL.from_pretrained(self.vae)
+        unet = start_network(self.stage, latents, self.previous, self.config, self.seed).to(device)
+        unet.recompute_levels(self.means.recompute_levels)
+        if self.means.compile:
+            compile_in_place(unet)
+        train_uids = latents.uids("train")
+        held_out = latents.uids("val") or train_uids
+        make_reader = partial(
+            read_samples,
+            latents,
+            config=self.config,
+            scaling_factor=vae.config.scaling_factor,
+            seed=seed_of(self.seed, f"train-{self.stage}"),
+        )
+        reader, validation = make_reader(train_uids), make_reader(held_out)
+        white_CHW = scale_latents(vae, latents.white()[0, : latents.layout.latent_channels]).to(device)
+        views = ValidationViews(
+            vae=vae.to(device),
+            noise=self.config.noise,
+            latents=latents,
+            uid=held_out[0],
+            num_steps=self.config.drawn_steps,
+            white_CHW=white_CHW,
+            show=partial(write_drawn, self.picture),
+        )
+        return DiffusionTraining(
+            model=unet,
+            diffusion=Diffusion(self.config.noise),
+            reader=reader,
+            validation=validation,
+            white_CHW=white_CHW,
+            micro_batch=self.means.micro_batch,
+            views=views if self.config.drawn_steps else None,
+        )
+
+
+def write_drawn(path: Path, drawn: Sequence[Image], truth: Sequence[Image]) -> None:
+    """Rows of the drawn views, and below each the true one."""
+    columns = min(SHEET_COLUMNS, len(drawn))
+    rows = [
+        view for first in range(0, len(drawn), columns) for views in (drawn, truth) for view in views[first:][:columns]
+    ]
+    write_bytes(path, encode_png(contact_sheet(rows, columns)))
+
+
+def start_network(
+    stage: str, latents: "LatentSet", previous: Path | None, config: StageConfig, seed: int
+) -> "MultiViewUNet":
+    """The network that the stage starts from.
+
+    Raises ValueError when the stage has no network or two, or one that does not fit its data.
+    """
+    from models.initialization import seeded_weights
+    from models.multiview_unet import MultiViewUNet, build_unet
+
+    layout = latents.layout
+    if previous is not None:
+        if config.unet is not None:
+            raise ValueError(f"train_{stage}.unet is set, but the network comes from {previous}; write null")
+        unet = MultiViewUNet.from_pretrained(previous / ("unet" if config.start_from == "ema" else RAW))
+    elif config.unet is None:
+        raise ValueError(f"train_{stage}.unet is null, but no stage comes before it; describe the network")
+    else:
+        with seeded_weights(seed_of(seed, f"train-{stage}", "weights")):
+            unet = build_unet(
+                config.unet,
+                num_targets=layout.num_targets,
+                latent_channels=layout.latent_channels,
+                latent_size=layout.latent_size,
+                geometry=layout.geometry,
+            )
+    width = unet.base.config.cross_attention_dim
+    if width != layout.embedding_dim:
+        raise ValueError(
+            f"unet.cross_attention_dim is {width}, but the image embeddings have {layout.embedding_dim} numbers; "
+            "make it equal to encode.image_encoder.projection_dim"
+        )
+    most, limit = config.multi_conditions[1], unet.config.max_condition_views
+    if config.multi_condition_share > 0 and most > limit:
+        raise ValueError(f"train_{stage}.multi_conditions goes up to {most}; unet.max_condition_views is {limit}")
+    return unet
+
+
+def read_samples(
+    latents: "LatentSet", uids: list[str], *, config: StageConfig, scaling_factor: float, seed: int
+) -> "SampleReader":
+    """Samples of the given objects, drawn as the stage says.
+
+    Raises ValueError when there are no objects.
+    """
+    from models.draws import SamplePlan
+    from models.samples import SampleReader
+
+    if not uids:
+        raise ValueError(f"{latents.folder} has no object of the split train; lower select.val_share")
+    plan = SamplePlan(
+        seed=seed,
+        num_items=len(uids),
+        num_conditions=latents.num_conditions,
+        num_targets=latents.layout.num_targets,
+        kept_targets=config.kept_targets,
+        multi_condition_share=config.multi_condition_share,
+        multi_conditions=config.multi_conditions,
+        condition_drop=config.condition_drop,
+        timesteps=config.noise.timesteps,
+    )
+    return SampleReader(latents, uids, plan, scaling_factor)
