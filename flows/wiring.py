@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from infra.machine import available_memory_gb
 from infra.pools.ray_pool import Limits, RayPool
 from infra.pools.serial import SerialPool
 from infra.profile import Profile, Resources, resolve
@@ -35,6 +36,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             worker_device=resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu",
             render_device=profile.render_device,
             hub_url=profile.hub_url,
+            memory_gib=available_memory_gb(),
             means=Means(profile.micro_batch, tuple(profile.recompute_levels), profile.compile),
             trainers=_trainers(profile, resources),
         )

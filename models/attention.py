@@ -24,11 +24,13 @@ class MultiViewAttention:
     Self-attention spans all views of an object, or each view alone when `across_views` is false (ablation).
     Cross-attention reads one context per object, (B, L, C'), so its keys and values are made once for all views.
     `chunk`: queries and keys at a time, where torch has no kernel that keeps the scores out of memory; None: all.
+    `kernel`: computes in place of torch's where nothing is masked.
     """
 
-    def __init__(self, *, across_views: bool, chunk: int | None = None) -> None:
+    def __init__(self, *, across_views: bool, chunk: int | None = None, kernel: Kernel | None = None) -> None:
         self.across_views = across_views
         self.chunk = chunk
+        self.kernel = kernel
 
     def __call__(
         self,
@@ -61,6 +63,8 @@ class MultiViewAttention:
         return out_BSC.reshape(hidden_states.shape)
 
     def _kernel(self, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, *, mask_B11K: Tensor | None) -> Tensor:
+        if self.kernel is not None and mask_B11K is None:
+            return self.kernel(query_BHSD, key_BHKD, value_BHKD)
         if self.chunk is None:
             return scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask_B11K)
         parts = torch.split(query_BHSD, self.chunk, dim=2)

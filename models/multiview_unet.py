@@ -17,7 +17,7 @@ from diffusers.models.embeddings import TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from models.attention import MultiViewAttention
+from models.attention import Kernel, MultiViewAttention
 from models.config import UNetConfig
 from models.pretrained import forget_origin, locate, require_equal
 
@@ -115,6 +115,10 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
             raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
         self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
 
+    def set_attention_kernel(self, kernel: Kernel | None) -> None:
+        """Attend by another kernel than torch's, such as FlashAttention 3; None: torch's."""
+        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, kernel=kernel))
+
     def recompute_levels(self, levels: Collection[int]) -> None:
         """From now on these levels, the finest being 0, compute their activations again in the backward pass.
 
@@ -124,10 +128,17 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         if not set(levels) <= set(range(num_levels)):
             raise ValueError(f"recompute_levels is {sorted(levels)}; the network has levels 0 to {num_levels - 1}")
         self.enable_gradient_checkpointing()
-        for level, blocks in enumerate(zip(self.base.down_blocks, reversed(self.base.up_blocks), strict=True)):
-            for block in blocks:
-                block.gradient_checkpointing = level in levels
-        self.base.mid_block.gradient_checkpointing = num_levels - 1 in levels
+        by_level = [list(blocks) for blocks in zip(self.base.down_blocks, reversed(self.base.up_blocks), strict=True)]
+        by_level[-1].append(self.base.mid_block)
+        for level, blocks in enumerate(by_level):
+            for module in (module for block in blocks for module in block.modules()):
+                if hasattr(module, "gradient_checkpointing"):
+                    module.gradient_checkpointing = level in levels
+
+    @property
+    def recomputed_levels(self) -> list[int]:
+        """What `recompute_levels` was told."""
+        return [level for level, block in enumerate(self.base.down_blocks) if block.gradient_checkpointing]
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save config and weights; the config does not tell where the model was loaded from."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.conditioning import assemble
+from models.cost import SampleCost, unet_cost
 from models.diffusion import Diffusion
 from models.multiview_unet import MultiViewUNet
 from models.samples import SampleReader, Samples, group_by_views
@@ -72,6 +73,12 @@ class DiffusionTraining:
     def names(self, numbers: Sequence[int]) -> list[str]:
         """Uids of samples."""
         return self.reader.names(numbers)
+
+    def cost(self, dtype: torch.dtype) -> SampleCost:
+        """Of a sample with the most condition views."""
+        plan = self.reader.plan
+        conditions = plan.multi_conditions[1] if plan.multi_condition_share > 0 else 1
+        return unet_cost(self.model, conditions, plan.kept_targets, dtype)
 
     def validate(self) -> dict[str, float]:
         """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise).

@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from models.cost import SampleCost, vae_cost
 from models.draws import Purpose, item_of, stream
 from models.images import to_arrays
 from models.latents import sample_posterior
@@ -111,6 +112,11 @@ class VAETraining:
     def names(self, numbers: Sequence[int]) -> list[str]:
         """Names of pictures."""
         return [self.source.name(item_of(self.seed, number, len(self.source))) for number in numbers]
+
+    def cost(self, dtype: torch.dtype) -> SampleCost:
+        """Of a picture through encoder and decoder; perceptual network and critic come on top."""
+        side = self.loss.config.crop or self.validation_B4HW.shape[-1]
+        return vae_cost(self.model, side, dtype)
 
     def validate(self) -> dict[str, float]:
         """PSNR on white and IoU of the masks, means over the validation pictures."""

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
+
+from models.cost import SampleCost
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Trainable(Protocol[BatchT]):
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """What the samples are, for error messages."""
+        ...
+
+    def cost(self, dtype: torch.dtype) -> SampleCost:
+        """What the dearest sample needs, computed in `dtype`."""
         ...
 
     def validate(self) -> dict[str, float]:

@@ -136,6 +136,8 @@ class Tools:
     """What Blender computes on."""
     hub_url: str
     """Where Objaverse lies."""
+    memory_gib: float = float("inf")
+    """Free on this machine; a GPU is asked itself."""
     means: Means = Means()
     """How trainings compute."""
     trainers: Trainers | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tasks.dry_run import check_need
 from tasks.files import write_bytes, write_json
 from tasks.ports import Tools
 from tasks.randomness import rng_for
@@ -53,9 +54,13 @@ def run_training(
                 tools.tracker.image(picture, f"drawn/{picture.stem}")
 
         if tools.trainers is not None and tools.trainers.count > 1:
+            check_need(stage, build(torch.device("cpu")), config, tools)
             job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, tools.trainers.count)
             run_together(job, tools.trainers, report, stop)
-        trainable = build(torch.device(tools.device))
+            trainable = build(torch.device(tools.device))
+        else:
+            trainable = build(torch.device(tools.device))
+            check_need(stage, trainable, config, tools)
         checkpoints = Checkpoints(tools.work / key, key)
         return trainable, train(
             trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop

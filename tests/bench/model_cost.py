@@ -7,22 +7,18 @@ what a training step keeps for its backward pass. T is 10^12, GiB is 2^30 bytes.
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
-from weakref import WeakSet
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.module_tracker import ModuleTracker
 
 from flows.params import load_params
+from models.cost import SavedBytes, fused_attention, meta_inputs
 from models.multiview_unet import MultiViewUNet, build_unet
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
@@ -83,15 +79,17 @@ def meta_unet(params: Path) -> MultiViewUNet:
 
 def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
     """The cost of one object."""
-    inputs = meta_inputs(unet, conditions, conditions + targets)
+    inputs = meta_inputs(unet, conditions, conditions + targets, torch.bfloat16)
     with torch.no_grad(), FlopCounterMode(display=False) as forward:
         unet(**inputs)
     with FlopCounterMode(display=False) as training:
         unet(**inputs).float().square().mean().backward()
     unet.zero_grad(set_to_none=True)
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with patch("models.attention.scaled_dot_product_attention", fused_attention), saved.watching():
+    unet.set_attention_kernel(fused_attention)
+    with saved.watching():
         output = unet(**inputs)
+    unet.set_attention_kernel(None)
     kept = saved.by_module()
     del output
     return Cost(
@@ -103,13 +101,6 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
         {part: flops / 1e12 for part, flops in by_part(unet, exclusive(forward)).items()},
         {part: size / 2**30 for part, size in by_part(unet, kept).items()},
     )
-
-
-def meta_inputs(unet: MultiViewUNet, conditions: int, views: int) -> dict[str, Tensor]:
-    """Keywords of `MultiViewUNet.forward` for one object, in bfloat16 and without values."""
-    given = toy_batch(unet, views, num_conditions=conditions)
-    half = {name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in given.items()}
-    return {name: value.to("meta") for name, value in half.items()}
 
 
 def toy_batch(unet: MultiViewUNet, views: int, *, num_conditions: int = 1) -> dict[str, Tensor]:
@@ -125,69 +116,6 @@ def toy_batch(unet: MultiViewUNet, views: int, *, num_conditions: int = 1) -> di
         "view_ids_BV": torch.cat([torch.arange(num_conditions), targets])[None],
         "embeds_BLD": torch.randn(1, num_conditions, unet.base.config.cross_attention_dim, generator=rng),
     }
-
-
-class Fused(torch.autograd.Function):
-    """What a fused kernel keeps for its backward pass; torch's own have none for the meta device."""
-
-    @staticmethod
-    def forward(ctx: Any, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
-        """Nothing but the shapes."""
-        out_BHSD = torch.empty_like(query_BHSD)
-        sums_BHS = query_BHSD.new_empty(query_BHSD.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(query_BHSD, key_BHKD, value_BHKD, out_BHSD, sums_BHS)
-        return out_BHSD
-
-
-def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, attn_mask: None = None) -> Tensor:
-    """In place of scaled_dot_product_attention."""
-    assert attn_mask is None
-    out: Tensor = Fused.apply(query_BHSD, key_BHKD, value_BHKD)
-    return out
-
-
-@dataclass(eq=False)
-class Kept:
-    """A tensor that the backward pass will ask for, and the module that made it."""
-
-    tensor: Tensor
-    module: str
-
-    def again(self) -> Tensor:
-        """The tensor."""
-        return self.tensor
-
-
-class SavedBytes:
-    """Counts what autograd keeps of a forward pass, as long as its output lives.
-
-    A tensor that is kept twice, or is there anyway, counts once or not at all.
-    """
-
-    def __init__(self, present: Sequence[Tensor]) -> None:
-        self._present = {tensor.untyped_storage()._cdata for tensor in present}
-        self._kept: WeakSet[Kept] = WeakSet()
-        self._modules = ModuleTracker()
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Count what is computed meanwhile."""
-        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._keep, Kept.again):
-            yield
-
-    def by_module(self) -> Counter[str]:
-        """Bytes by the innermost module."""
-        alive = sorted(self._kept, key=lambda kept: kept.module)
-        by_storage = {kept.tensor.untyped_storage()._cdata: kept for kept in alive}
-        sizes: Counter[str] = Counter()
-        for storage in by_storage.keys() - self._present:
-            sizes[by_storage[storage].module] += by_storage[storage].tensor.untyped_storage().nbytes()
-        return sizes
-
-    def _keep(self, tensor: Tensor) -> Kept:
-        kept = Kept(tensor.detach(), max(self._modules.parents, key=len))
-        self._kept.add(kept)
-        return kept
 
 
 def by_part(unet: MultiViewUNet, by_module: Mapping[str, float]) -> Counter[str]:

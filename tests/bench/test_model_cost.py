@@ -1,8 +1,6 @@
 import pytest
-import torch
 
-from tests.bench.model_cost import PAPER, SavedBytes, count, meta_inputs, meta_unet
-from tests.models.toy_models import toy_unet
+from tests.bench.model_cost import PAPER, count, meta_unet
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +34,3 @@ def test_cost_of_the_full_network_is_quadratic_in_the_views_by_self_attention_al
 
 LAYERS = [(64, 320, 5), (32, 640, 5), (16, 1280, 5), (8, 1280, 1)]
 """Side, width and number of self-attentions of Stable Diffusion 2's levels."""
-
-
-def test_saved_bytes_are_those_that_the_output_holds():
-    layer = torch.nn.Linear(8, 16)
-    given = torch.randn(4, 8)
-    saved = SavedBytes([given, *layer.parameters()])
-    with saved.watching():
-        output = layer(given).exp()
-        layer(torch.randn(4, 8))  # nobody holds it
-    assert saved.by_module().total() == output.nbytes
-    del output
-    assert saved.by_module().total() == 0
-
-
-def test_meta_inputs_are_what_the_network_takes():
-    toy = toy_unet()
-    inputs = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in meta_inputs(toy, 2, 5).items()}
-    with torch.no_grad():
-        assert toy.to(torch.bfloat16)(**inputs).shape == (1, 5, 4, 8, 8)
