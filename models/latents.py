@@ -1,11 +1,13 @@
 """Latents of every view of many objects on disk: safetensors shards, of which a sample reads only its own views.
 
-Knows nothing of the VAE that made them. On disk: moments = posterior mean and log variance, unscaled, float16.
+Knows nothing of the VAE that made them. On disk: moments = posterior mean and log variance, unscaled, float16;
+checks = CRC-32 of every view's moments and, last, of the embeddings, so that a sample checks what it reads.
 """
 
 # V view, K condition view, C latent channel, D embedding
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -60,10 +62,12 @@ class LatentLayout:
 
 def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
     """Write one shard, whole or not at all; equal tensors give equal bytes."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for uid, item in objects.items():
-        tensors[f"{uid}/moments"] = item.moments_VCHW.to("cpu", torch.float16).contiguous()
-        tensors[f"{uid}/embeds"] = item.embeds_KD.to("cpu", torch.float16).contiguous()
+        moments = item.moments_VCHW.to("cpu", torch.float16).contiguous()
+        embeds = item.embeds_KD.to("cpu", torch.float16).contiguous()
+        checks = torch.tensor([*map(_check, moments[:, None]), _check(embeds)])
+        tensors |= {f"{uid}/moments": moments, f"{uid}/embeds": embeds, f"{uid}/checks": checks}
     _write_tensors(path, tensors)
 
 
@@ -112,7 +116,9 @@ class LatentSet:
     def views(self, uid: str, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Moments float32 (V, 2C, h, w) of some views; only these are read."""
         stored = self._shard(uid).get_slice(f"{uid}/moments")
-        return torch.cat([stored[int(index) : int(index) + 1] for index in indices]).float()
+        views = {int(index): stored[int(index) : int(index) + 1] for index in indices}
+        self._require(uid, views)
+        return torch.cat([views[int(index)] for index in indices]).float()
 
     def condition_views(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Moments float32 (K, 2C, h, w) of condition views by their number."""
@@ -121,6 +127,7 @@ class LatentSet:
     def embeds(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Image embeddings float32 (K, D) of condition views by their number."""
         stored: Tensor = self._shard(uid).get_tensor(f"{uid}/embeds")
+        self._require(uid, {-1: stored})
         return stored[torch.as_tensor(np.asarray(conditions))].float()
 
     def condition_column(self, uid: str, condition: int) -> int:
@@ -137,8 +144,26 @@ class LatentSet:
         """The open shard of an object; files stay open and memory-mapped."""
         name = self.objects[uid].shard
         if name not in self._shards:
-            self._shards[name] = safe_open(self.folder / name, framework="pt")
+            try:
+                self._shards[name] = safe_open(self.folder / name, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise ValueError(self._broken(name, str(error))) from error
         return self._shards[name]
+
+    def _require(self, uid: str, tensors: Mapping[int, Tensor]) -> None:
+        """Raise ValueError when a stored tensor is not the one that was encoded; by its number among the checks."""
+        checks = self._shard(uid).get_tensor(f"{uid}/checks")
+        for number, tensor in tensors.items():
+            if _check(tensor) != checks[number]:
+                raise ValueError(self._broken(self.objects[uid].shard, f"tensor {number} of {uid} has changed"))
+
+    def _broken(self, shard: str, reason: str) -> str:
+        return f"{self.folder / shard} is broken ({reason}); remove {self.folder} and run `dvc repro encode`"
+
+
+def _check(tensor: Tensor) -> int:
+    """CRC-32 of a tensor's bytes."""
+    return zlib.crc32(tensor.contiguous().numpy().tobytes())
 
 
 def sample_posterior(moments_VCHW: Tensor, noise_VCHW: Tensor) -> Tensor:

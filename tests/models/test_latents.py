@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from models.latents import LatentSet, sample_posterior
 from tests.models.toy_latents import LAYOUT, condition_columns, embeds_of, moments_of, write_toy_latents
@@ -40,7 +41,8 @@ def test_latent_set_reads_only_the_views_asked_for(tmp_path: Path) -> None:
 
     latents = LatentSet.open(tmp_path)
     assert torch.equal(latents.views("o0", [2, 4]), moments_of(0)[[2, 4]])
-    assert latents.views("o0", [3]).isnan().all()
+    with pytest.raises(ValueError, match="tensor 3 of o0 has changed"):
+        latents.views("o0", [3])
 
 
 def test_latent_set_written_twice_gives_equal_bytes(tmp_path: Path) -> None:
@@ -64,3 +66,24 @@ def test_sample_posterior_many_draws_have_the_stated_mean_and_deviation() -> Non
     drawn = sample_posterior(moments, noise)
     assert drawn.mean().item() == pytest.approx(3.0, abs=0.02)
     assert drawn.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "one bit", "missing"])
+def test_latents_shard_that_is_not_what_was_encoded_is_refused(tmp_path: Path, fault: str) -> None:
+    whole = write_toy_latents(tmp_path)
+    last = int(whole.layout.num_targets) + 4
+    shard = tmp_path / "latents-00001.safetensors"
+    with safe_open(shard, framework="pt") as stored:
+        wanted = stored.get_tensor("o1/moments").numpy().tobytes()
+    content = bytearray(shard.read_bytes())
+    content[content.index(wanted) + len(wanted) - 1] ^= 1
+    if fault == "missing":
+        shard.unlink()
+    else:
+        shard.write_bytes(content if fault == "one bit" else content[:-10])
+    latents = LatentSet.open(tmp_path)
+    assert latents.views("o0", [0]).shape == (1, 8, 4, 4), "the other shard is whole"
+    if fault == "one bit":
+        assert latents.views("o1", [0]).shape == (1, 8, 4, 4), "the other views are whole"
+    with pytest.raises(ValueError, match=r"latents-00001.safetensors is broken \(.*run `dvc repro encode`"):
+        latents.views("o1", [last])
