@@ -6,7 +6,7 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times ci clean
+.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ bench-model: bootstrap ## a step of the network beside others' attention (ARGS="
 
 bench-times: bootstrap ## seconds for 32 views and a training sample at the paper's size, on a GPU (10 minutes)
 	$(RUN) tests.bench.paper_times $(ARGS)
+
+bench-train: bootstrap ## samples per second of the training loop and of its data (ARGS="--device cuda --width full --side 64")
+	$(RUN) tests.bench.train $(ARGS)
+
+study: bootstrap ## does the method learn? three small models on procedural objects (an hour on two cores)
+	$(RUN) tests.bench.study $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

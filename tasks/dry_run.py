@@ -34,8 +34,8 @@ class Need:
         return self.state_gib + self.at_once * self.kept_gib
 
     def fitting(self, memory_gib: float) -> int:
-        """How many samples at once would fit."""
-        return max(0, int((memory_gib - self.state_gib) / self.kept_gib))
+        """How many samples at once would fit, a tenth of the memory left to temporary buffers."""
+        return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
 
 
 def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools) -> None:
