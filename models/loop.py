@@ -169,7 +169,7 @@ class _Run(Generic[BatchT]):
         return totals
 
     def count_tflop(self, batch: BatchT) -> float:
-        """Operations of a step, counted in a trial of it that changes nothing."""
+        """Operations of a step, counted in a trial of it that leaves the weights alone."""
         share = len(self.own(0)) / self.loop.batch_size
         tflop = count_tflop(lambda: self.differentiate(batch, share))
         for module in self.modules:

@@ -316,6 +316,7 @@ config = STAGE1.model_copy(update={"loop": loop})
 class Marks:
     def metrics(self, values, step=0): (folder / "started").touch()
     def dataset(self, *args): pass
+    def image(self, *args): pass
     def model(self, *args): pass
 folder.mkdir(exist_ok=True)
 train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
