@@ -1,7 +1,4 @@
-"""One process of a training: `python -m infra.train_worker WORK`, started by `infra.trainers` or by torchrun.
-
-WORK is a file that `infra.trainers` wrote; several machines: `torchrun ... -m infra.train_worker WORK` on each.
-"""
+"""One process of a training: `python -m infra.train_worker WORK`, WORK being a file that `infra.trainers` wrote."""
 
 import ctypes
 import os

@@ -6,6 +6,7 @@ They meet through `models.workers.joined`; what they do, and the checkpoints the
 import os
 import pickle
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -21,8 +22,6 @@ MAX_RESTARTS = 2
 """A process that is killed has done nothing wrong; one that fails three times has."""
 TICK = 0.2
 """Seconds between looks at the processes."""
-STOP_GRACE = 600.0
-"""Seconds for the step in progress and a checkpoint, once the processes are told to stop."""
 Work = Callable[[], None]
 """Must pickle."""
 
@@ -33,8 +32,8 @@ class LocalTrainers:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def run(self, work: Work, folder: Path, watch: Callable[[], None]) -> None:
-        """Run `work` in all processes at once, and call `watch` now and then until they have ended.
+    def run(self, work: Work, folder: Path, watch: Callable[[], None], count: int) -> None:
+        """Run `work` in `count` processes at once, and call `watch` now and then until they have ended.
 
         `folder` is theirs alone and takes their logs.
         Raises RuntimeError with the last words of a process that ends badly again and again.
@@ -43,24 +42,24 @@ class LocalTrainers:
         job = folder / "work.pickle"
         job.write_bytes(pickle.dumps(work))
         for attempt in range(MAX_RESTARTS + 1):
-            broken = self._run_once(job, folder, watch)
+            broken = self._run_once(job, folder, watch, count)
             if broken is None:
                 return
             if attempt == MAX_RESTARTS:
                 raise RuntimeError(broken)
 
-    def _run_once(self, job: Path, folder: Path, watch: Callable[[], None]) -> str | None:
+    def _run_once(self, job: Path, folder: Path, watch: Callable[[], None], count: int) -> str | None:
         """None when all processes ended well, else how the first one ended that did not."""
         store = folder / f"store-{secrets.token_hex(4)}"
         with ExitStack() as stack:
             stack.callback(store.unlink, missing_ok=True)
-            logs = [folder / f"worker-{rank}.log" for rank in range(self.count)]
+            logs = [folder / f"worker-{rank}.log" for rank in range(count)]
             processes = [
                 stack.enter_context(
                     ProcessGroup(
                         [sys.executable, "-m", "infra.train_worker", str(job)],
                         root=Path.cwd(),
-                        env=self._place(rank, store),
+                        env=_place(rank, count, store),
                         output=stack.enter_context(log.open("w")),
                     )
                 )
@@ -71,16 +70,19 @@ class LocalTrainers:
                 codes = [process.exit_code() for process in processes]
                 bad = [rank for rank, code in enumerate(codes) if code]
                 if bad:
-                    rank = bad[0]
+                    rank = min(
+                        bad, key=lambda rank: codes[rank] or 0
+                    )  # one that a signal ended took the others with it
                     words = last_lines(logs[rank].read_text(errors="replace")) or "it said nothing"
-                    return f"training process {rank} of {self.count} ended with code {codes[rank]}: {words}"
+                    return f"training process {rank} of {count} ended with code {codes[rank]}: {words}"
                 if all(code == 0 for code in codes):
                     return None
                 time.sleep(TICK)
 
-    def _place(self, rank: int, store: Path) -> dict[str, str]:
-        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.count)}
-        return ranks | {"MVDPP_STORE": str(store), "GLOO_SOCKET_IFNAME": "lo", "MVDPP_PARENT": str(os.getpid())}
+
+def _place(rank: int, count: int, store: Path) -> dict[str, str]:
+    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    return ranks | {"MVDPP_STORE": str(store), "GLOO_SOCKET_IFNAME": "lo", "MVDPP_PARENT": str(os.getpid())}
 
 
 class RayTrainers:
@@ -91,27 +93,30 @@ class RayTrainers:
         self._address = address
         self._use_gpu = use_gpu
 
-    def run(self, work: Work, folder: Path, watch: Callable[[], None]) -> None:
+    def run(self, work: Work, folder: Path, watch: Callable[[], None], count: int) -> None:
         """See LocalTrainers."""
         import ray
 
         is_owner = not ray.is_initialized()
         if is_owner:
+            on_terminate = signal.getsignal(signal.SIGTERM)
             ray.init(self._address, runtime_env={"env_vars": {"PYTHONPATH": str(Path.cwd())}}, log_to_driver=False)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
         try:
-            self._fit(work, folder, watch)
+            self._fit(work, folder, watch, count)
         finally:
             if is_owner:
                 ray.shutdown()
 
-    def _fit(self, work: Work, folder: Path, watch: Callable[[], None]) -> None:
+    def _fit(self, work: Work, folder: Path, watch: Callable[[], None], count: int) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
         trainer = TorchTrainer(
             _call,
             train_loop_config={"work": pickle.dumps(work), "folder": str(Path.cwd())},
-            scaling_config=ScalingConfig(num_workers=self.count, use_gpu=self._use_gpu),
+            scaling_config=ScalingConfig(num_workers=count, use_gpu=self._use_gpu),
             run_config=RunConfig(
                 name="train", storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=MAX_RESTARTS)
             ),

@@ -51,7 +51,10 @@ class Checkpoints:
         path = self.folder / f"{clock}-{_digest(part)}.pt"
         part.replace(path)
         if is_best:
-            part.hardlink_to(path)
+            try:
+                part.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(path, part)
             part.replace(self.folder / BEST)
         self._flush_folder()
         self._remove_all_but([*(old for old in self._paths() if not old.name.startswith(clock)), path])

@@ -39,10 +39,11 @@ class History:
         """Add a row."""
         self.rows.append({"samples_seen": samples_seen, **metrics})
 
-    def is_best(self) -> bool:
-        """Whether the last validation is the best so far: the lowest loss, or the highest PSNR where there is none."""
-        losses = [row.get("val/loss", -row.get("val/psnr", 0.0)) for row in self.rows if any(map(_is_validation, row))]
-        return bool(losses) and losses[-1] == min(losses)
+    def is_best_at(self, samples_seen: int) -> bool:
+        """Whether it was validated at this clock, and never better: by loss, or by PSNR where there is none."""
+        validated = [row for row in self.rows if any(map(_is_validation, row))]
+        losses = [row.get("val/loss", -row.get("val/psnr", 0.0)) for row in validated]
+        return bool(losses) and validated[-1]["samples_seen"] == samples_seen and losses[-1] == min(losses)
 
     def state(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

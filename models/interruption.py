@@ -15,8 +15,10 @@ class Interrupted(SystemExit):
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
+def stop_on_signal(*, patient: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether SIGTERM or SIGINT has arrived; a second signal ends the process at once.
+
+    patient: it does not; for processes that are told so by several others at once.
 
     Signals reach the main thread only; elsewhere the function always says no.
     """
@@ -32,7 +34,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def note(_number: int, _frame: FrameType | None) -> None:
         arrived.set()
-        restore()
+        if not patient:
+            restore()
 
     for number in previous:
         signal.signal(number, note)

@@ -57,6 +57,7 @@ def train(
         )
     run = _Run(trainable, loop, optimizer, checkpoints, workers)
     run.restore()
+    run.require_same_clock()
     trainable.model.train()
     run.train(report, stop)
     return Trained(run.samples_seen, run.history.rows, run.average)
@@ -104,6 +105,7 @@ class _Run(Generic[BatchT]):
             if is_last or is_stopped or step % self.loop.checkpoint_every == 0:
                 self.save()
             if is_stopped:
+                self.workers.meet(self.device)  # nobody leaves before the state is saved
                 raise Interrupted(
                     f"stopped at {self.samples_seen:,} of {self.num_steps * self.loop.batch_size:,} samples; "
                     "the state is saved: run the same command again to go on from there"
@@ -225,8 +227,19 @@ class _Run(Generic[BatchT]):
                 "optimizer": self.optimizer.state_dict(),
                 "history": self.history.state(),
             },
-            is_best=self.history.is_best(),
+            is_best=self.history.is_best_at(self.samples_seen),
         )
+
+    def require_same_clock(self) -> None:
+        """Raise RuntimeError when the workers have taken up different checkpoints: a network folder may lag."""
+        clocks = torch.zeros(self.workers.size, device=self.device, dtype=torch.float64)
+        clocks[self.workers.rank] = self.samples_seen
+        self.workers.add([clocks])
+        if clocks.min() != clocks.max():
+            raise RuntimeError(
+                f"the workers found checkpoints at {[int(clock) for clock in clocks]} samples in "
+                f"{self.checkpoints.folder}; give the same command again once they all see the same files"
+            )
 
     def restore(self) -> None:
         """Take up the newest checkpoint."""

@@ -56,7 +56,8 @@ class Meter:
 
 def count_tflop(work: Callable[[], object]) -> float:
     """10^12 floating point operations that `work` does in matrix products, convolutions and attention."""
-    with FlopCounterMode(display=False) as counter:
+    # a network that is to be compiled would not be any more once it has run under the counter
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
         work()
     return float(counter.get_total_flops() / 1e12)
 

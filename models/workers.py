@@ -48,6 +48,10 @@ class Workers:
             for tensor, total in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(total.view_as(tensor))
 
+    def meet(self, device: torch.device) -> None:
+        """Wait until all processes are here."""
+        self.any(answer=False, device=device)
+
     def any(self, answer: bool, device: torch.device) -> bool:
         """Whether any process says yes."""
         votes = torch.tensor(float(answer), device=device)

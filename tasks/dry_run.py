@@ -38,8 +38,8 @@ class Need:
         return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
 
 
-def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools) -> None:
-    """Say what the training needs.
+def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int) -> None:
+    """Say what the training in `count` processes needs.
 
     Raises ValueError when it cannot fit into the memory of its device.
     """
@@ -47,7 +47,6 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
 
     from models.cost import STATE_BYTES
 
-    count = tools.trainers.count if tools.trainers is not None else 1
     cost = trainable.cost(torch.bfloat16 if config.loop.precision == "bf16" else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
@@ -58,7 +57,7 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
         at_once=min(own, tools.means.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
     )
-    memory_gib = available_gib(torch.device(tools.device), tools)
+    memory_gib = available_gib(torch.device(tools.device), tools, count)
     tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
     if need.total_gib > memory_gib:
         raise ValueError(f"{stage} {refusal(need, memory_gib, tools.device)}")
@@ -84,14 +83,16 @@ def refusal(need: Need, memory_gib: float, device: str) -> str:
         remedy = "set recompute_levels in the profile, loop.precision to bf16, or take a card with more memory"
     return (
         f"needs at least {need.total_gib:.2f} GiB ({need.state_gib:.2f} for weights, gradients, average and optimizer, "
-        f"{need.kept_gib:.3g} for each of {need.at_once} samples at once); {device} has {memory_gib:.2f} free: {remedy}"
+        f"{need.kept_gib:.3g} for each of {need.at_once} samples at once); {device} has {memory_gib:.2f}: {remedy}"
     )
 
 
-def available_gib(device: "torch.device", tools: Tools) -> float:
-    """Free memory of the device that trains."""
+def available_gib(device: "torch.device", tools: Tools, count: int) -> float:
+    """Memory of the device for one of `count` processes; infinite where it is another process's GPU."""
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / GIB
-    return tools.memory_gib
+    if device.type == "cpu":
+        return tools.memory_gib / count
+    if count > 1:
+        return float("inf")
+    return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

@@ -107,8 +107,8 @@ class Trainers(Protocol):
 
     count: int
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None]) -> None:
-        """Run `work`, which must pickle, in all of them at once; call `watch` now and then until they have ended.
+    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
+        """Run `work`, which must pickle, in `count` of them at once; call `watch` now and then until they have ended.
 
         `folder` takes what they leave. An exception of `watch` ends them.
         Raises RuntimeError when a process dies again and again.

@@ -1,5 +1,6 @@
 """What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,20 +48,22 @@ def run_training(
         def report(samples_seen: int, metrics: Mapping[str, float]) -> None:
             show(samples_seen // config.loop.batch_size, metrics)
             tools.tracker.metrics(metrics, step=samples_seen)
-            if (tools.work / key / DRAWN).exists():
+            if "val/psnr" in metrics and (tools.work / key / DRAWN).exists():
                 picture = tools.work / key / "drawn" / f"samples-{samples_seen:012d}.png"
                 picture.parent.mkdir(exist_ok=True)
                 (tools.work / key / DRAWN).replace(picture)
                 tools.tracker.image(picture, f"drawn/{picture.stem}")
 
-        if tools.trainers is not None and tools.trainers.count > 1:
-            check_need(stage, build(torch.device("cpu")), config, tools)
-            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, tools.trainers.count)
+        count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
+        if tools.trainers is not None and count > 1:
+            trainable = build(torch.device("cpu"))
+            check_need(stage, trainable, config, tools, count)
+            desk = tools.work / key / f"together-{secrets.token_hex(4)}"
+            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, count, desk)
             run_together(job, tools.trainers, report, stop)
-            trainable = build(torch.device(tools.device))
         else:
             trainable = build(torch.device(tools.device))
-            check_need(stage, trainable, config, tools)
+            check_need(stage, trainable, config, tools, 1)
         checkpoints = Checkpoints(tools.work / key, key)
         return trainable, train(
             trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop

@@ -5,8 +5,8 @@ They speak to the stage through files, so that it makes no difference on which m
 
 import json
 import os
+import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,11 +51,9 @@ class TrainingJob:
     threads: int
     """Of all processes on this machine together."""
     count: int
-
-    @property
-    def desk(self) -> Path:
-        """Folder for what the processes and the stage tell each other."""
-        return self.folder / "together"
+    desk: Path
+    """For what the processes and the stage tell each other: new for each run, because those of a killed stage may still
+    be saving."""
 
     def __call__(self) -> None:
         """Train; how it ended, if it is not the end of the training, stands in a file.
@@ -76,7 +74,7 @@ class TrainingJob:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-        with joined(device) as workers, stop_on_signal() as stop:
+        with joined(device) as workers, stop_on_signal(patient=True) as stop:
             try:
                 train(
                     self.build(device),
@@ -88,8 +86,10 @@ class TrainingJob:
                     workers=workers,
                 )
             except Interrupted as end:
-                self.note_end("Interrupted", str(end))
+                if workers.is_first:
+                    self.note_end("Interrupted", str(end))
             except (ValueError, FloatingPointError, OSError, torch.OutOfMemoryError) as error:
+                traceback.print_exc()
                 self.note_end(type(error).__name__, str(error), getattr(error, "errno", None))
 
     def note(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
@@ -98,9 +98,8 @@ class TrainingJob:
             handle.write(json.dumps({"samples_seen": samples_seen, "metrics": dict(metrics)}) + "\n")
 
     def note_end(self, kind: str, message: str, number: int | None = None) -> None:
-        """Tell the stage why it is over; on a full disk this may be impossible too, and the log has to do."""
-        with suppress(OSError):
-            write_json(self.desk / END, {"kind": kind, "message": message, "errno": number})
+        """Tell the stage why it is over. A disk too full even for this raises OSError, and the log has to do."""
+        write_json(self.desk / END, {"kind": kind, "message": message, "errno": number})
 
 
 def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: Callable[[], bool]) -> None:
@@ -108,13 +107,12 @@ def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: C
 
     Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
     """
-    job.desk.mkdir(parents=True, exist_ok=True)
-    for name in (REPORTS, STOP, END):
-        (job.desk / name).unlink(missing_ok=True)
+    job.desk.mkdir(parents=True)
     (job.desk / REPORTS).touch()
     with (job.desk / REPORTS).open() as reports:
 
         def watch() -> None:
+            is_over = (job.desk / END).exists()
             while (line := reports.readline()).endswith("\n"):
                 row = json.loads(line)
                 report(row["samples_seen"], row["metrics"])
@@ -122,18 +120,17 @@ def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: C
                 reports.seek(reports.tell() - len(line))  # half a line: the rest comes
             if stop():
                 (job.desk / STOP).touch()
-            raise_end(job.desk / END)
+            if is_over:  # and all reports are read that came before
+                raise_end(job.desk / END)
 
-        trainers.run(job, job.desk, watch)
+        trainers.run(job, job.desk, watch, job.count)
         watch()
 
 
 def raise_end(path: Path) -> None:
-    """Raise what the processes ended with, if they have."""
+    """Raise what the processes ended with."""
     from models.interruption import Interrupted
 
-    if not path.exists():
-        return
     end = json.loads(path.read_bytes())
     if end["kind"] == "Interrupted":
         raise Interrupted(end["message"])

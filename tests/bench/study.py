@@ -1,6 +1,6 @@
 """Does the method learn? The pipeline on small objects, whole and without its parts: `python -m tests.bench.study`.
 
-Prints the table of docs/study.md and leaves each variant as a project of its own (make study).
+Prints a table and leaves each variant as a project of its own (make study).
 """
 
 import argparse

@@ -21,7 +21,7 @@ def test_ray_trainers_train_what_local_ones_train(cluster, latents, of_two, tmp_
     folder.mkdir()
     ticks = []
     trainers = RayTrainers(2, address=cluster.address, use_gpu=False)
-    trainers.run(partial(work, latents, folder, None), folder / "desk", watch=lambda: ticks.append(1))
+    trainers.run(partial(work, latents, folder, None), folder / "desk", watch=lambda: ticks.append(1), count=2)
     state = Checkpoints(folder, "toy").load_newest(torch.device("cpu"))
     assert ticks
     for found, expected in zip(state["modules"][0].values(), of_two["modules"][0].values(), strict=True):

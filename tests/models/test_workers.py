@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,15 @@ import torch
 from infra.trainers import LocalTrainers
 from models.checkpoints import Checkpoints
 from models.history import as_csv
+from models.interruption import Interrupted
 from models.latents import LatentSet
 from models.loop import train
 from models.workers import ALONE, Workers, joined
 from tests.models.test_train_diffusion import LOOP, OPTIMIZER, make_training
 from tests.models.toy_latents import write_toy_latents
+from tests.models.toy_training import LOOP as TOY_LOOP
+from tests.models.toy_training import OPTIMIZER as TOY_OPTIMIZER
+from tests.models.toy_training import Line
 
 LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
 
@@ -43,6 +48,31 @@ def work(latents: Path, folder: Path, fault: Callable[[], None] | None) -> None:
         )
 
 
+class SlowCheckpoints(Checkpoints):
+    def save(self, *arguments: Any, **keywords: Any) -> Path:
+        time.sleep(2)
+        return super().save(*arguments, **keywords)
+
+
+def stop_at_once(latents: Path, folder: Path) -> None:
+    """Asked to stop after the first step; notes whether the state was saved when it left."""
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as workers:
+        try:
+            train(
+                make_training(LatentSet.open(latents)),
+                LONGER,
+                OPTIMIZER,
+                checkpoints=SlowCheckpoints(folder, "toy"),
+                report=lambda *_: None,
+                stop=lambda: workers.rank == 1,
+                workers=workers,
+            )
+        except Interrupted:
+            saved = [path.name for path in folder.glob("samples-*.pt")]
+            (folder / f"left-{workers.rank}").write_text(" ".join(saved))
+
+
 def kill_myself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -50,7 +80,7 @@ def kill_myself() -> None:
 def end_state(count: int, latents: Path, folder: Path, fault: Callable[[], None] | None = None) -> dict[str, Any]:
     """The last checkpoint that so many processes leave."""
     folder.mkdir()
-    LocalTrainers(count).run(partial(work, latents, folder, fault), folder / "desk", watch=lambda: None)
+    LocalTrainers(count).run(partial(work, latents, folder, fault), folder / "desk", lambda: None, count)
     state = Checkpoints(folder, "toy").load_newest(torch.device("cpu"))
     assert state is not None
     assert state["samples_seen"] == 50
@@ -86,6 +116,37 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
     assert as_csv(resumed["history"]["rows"]) == as_csv(of_two["history"]["rows"])
     for key in ("modules", "average", "optimizer"):
         assert_equal_bits(resumed[key], of_two[key])
+
+
+@pytest.mark.slow
+def test_processes_that_are_stopped_leave_once_the_state_is_saved(latents: Path, tmp_path: Path) -> None:
+    LocalTrainers(2).run(partial(stop_at_once, latents, tmp_path), tmp_path / "desk", lambda: None, 2)
+    for rank in (0, 1):
+        assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
+
+
+def take_up(own: dict[int, int], folder: Path) -> None:
+    """Each process finds a checkpoint at another clock."""
+    with joined(torch.device("cpu")) as workers:
+        line = Line()
+        checkpoints = Checkpoints(folder / str(workers.rank), "toy")
+        train_line(line, checkpoints, own[workers.rank], Workers())
+        try:
+            train_line(line, checkpoints, 80, workers)
+        except RuntimeError as error:
+            (folder / f"refused-{workers.rank}").write_text(str(error))
+
+
+def train_line(line: Line, checkpoints: Checkpoints, samples: int, workers: Workers) -> None:
+    loop = TOY_LOOP.model_copy(update={"samples": samples})
+    train(line, loop, TOY_OPTIMIZER, checkpoints=checkpoints, report=lambda *_: None, stop=bool, workers=workers)
+
+
+@pytest.mark.slow
+def test_processes_that_take_up_different_checkpoints_are_refused(tmp_path: Path) -> None:
+    LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "desk", lambda: None, 2)
+    for rank in (0, 1):
+        assert "found checkpoints at [8, 16] samples" in (tmp_path / f"refused-{rank}").read_text()
 
 
 def assert_equal_bits(found: Any, expected: Any) -> None:
