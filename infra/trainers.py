@@ -70,9 +70,8 @@ class LocalTrainers:
                 codes = [process.exit_code() for process in processes]
                 bad = [rank for rank, code in enumerate(codes) if code]
                 if bad:
-                    rank = min(
-                        bad, key=lambda rank: codes[rank] or 0
-                    )  # one that a signal ended took the others with it
+                    # what a signal ended took the others with it
+                    rank = min(bad, key=lambda rank: codes[rank] or 0)
                     words = last_lines(logs[rank].read_text(errors="replace")) or "it said nothing"
                     return f"training process {rank} of {count} ended with code {codes[rank]}: {words}"
                 if all(code == 0 for code in codes):

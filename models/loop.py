@@ -173,7 +173,7 @@ class _Run(Generic[BatchT]):
     def count_tflop(self, batch: BatchT) -> float:
         """Operations of a step, counted in a trial of it that leaves the weights alone."""
         share = len(self.own(0)) / self.loop.batch_size
-        tflop = count_tflop(lambda: self.differentiate(batch, share))
+        tflop = count_tflop(lambda: self.differentiate(batch, share), self.device)
         for module in self.modules:
             module.zero_grad(set_to_none=True)
         return tflop * self.workers.size

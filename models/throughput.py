@@ -3,9 +3,11 @@
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import TypeVar
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 ItemT = TypeVar("ItemT")
@@ -54,10 +56,14 @@ class Meter:
         self._start, self._samples_seen, self._waited = time.perf_counter(), samples_seen, 0.0
 
 
-def count_tflop(work: Callable[[], object]) -> float:
-    """10^12 floating point operations that `work` does in matrix products, convolutions and attention."""
+def count_tflop(work: Callable[[], object], device: torch.device) -> float:
+    """10^12 floating point operations that `work` does in matrix products, convolutions and attention.
+
+    The counter does not know the fused attention of processors, so there another kernel computes.
+    """
+    kernel = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
     # a network that is to be compiled would not be any more once it has run under the counter
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+    with torch.compiler.set_stance("force_eager"), kernel, FlopCounterMode(display=False) as counter:
         work()
     return float(counter.get_total_flops() / 1e12)
 
@@ -73,5 +79,9 @@ def peak_tflop(device: torch.device) -> float | None:
     """What the card could do at best, if it is known."""
     if device.type != "cuda":
         return None
-    name = torch.cuda.get_device_name(device)
-    return next((peak for card, peak in PEAKS.items() if card in name), None)
+    return peak_of(torch.cuda.get_device_name(device))
+
+
+def peak_of(card: str) -> float | None:
+    """The same by the card's full name."""
+    return next((peak for name, peak in PEAKS.items() if name in card), None)

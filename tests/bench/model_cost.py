@@ -20,13 +20,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from flows.params import load_params
 from models.cost import SavedBytes, fused_attention, meta_inputs
 from models.multiview_unet import MultiViewUNet, build_unet
+from models.throughput import PEAKS
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
 CASES = ((1, 8), (10, 8), (1, 32), (10, 32))
 """Condition views and targets."""
 KINDS = {"attn1": "self-attention", "attn2": "cross-attention", "ff": "feed-forward", "resnets": "resnets"}
 OTHER = "other"
-CARDS = {"RTX 4090": 165.0, "A100": 312.0, "H100, H200": 989.0}
+CARDS = {"RTX 4090": PEAKS["4090"], "A100": PEAKS["A100"], "H100, H200": PEAKS["H100"]}
 """Peak of dense bfloat16 matrix products in TFLOP/s, by their makers' data sheets."""
 
 

@@ -15,11 +15,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from models.attention import Kernel, MultiViewAttention, attend
 
 
-def fused(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
-    """Torch's kernel, which keeps no scores."""
-    return scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD)
-
-
 def with_scores(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
     """The scores as a matrix, as the first implementations have it."""
     scores_BHSK = query_BHSD @ key_BHKD.mT * query_BHSD.shape[-1] ** -0.5
@@ -29,7 +24,7 @@ def with_scores(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Ten
 class PeerAttention:
     """Self-attention as `arrange` says; cross-attention view by view, with the context repeated for each."""
 
-    def __init__(self, arrange: str, kernel: Kernel = fused) -> None:
+    def __init__(self, arrange: str, kernel: Kernel = scaled_dot_product_attention) -> None:
         self.arrange = arrange
         self.kernel = kernel
 

@@ -1,22 +1,20 @@
 """Times one method in a process of its own: `python -m tests.bench.model_worker JOB` prints its numbers as JSON."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from models.compiled import compile_in_place
 from models.config import UNetConfig
 from models.initialization import seeded_weights
 from models.multiview_unet import MultiViewUNet, build_unet
+from models.throughput import count_tflop, memory_gib
 from tests.bench.model_cost import SavedBytes, toy_batch
 from tests.bench.model_methods import METHODS
 
@@ -69,14 +67,8 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
         loss.backward()
         unet.zero_grad(set_to_none=True)
 
-    # on a processor the counter does not know the fused kernel
-    with (
-        sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext(),
-        FlopCounterMode(display=False) as counter,
-        torch.no_grad(),
-    ):
-        unet.forward(**inputs)
-    tflop = counter.get_total_flops() / 1e12
+    with torch.no_grad():
+        tflop = count_tflop(partial(unet, **inputs), torch.device(device))
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
     with saved.watching(), autocast(device):
         output = unet.forward(**inputs)
@@ -90,7 +82,7 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
         "forward_s": forward_s,
         "training_s": training_s,
         "training_cpu_s": training_cpu_s,
-        "peak_gib": peak_gib(device),
+        "peak_gib": memory_gib(torch.device(device)),
         "kept_gib": kept / 2**30,
         "tokens_s": tokens / training_s,
         "tflop_s": rate,
@@ -121,13 +113,6 @@ def synchronize(device: str) -> None:
     """Wait for the GPU."""
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def peak_gib(device: str) -> float:
-    """The most memory that was held: of the GPU's, or of this process's."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def matmul_tflop_s(device: str) -> float:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.processes import environment
-from tests.bench.model_cost import CARDS
+from models.throughput import peak_of
 from tests.bench.model_worker import DIVISOR
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -33,8 +33,6 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """The most telling first."""
-PAPER_S = {("ddpm", 75): 181.0}
-"""Sec. 6: 32 images on a device that the paper does not name."""
 COLUMNS = {
     "seconds": "seconds",
     "peak, GiB": "peak_gib",
@@ -90,12 +88,9 @@ def _show(results: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
 
 
 def _caption(card: str) -> str:
-    peak = next((f"; {value:.0f} TFLOP/s by its maker" for name, value in CARDS.items() if _is_named(card, name)), "")
-    return f"paper: 181 s for 32 images at 75 steps, device not named (sec. 6){peak}"
-
-
-def _is_named(card: str, names: str) -> bool:
-    return any(name.split()[-1] in card for name in names.split(", "))
+    peak = peak_of(card)
+    limit = "" if peak is None else f"; {peak:.0f} TFLOP/s by its maker"
+    return f"paper: 181 s for 32 images at 75 steps, device not named (sec. 6){limit}"
 
 
 def _parser() -> argparse.ArgumentParser:

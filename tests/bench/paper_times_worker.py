@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,31 +10,21 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from models.compiled import compile_in_place
-from models.config import NoiseConfig, VAEConfig
+from models.config import VAEConfig
 from models.diffusion import Diffusion, scheduler
 from models.image_encoder import build_image_encoder, build_image_processor
 from models.mask_vae import build_mask_vae
 from models.multiview_unet import MultiViewUNet
 from models.pipeline import MVDiffusionPipeline
 from models.samples import Samples
+from models.throughput import count_tflop, memory_gib
 from models.train_diffusion import DiffusionTraining
 from tasks.config import EncoderConfig
-from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, peak_gib, synchronize
+from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, synchronize
+from tests.models.toy_models import NOISE
 
-NOISE = NoiseConfig(
-    timesteps=1000,
-    beta_start=0.00085,
-    beta_end=0.012,
-    beta_schedule="linear",
-    zero_terminal_snr=False,
-    prediction="v_prediction",
-    network="v_prediction",
-    min_snr_gamma=None,
-)
 KEPT_TARGETS = 8
 """Of a training sample (sec. 4.3)."""
 TIMED = 3
@@ -69,8 +57,8 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
         generator = torch.Generator().manual_seed(0)
         pipeline([photo], num_inference_steps=steps, generator=generator, target_ids=targets)
 
-    flop_1, flop_2 = (count_flop(device, partial(draw, steps)) for steps in (1, 2))
-    flop = flop_1 + (job["steps"] - 1) * (flop_2 - flop_1)
+    first, second = (count_tflop(partial(draw, steps), pipeline.device) for steps in (1, 2))
+    tflop = first + (job["steps"] - 1) * (second - first)
     if job.get("compile"):
         compile_in_place(pipeline.unet, graphs=bool(job.get("graphs")))
         draw(2)
@@ -79,7 +67,7 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     draw(job["steps"])
     synchronize(device)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak_gib": peak_gib(device), "tflop_s": flop / seconds / 1e12}
+    return {"seconds": seconds, "peak_gib": memory_gib(torch.device(device)), "tflop_s": tflop / seconds}
 
 
 def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +77,7 @@ def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     white = torch.zeros(unet.base.config.out_channels, job["side"], job["side"], device=device)
     trainable = DiffusionTraining(unet, Diffusion(NOISE), None, None, white)  # type: ignore[arg-type]  no data here
     batch = random_samples(unet, job["objects"]).to(torch.device(device))
-    flop = count_flop(device, partial(step, trainable, batch, device))
+    tflop = count_tflop(partial(step, trainable, batch, device), torch.device(device))
     numbers: dict[str, Any] = {}
     if job.get("recompute"):
         unet.zero_grad()
@@ -103,8 +91,8 @@ def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
         del plain
     unet.zero_grad()
     per_object = fastest(unet, trainable, batch, device) / job["objects"]
-    rate = flop / job["objects"] / per_object / 1e12
-    return numbers | {"seconds": per_object, "peak_gib": peak_gib(device), "tflop_s": rate}
+    rate = tflop / job["objects"] / per_object
+    return numbers | {"seconds": per_object, "peak_gib": memory_gib(torch.device(device)), "tflop_s": rate}
 
 
 def fastest(unet: MultiViewUNet, trainable: DiffusionTraining, batch: Samples, device: str) -> float:
@@ -128,14 +116,6 @@ def step(trainable: DiffusionTraining, batch: Samples, device: str) -> None:
     with autocast(device):
         loss = trainable.sample_losses(batch).mean()
     loss.backward()  # type: ignore[no-untyped-call]
-
-
-def count_flop(device: str, work: Callable[[], None]) -> int:
-    """Operations of `work`. The counter does not know the fused attention of processors, so there it is another."""
-    kernel = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
-    with kernel, FlopCounterMode(display=False) as counter:
-        work()
-    return int(counter.get_total_flops())
 
 
 def gradient(unet: MultiViewUNet) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.checkpoints import Checkpoints
-from models.config import LoopConfig, NoiseConfig, OptimizerConfig, UNetConfig
+from models.config import LoopConfig, OptimizerConfig, UNetConfig
 from models.diffusion import Diffusion
 from models.history import as_csv
 from models.initialization import seeded_weights
@@ -17,22 +17,13 @@ from models.multiview_unet import build_unet
 from models.train_diffusion import DiffusionTraining, validation_timesteps
 from tests.models.test_samples import SCALE, make_reader
 from tests.models.toy_latents import LAYOUT, write_toy_latents
+from tests.models.toy_models import NOISE
 from tests.models.toy_training import weights
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=1e-2, betas=(0.9, 0.99), weight_decay=0.0, schedule="constant", warmup_samples=8, max_grad_norm=1.0
 )
 LOOP = LoopConfig(batch_size=4, samples=16, ema_decay=0.9, log_every=3, validate_every=3, checkpoint_every=3)
-NOISE = NoiseConfig(
-    timesteps=1000,
-    beta_start=0.00085,
-    beta_end=0.012,
-    beta_schedule="linear",
-    zero_terminal_snr=False,
-    prediction="v_prediction",
-    network="v_prediction",
-    min_snr_gamma=None,
-)
 
 
 def make_training(latents: LatentSet, micro_batch: int | None = None, **plan: Any) -> DiffusionTraining:
