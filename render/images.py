@@ -46,6 +46,13 @@ def checkerboard(height: int, width: int) -> npt.NDArray[np.float64]:
     return np.where(is_light, float(LIGHT), float(DARK))[..., None]
 
 
+def paired_sheet(above: Sequence[Rgba], below: Sequence[Rgba], columns: int) -> Rgba:
+    """Pairs of rows: pictures, and under each the one it belongs with."""
+    firsts = range(0, len(above), columns)
+    rows = [image for first in firsts for images in (above, below) for image in images[first : first + columns]]
+    return contact_sheet(rows, columns)
+
+
 def contact_sheet(images: Sequence[Rgba], columns: int, *, labels: Sequence[str] | None = None) -> Rgba:
     """All images, row by row, on light checkerboards; opaque RGBA. `labels` are written under them.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.config import StageConfig
-from render.images import contact_sheet, encode_png
+from render.images import encode_png, paired_sheet
 from tasks.files import write_bytes
 from tasks.ports import Means
 from tasks.training import seed_of
@@ -70,15 +70,6 @@ class StageTraining:
         )
         reader, validation = make_reader(train_uids), make_reader(held_out)
         white_CHW = scale_latents(vae, latents.white()[0, : latents.layout.latent_channels]).to(device)
-        views = ValidationViews(
-            vae=vae.to(device),
-            noise=self.config.noise,
-            latents=latents,
-            uid=held_out[0],
-            num_steps=self.config.drawn_steps,
-            white_CHW=white_CHW,
-            show=partial(write_drawn, self.picture),
-        )
         return DiffusionTraining(
             model=unet,
             diffusion=Diffusion(self.config.noise),
@@ -86,17 +77,23 @@ class StageTraining:
             validation=validation,
             white_CHW=white_CHW,
             micro_batch=self.means.micro_batch,
-            views=views if self.config.drawn_steps else None,
+            views=None
+            if self.config.drawn_steps == 0
+            else ValidationViews(
+                vae=vae.to(device),
+                noise=self.config.noise,
+                latents=latents,
+                uid=held_out[0],
+                num_steps=self.config.drawn_steps,
+                white_CHW=white_CHW,
+                show=partial(write_drawn, self.picture),
+            ),
         )
 
 
 def write_drawn(path: Path, drawn: Sequence[Image], truth: Sequence[Image]) -> None:
     """Rows of the drawn views, and below each the true one."""
-    columns = min(SHEET_COLUMNS, len(drawn))
-    rows = [
-        view for first in range(0, len(drawn), columns) for views in (drawn, truth) for view in views[first:][:columns]
-    ]
-    write_bytes(path, encode_png(contact_sheet(rows, columns)))
+    write_bytes(path, encode_png(paired_sheet(drawn, truth, min(SHEET_COLUMNS, len(drawn)))))
 
 
 def start_network(

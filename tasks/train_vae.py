@@ -4,10 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from models.config import MaskVAEConfig
-from render.images import contact_sheet, encode_png
+from render.images import encode_png, paired_sheet
 from tasks.files import write_bytes
 from tasks.manifest import fingerprint, seal
 from tasks.pictures import ViewPictures, kept_in_memory, list_pictures, spread
@@ -110,10 +108,9 @@ def write_sheet(vae: "AutoencoderKL", pixels: Image, out: Path) -> Path:
     """Pairs of rows: pictures, and below them their reconstructions."""
     from models.train_vae import as_unit_tensor, reconstruct
 
-    rebuilt = np.stack(reconstruct(vae, as_unit_tensor(pixels, vae.device)))
+    rebuilt = reconstruct(vae, as_unit_tensor(pixels, vae.device))
     columns = min(SHEET_COLUMNS, len(pixels))
-    whole_rows = range(0, len(pixels) - columns + 1, columns)
-    rows = [image for first in whole_rows for kind in (pixels, rebuilt) for image in kind[first : first + columns]]
+    shown = len(pixels) // columns * columns
     path = out / "sheets" / "reconstructions.png"
-    write_bytes(path, encode_png(contact_sheet(rows, columns)))
+    write_bytes(path, encode_png(paired_sheet(list(pixels[:shown]), rebuilt[:shown], columns)))
     return path

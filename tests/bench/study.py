@@ -17,9 +17,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from flows.edit import set_params
+from infra.processes import environment
+from tests.project_copy import ROOT, copy_project
 
-ROOT = Path(__file__).parents[2]
-CODE = ("flows", "tasks", "render", "models", "infra")
 FAMILIES = ("mug", "chair", "car", "mushroom", "duck", "snowman")
 NUM_FAMILIES = 23
 SMALL: dict[str, Any] = {
@@ -86,13 +86,7 @@ def main(words: Sequence[str] | None = None) -> None:
 def _project(folder: Path, changes: Mapping[str, Any]) -> Path:
     """A project of its own: the code, the graph, and the numbers of the study."""
     if not folder.exists():
-        for name in CODE:
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "params.yaml", ".gitignore"):
-            shutil.copyfile(ROOT / name, folder / name)
-        shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-        (folder / "data" / "source").mkdir(parents=True)
-        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        copy_project(folder)
     set_params(folder / "params.yaml", changes)
     return folder
 
@@ -102,11 +96,10 @@ def _repro(project: Path, target: str, threads: int) -> None:
     profile |= {"workers": threads, "threads": threads}
     with (project / "profile.yaml").open("w") as handle:
         YAML(typ="safe").dump(profile, handle)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "MVDPP_PROFILE": str(project / "profile.yaml")}
+    env = environment({"MVDPP_PROFILE": str(project / "profile.yaml")})
     with (project / "log.txt").open("a") as log:
         command = [sys.executable, "-m", "dvc", "repro", target]
-        done = subprocess.run(command, cwd=project, env=environment, stdout=log, stderr=log, check=False)
+        done = subprocess.run(command, cwd=project, env=env, stdout=log, stderr=log, check=False)
     if done.returncode:
         raise SystemExit(f"{project.name}: dvc repro {target} failed; its last words are in {project / 'log.txt'}")
 

@@ -17,13 +17,13 @@ from rich.table import Table
 from models.checkpoints import Checkpoints
 from models.config import LoopConfig, OptimizerConfig
 from models.diffusion import Diffusion
-from models.draws import SamplePlan
 from models.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
 from models.loop import train
 from models.samples import SampleReader
 from models.train_diffusion import DiffusionTraining
 from tests.bench.model_worker import DIVISOR, GEOMETRY, network
-from tests.bench.paper_times_worker import NOISE
+from tests.models.test_samples import make_reader
+from tests.models.toy_models import NOISE
 
 TARGETS, CONDITIONS, PER_SHARD = 32, 10, 16
 OPTIMIZER = OptimizerConfig(
@@ -77,25 +77,15 @@ def write_latents(folder: Path, arguments: argparse.Namespace) -> LatentSet:
     return LatentSet.open(folder)
 
 
-def make_reader(latents: LatentSet, kept: int) -> SampleReader:
+def single(latents: LatentSet, kept: int) -> SampleReader:
     """Samples of one condition view and `kept` targets."""
-    plan = SamplePlan(
-        seed=0,
-        num_items=len(latents.objects),
-        num_conditions=CONDITIONS,
-        num_targets=TARGETS,
-        kept_targets=kept,
-        multi_condition_share=0.0,
-        multi_conditions=(2, CONDITIONS),
-        condition_drop=0.0,
-        timesteps=1000,
-    )
-    return SampleReader(latents, latents.uids(), plan, 0.18)
+    count = {"num_items": len(latents.objects), "num_conditions": CONDITIONS, "kept_targets": kept}
+    return make_reader(latents, **count, multi_condition_share=0.0)
 
 
 def reading_rate(latents: LatentSet, kept: int) -> float:
     """Samples read per second in one thread, each object twice; the first time warms the files up."""
-    reader, count = make_reader(latents, kept), len(latents.objects)
+    reader, count = single(latents, kept), len(latents.objects)
     for number in range(count):
         reader.read(number)
     start = time.perf_counter()
@@ -107,7 +97,7 @@ def reading_rate(latents: LatentSet, kept: int) -> float:
 def training_rates(latents: LatentSet, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """What the loop reports of its last steps."""
     unet = network(arguments.width, arguments.side).to(arguments.device)
-    reader = make_reader(latents, arguments.kept)
+    reader = single(latents, arguments.kept)
     white = latents.white()[0, :4].to(arguments.device)
     training = DiffusionTraining(unet, Diffusion(NOISE), reader, reader, white, arguments.micro_batch)
     loop = LoopConfig(

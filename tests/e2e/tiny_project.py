@@ -1,16 +1,14 @@
 """The real project in a folder of its own, with params.yaml at the smallest size that does everything."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from flows.edit import set_params
 from tasks.procedural.objects import write_object
+from tests.project_copy import copy_project
 
-ROOT = Path(__file__).parents[2]
-CODE = ("flows", "tasks", "render", "models", "infra")
 FAMILIES = {"mug": 0, "car": 2, "robot": 11}
 LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
 TINY = {
@@ -45,19 +43,11 @@ TINY = {
 
 def make_project(folder: Path) -> Path:
     """Code, graph and tiny parameters; three objects and one broken file as the source."""
-    folder.mkdir(parents=True)
-    for name in CODE:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".gitignore"):
-        shutil.copyfile(ROOT / name, folder / name)
-    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    source = folder / "data" / "source"
-    source.mkdir(parents=True)
+    source = copy_project(folder) / "data" / "source"
     for family, index in FAMILIES.items():
         write_object(family, 0, index, source / f"{family}.glb")
     (source / "broken.glb").write_bytes(b"glTF" + (2).to_bytes(4, "little") + (40).to_bytes(4, "little") + b"x" * 28)
     set_params(folder / "params.yaml", TINY)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=60)
     return folder
 
 

@@ -11,9 +11,8 @@ from diffusers import AutoencoderKL
 from PIL import Image
 
 from models.checkpoints import Checkpoints
-from models.config import LoopConfig, OptimizerConfig, UNetConfig, VAEConfig
+from models.config import LoopConfig, OptimizerConfig, VAEConfig
 from models.diffusion import Diffusion, scheduler
-from models.draws import SamplePlan
 from models.image_encoder import build_image_encoder, build_image_processor, embed_images
 from models.initialization import seeded_weights
 from models.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
@@ -22,13 +21,13 @@ from models.mask_vae import build_mask_vae, calibrate_scaling, scale_latents
 from models.metrics import mask_iou, on_white, psnr
 from models.multiview_unet import MultiViewUNet, build_unet
 from models.pipeline import MVDiffusionPipeline
-from models.samples import SampleReader
 from models.train_diffusion import DiffusionTraining
 from models.train_vae import Pixels, VAETraining, as_unit_tensor, draw_latents, posterior_moments
 from models.vae_loss import VAELoss
 from tests.models.balls import AZIMUTHS, ELEVATIONS, balls, condition, targets
+from tests.models.test_samples import make_reader
 from tests.models.test_train_vae import make_config
-from tests.models.toy_models import NOISE, Tower
+from tests.models.toy_models import NOISE, UNET, Tower
 
 SIDE, LATENT = 32, 8
 GEOMETRY = {"azimuths": AZIMUTHS, "elevations_deg": list(ELEVATIONS), "fov_deg": 60.0, "distance": 1.5}
@@ -97,33 +96,12 @@ def encoded(vae: AutoencoderKL, views: Pixels, embeds: torch.Tensor, folder: Pat
 
 
 def trained_unet(latents: LatentSet, vae: AutoencoderKL, folder: Path) -> MultiViewUNet:
-    config = UNetConfig(
-        pretrained=None,
-        block_out_channels=(32, 64),
-        attention_levels=(True, True),
-        layers_per_block=1,
-        attention_head_dim=(1, 2),
-        cross_attention_dim=Tower.projection_dim,
-        norm_num_groups=8,
-        condition_flag=1,
-        max_condition_views=1,
-        view_embedding=True,
-        global_attention=True,
-    )
+    shape = {"block_out_channels": (32, 64), "attention_levels": (True, True), "attention_head_dim": (1, 2)}
+    config = UNET.model_copy(update=shape | {"max_condition_views": 1})
     with seeded_weights(0):
         unet = build_unet(config, num_targets=32, latent_channels=4, latent_size=LATENT, geometry=GEOMETRY)
-    plan = SamplePlan(
-        seed=0,
-        num_items=1,
-        num_conditions=1,
-        num_targets=32,
-        kept_targets=8,
-        multi_condition_share=0.0,
-        multi_conditions=(1, 1),
-        condition_drop=0.0,
-        timesteps=NOISE.timesteps,
-    )
-    reader = SampleReader(latents, ["balls"], plan, vae.config.scaling_factor)
+    single: dict[str, Any] = {"num_items": 1, "num_conditions": 1, "multi_condition_share": 0.0}
+    reader = make_reader(latents, vae.config.scaling_factor, **single)
     white = scale_latents(vae, latents.white()[0, :4])
     fit(DiffusionTraining(unet, Diffusion(NOISE), reader, reader, white), 500, 4, folder / "unet")
     return unet.eval()

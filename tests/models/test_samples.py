@@ -12,7 +12,7 @@ from tests.models.toy_latents import CONDITIONS, write_toy_latents
 SCALE = 0.25
 
 
-def make_reader(latents: LatentSet, **overrides: Any) -> SampleReader:
+def make_reader(latents: LatentSet, scale: float = SCALE, **overrides: Any) -> SampleReader:
     fields: dict[str, Any] = {
         "seed": 0,
         "num_items": 3,
@@ -24,7 +24,7 @@ def make_reader(latents: LatentSet, **overrides: Any) -> SampleReader:
         "condition_drop": 0.0,
         "timesteps": 1000,
     }
-    return SampleReader(latents, latents.uids("train"), SamplePlan(**(fields | overrides)), SCALE)
+    return SampleReader(latents, latents.uids("train"), SamplePlan(**(fields | overrides)), scale)
 
 
 @pytest.fixture

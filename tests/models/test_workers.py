@@ -21,8 +21,7 @@ from models.workers import ALONE, Workers, joined
 from tests.models.test_train_diffusion import LOOP, OPTIMIZER, make_training
 from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_training import LOOP as TOY_LOOP
-from tests.models.toy_training import OPTIMIZER as TOY_OPTIMIZER
-from tests.models.toy_training import Line
+from tests.models.toy_training import Line, run
 
 LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
 
@@ -128,18 +127,12 @@ def test_processes_that_are_stopped_leave_once_the_state_is_saved(latents: Path,
 def take_up(own: dict[int, int], folder: Path) -> None:
     """Each process finds a checkpoint at another clock."""
     with joined(torch.device("cpu")) as workers:
-        line = Line()
-        checkpoints = Checkpoints(folder / str(workers.rank), "toy")
-        train_line(line, checkpoints, own[workers.rank], Workers())
+        line, place = Line(), folder / str(workers.rank)
+        run(line, place, loop=TOY_LOOP.model_copy(update={"samples": own[workers.rank]}))
         try:
-            train_line(line, checkpoints, 80, workers)
+            run(line, place, workers=workers)
         except RuntimeError as error:
             (folder / f"refused-{workers.rank}").write_text(str(error))
-
-
-def train_line(line: Line, checkpoints: Checkpoints, samples: int, workers: Workers) -> None:
-    loop = TOY_LOOP.model_copy(update={"samples": samples})
-    train(line, loop, TOY_OPTIMIZER, checkpoints=checkpoints, report=lambda *_: None, stop=bool, workers=workers)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from models.cost import SampleCost
 from models.draws import Purpose, stream
 from models.loop import Trained, train
 from models.trainable import Part
+from models.workers import ALONE, Workers
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=0.05, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=8, max_grad_norm=1.0
@@ -57,7 +58,9 @@ class Line:
         return {"val/loss": (self.model(x) - y).square().mean().item()}
 
 
-def run(trainable: Line, folder: Path, *, loop: LoopConfig = LOOP, stop_at: int | None = None) -> Trained:
+def run(
+    trainable: Line, folder: Path, *, loop: LoopConfig = LOOP, stop_at: int | None = None, workers: Workers = ALONE
+) -> Trained:
     """Train; `stop_at` is the clock at which a stop is asked for."""
     seen = [0]
 
@@ -67,7 +70,8 @@ def run(trainable: Line, folder: Path, *, loop: LoopConfig = LOOP, stop_at: int 
     def stop() -> bool:
         return stop_at is not None and seen[0] >= stop_at
 
-    return train(trainable, loop, OPTIMIZER, checkpoints=Checkpoints(folder, "toy"), report=report, stop=stop)
+    checkpoints = Checkpoints(folder, "toy")
+    return train(trainable, loop, OPTIMIZER, checkpoints=checkpoints, report=report, stop=stop, workers=workers)
 
 
 def weights(module: nn.Module) -> list[bytes]:

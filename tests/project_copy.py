@@ -1,0 +1,21 @@
+"""The project itself in a folder of its own, to be run there."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CODE = ("flows", "tasks", "render", "models", "infra")
+
+
+def copy_project(folder: Path) -> Path:
+    """Code, graph and committed parameters, a git repository, and an empty data/source."""
+    folder.mkdir(parents=True)
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    (folder / "data" / "source").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=60)
+    return folder
