@@ -37,7 +37,12 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             memory_gib=available_memory_gb(),
-            means=Means(profile.micro_batch, tuple(profile.recompute_levels), profile.compile),
+            means=Means(
+                micro_batch=profile.micro_batch,
+                recompute_levels=tuple(profile.recompute_levels),
+                compile=profile.compile,
+                shard_weights=profile.shard_weights,
+            ),
             trainers=_trainers(profile, resources),
         )
 

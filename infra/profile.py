@@ -5,9 +5,9 @@ Chosen by the environment variable MVDPP_PROFILE: a name in infra/profiles/ or t
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 
 from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus, torch_device
@@ -46,6 +46,9 @@ class Profile(BaseModel):
     time (docs/training.md). Any level: the whole VAE too."""
     compile: bool
     """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
+    shard_weights: bool
+    """Whether each of several trainers keeps only its part of the UNet's weights, average and optimizer (FSDP2): for
+    cards too small for all of them, at the price of sending the weights around."""
     time_limit: float = Field(gt=0)
     """Seconds for one object in a ray worker; then the worker is killed and the object fails."""
     recycle_after: int = Field(ge=1)
@@ -67,6 +70,12 @@ class Profile(BaseModel):
         if value > 1 and value != int(value):
             raise ValueError(f"{value:g} graphics cards; write a share of one, or a whole number")
         return value
+
+    @model_validator(mode="after")
+    def _can_compute(self) -> Self:
+        if self.compile and self.shard_weights:
+            raise ValueError("compile and shard_weights exclude each other; switch one of them off")
+        return self
 
 
 @dataclass(frozen=True)

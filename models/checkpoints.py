@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+FORMAT = 2
+"""Of a checkpoint: names and nesting of what models.loop keeps."""
 BEST = "best.pt"
 """Name of the checkpoint with the best validation."""
 logger = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ class Checkpoints:
         self._require_room(state)
         try:
             with part.open("wb") as handle:
-                torch.save({"fingerprint": self.fingerprint, "samples_seen": samples_seen, **state}, handle)
+                about = {"format": FORMAT, "fingerprint": self.fingerprint, "samples_seen": samples_seen}
+                torch.save(about | state, handle)
                 handle.flush()
                 os.fsync(handle.fileno())
         except (OSError, RuntimeError) as error:  # torch has its own name for a failed write
@@ -64,8 +67,8 @@ class Checkpoints:
         """The newest file, whole or not."""
         return max(self._paths(), default=None)
 
-    def load_newest(self, device: torch.device) -> dict[str, Any] | None:
-        """State of the newest checkpoint that can be read; None where there is none.
+    def load_newest(self) -> dict[str, Any] | None:
+        """State of the newest checkpoint that can be read, its tensors still on the disk; None where there is none.
 
         A broken file is skipped with a warning.
         Raises ValueError for a checkpoint of another configuration.
@@ -74,7 +77,12 @@ class Checkpoints:
             if _digest(path) != path.stem.rpartition("-")[2]:
                 logger.warning("checkpoint %s is broken and is skipped; the one before it is used", path)
                 continue
-            state = torch.load(path, map_location=device, weights_only=True)
+            state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            if state.get("format") != FORMAT:
+                raise ValueError(
+                    f"{path} has format {state.get('format', 1)}, this program writes {FORMAT}; finish the training "
+                    f"with the program that began it, or remove {self.folder} to start anew"
+                )
             if state["fingerprint"] != self.fingerprint:
                 raise ValueError(
                     f"{path} was written for configuration {state['fingerprint']}, this is {self.fingerprint}; "

@@ -52,7 +52,14 @@ class LoopConfig(Section):
     """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
 
 
-class MaskVAEConfig(Section):
+class TrainingConfig(Section):
+    """A section that describes a training."""
+
+    optimizer: OptimizerConfig
+    loop: LoopConfig
+
+
+class MaskVAEConfig(TrainingConfig):
     """Stage train-vae."""
 
     recipe: int = Field(ge=1)
@@ -69,8 +76,6 @@ class MaskVAEConfig(Section):
     discriminator_weight: float = Field(ge=0)
     discriminator_start: int = Field(ge=0)
     """Optimizer step at which the patch discriminator joins (50,001 in LDM)."""
-    optimizer: OptimizerConfig
-    loop: LoopConfig
 
 
 class UNetConfig(Section):
@@ -114,7 +119,7 @@ class NoiseConfig(Section):
     """Min-SNR loss weight; null: plain MSE."""
 
 
-class StageConfig(Section):
+class StageConfig(TrainingConfig):
     """One of the three diffusion trainings (sec. 5.5)."""
 
     recipe: int = Field(ge=1)
@@ -133,5 +138,3 @@ class StageConfig(Section):
     """Probability of dropping the condition, for classifier-free guidance."""
     drawn_steps: int = Field(ge=0)
     """At every validation one held-out object is drawn in so many steps of UniPC; 0: none."""
-    optimizer: OptimizerConfig
-    loop: LoopConfig

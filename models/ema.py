@@ -6,15 +6,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from models.sharding import own_part, sharded_like
+
 
 class MovingAverage:
-    """Exponential moving average in float32 of a module's parameters; starts at their present values."""
+    """Exponential moving average in float32 of a module's parameters; starts at their present values.
+
+    Of a sharded module each process averages the numbers it keeps.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """`decay` 0 keeps the newest weights."""
         self.decay = decay
-        self._parameters = list(model.parameters())
-        self._average = [parameter.detach().float().clone() for parameter in self._parameters]
+        self._parameters = dict(model.named_parameters())
+        self._average = [value.float().clone() for value in self._values()]
 
     @torch.no_grad()
     def update(self, num_steps: int) -> None:
@@ -23,14 +28,13 @@ class MovingAverage:
         The decay ramps up as (1 + n) / (10 + n), so that the first weights are forgotten (as in diffusers' EMAModel).
         """
         decay = min(self.decay, (1 + num_steps) / (10 + num_steps))
-        newest = [parameter.detach().float() for parameter in self._parameters]
-        torch._foreach_lerp_(self._average, newest, 1 - decay)
+        torch._foreach_lerp_(self._average, [value.float() for value in self._values()], 1 - decay)
 
     @contextmanager
     @torch.no_grad()
     def applied(self) -> Iterator[None]:
         """Inside, the module has the averaged weights; afterwards its own again."""
-        own = [parameter.detach().clone() for parameter in self._parameters]
+        own = [value.clone() for value in self._values()]
         self._write(self._average)
         try:
             yield
@@ -38,16 +42,22 @@ class MovingAverage:
             with torch.no_grad():
                 self._write(own)
 
-    def _write(self, values: list[Tensor]) -> None:
-        for parameter, value in zip(self._parameters, values, strict=True):
-            parameter.copy_(value)
-
-    def state(self) -> list[Tensor]:
-        """The averaged tensors, in the order of the parameters."""
-        return self._average
+    def state(self) -> dict[str, Tensor]:
+        """The averaged tensors by name, sharded like the weights."""
+        return {
+            name: sharded_like(parameter, average)
+            for (name, parameter), average in zip(self._parameters.items(), self._average, strict=True)
+        }
 
     @torch.no_grad()
-    def load_state(self, state: list[Tensor]) -> None:
-        """Inverse of `state`."""
-        for average, value in zip(self._average, state, strict=True):
+    def take_from_model(self) -> None:
+        """The present weights become the average."""
+        for average, value in zip(self._average, self._values(), strict=True):
             average.copy_(value)
+
+    def _values(self) -> list[Tensor]:
+        return [own_part(parameter.detach()) for parameter in self._parameters.values()]
+
+    def _write(self, values: list[Tensor]) -> None:
+        for own, value in zip(self._values(), values, strict=True):
+            own.copy_(value)

@@ -18,8 +18,10 @@ from models.ema import MovingAverage
 from models.history import History, Row
 from models.interruption import Interrupted
 from models.learning_rate import learning_rate_at
+from models.sharding import whole
 from models.throughput import Meter, count_tflop
 from models.trainable import Part, Report, Trainable
+from models.training_state import NOTHING, TrainingState
 from models.workers import ALONE, Workers
 
 BatchT = TypeVar("BatchT")
@@ -57,7 +59,6 @@ def train(
         )
     run = _Run(trainable, loop, optimizer, checkpoints, workers)
     run.restore()
-    run.require_same_clock()
     trainable.model.train()
     run.train(report, stop)
     return Trained(run.samples_seen, run.history.rows, run.average)
@@ -87,9 +88,15 @@ class _Run(Generic[BatchT]):
             fused=True,
         )
         self.average = MovingAverage(trainable.model, loop.ema_decay)
+        self.state = TrainingState(self.modules, self.average, self.optimizer, workers)
         self.samples_seen = 0
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this worker is needed to validate and to save: the first one, or each that keeps a part."""
+        return self.workers.is_first or self.state.is_sharded
 
     def train(self, report: Report, stop: Callable[[], bool]) -> None:
         """Steps until the end."""
@@ -143,7 +150,9 @@ class _Run(Generic[BatchT]):
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         metrics = self.differentiate(batch, len(self.own(step)) / self.loop.batch_size)
-        norms = [nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True) for group in self.groups]
+        norms = [
+            whole(nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True)) for group in self.groups
+        ]
         values = _floats(metrics | {"grad_norm": norms[0]})
         if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
             self.refuse(step, values)
@@ -166,7 +175,8 @@ class _Run(Generic[BatchT]):
         for weight in self.groups[0]:
             if weight.grad is None:  # nothing in this batch asked for it (models.attention.attend_to_one)
                 weight.grad = torch.zeros_like(weight)
-        self.workers.add([weight.grad for group in self.groups for weight in group if weight.grad is not None])
+        if not self.state.is_sharded:  # else they have come summed
+            self.workers.add([weight.grad for group in self.groups for weight in group if weight.grad is not None])
         self.workers.add(list(totals.values()))
         return totals
 
@@ -195,7 +205,7 @@ class _Run(Generic[BatchT]):
 
     def report(self, step: int, report: Report, meter: Meter) -> None:
         """Pass on and remember the numbers of a step that logs, validates or is the last."""
-        if not self.workers.is_first:
+        if not self.takes_part:
             return
         is_last = step == self.num_steps
         row: Row = {}
@@ -203,7 +213,7 @@ class _Run(Generic[BatchT]):
             row |= self.history.window.close()
         if is_last or step % self.loop.validate_every == 0:
             row |= self.validate()
-        if row:
+        if row and self.workers.is_first:
             self.history.append(self.samples_seen, row)
             report(self.samples_seen, row | meter.since_last(self.samples_seen))
 
@@ -217,41 +227,22 @@ class _Run(Generic[BatchT]):
 
     def save(self) -> None:
         """Everything that the rest of the training depends on; draws follow from the clock."""
-        if not self.workers.is_first:
+        if not self.takes_part:
             return
-        self.checkpoints.save(
-            self.samples_seen,
-            {
-                "modules": [module.state_dict() for module in self.modules],
-                "average": self.average.state(),
-                "optimizer": self.optimizer.state_dict(),
-                "history": self.history.state(),
-            },
-            is_best=self.history.is_best_at(self.samples_seen),
-        )
-
-    def require_same_clock(self) -> None:
-        """Raise RuntimeError when the workers have taken up different checkpoints: a network folder may lag."""
-        clocks = torch.zeros(self.workers.size, device=self.device, dtype=torch.float64)
-        clocks[self.workers.rank] = self.samples_seen
-        self.workers.add([clocks])
-        if clocks.min() != clocks.max():
-            raise RuntimeError(
-                f"the workers found checkpoints at {[int(clock) for clock in clocks]} samples in "
-                f"{self.checkpoints.folder}; give the same command again once they all see the same files"
-            )
+        state = self.state.gather()
+        if self.workers.is_first:
+            is_best = self.history.is_best_at(self.samples_seen)
+            self.checkpoints.save(self.samples_seen, state | {"history": self.history.state()}, is_best=is_best)
 
     def restore(self) -> None:
-        """Take up the newest checkpoint."""
-        state = self.checkpoints.load_newest(self.device)
-        if state is None:
+        """Take up the newest checkpoint that the first worker sees."""
+        found = self.checkpoints.load_newest() if self.workers.is_first else None
+        self.samples_seen = self.workers.first(found["samples_seen"] if found else 0, self.device)
+        if self.samples_seen == 0:
             return
-        for module, weights in zip(self.modules, state["modules"], strict=True):
-            module.load_state_dict(weights)
-        self.average.load_state(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.history.load_state(state["history"])
-        self.samples_seen = int(state["samples_seen"])
+        if found:
+            self.history.load_state(found["history"])
+        self.state.spread(found or NOTHING)
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

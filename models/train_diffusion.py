@@ -3,6 +3,7 @@
 # B sample, V view (conditions first), C latent channel
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from models.multiview_unet import MultiViewUNet
 from models.samples import SampleReader, Samples, group_by_views
 from models.trainable import Part
 from models.validation_views import ValidationViews
+from models.workers import ALONE, Workers
 
 NUM_VALIDATION_SAMPLES = 16
 """Four per quartile of the timesteps: enough to see a trend, cheap enough to do often."""
@@ -40,7 +42,10 @@ class DiffusionTraining:
     """At most so many samples at once, to save memory; None for whole groups."""
     views: ValidationViews | None = None
     """Draws an object at every validation; None: only losses."""
+    workers: Workers = ALONE
+    """Among whom the network is split: all of them must compute equally many parts of a step."""
     critic: None = None
+    may_be_sharded: ClassVar[bool] = True
 
     def load(self, numbers: Sequence[int]) -> list[Samples]:
         """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
@@ -48,9 +53,14 @@ class DiffusionTraining:
 
     def parts(self, batch: list[Samples]) -> Iterator[Part]:
         """One part per group of samples with equally many views."""
-        for samples in group_by_views(batch, self.micro_batch):
+        groups = group_by_views(batch, self.micro_batch)
+        num_parts = self.workers.most(len(groups), self.white_CHW.device)
+        for samples in groups:
             loss = self.sample_losses(samples).sum() / len(batch)
             yield Part(loss, {"loss": loss})
+        for _ in range(len(groups), num_parts):
+            nothing = self.sample_losses(groups[0]).sum() * 0
+            yield Part(nothing, {"loss": nothing})
 
     def sample_losses(self, samples: Samples) -> Tensor:
         """(B,) weighted squared error of each sample, conditions included."""

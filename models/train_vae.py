@@ -3,7 +3,7 @@
 # B image, C latent channel, H and W image size, h and w latent size
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class VAETraining:
     batch_size: int
     micro_batch: int | None = None
     """At most so many pictures at once, to save memory."""
+    may_be_sharded: ClassVar[bool] = False
+    """The adaptive weight of the discriminator asks for the gradient of one whole layer."""
 
     @property
     def critic(self) -> nn.Module | None:

@@ -31,6 +31,11 @@ class Trainable(Protocol[BatchT]):
         ...
 
     @property
+    def may_be_sharded(self) -> bool:
+        """Whether the model may be split among processes (models.sharding)."""
+        ...
+
+    @property
     def critic(self) -> nn.Module | None:
         """Trained beside the model but not averaged: a discriminator."""
         ...

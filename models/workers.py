@@ -50,13 +50,25 @@ class Workers:
 
     def meet(self, device: torch.device) -> None:
         """Wait until all processes are here."""
-        self.any(answer=False, device=device)
+        self.most(0, device)
 
     def any(self, answer: bool, device: torch.device) -> bool:
         """Whether any process says yes."""
-        votes = torch.tensor(float(answer), device=device)
-        self.add([votes])
-        return bool(votes > 0)
+        return self.most(int(answer), device) > 0
+
+    def most(self, number: int, device: torch.device) -> int:
+        """The greatest of all processes' numbers."""
+        return max(self._all(number, device))
+
+    def first(self, number: int, device: torch.device) -> int:
+        """The first process's number."""
+        return self._all(number, device)[0]
+
+    def _all(self, number: int, device: torch.device) -> list[int]:
+        numbers = torch.zeros(self.size, dtype=torch.int64, device=device)
+        numbers[self.rank] = number
+        self.add([numbers])
+        return list(map(int, numbers.tolist()))
 
 
 ALONE = Workers()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.config import TrainingConfig
 from tasks.ports import Tools
-from tasks.training_job import TrainingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,10 @@ GIB = 2**30
 class Need:
     """Of one training process."""
 
+    stage: str
     parameters: int
     state_gib: float
-    """Weights, gradients, average, moments of the optimizer."""
+    """Weights, gradients, average, moments of the optimizer, as far as the process keeps them."""
     kept_gib: float
     """Activations of one sample."""
     at_once: int
@@ -37,11 +38,29 @@ class Need:
         """How many samples at once would fit, a tenth of the memory left to temporary buffers."""
         return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
 
+    def require(self, device: str, memory_gib: float) -> None:
+        """Raise ValueError, with what to do, when a device with so much memory cannot do it."""
+        if self.total_gib <= memory_gib:
+            return
+        fitting = self.fitting(memory_gib)
+        if fitting:
+            remedy = f"set micro_batch to {fitting} in the profile, or recompute_levels, or loop.precision to bf16"
+        else:
+            remedy = (
+                "set recompute_levels in the profile, or shard_weights with several trainers, loop.precision to bf16, "
+                "or take a card with more memory"
+            )
+        raise ValueError(
+            f"{self.stage} needs at least {self.total_gib:.2f} GiB ({self.state_gib:.2f} for weights, gradients, "
+            f"average and optimizer, {self.kept_gib:.3g} for each of {self.at_once} samples at once); {device} has "
+            f"{memory_gib:.2f}: {remedy}"
+        )
 
-def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int) -> None:
+
+def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int) -> Need:
     """Say what the training in `count` processes needs.
 
-    Raises ValueError when it cannot fit into the memory of its device.
+    Raises ValueError when it cannot fit into the memory of this process's device.
     """
     import torch
 
@@ -50,17 +69,19 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
     cost = trainable.cost(torch.bfloat16 if config.loop.precision == "bf16" else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
+    is_split = tools.means.shard_weights and trainable.may_be_sharded
     need = Need(
+        stage=stage,
         parameters=parameters,
-        state_gib=parameters * STATE_BYTES / GIB,
+        state_gib=parameters * STATE_BYTES / GIB / (count if is_split else 1),
         kept_gib=cost.kept_bytes / GIB,
         at_once=min(own, tools.means.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
     )
-    memory_gib = available_gib(torch.device(tools.device), tools, count)
     tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
-    if need.total_gib > memory_gib:
-        raise ValueError(f"{stage} {refusal(need, memory_gib, tools.device)}")
+    if count == 1 or tools.device == "cpu":
+        need.require(tools.device, available_gib(torch.device(tools.device), tools.memory_gib / count))
+    return need
 
 
 def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str:
@@ -74,25 +95,10 @@ def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str
     )
 
 
-def refusal(need: Need, memory_gib: float, device: str) -> str:
-    """Why it cannot be, and what to do."""
-    fitting = need.fitting(memory_gib)
-    if fitting:
-        remedy = f"set micro_batch to {fitting} in the profile, or recompute_levels, or loop.precision to bf16"
-    else:
-        remedy = "set recompute_levels in the profile, loop.precision to bf16, or take a card with more memory"
-    return (
-        f"needs at least {need.total_gib:.2f} GiB ({need.state_gib:.2f} for weights, gradients, average and optimizer, "
-        f"{need.kept_gib:.3g} for each of {need.at_once} samples at once); {device} has {memory_gib:.2f}: {remedy}"
-    )
-
-
-def available_gib(device: "torch.device", tools: Tools, count: int) -> float:
-    """Memory of the device for one of `count` processes; infinite where it is another process's GPU."""
+def available_gib(device: "torch.device", memory_gib: float) -> float:
+    """Memory of the device that a training may take; `memory_gib`: that of this machine."""
     import torch
 
     if device.type == "cpu":
-        return tools.memory_gib / count
-    if count > 1:
-        return float("inf")
+        return memory_gib
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

@@ -100,6 +100,8 @@ class Means:
     whole VAE."""
     compile: bool = False
     """Whether the UNet is compiled."""
+    shard_weights: bool = False
+    """Whether each of several trainers keeps only its part of the UNet's weights, average and optimizer."""
 
 
 class Trainers(Protocol):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.multiview_unet import MultiViewUNet
     from models.samples import SampleReader
     from models.train_diffusion import DiffusionTraining
+    from models.workers import Workers
 
 RAW = "unet_raw"
 """Folder of the newest weights beside the averaged ones in `unet`."""
@@ -40,8 +41,8 @@ class StageTraining:
     picture: Path
     """File for what each validation draws."""
 
-    def __call__(self, device: "torch.device") -> "DiffusionTraining":
-        """The trainable, on `device`.
+    def __call__(self, device: "torch.device", workers: "Workers") -> "DiffusionTraining":
+        """The trainable, on `device`; split among `workers` if that is asked for.
 
         Raises ValueError when network, data and stage do not fit together.
         """
@@ -51,12 +52,18 @@ class StageTraining:
         from models.diffusion import Diffusion
         from models.latents import LatentSet
         from models.mask_vae import scale_latents
+        from models.sharding import shard
         from models.train_diffusion import DiffusionTraining
         from models.validation_views import ValidationViews
+        from models.workers import ALONE
 
         latents, vae = LatentSet.open(self.latents), AutoencoderKL.from_pretrained(self.vae)
-        unet = start_network(self.stage, latents, self.previous, self.config, self.seed).to(device)
+        unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
         unet.recompute_levels(self.means.recompute_levels)
+        is_split = self.means.shard_weights and workers.size > 1
+        if is_split:
+            shard(unet, device, workers)
+        unet.to(device)
         if self.means.compile:
             compile_in_place(unet)
         train_uids = latents.uids("train")
@@ -86,9 +93,14 @@ class StageTraining:
                 uid=held_out[0],
                 num_steps=self.config.drawn_steps,
                 white_CHW=white_CHW,
-                show=partial(write_drawn, self.picture),
+                show=partial(write_drawn, self.picture) if workers.is_first else ignore,
             ),
+            workers=workers if is_split else ALONE,
         )
+
+
+def ignore(_drawn: Sequence[Image], _truth: Sequence[Image]) -> None:
+    """Another process shows them."""
 
 
 def write_drawn(path: Path, drawn: Sequence[Image], truth: Sequence[Image]) -> None:

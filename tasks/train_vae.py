@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
     from models.train_vae import VAETraining
+    from models.workers import Workers
 
 KIND = "mask_vae"
 NUM_VALIDATION = 16
@@ -52,7 +53,12 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
 
 
 def build_training(
-    views: Path, config: MaskVAEConfig, seed: int, means: Means, device: "torch.device"
+    views: Path,
+    config: MaskVAEConfig,
+    seed: int,
+    means: Means,
+    device: "torch.device",
+    workers: "Workers",  # noqa: ARG001  it is small: each keeps all of it
 ) -> "VAETraining":
     """What is trained and on what; equal in every process."""
     from models.initialization import seeded_weights

@@ -1,19 +1,18 @@
 """What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from models.config import TrainingConfig
 from tasks.dry_run import check_need
 from tasks.files import write_bytes, write_json
 from tasks.ports import Tools
 from tasks.randomness import rng_for
-from tasks.training_job import TrainingConfig, TrainingJob, run_together
+from tasks.training_job import Build, TrainingJob, run_together
 
 if TYPE_CHECKING:
-    import torch
-
     from models.loop import Trained
     from models.trainable import Trainable
 
@@ -30,7 +29,7 @@ def seed_of(seed: int, *names: str) -> int:
 
 
 def run_training(
-    stage: str, build: "Callable[[torch.device], TrainableT]", config: TrainingConfig, *, key: str, tools: Tools
+    stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
 ) -> "tuple[TrainableT, Trained]":
     """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
 
@@ -41,6 +40,7 @@ def run_training(
     from models.checkpoints import Checkpoints
     from models.interruption import stop_on_signal
     from models.loop import train
+    from models.workers import ALONE
 
     num_steps = -(-config.loop.samples // config.loop.batch_size)
     with stop_on_signal() as stop, tools.progress.steps(stage, num_steps) as show:
@@ -56,13 +56,13 @@ def run_training(
 
         count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
         if tools.trainers is not None and count > 1:
-            trainable = build(torch.device("cpu"))
-            check_need(stage, trainable, config, tools, count)
+            trainable = build(torch.device("cpu"), ALONE)
+            need = check_need(stage, trainable, config, tools, count)
             desk = tools.work / key / f"together-{secrets.token_hex(4)}"
-            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, count, desk)
+            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, count, need, desk)
             run_together(job, tools.trainers, report, stop)
         else:
-            trainable = build(torch.device(tools.device))
+            trainable = build(torch.device(tools.device), ALONE)
             check_need(stage, trainable, config, tools, 1)
         checkpoints = Checkpoints(tools.work / key, key)
         return trainable, train(

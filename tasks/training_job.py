@@ -9,31 +9,30 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from models.config import LoopConfig, OptimizerConfig
+from models.config import TrainingConfig
+from tasks.dry_run import Need, available_gib
 from tasks.files import write_json
 from tasks.ports import Trainers
 
 if TYPE_CHECKING:
     import torch
 
-    from models.trainable import Report, Trainable
+    from models.trainable import Report
+    from models.workers import Workers
 
 REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
 
 
-class TrainingConfig(Protocol):
-    """A section that describes a training."""
+TrainableT_co = TypeVar("TrainableT_co", covariant=True)
 
-    @property
-    def loop(self) -> LoopConfig:
-        """How long."""
-        ...
 
-    @property
-    def optimizer(self) -> OptimizerConfig:
-        """How fast."""
+class Build(Protocol[TrainableT_co]):
+    """Makes what is trained."""
+
+    def __call__(self, device: "torch.device", workers: "Workers") -> TrainableT_co:
+        """On `device`, in one of these workers."""
         ...
 
 
@@ -41,8 +40,8 @@ class TrainingConfig(Protocol):
 class TrainingJob:
     """What every process of a training does; must pickle."""
 
-    build: "Callable[[torch.device], Trainable[Any]]"
-    """Makes the same trainable in every process, on its device."""
+    build: "Build[Any]"
+    """Makes the same trainable in every process."""
     config: TrainingConfig
     key: str
     folder: Path
@@ -51,6 +50,8 @@ class TrainingJob:
     threads: int
     """Of all processes on this machine together."""
     count: int
+    need: Need
+    """Of each process."""
     desk: Path
     """For what the processes and the stage tell each other: new for each run, because those of a killed stage may still
     be saving."""
@@ -76,8 +77,10 @@ class TrainingJob:
             torch.cuda.set_device(device)
         with joined(device) as workers, stop_on_signal(patient=True) as stop:
             try:
+                if device.type == "cuda":
+                    self.need.require(str(device), available_gib(device, 0))
                 train(
-                    self.build(device),
+                    self.build(device, workers),
                     self.config.loop,
                     self.config.optimizer,
                     checkpoints=Checkpoints(self.folder, self.key),

@@ -74,6 +74,11 @@ def test_profile_share_of_cards_that_are_absent_or_broken_is_refused(
         load_profile(changed(tmp_path, worker_gpus=1.5))
 
 
+def test_profile_compiling_a_network_that_is_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="compile and shard_weights exclude each other; switch one of them off"):
+        load_profile(changed(tmp_path, compile=True, shard_weights=True))
+
+
 def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:
     write(tmp_path / "cpu.max", "max 100000")
     write(tmp_path / "pod/cpu.max", "250000 100000")

@@ -21,8 +21,8 @@ def test_ray_trainers_train_what_local_ones_train(cluster, latents, of_two, tmp_
     folder.mkdir()
     ticks = []
     trainers = RayTrainers(2, address=cluster.address, use_gpu=False)
-    trainers.run(partial(work, latents, folder, None), folder / "desk", watch=lambda: ticks.append(1), count=2)
-    state = Checkpoints(folder, "toy").load_newest(torch.device("cpu"))
+    trainers.run(partial(work, latents, folder), folder / "desk", watch=lambda: ticks.append(1), count=2)
+    state = Checkpoints(folder, "toy").load_newest()
     assert ticks
-    for found, expected in zip(state["modules"][0].values(), of_two["modules"][0].values(), strict=True):
+    for found, expected in zip(state["weights"].values(), of_two["weights"].values(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)

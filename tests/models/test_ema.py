@@ -19,7 +19,7 @@ def test_moving_average_after_many_steps_equals_its_closed_form() -> None:
     weight_of = [(1 - decays[n]) * torch.tensor(decays[n + 1 :]).prod().double() for n in range(12)]
     expected = torch.tensor(decays).prod().double() * start
     expected = expected + sum(weight * value for weight, value in zip(weight_of, values, strict=True))
-    torch.testing.assert_close(average.state()[0].double(), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(average.state()["weight"].double(), expected, atol=1e-6, rtol=1e-5)
 
 
 def test_moving_average_decay_zero_equals_newest_weights() -> None:
@@ -28,7 +28,7 @@ def test_moving_average_decay_zero_equals_newest_weights() -> None:
     with torch.no_grad():
         model.weight.normal_()
     average.update(1)
-    assert torch.equal(average.state()[0], model.weight)
+    assert torch.equal(average.state()["weight"], model.weight)
 
 
 def test_moving_average_applied_returns_own_weights_after_an_error() -> None:

@@ -38,6 +38,8 @@ def test_need_is_said_before_a_training_starts(training: DiffusionTraining, tmp_
 class Dear:
     """A training whose samples need 1 GiB each."""
 
+    may_be_sharded = True
+
     def __init__(self, training: DiffusionTraining) -> None:
         self.model = training.model
 
@@ -58,3 +60,15 @@ def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
         check_need("train-stage3", dear, CONFIG, tools, 1)
     fitting = replace(tools, memory_gib=3.5, means=Means(micro_batch=3))
     check_need("train-stage3", dear, CONFIG, fitting, 1)
+
+
+def test_need_of_a_process_that_keeps_half_the_weights_is_half_their_bytes(
+    training: DiffusionTraining, tmp_path: Path
+) -> None:
+    whole, _ = tools_with(tmp_path, memory_gib=64.0)
+    split = replace(whole, means=Means(shard_weights=True))
+    needs = [check_need("train-stage3", training, CONFIG, tools, 2) for tools in (whole, split)]
+    assert needs[1].state_gib == needs[0].state_gib / 2
+    vae: Any = Dear(training)
+    vae.may_be_sharded = False
+    assert check_need("train-vae", vae, CONFIG, split, 2).state_gib == needs[0].state_gib

@@ -366,9 +366,10 @@ def await_end(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("means", [Means(), Means(shard_weights=True, recompute_levels=(0,), micro_batch=1)])
+def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_path: Path, means: Means) -> None:
     tracker = MemoryTracker()
-    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2))
+    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2), means=means)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     for one, two in zip(history_of(made / "stage1"), history_of(tmp_path / "stage1"), strict=True):
         assert {name: float(value) for name, value in two.items() if value} == pytest.approx(
