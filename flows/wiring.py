@@ -10,7 +10,7 @@ from infra.pools.serial import SerialPool
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
 from infra.storage import RemoteStore
-from infra.trainers import LocalTrainers, RayTrainers
+from infra.trainers import LaunchedTrainers, LocalTrainers, RayTrainers
 from tasks.outcome import Failed, Outcome
 from tasks.ports import Means, Tools, Tracker, Trainers
 
@@ -48,6 +48,8 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
 
 
 def _trainers(profile: Profile, resources: Resources) -> Trainers:
+    if profile.launcher:
+        return LaunchedTrainers(resources.trainers, profile.launcher)
     if profile.ray_address is None:
         return LocalTrainers(resources.trainers)
     return RayTrainers(resources.trainers, address=profile.ray_address, use_gpu=resources.device == "cuda")

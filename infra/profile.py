@@ -39,6 +39,10 @@ class Profile(BaseModel):
     trainers: CountOrAuto
     """Processes that train one model together, of this machine or, with `ray_address`, of the cluster; auto: one for
     each CUDA card, or one."""
+    launcher: list[str]
+    """Command that starts the trainers instead of this program: torchrun and its options, such as [torchrun,
+    --nnodes=2, --nproc-per-node=8, --rdzv-backend=c10d, --rdzv-endpoint=node0:29500], or srun and the like before it.
+    `trainers` says how many it starts. Empty: none."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     recompute_levels: list[Annotated[int, Field(ge=0)]]

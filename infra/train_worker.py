@@ -1,23 +1,20 @@
 """One process of a training: `python -m infra.train_worker WORK`, WORK being a file that `infra.trainers` wrote."""
 
-import ctypes
 import os
 import pickle
-import signal
 import sys
+import traceback
 from pathlib import Path
-
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Do the work; when the process that started it dies, SIGTERM lets it finish its step and save."""
-    parent = os.environ.get("MVDPP_PARENT")
-    if parent is not None and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(parent):
-            raise SystemExit("the process that started this one is gone")
-    pickle.loads(Path(sys.argv[1]).read_bytes())()  # noqa: S301  our own
+    """Do the work; an exception also goes into a file of its own, because a launcher says much more after it."""
+    job = Path(sys.argv[1])
+    try:
+        pickle.loads(job.read_bytes())()  # noqa: S301  our own
+    except Exception:
+        job.with_name(f"failed-{os.environ.get('RANK', '0')}.txt").write_text(traceback.format_exc())
+        raise
 
 
 if __name__ == "__main__":

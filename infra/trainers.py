@@ -10,8 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ Work = Callable[[], None]
 """Must pickle."""
 
 
-class LocalTrainers:
-    """Processes of this machine, which find each other through a file and speak over the loopback interface."""
+class ProcessTrainers(ABC):
+    """Processes that `infra.train_worker` runs in."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -42,46 +44,87 @@ class LocalTrainers:
         job = folder / "work.pickle"
         job.write_bytes(pickle.dumps(work))
         for attempt in range(MAX_RESTARTS + 1):
-            broken = self._run_once(job, folder, watch, count)
+            for words in folder.glob("failed-*.txt"):
+                words.unlink()
+            with ExitStack() as stack:
+                broken = _await_end(list(self.start(job, folder, count, stack)), watch)
             if broken is None:
                 return
             if attempt == MAX_RESTARTS:
                 raise RuntimeError(broken)
 
-    def _run_once(self, job: Path, folder: Path, watch: Callable[[], None], count: int) -> str | None:
-        """None when all processes ended well, else how the first one ended that did not."""
+    @abstractmethod
+    def start(self, job: Path, folder: Path, count: int, stack: ExitStack) -> Iterator["Started"]:
+        """The commands that do `job` in `count` processes; `stack` ends them."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running command."""
+
+    name: str
+    process: ProcessGroup
+    log: Path
+
+
+def _start(
+    name: str, command: Sequence[str], job: Path, log: Path, stack: ExitStack, env: Mapping[str, str] | None = None
+) -> Started:
+    tied = [sys.executable, "-m", "infra.tied", str(os.getpid()), *command, "-m", "infra.train_worker", str(job)]
+    output = stack.enter_context(log.open("w"))
+    return Started(name, stack.enter_context(ProcessGroup(tied, root=Path.cwd(), env=env, output=output)), log)
+
+
+def _await_end(started: list[Started], watch: Callable[[], None]) -> str | None:
+    """None when all ended well, else how the first one ended that did not."""
+    while True:
+        watch()
+        ended = [(code, one) for one in started if (code := one.process.exit_code()) is not None]
+        bad = [(code, one) for code, one in ended if code]
+        if bad:
+            code, one = min(bad, key=lambda pair: pair[0])  # what a signal ended took the others with it
+            notes = sorted(one.log.parent.glob("failed-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+            words = last_lines((notes[0] if notes else one.log).read_text(errors="replace")) or "it said nothing"
+            return f"{one.name} ended with code {code}: {words}"
+        if len(ended) == len(started):
+            return None
+        time.sleep(TICK)
+
+
+class LocalTrainers(ProcessTrainers):
+    """Processes of this machine, which find each other through a file and speak over the loopback interface."""
+
+    def start(self, job: Path, folder: Path, count: int, stack: ExitStack) -> Iterator[Started]:
+        """One command for each."""
         store = folder / f"store-{secrets.token_hex(4)}"
-        with ExitStack() as stack:
-            stack.callback(store.unlink, missing_ok=True)
-            logs = [folder / f"worker-{rank}.log" for rank in range(count)]
-            processes = [
-                stack.enter_context(
-                    ProcessGroup(
-                        [sys.executable, "-m", "infra.train_worker", str(job)],
-                        root=Path.cwd(),
-                        env=_place(rank, count, store),
-                        output=stack.enter_context(log.open("w")),
-                    )
-                )
-                for rank, log in enumerate(logs)
-            ]
-            while True:
-                watch()
-                codes = [process.exit_code() for process in processes]
-                bad = [rank for rank, code in enumerate(codes) if code]
-                if bad:
-                    # what a signal ended took the others with it
-                    rank = min(bad, key=lambda rank: codes[rank] or 0)
-                    words = last_lines(logs[rank].read_text(errors="replace")) or "it said nothing"
-                    return f"training process {rank} of {count} ended with code {codes[rank]}: {words}"
-                if all(code == 0 for code in codes):
-                    return None
-                time.sleep(TICK)
+        stack.callback(store.unlink, missing_ok=True)
+        for rank in range(count):
+            env = {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(count),
+                "LOCAL_WORLD_SIZE": str(count),
+                "MVDPP_STORE": str(store),
+                "GLOO_SOCKET_IFNAME": "lo",
+            }
+            name = f"training process {rank} of {count}"
+            yield _start(name, [sys.executable], job, folder / f"worker-{rank}.log", stack, env)
 
 
-def _place(rank: int, count: int, store: Path) -> dict[str, str]:
-    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-    return ranks | {"MVDPP_STORE": str(store), "GLOO_SOCKET_IFNAME": "lo", "MVDPP_PARENT": str(os.getpid())}
+class LaunchedTrainers(ProcessTrainers):
+    """Processes that another program starts, on this machine or on several that see the project under the same path.
+
+    It must set what torchrun sets: RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+    """
+
+    def __init__(self, count: int, launcher: Sequence[str]) -> None:
+        """launcher: torchrun and its options, or what ends in such, to which `-m MODULE ARGUMENT` is added."""
+        super().__init__(count)
+        self._launcher = launcher
+
+    def start(self, job: Path, folder: Path, count: int, stack: ExitStack) -> Iterator[Started]:  # noqa: ARG002  it knows
+        """The launcher."""
+        yield _start(f"`{' '.join(self._launcher)}`", self._launcher, job, folder / "launcher.log", stack)
 
 
 class RayTrainers:
@@ -93,7 +136,7 @@ class RayTrainers:
         self._use_gpu = use_gpu
 
     def run(self, work: Work, folder: Path, watch: Callable[[], None], count: int) -> None:
-        """See LocalTrainers."""
+        """See ProcessTrainers."""
         import ray
 
         is_owner = not ray.is_initialized()

@@ -70,13 +70,19 @@ class TrainingJob:
 
         if (self.desk / END).exists():
             return
-        torch.set_num_threads(max(1, self.threads // self.count))
+        neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        torch.set_num_threads(max(1, self.threads // neighbours))
         device = torch.device(self.device)
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
         with joined(device) as workers, stop_on_signal(patient=True) as stop:
             try:
+                if self.config.loop.batch_size >= workers.size != self.count:
+                    raise ValueError(
+                        f"the launcher has started {workers.size} processes, but `trainers` in the profile says "
+                        f"{self.count}; make them equal"
+                    )
                 if device.type == "cuda":
                     self.need.require(str(device), available_gib(device, 0))
                 train(
