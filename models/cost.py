@@ -15,9 +15,6 @@ from torch.utils.module_tracker import ModuleTracker
 
 from models.multiview_unet import MultiViewUNet
 
-STATE_BYTES = 20
-"""Of a parameter in training: weight, gradient, average and the optimizer's two moments, in float32."""
-
 
 @dataclass(frozen=True)
 class SampleCost:

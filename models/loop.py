@@ -18,6 +18,7 @@ from models.ema import MovingAverage
 from models.history import History, Row
 from models.interruption import Interrupted
 from models.learning_rate import learning_rate_at
+from models.optimizers import make_optimizer, set_learning_rate
 from models.sharding import whole
 from models.throughput import Meter, count_tflop
 from models.trainable import Part, Report, Trainable
@@ -50,12 +51,18 @@ def train(
 
     Each of several `workers` calls this with an equal trainable; the first one alone reports, validates and saves.
     Raises Interrupted once `stop()` of any says so, after the step in progress is saved, FloatingPointError
-    when the loss or its gradient is not finite, and ValueError for a batch that leaves a worker without a sample.
+    when the loss or its gradient is not finite, and ValueError for a batch that leaves a worker without a sample or an
+    optimizer that several cannot share.
     """
     if workers.size > loop.batch_size:
         raise ValueError(
             f"{workers.size} workers for a batch of {loop.batch_size}: each needs a sample; "
             "lower `trainers` in the profile"
+        )
+    if workers.size > 1 and optimizer.state_bits == 8:
+        raise ValueError(
+            "optimizer.state_bits is 8, which works with one process alone; set `trainers` to 1 in the profile, or "
+            "state_bits to 32 and `shard_weights` in the profile"
         )
     run = _Run(trainable, loop, optimizer, checkpoints, workers)
     run.restore()
@@ -80,13 +87,7 @@ class _Run(Generic[BatchT]):
         self.modules = [module for module in (trainable.model, trainable.critic) if module is not None]
         self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
         self.device = self.groups[0][0].device
-        self.optimizer = torch.optim.AdamW(
-            [{"params": group} for group in self.groups],
-            lr=optimizer.learning_rate,
-            betas=optimizer.betas,
-            weight_decay=optimizer.weight_decay,
-            fused=True,
-        )
+        self.optimizer = make_optimizer(self.groups, optimizer)
         self.average = MovingAverage(trainable.model, loop.ema_decay)
         self.state = TrainingState(self.modules, self.average, self.optimizer, workers)
         self.samples_seen = 0
@@ -146,8 +147,7 @@ class _Run(Generic[BatchT]):
     def step(self, step: int, batch: BatchT) -> None:
         """One optimizer step."""
         learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
         metrics = self.differentiate(batch, len(self.own(step)) / self.loop.batch_size)
         norms = [

@@ -64,7 +64,7 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
     """
     import torch
 
-    from models.cost import STATE_BYTES
+    from models.optimizers import STATE_BYTES
 
     cost = trainable.cost(torch.bfloat16 if config.loop.precision == "bf16" else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
@@ -73,7 +73,7 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
     need = Need(
         stage=stage,
         parameters=parameters,
-        state_gib=parameters * STATE_BYTES / GIB / (count if is_split else 1),
+        state_gib=parameters * STATE_BYTES[config.optimizer.state_bits] / GIB / (count if is_split else 1),
         kept_gib=cost.kept_bytes / GIB,
         at_once=min(own, tools.means.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,

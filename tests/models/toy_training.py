@@ -23,10 +23,11 @@ LOOP = LoopConfig(batch_size=4, samples=80, ema_decay=0.9, log_every=3, validate
 class Line:
     """y = 3 x - 1, seen through noise; the loss comes in as many parts as asked for."""
 
-    def __init__(self, num_parts: int = 1, poisoned: int | None = None) -> None:
+    def __init__(self, num_parts: int = 1, poisoned: int | None = None, width: int = 8) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            self.model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+            wide = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
+            self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
         self.critic = None
         self.num_parts = num_parts
         self.poisoned = poisoned
@@ -59,7 +60,13 @@ class Line:
 
 
 def run(
-    trainable: Line, folder: Path, *, loop: LoopConfig = LOOP, stop_at: int | None = None, workers: Workers = ALONE
+    trainable: Line,
+    folder: Path,
+    *,
+    loop: LoopConfig = LOOP,
+    optimizer: OptimizerConfig = OPTIMIZER,
+    stop_at: int | None = None,
+    workers: Workers = ALONE,
 ) -> Trained:
     """Train; `stop_at` is the clock at which a stop is asked for."""
     seen = [0]
@@ -71,7 +78,7 @@ def run(
         return stop_at is not None and seen[0] >= stop_at
 
     checkpoints = Checkpoints(folder, "toy")
-    return train(trainable, loop, OPTIMIZER, checkpoints=checkpoints, report=report, stop=stop, workers=workers)
+    return train(trainable, loop, optimizer, checkpoints=checkpoints, report=report, stop=stop, workers=workers)
 
 
 def weights(module: nn.Module) -> list[bytes]:

@@ -1,0 +1,45 @@
+"""The optimizer of all trainings. Knows no schedule."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.config import OptimizerConfig
+
+STATE_BYTES = {32: 20.0, 8: 14.1}
+"""Of a parameter in training, by `state_bits`: weight, gradient and average in float32, and two moments, of which those
+of 8 bits have a scale for each 256."""
+
+
+def make_optimizer(groups: Sequence[Sequence[nn.Parameter]], settings: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019).
+
+    With `state_bits` 8 its moments are quantized in blocks (Dettmers et al. 2022), and its program is compiled at the
+    first step, once for each shape of weight.
+    """
+    named: list[dict[str, Any]] = [{"params": group} for group in groups]
+    common: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "betas": settings.betas,
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.state_bits == 32:
+        return torch.optim.AdamW(named, **common, fused=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of kernels that this optimizer does not use
+        from torchao.optim import AdamW8bit
+
+    optimizer: torch.optim.Optimizer = AdamW8bit(named, **common)
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """For all groups; in place where it is a tensor, which a compiled optimizer must keep."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(learning_rate)
+        else:
+            group["lr"] = learning_rate
