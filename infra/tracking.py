@@ -18,6 +18,8 @@ from typing import Any, Literal
 EXPERIMENT = "mvdiffusion-pp"
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 5.0
+SAMPLING_SECONDS = 10.0
+"""Between looks at the machine; a shorter run has none."""
 PARAMS_PER_CALL = 100
 """MLflow's own limit."""
 DIGEST_CHARACTERS = 36
@@ -53,7 +55,8 @@ class TrackingStore:
         tracker = self._start(name, tags, params)
         status: Status = "FAILED"
         try:
-            yield tracker
+            with self._watched(tracker.run_id):
+                yield tracker
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit):
             status = "KILLED"
@@ -82,6 +85,19 @@ class TrackingStore:
         """Mark a run as ended; a run that ended earlier is left as it is."""
         if self._client.get_run(run_id).info.status == "RUNNING":
             self._client.set_terminated(run_id, status)
+
+    @contextmanager
+    def _watched(self, run_id: str) -> Iterator[None]:
+        """The run gets metrics "system/...": processor, memory, disk, network, and graphics cards."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        make: Any = SystemMetricsMonitor
+        monitor = make(run_id, SAMPLING_SECONDS, tracking_uri=self.uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def _start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> "RunTracker":
         from mlflow.entities import Param

@@ -72,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> None:
         project = folder / name.replace(" ", "-")
         if not project.exists():
             shutil.copytree(base, project, symlinks=True)
-        set_params(project / "params.yaml", VARIANTS[name])
+        set_params(project / "params.yaml", changes | VARIANTS[name])
         _repro(project, "evaluate", max(1, arguments.threads // arguments.jobs))
         return project
 

@@ -1,6 +1,8 @@
 import json
 import math
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -39,6 +41,18 @@ def test_store_by_default_lies_in_the_project(store: TrackingStore, root: Path) 
     experiment = store._client.get_experiment_by_name(EXPERIMENT)
     assert experiment.artifact_location == (root / "mlruns/artifacts").as_uri()
     assert TrackingStore(root, None).experiment_id == store.experiment_id
+
+
+def test_run_is_told_what_the_machine_did(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.tracking.SAMPLING_SECONDS", 0.1)
+    before = set(threading.enumerate())
+    with TrackingStore(root, None).run("train", tags={}, params={}) as tracker:
+        deadline = time.monotonic() + 30
+        while "system/cpu_utilization_percentage" not in run_of(tracker).data.metrics and time.monotonic() < deadline:
+            time.sleep(0.1)
+    found = {name for name in run_of(tracker).data.metrics if name.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found
+    assert not [thread for thread in set(threading.enumerate()) - before if "SystemMetrics" in thread.name]
 
 
 def test_run_keeps_tags_and_params_of_every_kind(store: TrackingStore) -> None:
