@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from infra.copies import NodeCopies
 from infra.machine import available_memory_gb
 from infra.pools.ray_pool import Limits, RayPool
 from infra.pools.serial import SerialPool
@@ -42,9 +43,21 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
                 recompute_levels=tuple(profile.recompute_levels),
                 compile=profile.compile,
                 shard_weights=profile.shard_weights,
+                copies=_copies(profile),
             ),
             trainers=_trainers(profile, resources),
         )
+
+
+def _copies(profile: Profile) -> NodeCopies | None:
+    if profile.latents_url is None:
+        return None
+    return NodeCopies(
+        url=profile.latents_url,
+        folder=Path(profile.latents_copies).absolute(),
+        s3_endpoint_url=profile.s3_endpoint,
+        attempts=profile.retries + 1,
+    )
 
 
 def _trainers(profile: Profile, resources: Resources) -> Trainers:

@@ -63,6 +63,11 @@ class Profile(BaseModel):
     """MLflow server or store; null: mlruns/mlflow.db in the project."""
     hub_url: str
     """Where Objaverse lies: http(s)://, s3://, file:// or a folder with the same layout."""
+    latents_url: str | None
+    """Where the files of data/latents lie too: s3://, http(s)://, file:// or a folder. Each node then copies a shard to
+    its own disk when a training first reads it. null: trainings read data/latents itself."""
+    latents_copies: str
+    """Folder on each node's own disk for such copies; a relative one lies in the project."""
     s3_endpoint: str | None
     """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
     retries: int = Field(ge=0)

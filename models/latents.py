@@ -8,7 +8,7 @@ checks = CRC-32 of every view's moments and, last, of the embeddings, so that a 
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,16 +93,18 @@ class LatentSet:
     folder: Path
     layout: LatentLayout
     objects: Mapping[str, ObjectRow]
+    copy_of: Callable[[str], Path] | None = None
+    """Where a copy of a shard lies; None: the shards are read in `folder`."""
     _shards: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, folder: Path) -> "LatentSet":
+    def open(cls, folder: Path, copy_of: Callable[[str], Path] | None = None) -> "LatentSet":
         """Raises ValueError when the folder has no index."""
         if not (folder / INDEX).exists():
             raise ValueError(f"{folder} has no {INDEX}: encoding did not finish; run `dvc repro encode`")
         index = json.loads((folder / INDEX).read_bytes())
         rows = index.pop("objects")
-        return cls(folder, LatentLayout(**index), {uid: ObjectRow(**row) for uid, row in rows.items()})
+        return cls(folder, LatentLayout(**index), {uid: ObjectRow(**row) for uid, row in rows.items()}, copy_of)
 
     def uids(self, split: str | None = None) -> list[str]:
         """Objects of a split, or all, sorted."""
@@ -126,7 +128,7 @@ class LatentSet:
 
     def embeds(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Image embeddings float32 (K, D) of condition views by their number."""
-        stored: Tensor = self._shard(uid).get_tensor(f"{uid}/embeds")
+        stored = self._tensor(uid, "embeds")
         self._require(uid, {-1: stored})
         return stored[torch.as_tensor(np.asarray(conditions))].float()
 
@@ -144,21 +146,37 @@ class LatentSet:
         """The open shard of an object; files stay open and memory-mapped."""
         name = self.objects[uid].shard
         if name not in self._shards:
+            path = self._path(name)
             try:
-                self._shards[name] = safe_open(self.folder / name, framework="pt")
+                self._shards[name] = safe_open(path, framework="pt")
             except (OSError, SafetensorError) as error:
                 raise ValueError(self._broken(name, str(error))) from error
         return self._shards[name]
 
+    def _tensor(self, uid: str, name: str) -> Tensor:
+        try:
+            tensor: Tensor = self._shard(uid).get_tensor(f"{uid}/{name}")
+        except SafetensorError as error:
+            raise ValueError(self._broken(self.objects[uid].shard, str(error))) from error
+        return tensor
+
     def _require(self, uid: str, tensors: Mapping[int, Tensor]) -> None:
         """Raise ValueError when a stored tensor is not the one that was encoded; by its number among the checks."""
-        checks = self._shard(uid).get_tensor(f"{uid}/checks")
+        checks = self._tensor(uid, "checks")
         for number, tensor in tensors.items():
             if _check(tensor) != checks[number]:
                 raise ValueError(self._broken(self.objects[uid].shard, f"tensor {number} of {uid} has changed"))
 
+    def _path(self, shard: str) -> Path:
+        return self.folder / shard if self.copy_of is None else self.copy_of(shard)
+
     def _broken(self, shard: str, reason: str) -> str:
-        return f"{self.folder / shard} is broken ({reason}); remove {self.folder} and run `dvc repro encode`"
+        if self.copy_of is None:
+            return f"{self.folder / shard} is broken ({reason}); remove {self.folder} and run `dvc repro encode`"
+        return (
+            f"{self._path(shard)}, a copy, is broken ({reason}); remove it, and if that does not help put the files of "
+            f"{self.folder} where it was copied from"
+        )
 
 
 def _check(tensor: Tensor) -> int:

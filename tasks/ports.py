@@ -89,6 +89,17 @@ class Store(Protocol):
         ...
 
 
+class Copies(Protocol):
+    """Copies of a data set's files on this node's own disk; must pickle."""
+
+    def path(self, key: str, name: str) -> Path:
+        """The copy of file `name` of the data set with fingerprint `key`; made at the first call on a node.
+
+        Raises OSError when it cannot be made.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Means:
     """How a training computes: its speed and its memory, not its result."""
@@ -102,6 +113,8 @@ class Means:
     """Whether the UNet is compiled."""
     shard_weights: bool = False
     """Whether each of several trainers keeps only its part of the UNet's weights, average and optimizer."""
+    copies: Copies | None = None
+    """Of the latents; None: they are read where they lie."""
 
 
 class Trainers(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from models.config import StageConfig
 from render.images import encode_png, paired_sheet
 from tasks.files import write_bytes
+from tasks.manifest import open_manifest
 from tasks.ports import Means
 from tasks.training import seed_of
 from tasks.views import Image
@@ -57,7 +58,9 @@ class StageTraining:
         from models.validation_views import ValidationViews
         from models.workers import ALONE
 
-        latents, vae = LatentSet.open(self.latents), AutoencoderKL.from_pretrained(self.vae)
+        copies, key = self.means.copies, open_manifest(self.latents, "latents").fingerprint
+        latents = LatentSet.open(self.latents, None if copies is None else partial(copies.path, key))
+        vae = AutoencoderKL.from_pretrained(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
         unet.recompute_levels(self.means.recompute_levels)
         is_split = self.means.shard_weights and workers.size > 1

@@ -19,6 +19,7 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
+from infra.copies import NodeCopies
 from infra.trainers import LocalTrainers
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.latents import LatentSet, sample_posterior
@@ -34,6 +35,8 @@ from tasks.ports import Means
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.views import ViewSet
+from tests.infra.s3 import S3Server
+from tests.infra.test_copies import s3 as s3
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
 from tests.tasks.toolbox import MemoryTracker, make_tools
@@ -382,6 +385,23 @@ def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_pat
     small = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"batch_size": 1})})
     train_stage("stage1", made / "latents", None, made / "vae", small, 0, tmp_path / "small", tools)
     assert not any((tmp_path / "small").glob("together-*")), "one sample a step: no second process to feed"
+
+
+def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
+    made: Path, tmp_path: Path, s3: S3Server
+) -> None:
+    url = s3.upload(made / "latents", "training", "latents")
+    s3.busy = 2
+    copies = NodeCopies(url, tmp_path / "copies", s3.url, attempts=4)
+    tools = replace(make_tools(tmp_path), means=Means(copies=copies))
+    train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
+    assert files_of(tmp_path / "stage1") == files_of(made / "stage1")
+    for path in (made / "stage1" / "unet").iterdir():
+        assert path.read_bytes() == (tmp_path / "stage1" / "unet" / path.name).read_bytes()
+    copy = next((tmp_path / "copies").rglob("*.safetensors"))
+    copy.write_bytes(copy.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=rf"{copy}, a copy, is broken .*; remove it"):
+        train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 1, tmp_path / "again", tools)
 
 
 def test_train_stage_that_recomputes_and_splits_its_batches_makes_the_same(made: Path, tmp_path: Path) -> None:

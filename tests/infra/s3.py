@@ -1,0 +1,62 @@
+"""An S3 server for tests on 127.0.0.1, which answers 503 as often as it is told."""
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+BUSY = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+
+
+class S3Server:
+    """moto's S3 over HTTP; `busy` requests are refused before it answers again."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.requests: list[str] = []
+        self._lock = threading.Lock()
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._http = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._thread = threading.Thread(target=self._http.serve_forever)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def upload(self, folder: Path, bucket: str, prefix: str) -> str:
+        """All files of a folder; where they lie."""
+        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
+        client.create_bucket(Bucket=bucket)
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                client.upload_file(str(path), bucket, f"{prefix}/{path.name}")
+        self.requests.clear()
+        return f"s3://{bucket}/{prefix}"
+
+    def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        with self._lock:
+            is_busy, self.busy = self.busy > 0, max(0, self.busy - 1)
+            self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if is_busy:
+            start("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(BUSY)))])
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [BUSY]
+        return self._app(environ, start)
+
+    def __enter__(self) -> "S3Server":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
