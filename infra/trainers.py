@@ -3,6 +3,7 @@
 They meet through `models.workers.joined`; what they do, and the checkpoints they go on from, is the caller's.
 """
 
+import logging
 import os
 import pickle
 import secrets
@@ -22,8 +23,11 @@ from infra.processes import ProcessGroup
 
 MAX_RESTARTS = 2
 """A process that is killed has done nothing wrong; one that fails three times has."""
+PATIENCE_SECONDS = 3600
+"""For the slowest process of a Ray cluster; as models.workers.PATIENCE."""
 TICK = 0.2
 """Seconds between looks at the processes."""
+logger = logging.getLogger(__name__)
 Work = Callable[[], None]
 """Must pickle."""
 
@@ -52,6 +56,7 @@ class ProcessTrainers(ABC):
                 return
             if attempt == MAX_RESTARTS:
                 raise RuntimeError(broken)
+            logger.warning("%s; all are started again (%d of %d)", broken, attempt + 1, MAX_RESTARTS)
 
     @abstractmethod
     def start(self, job: Path, folder: Path, count: int, stack: ExitStack) -> Iterator["Started"]:
@@ -71,7 +76,7 @@ def _start(
     name: str, command: Sequence[str], job: Path, log: Path, stack: ExitStack, env: Mapping[str, str] | None = None
 ) -> Started:
     tied = [sys.executable, "-m", "infra.tied", str(os.getpid()), *command, "-m", "infra.train_worker", str(job)]
-    output = stack.enter_context(log.open("w"))
+    output = stack.enter_context(log.open("a"))
     return Started(name, stack.enter_context(ProcessGroup(tied, root=Path.cwd(), env=env, output=output)), log)
 
 
@@ -153,11 +158,12 @@ class RayTrainers:
 
     def _fit(self, work: Work, folder: Path, watch: Callable[[], None], count: int) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
+        from ray.train.torch import TorchConfig, TorchTrainer
 
         trainer = TorchTrainer(
             _call,
             train_loop_config={"work": pickle.dumps(work), "folder": str(Path.cwd())},
+            torch_config=TorchConfig(timeout_s=PATIENCE_SECONDS),
             scaling_config=ScalingConfig(num_workers=count, use_gpu=self._use_gpu),
             run_config=RunConfig(
                 name="train", storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=MAX_RESTARTS)

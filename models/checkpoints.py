@@ -1,18 +1,24 @@
 """Checkpoint files that are whole or absent. Knows nothing of what they hold."""
 
 import errno
+import fcntl
 import hashlib
 import logging
 import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 FORMAT = 2
 """Of a checkpoint: names and nesting of what models.loop keeps."""
+PATIENCE = 60.0
+"""Seconds for the processes of a stage that was killed, which finish their step and save."""
 BEST = "best.pt"
 """Name of the checkpoint with the best validation."""
 logger = logging.getLogger(__name__)
@@ -62,6 +68,23 @@ class Checkpoints:
         self._flush_folder()
         self._remove_all_but([*(old for old in self._paths() if not old.name.startswith(clock)), path])
         return path
+
+    @contextmanager
+    def kept_to_oneself(self) -> Iterator[None]:
+        """No other process trains into the folder meanwhile; one that is about to leave is waited for.
+
+        Raises BlockingIOError when it does not leave. A killed process leaves nothing locked.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as handle:
+            deadline = time.monotonic() + PATIENCE
+            while not _lock(handle):
+                if time.monotonic() > deadline:
+                    raise BlockingIOError(
+                        errno.EAGAIN, f"another process trains into {self.folder}; wait until it has ended, or end it"
+                    )
+                time.sleep(0.1)
+            yield
 
     def newest_path(self) -> Path | None:
         """The newest file, whole or not."""
@@ -126,6 +149,17 @@ def size_of(state: Any) -> int:
     if isinstance(state, dict):
         return sum(map(size_of, state.values()))
     return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
+
+
+def _lock(handle: IO[str]) -> bool:
+    """Whether the lock is ours; a file system that has none gives it to everybody."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): see to it that one training alone uses it", handle.name, error)
+    return True
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ Its only clock is `samples_seen`: learning rate, draws, average and checkpoints 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -50,9 +51,9 @@ def train(
     """Train for `loop.samples` samples, rounded up to whole batches; go on from the newest checkpoint if there is one.
 
     Each of several `workers` calls this with an equal trainable; the first one alone reports, validates and saves.
-    Raises Interrupted once `stop()` of any says so, after the step in progress is saved, FloatingPointError
-    when the loss or its gradient is not finite, and ValueError for a batch that leaves a worker without a sample or an
-    optimizer that several cannot share.
+    Raises Interrupted once `stop()` of any says so, after the step in progress is saved; FloatingPointError when the
+    loss or its gradient is not finite; ValueError for a batch that leaves a worker without a sample or an optimizer
+    that several cannot share; BlockingIOError when another training uses the same folder.
     """
     if workers.size > loop.batch_size:
         raise ValueError(
@@ -65,9 +66,10 @@ def train(
             "state_bits to 32 and `shard_weights` in the profile"
         )
     run = _Run(trainable, loop, optimizer, checkpoints, workers)
-    run.restore()
-    trainable.model.train()
-    run.train(report, stop)
+    with checkpoints.kept_to_oneself() if workers.is_first else nullcontext():
+        run.restore()
+        trainable.model.train()
+        run.train(report, stop)
     return Trained(run.samples_seen, run.history.rows, run.average)
 
 
@@ -148,7 +150,6 @@ class _Run(Generic[BatchT]):
         """One optimizer step."""
         learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
         set_learning_rate(self.optimizer, learning_rate)
-        self.optimizer.zero_grad(set_to_none=True)
         metrics = self.differentiate(batch, len(self.own(step)) / self.loop.batch_size)
         norms = [
             whole(nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True)) for group in self.groups
@@ -157,6 +158,7 @@ class _Run(Generic[BatchT]):
         if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
             self.refuse(step, values)
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # not at the next step: a validation may need the room
         self.average.update(step + 1)
         self.samples_seen = (step + 1) * self.loop.batch_size
         self.history.window.add(
@@ -190,8 +192,12 @@ class _Run(Generic[BatchT]):
 
     def next_part(self, parts: Iterator[Part]) -> Part | None:
         """The forward pass of one part, in the precision asked for."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16"):
+        with self.precision():
             return next(parts, None)
+
+    def precision(self) -> torch.autocast:
+        """What forward passes compute in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
 
     def refuse(self, step: int, values: Mapping[str, float]) -> None:
         """A loss that is not finite ends the training before it reaches the weights."""
@@ -220,7 +226,7 @@ class _Run(Generic[BatchT]):
     def validate(self) -> dict[str, float]:
         """Metrics of the averaged weights."""
         self.trainable.model.eval()
-        with self.average.applied(), torch.no_grad():
+        with self.average.applied(), torch.no_grad(), self.precision():
             metrics = self.trainable.validate()
         self.trainable.model.train()
         return metrics

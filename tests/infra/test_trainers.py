@@ -52,11 +52,12 @@ def test_trainers_run_the_work_once_in_each_process(trainers: ProcessTrainers, t
     ("trainers", "name"), [(LocalTrainers(2), "training process 1 of 2"), (LaunchedTrainers(2, TORCHRUN), "`torchrun ")]
 )
 def test_trainers_give_up_on_a_process_that_fails_three_times(
-    trainers: ProcessTrainers, name: str, tmp_path: Path
+    trainers: ProcessTrainers, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(RuntimeError, match=rf"(?s){name}.* ended with code 1: .*the second one cannot"):
         trainers.run(partial(fail, tmp_path), tmp_path / "desk", watch=lambda: None, count=2)
     assert len(list(tmp_path.glob("try-of-1-*"))) == 3
+    assert [record.message[-8:] for record in caplog.records] == ["(1 of 2)", "(2 of 2)"]
 
 
 @pytest.mark.slow

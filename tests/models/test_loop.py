@@ -131,10 +131,23 @@ def test_train_newest_checkpoint_truncated_goes_on_from_the_one_before(tmp_path:
     assert min(resumed.loaded) == 60
 
 
+def test_train_into_a_folder_that_another_training_uses_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.checkpoints.PATIENCE", 0.3)
+    with (
+        Checkpoints(tmp_path, "toy").kept_to_oneself(),
+        pytest.raises(BlockingIOError, match=rf"another process trains into {tmp_path}; wait until it has ended"),
+    ):
+        run(Line(), tmp_path)
+    run(Line(), tmp_path)
+
+
 def test_train_keeps_two_checkpoints_the_best_and_no_partial_file(tmp_path: Path) -> None:
     rows = run(Line(), tmp_path).history
     kept = ["best.pt", "samples-000000000060", "samples-000000000080"]
-    assert sorted(path.name[:20] for path in tmp_path.iterdir()) == kept
+    assert sorted(path.name[:20] for path in tmp_path.glob("[!.]*")) == kept
+    assert not list(tmp_path.glob("*.part"))
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     losses = {row["samples_seen"]: row["val/loss"] for row in rows if "val/loss" in row}
     assert losses[best["samples_seen"]] == min(losses.values())
@@ -149,7 +162,7 @@ def test_train_on_a_full_disk_ends_with_the_numbers_and_goes_on_when_there_is_ro
         with pytest.raises(OSError, match=r"into .*disk") as full:
             run(Line(), folder)
         assert full.value.errno == errno.ENOSPC
-        assert not list(folder.iterdir()), "nothing half-written"
+        assert [path.name for path in folder.iterdir()] == [".lock"], "nothing half-written"
         resize(1024)
         straight = Line()
         run(straight, folder)
