@@ -1,6 +1,6 @@
 """Does the method learn? The pipeline on small objects, whole and without its parts: `python -m tests.bench.study`.
 
-Prints a table and leaves each variant as a project of its own (make study).
+Prints two tables, and leaves a picture and each variant as a project of its own (make study).
 """
 
 import argparse
@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from flows.edit import set_params
 from infra.processes import environment
+from tests.bench.study_report import differences, table, write_picture
 from tests.project_copy import ROOT, copy_project
 
 FAMILIES = ("mug", "chair", "car", "mushroom", "duck", "snowman")
@@ -79,8 +80,8 @@ def main(words: Sequence[str] | None = None) -> None:
     chosen = [name for name in VARIANTS if not arguments.variants or name in arguments.variants]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         projects = dict(zip(chosen, pool.map(make, chosen), strict=True))
-    lines = list(_table({name: _metrics(project) for name, project in projects.items()}))
-    print("\n".join(lines))  # noqa: T201 the answer
+    print("\n".join([*table(projects), "", *differences(projects)]))  # noqa: T201 the answer
+    write_picture(projects, folder / "study.png")
 
 
 def _project(folder: Path, changes: Mapping[str, Any]) -> Path:
@@ -102,23 +103,6 @@ def _repro(project: Path, target: str, threads: int) -> None:
         done = subprocess.run(command, cwd=project, env=env, stdout=log, stderr=log, check=False)
     if done.returncode:
         raise SystemExit(f"{project.name}: dvc repro {target} failed; its last words are in {project / 'log.txt'}")
-
-
-def _metrics(project: Path) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads((project / "reports" / "metrics.json").read_bytes())
-    return metrics
-
-
-def _table(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Markdown: a row per case and group of objects."""
-    yield "| model | case | objects | PSNR, dB | over white | over copy | SSIM | mask IoU |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for name, cases in results.items():
-        for case, groups in cases.items():
-            for group, row in groups.items():
-                numbers = [f"{row[key]:.2f}" for key in ("psnr", "psnr_over_white", "psnr_over_copy")]
-                numbers += [f"{row[key]:.3f}" for key in ("ssim", "mask_iou")]
-                yield f"| {name} | {case} | {group} | {' | '.join(numbers)} |"
 
 
 def _parser() -> argparse.ArgumentParser:
