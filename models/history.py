@@ -39,6 +39,10 @@ class History:
         """Add a row."""
         self.rows.append({"samples_seen": samples_seen, **metrics})
 
+    def first(self, metric: str) -> float | None:
+        """What it was when it was first reported."""
+        return next((row[metric] for row in self.rows if metric in row), None)
+
     def is_best_at(self, samples_seen: int) -> bool:
         """Whether it was validated at this clock, and never better: by loss, or by PSNR where there is none."""
         validated = [row for row in self.rows if any(map(_is_validation, row))]

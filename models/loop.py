@@ -27,6 +27,8 @@ from models.training_state import NOTHING, TrainingState
 from models.workers import ALONE, Workers
 
 BatchT = TypeVar("BatchT")
+EXPLODED = 100
+"""Times the loss that the training began with."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ def train(
 
     Each of several `workers` calls this with an equal trainable; the first one alone reports, validates and saves.
     Raises Interrupted once `stop()` of any says so, after the step in progress is saved; FloatingPointError when the
-    loss or its gradient is not finite; ValueError for a batch that leaves a worker without a sample or an optimizer
-    that several cannot share; BlockingIOError when another training uses the same folder.
+    loss has exploded, or it or its gradient is not finite; ValueError for a batch that leaves a worker without a
+    sample or an optimizer that several cannot share; BlockingIOError when another training uses the same folder.
     """
     if workers.size > loop.batch_size:
         raise ValueError(
@@ -156,7 +158,10 @@ class _Run(Generic[BatchT]):
         ]
         values = _floats(metrics | {"grad_norm": norms[0]})
         if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
-            self.refuse(step, values)
+            self.refuse(step, values, "is not finite")
+        usual = self.history.first("train/loss")
+        if usual is not None and values["loss"] > EXPLODED * abs(usual):
+            self.refuse(step, values, f"has exploded to more than {EXPLODED} times the {usual:.3g} of the beginning")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)  # not at the next step: a validation may need the room
         self.average.update(step + 1)
@@ -199,11 +204,11 @@ class _Run(Generic[BatchT]):
         """What forward passes compute in."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
 
-    def refuse(self, step: int, values: Mapping[str, float]) -> None:
-        """A loss that is not finite ends the training before it reaches the weights."""
+    def refuse(self, step: int, values: Mapping[str, float], fault: str) -> None:
+        """Such a loss ends the training before it reaches the weights."""
         numbers = self.numbers(step)
         raise FloatingPointError(
-            f"the loss is not finite at step {step + 1} (samples {numbers.start}..{numbers.stop - 1}): {dict(values)}. "
+            f"the loss {fault} at step {step + 1} (samples {numbers.start}..{numbers.stop - 1}): {dict(values)}. "
             f"Its items: {', '.join(self.trainable.names(numbers))}. "
             f"Last good checkpoint: {self.checkpoints.newest_path()}. "
             "Look at these items, or lower optimizer.learning_rate"

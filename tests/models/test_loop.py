@@ -196,15 +196,22 @@ def test_train_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypat
         run(Line(), tmp_path)
 
 
-def test_train_loss_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:
-    poisoned = Line(poisoned=26)
+@pytest.mark.parametrize(
+    ("poison", "fault"),
+    [(torch.nan, "the loss is not finite"), (1e4, "the loss has exploded to more than 100 times the ")],
+)
+def test_train_loss_that_is_broken_stops_before_the_weights_change(tmp_path: Path, poison: float, fault: str) -> None:
+    poisoned, straight = Line(poisoned=26, poison=poison), Line()
     with pytest.raises(FloatingPointError) as refused:
-        run(poisoned, tmp_path)
+        run(poisoned, tmp_path / "poisoned")
+    with pytest.raises(Interrupted):
+        run(straight, tmp_path / "straight", stop_at=24)
+    assert weights(poisoned.model) == weights(straight.model), "six steps were taken"
     message = str(refused.value)
+    assert message.startswith(fault)
     assert "step 7 (samples 24..27)" in message
     assert "point-26" in message
     assert "samples-000000000020-" in message
-    assert all(parameter.isfinite().all() for parameter in poisoned.model.parameters())
 
 
 def test_train_loss_in_parts_equals_loss_in_one(tmp_path: Path) -> None:

@@ -23,14 +23,16 @@ LOOP = LoopConfig(batch_size=4, samples=80, ema_decay=0.9, log_every=3, validate
 class Line:
     """y = 3 x - 1, seen through noise; the loss comes in as many parts as asked for."""
 
-    def __init__(self, num_parts: int = 1, poisoned: int | None = None, width: int = 8) -> None:
+    def __init__(
+        self, num_parts: int = 1, poisoned: int | None = None, poison: float = torch.nan, width: int = 8
+    ) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             wide = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
         self.critic = None
         self.num_parts = num_parts
-        self.poisoned = poisoned
+        self.poisoned, self.poison = poisoned, poison
         self.loaded: list[int] = []
 
     def load(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -39,7 +41,7 @@ class Line:
         x = torch.tensor([[row[0]] for row in rows], dtype=torch.float32)
         y = 3 * x - 1 + 0.01 * torch.tensor([[row[1]] for row in rows], dtype=torch.float32)
         if self.poisoned in numbers:
-            y[list(numbers).index(self.poisoned)] = torch.nan
+            y[list(numbers).index(self.poisoned)] = self.poison
         return x, y
 
     def parts(self, batch: tuple[Tensor, Tensor]) -> Iterator[Part]:
