@@ -1,12 +1,18 @@
 """Copies of files on this node's own disk, made when first asked for; all processes of the node share them."""
 
+import errno
 import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.storage import RemoteStore
+
+LOCAL_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Of the disk here, not of the server."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,15 @@ class NodeCopies:
         except FileNotFoundError as error:
             remedy = "put the files of data/latents there, or set latents_url in the profile to null"
             raise FileNotFoundError(f"{error}; {remedy}") from error
+        except OSError as error:
+            if error.errno not in LOCAL_FAULTS:
+                raise
+            free = shutil.disk_usage(target.parent).free / 2**20
+            raise OSError(
+                error.errno,
+                f"cannot copy {name} into {target.parent}, where {free:,.0f} MiB are free: {os.strerror(error.errno)}; "
+                "make room there, or set latents_copies in the profile to another disk",
+            ) from error
 
 
 @contextmanager

@@ -41,7 +41,9 @@ class Profile(BaseModel):
     each CUDA card, or one."""
     launcher: list[str]
     """Command that starts the trainers instead of this program: torchrun and its options, such as [torchrun,
-    --nnodes=2, --nproc-per-node=8, --rdzv-backend=c10d, --rdzv-endpoint=node0:29500], or srun and the like before it.
+    --nproc-per-node=8]; on several machines that see this folder what starts torchrun on each, such as [srun,
+    --nodes=2, --ntasks-per-node=1, torchrun, --nnodes=2, --nproc-per-node=8, --rdzv-backend=c10d,
+    --rdzv-endpoint=node0:29500].
     `trainers` says how many it starts. Empty: none."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
@@ -84,6 +86,8 @@ class Profile(BaseModel):
     def _can_compute(self) -> Self:
         if self.compile and self.shard_weights:
             raise ValueError("compile and shard_weights exclude each other; switch one of them off")
+        if self.launcher and self.trainers in ("auto", 1):
+            raise ValueError(f"trainers is {self.trainers}; say how many processes the launcher starts, at least 2")
         return self
 
 

@@ -24,7 +24,8 @@ from infra.processes import ProcessGroup
 MAX_RESTARTS = 2
 """A process that is killed has done nothing wrong; one that fails three times has."""
 PATIENCE_SECONDS = 3600
-"""For the slowest process of a Ray cluster; as models.workers.PATIENCE."""
+"""For the slowest process; as models.workers.PATIENCE."""
+LAUNCHER_LOG = "launcher.log"
 TICK = 0.2
 """Seconds between looks at the processes."""
 logger = logging.getLogger(__name__)
@@ -71,9 +72,15 @@ class Started:
     process: ProcessGroup
     log: Path
 
+    def last_words(self) -> str:
+        """Of a launcher, which says much itself: those of the process that failed first."""
+        notes = sorted(self.log.parent.glob("failed-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+        source = notes[0] if notes and self.log.name == LAUNCHER_LOG else self.log
+        return last_lines(source.read_text(errors="replace")) or "it said nothing"
+
 
 def _start(
-    name: str, command: Sequence[str], job: Path, log: Path, stack: ExitStack, env: Mapping[str, str] | None = None
+    name: str, command: Sequence[str], job: Path, log: Path, stack: ExitStack, env: Mapping[str, str]
 ) -> Started:
     tied = [sys.executable, "-m", "infra.tied", str(os.getpid()), *command, "-m", "infra.train_worker", str(job)]
     output = stack.enter_context(log.open("a"))
@@ -88,9 +95,7 @@ def _await_end(started: list[Started], watch: Callable[[], None]) -> str | None:
         bad = [(code, one) for code, one in ended if code]
         if bad:
             code, one = min(bad, key=lambda pair: pair[0])  # what a signal ended took the others with it
-            notes = sorted(one.log.parent.glob("failed-*.txt"), key=lambda path: path.stat().st_mtime_ns)
-            words = last_lines((notes[0] if notes else one.log).read_text(errors="replace")) or "it said nothing"
-            return f"{one.name} ended with code {code}: {words}"
+            return f"{one.name} ended with code {code}: {one.last_words()}"
         if len(ended) == len(started):
             return None
         time.sleep(TICK)
@@ -129,7 +134,8 @@ class LaunchedTrainers(ProcessTrainers):
 
     def start(self, job: Path, folder: Path, count: int, stack: ExitStack) -> Iterator[Started]:  # noqa: ARG002  it knows
         """The launcher."""
-        yield _start(f"`{' '.join(self._launcher)}`", self._launcher, job, folder / "launcher.log", stack)
+        env = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE_SECONDS)}  # they finish their step and save
+        yield _start(f"`{' '.join(self._launcher)}`", self._launcher, job, folder / LAUNCHER_LOG, stack, env)
 
 
 class RayTrainers:

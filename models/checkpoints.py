@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 FORMAT = 2
 """Of a checkpoint: names and nesting of what models.loop keeps."""
@@ -90,8 +91,10 @@ class Checkpoints:
         """The newest file, whole or not."""
         return max(self._paths(), default=None)
 
-    def load_newest(self) -> dict[str, Any] | None:
-        """State of the newest checkpoint that can be read, its tensors still on the disk; None where there is none.
+    def load_newest(self, *, is_mapped: bool = False) -> dict[str, Any] | None:
+        """State of the newest checkpoint that can be read; None where there is none.
+
+        is_mapped: its tensors stay on the disk until they are read.
 
         A broken file is skipped with a warning.
         Raises ValueError for a checkpoint of another configuration.
@@ -100,7 +103,7 @@ class Checkpoints:
             if _digest(path) != path.stem.rpartition("-")[2]:
                 logger.warning("checkpoint %s is broken and is skipped; the one before it is used", path)
                 continue
-            state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            state = torch.load(path, map_location="cpu", mmap=is_mapped, weights_only=True)
             if state.get("format") != FORMAT:
                 raise ValueError(
                     f"{path} has format {state.get('format', 1)}, this program writes {FORMAT}; finish the training "
@@ -144,6 +147,8 @@ class Checkpoints:
 
 def size_of(state: Any) -> int:
     """Bytes of all tensors in nested dicts and lists."""
+    if is_traceable_wrapper_subclass(state):  # such as a quantized tensor: what it seems to be is larger
+        return sum(size_of(getattr(state, name)) for name in state.__tensor_flatten__()[0])
     if isinstance(state, torch.Tensor):
         return state.nbytes
     if isinstance(state, dict):

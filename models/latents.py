@@ -1,7 +1,8 @@
 """Latents of every view of many objects on disk: safetensors shards, of which a sample reads only its own views.
 
 Knows nothing of the VAE that made them. On disk: moments = posterior mean and log variance, unscaled, float16;
-checks = CRC-32 of every view's moments and, last, of the embeddings, so that a sample checks what it reads.
+checks = CRC-32 of every view's moments and, last, of the embeddings, so that a sample checks what it reads. The index
+has the CRC-32 of each object's checks, so that a shard of another set is noticed.
 """
 
 # V view, K condition view, C latent channel, D embedding
@@ -9,7 +10,8 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ class ObjectRow:
     split: str
     condition_columns: list[int]
     """Azimuth column of each condition view."""
+    check: int = 0
+    """CRC-32 of the object's checks; `write_index` finds it."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,17 @@ def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
 
 
 def write_index(folder: Path, layout: LatentLayout, white_1CHW: Tensor, objects: Mapping[str, ObjectRow]) -> None:
-    """Write the white image's moments, then, last, the index: without it the folder is no latent set."""
+    """Write the white image's moments, then, last, the index: without it the folder is no latent set.
+
+    All shards must lie in `folder`.
+    """
     _write_tensors(folder / layout.white, {"white": white_1CHW.to("cpu", torch.float16).contiguous()})
-    index = asdict(layout) | {"objects": {uid: asdict(row) for uid, row in objects.items()}}
+    rows: dict[str, dict[str, Any]] = {}
+    for shard, uids in groupby(sorted(objects, key=lambda uid: objects[uid].shard), lambda uid: objects[uid].shard):
+        with safe_open(folder / shard, framework="pt") as stored:
+            checks = {uid: _check(stored.get_tensor(f"{uid}/checks")) for uid in uids}
+        rows |= {uid: asdict(replace(objects[uid], check=check)) for uid, check in checks.items()}
+    index = asdict(layout) | {"objects": rows}
     part = folder / f".{INDEX}.{os.getpid()}.part"
     part.write_text(json.dumps(index, indent=1, sort_keys=True, allow_nan=False) + "\n")
     part.replace(folder / INDEX)
@@ -163,6 +175,8 @@ class LatentSet:
     def _require(self, uid: str, tensors: Mapping[int, Tensor]) -> None:
         """Raise ValueError when a stored tensor is not the one that was encoded; by its number among the checks."""
         checks = self._tensor(uid, "checks")
+        if _check(checks) != self.objects[uid].check:
+            raise ValueError(self._broken(self.objects[uid].shard, f"its {uid} is not the one of {INDEX}"))
         for number, tensor in tensors.items():
             if _check(tensor) != checks[number]:
                 raise ValueError(self._broken(self.objects[uid].shard, f"tensor {number} of {uid} has changed"))

@@ -60,7 +60,7 @@ def train(
     if workers.size > loop.batch_size:
         raise ValueError(
             f"{workers.size} workers for a batch of {loop.batch_size}: each needs a sample; "
-            "lower `trainers` in the profile"
+            "lower `trainers` in the profile and what its `launcher` starts, or raise loop.batch_size"
         )
     if workers.size > 1 and optimizer.state_bits == 8:
         raise ValueError(
@@ -216,17 +216,16 @@ class _Run(Generic[BatchT]):
 
     def report(self, step: int, report: Report, meter: Meter) -> None:
         """Pass on and remember the numbers of a step that logs, validates or is the last."""
-        if not self.takes_part:
-            return
         is_last = step == self.num_steps
         row: Row = {}
         if is_last or step % self.loop.log_every == 0:
             row |= self.history.window.close()
-        if is_last or step % self.loop.validate_every == 0:
+        if self.takes_part and (is_last or step % self.loop.validate_every == 0):
             row |= self.validate()
-        if row and self.workers.is_first:
+        if row:
             self.history.append(self.samples_seen, row)
-            report(self.samples_seen, row | meter.since_last(self.samples_seen))
+            if self.workers.is_first:
+                report(self.samples_seen, row | meter.since_last(self.samples_seen))
 
     def validate(self) -> dict[str, float]:
         """Metrics of the averaged weights."""
@@ -247,12 +246,14 @@ class _Run(Generic[BatchT]):
 
     def restore(self) -> None:
         """Take up the newest checkpoint that the first worker sees."""
-        found = self.checkpoints.load_newest() if self.workers.is_first else None
-        self.samples_seen = self.workers.first(found["samples_seen"] if found else 0, self.device)
-        if self.samples_seen == 0:
+        # a memory map of a file that is removed later would keep its room on the disk
+        is_mapped = self.device.type != "cpu"
+        found = self.checkpoints.load_newest(is_mapped=is_mapped) if self.workers.is_first else None
+        progress = self.workers.from_first(None if found is None else (found["samples_seen"], found["history"]))
+        if progress is None:
             return
-        if found:
-            self.history.load_state(found["history"])
+        self.samples_seen = progress[0]
+        self.history.load_state(progress[1])
         self.state.spread(found or NOTHING)
 
 

@@ -1,6 +1,5 @@
 """The optimizer of all trainings. Knows no schedule."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ def make_optimizer(groups: Sequence[Sequence[nn.Parameter]], settings: Optimizer
 
     With `state_bits` 8 its moments are quantized in blocks (Dettmers et al. 2022), and its program is compiled at the
     first step, once for each shape of weight.
+    Raises ValueError when torchao, which does that, is not installed.
     """
     named: list[dict[str, Any]] = [{"params": group} for group in groups]
     common: dict[str, Any] = {
@@ -28,10 +28,10 @@ def make_optimizer(groups: Sequence[Sequence[nn.Parameter]], settings: Optimizer
     }
     if settings.state_bits == 32:
         return torch.optim.AdamW(named, **common, fused=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of kernels that this optimizer does not use
+    try:
         from torchao.optim import AdamW8bit
-
+    except ImportError as error:
+        raise ValueError("optimizer.state_bits is 8, which needs torchao: pip install torchao==0.18.0") from error
     optimizer: torch.optim.Optimizer = AdamW8bit(named, **common)
     return optimizer
 

@@ -1,6 +1,7 @@
 """Splits a network among processes, so that cards too small for weights, average and optimizer can train it (FSDP2).
 
-Each process keeps a part of every tensor; a block's weights are whole only while it computes. Gradients arrive summed.
+Each process keeps a part of every tensor; a block's weights are whole only while it computes, but what autocast copies
+of them in bfloat16 lives until the backward pass. Gradients arrive summed.
 """
 
 import torch

@@ -3,7 +3,8 @@
 So a checkpoint can be taken up by any number of processes, sharded or not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,4 +57,19 @@ class TrainingState:
         set_model_state_dict(self._all[0], state["average"], options=options)
         self._average.take_from_model()
         set_model_state_dict(self._all, state["weights"], options=options)
-        set_optimizer_state_dict(self._all, self._optimizer, state["optimizer"], options=options)
+        with self._resting(self._workers.from_first(list(state["optimizer"].get("state", ())))):
+            set_optimizer_state_dict(self._all, self._optimizer, state["optimizer"], options=options)
+
+    @contextmanager
+    def _resting(self, stepped: Sequence[str]) -> Iterator[None]:
+        """The optimizer has no state of weights that are not in `stepped`: a critic that has not joined yet."""
+        resting = [
+            weight for name, weight in self._all.named_parameters() if weight.requires_grad and name not in stepped
+        ]
+        for weight in resting:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in resting:
+                weight.requires_grad_(True)

@@ -56,12 +56,13 @@ class ValidationViews:
         )[0]
         found, wanted = (decode_rgba(self.vae, latents).cpu() for latents in (drawn, self._truth().to(device)))
         self.show(to_arrays(found), to_arrays(wanted))
-        found, wanted = found.permute(0, 2, 3, 1), wanted.permute(0, 2, 3, 1)
-        return {
-            "val/psnr": psnr(on_white(found), on_white(wanted)).mean().item(),
-            "val/ssim": ssim(on_white(found), on_white(wanted)).mean().item(),
-            "val/mask_iou": mask_iou(found[..., 3], wanted[..., 3]).mean().item(),
-        }
+        found, wanted = found.float().permute(0, 2, 3, 1), wanted.float().permute(0, 2, 3, 1)
+        with torch.autocast("cpu", enabled=False):  # the windows of SSIM are no matter for bfloat16
+            return {
+                "val/psnr": psnr(on_white(found), on_white(wanted)).mean().item(),
+                "val/ssim": ssim(on_white(found), on_white(wanted)).mean().item(),
+                "val/mask_iou": mask_iou(found[..., 3], wanted[..., 3]).mean().item(),
+            }
 
     def _truth(self) -> Tensor:
         """Scaled latents of the targets, column 0 at the condition's azimuth."""

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 
+ThingT = TypeVar("ThingT")
 STORE = "MVDPP_STORE"
 """Environment variable: file through which processes of one machine find each other, where no launcher says it."""
 PATIENCE = timedelta(hours=1)
@@ -58,17 +60,18 @@ class Workers:
 
     def most(self, number: int, device: torch.device) -> int:
         """The greatest of all processes' numbers."""
-        return max(self._all(number, device))
-
-    def first(self, number: int, device: torch.device) -> int:
-        """The first process's number."""
-        return self._all(number, device)[0]
-
-    def _all(self, number: int, device: torch.device) -> list[int]:
         numbers = torch.zeros(self.size, dtype=torch.int64, device=device)
         numbers[self.rank] = number
         self.add([numbers])
-        return list(map(int, numbers.tolist()))
+        return int(numbers.max())
+
+    def from_first(self, thing: ThingT) -> ThingT:
+        """What the first process has; must pickle."""
+        if self.size == 1:
+            return thing
+        things = [thing]
+        distributed.broadcast_object_list(things, src=0)
+        return things[0]
 
 
 ALONE = Workers()

@@ -21,7 +21,7 @@ class Need:
     stage: str
     parameters: int
     state_gib: float
-    """Weights, gradients, average, moments of the optimizer, as far as the process keeps them."""
+    """Weights and their copies in bfloat16, gradients, average, moments of the optimizer: what the process keeps."""
     kept_gib: float
     """Activations of one sample."""
     at_once: int
@@ -66,14 +66,17 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
 
     from models.optimizers import STATE_BYTES
 
-    cost = trainable.cost(torch.bfloat16 if config.loop.precision == "bf16" else torch.float32)
+    is_half = config.loop.precision == "bf16"
+    cost = trainable.cost(torch.bfloat16 if is_half else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
     is_split = tools.means.shard_weights and trainable.may_be_sharded
+    kept_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
+    copied_bytes = 2 if is_half else 0  # autocast keeps its copy of each weight until the backward pass
     need = Need(
         stage=stage,
         parameters=parameters,
-        state_gib=parameters * STATE_BYTES[config.optimizer.state_bits] / GIB / (count if is_split else 1),
+        state_gib=parameters * (kept_bytes + copied_bytes) / GIB,
         kept_gib=cost.kept_bytes / GIB,
         at_once=min(own, tools.means.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,

@@ -9,6 +9,7 @@ import pytest
 
 from infra.copies import NodeCopies
 from tests.infra.s3 import S3Server
+from tests.small_disk import small_disk
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -57,3 +58,13 @@ def test_copy_from_a_server_that_stays_busy_is_given_up(s3: S3Server, copies: No
     s3.busy = 100
     with pytest.raises(OSError, match=r"s3://training/latents/a\.bin: .*503.*tried 1 times"):
         NodeCopies(copies.url, copies.folder, s3.url, attempts=1).path("key", "a.bin")
+
+
+def test_copy_onto_a_full_disk_names_the_disk_and_the_remedy(s3: S3Server, copies: NodeCopies, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as resize:
+        resize(64)
+        full = NodeCopies(copies.url, tmp_path / "disk", s3.url, attempts=1)
+        sentence = rf"cannot copy a\.bin into {full.folder}/key, where 0 MiB are free: No space left .* latents_copies "
+        with pytest.raises(OSError, match=sentence):
+            full.path("key", "a.bin")
+        assert not [path for path in (tmp_path / "disk" / "key").iterdir() if path.name != ".a.bin.lock"]

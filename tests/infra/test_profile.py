@@ -79,6 +79,11 @@ def test_profile_compiling_a_network_that_is_split_is_refused(tmp_path: Path) ->
         load_profile(changed(tmp_path, compile=True, shard_weights=True))
 
 
+def test_profile_launcher_of_an_unknown_number_of_processes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="trainers is auto; say how many processes the launcher starts, at least 2"):
+        load_profile(changed(tmp_path, launcher=["torchrun"], trainers="auto"))
+
+
 def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:
     write(tmp_path / "cpu.max", "max 100000")
     write(tmp_path / "pod/cpu.max", "250000 100000")

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,14 @@ def fail(folder: Path) -> None:
 def wait(folder: Path) -> None:
     (folder / f"pid-{os.getpid()}").touch()
     time.sleep(60)
+
+
+def lose_the_other(folder: Path) -> None:
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.3)
+    (folder / "survived").touch()
+    raise RuntimeError("the line to the other one broke")
 
 
 TORCHRUN = [
@@ -71,6 +80,13 @@ def test_trainers_end_their_processes_when_the_watch_raises(trainers: ProcessTra
         trainers.run(partial(wait, tmp_path), tmp_path / "desk", watch=watch, count=2)
     pids = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.mark.slow
+def test_killed_process_is_not_given_the_words_of_another(tmp_path: Path) -> None:
+    slow = 1.0  # so that both have ended at the next look
+    with pytest.raises(RuntimeError, match=r"training process 1 of 2 ended with code -9: it said nothing$"):
+        LocalTrainers(2).run(partial(lose_the_other, tmp_path), tmp_path / "desk", lambda: time.sleep(slow), count=2)
 
 
 def test_launcher_that_is_not_there_is_named(tmp_path: Path) -> None:

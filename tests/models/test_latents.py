@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from models.latents import LatentSet, sample_posterior
+from models.latents import LatentSet, ObjectLatents, sample_posterior, write_shard
 from tests.models.toy_latents import LAYOUT, condition_columns, embeds_of, moments_of, write_toy_latents
 
 
@@ -66,6 +66,17 @@ def test_sample_posterior_many_draws_have_the_stated_mean_and_deviation() -> Non
     drawn = sample_posterior(moments, noise)
     assert drawn.mean().item() == pytest.approx(3.0, abs=0.02)
     assert drawn.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_latents_copied_from_another_set_are_refused(tmp_path: Path) -> None:
+    write_toy_latents(tmp_path / "own")
+    name = "latents-00000.safetensors"
+    write_shard(tmp_path / name, {f"o{n}": ObjectLatents(moments_of(n) + 100, embeds_of(n)) for n in (0, 2)})
+    latents = LatentSet.open(tmp_path / "own", lambda shard: tmp_path / shard)
+    with pytest.raises(
+        ValueError, match=rf"{name}, a copy, is broken \(its o0 is not the one of index\.json\); remove it"
+    ):
+        latents.views("o0", [0])
 
 
 @pytest.mark.parametrize("fault", ["truncated", "one bit", "missing"])

@@ -143,6 +143,16 @@ def test_train_into_a_folder_that_another_training_uses_is_refused(
     run(Line(), tmp_path)
 
 
+def test_train_resumed_keeps_no_removed_checkpoint_open(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(Line(), tmp_path, stop_at=20)
+    resumed = Line()
+    trained = run(resumed, tmp_path)
+    assert trained.samples_seen == 80
+    maps = Path("/proc/self/maps").read_text()
+    assert not [line for line in maps.splitlines() if str(tmp_path) in line]
+
+
 def test_train_keeps_two_checkpoints_the_best_and_no_partial_file(tmp_path: Path) -> None:
     rows = run(Line(), tmp_path).history
     kept = ["best.pt", "samples-000000000060", "samples-000000000080"]

@@ -1,4 +1,6 @@
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -6,13 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from infra.trainers import LocalTrainers
 from models.checkpoints import Checkpoints
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
 from models.initialization import seeded_weights
+from models.interruption import Interrupted
 from models.loop import Trained, train
 from models.mask_vae import build_mask_vae
 from models.train_vae import VAETraining, as_unit_tensor, reconstruction_quality
 from models.vae_loss import VAELoss
+from models.workers import ALONE, Workers, joined
+from tests.models.toy_training import assert_equal_bits
 
 CPU = torch.device("cpu")
 
@@ -73,15 +79,42 @@ def make_training(config: MaskVAEConfig, micro_batch: int | None = None, side: i
     return VAETraining(vae, loss, discs, pictures, seed=3, batch_size=config.loop.batch_size, micro_batch=micro_batch)
 
 
-def run(training: VAETraining, config: MaskVAEConfig, folder: Path) -> Trained:
+def run(
+    training: VAETraining, config: MaskVAEConfig, folder: Path, *, stop: bool = False, workers: Workers = ALONE
+) -> Trained:
     return train(
         training,
         config.loop,
         config.optimizer,
         checkpoints=Checkpoints(folder, "vae"),
         report=lambda *_: None,
-        stop=lambda: False,
+        stop=lambda: stop,
+        workers=workers,
     )
+
+
+def run_until_stopped(config: MaskVAEConfig, folder: Path, *, stop: bool) -> None:
+    """What each process does."""
+    torch.set_num_threads(1)
+    with joined(CPU) as workers, suppress(Interrupted):
+        run(make_training(config, side=32), config, folder, stop=stop, workers=workers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("start", [3, 100])
+def test_vae_training_resumed_before_its_critic_joins_equals_an_undisturbed_one(
+    tmp_path: Path, count: int, start: int
+) -> None:
+    config = make_config(discriminator_weight=0.5, discriminator_start=start)
+    for name, stops in (("straight", [False]), ("resumed", [True, True, False])):
+        for number, stop in enumerate(stops):
+            job = partial(run_until_stopped, config, tmp_path / name, stop=stop)
+            LocalTrainers(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
+    resumed, straight = (Checkpoints(tmp_path / name, "vae").load_newest() for name in ("resumed", "straight"))
+    assert resumed is not None
+    assert any(name.startswith("1.") for name in resumed["optimizer"]["state"]) == (start == 3)
+    assert_equal_bits(resumed, straight)
 
 
 @pytest.mark.slow

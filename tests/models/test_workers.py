@@ -18,12 +18,12 @@ from models.history import as_csv
 from models.interruption import Interrupted
 from models.latents import LatentSet
 from models.loop import train
-from models.sharding import shard
+from models.sharding import own_part, shard
 from models.workers import ALONE, Workers, joined
 from tests.models.test_train_diffusion import LOOP, OPTIMIZER, make_training
 from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_training import LOOP as TOY_LOOP
-from tests.models.toy_training import Line, run, weights
+from tests.models.toy_training import Line, assert_equal_bits, run, weights
 
 LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
 
@@ -43,6 +43,8 @@ def work(
         training = make_training(LatentSet.open(latents))
         if sharded:
             shard(training.model, torch.device("cpu"), workers)
+            kept = sum(own_part(weight).numel() for weight in training.model.parameters())
+            assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
             training = replace(training, workers=workers)
         train(
             training,
@@ -176,24 +178,29 @@ def take_up(own: dict[int, int], folder: Path) -> None:
         (folder / f"weights-{workers.rank}").write_bytes(b"".join(weights(line.model)))
 
 
+def explode(folder: Path) -> None:
+    """Goes on from a checkpoint into a sample that is far off."""
+    with joined(torch.device("cpu")) as workers:
+        try:
+            run(Line(poisoned=62, poison=1e4), folder, workers=workers)
+        except FloatingPointError as error:
+            (folder / f"refused-{workers.rank}").write_text(str(error))
+
+
+@pytest.mark.slow
+def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(Line(), tmp_path, stop_at=40)
+    LocalTrainers(2).run(partial(explode, tmp_path), tmp_path / "desk", lambda: None, 2)
+    said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert said[0].startswith("the loss has exploded to more than 100 times the ")
+
+
 @pytest.mark.slow
 def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
     LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "desk", lambda: None, 2)
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
-
-
-def assert_equal_bits(found: Any, expected: Any) -> None:
-    if isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected)
-    elif isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        for key, value in expected.items():
-            assert_equal_bits(found[key], value)
-    elif isinstance(expected, list | tuple):
-        for one, other in zip(found, expected, strict=True):
-            assert_equal_bits(one, other)
-    else:
-        assert found == expected
 
 
 def test_shares_of_a_step_are_disjoint_and_complete() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,3 +87,17 @@ def run(
 def weights(module: nn.Module) -> list[bytes]:
     """The exact bits of all weights."""
     return [parameter.detach().numpy().tobytes() for parameter in module.parameters()]
+
+
+def assert_equal_bits(found: Any, expected: Any) -> None:
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_equal_bits(found[key], value)
+    elif isinstance(expected, list | tuple):
+        for one, other in zip(found, expected, strict=True):
+            assert_equal_bits(one, other)
+    else:
+        assert found == expected
