@@ -20,7 +20,7 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	@$(RUN) flows panel
 
 test: bootstrap ## every test
-	$(RUN) pytest
+	$(RUN) pytest -n 2
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)
