@@ -104,7 +104,7 @@ def test_tied_command_ends_with_the_process_that_started_it() -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         deadline = time.monotonic() + 60
-        while child.cmdline()[0] != "sleep" and time.monotonic() < deadline:
+        while child.cmdline()[:1] != ["sleep"] and time.monotonic() < deadline:
             time.sleep(0.05)
         parent.kill()
     while runs(child.pid) and time.monotonic() < deadline:
