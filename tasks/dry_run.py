@@ -82,8 +82,10 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
         step_tflop=cost.tflop * config.loop.batch_size,
     )
     tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
-    if count == 1 or tools.device == "cpu":
-        need.require(tools.device, available_gib(torch.device(tools.device), tools.memory_gib / count))
+    if tools.device == "cpu":
+        need.require(tools.device, tools.memory_gib / count)
+    elif count == 1:
+        need.require(tools.device, gpu_gib(torch.device(tools.device)))
     return need
 
 
@@ -98,10 +100,8 @@ def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str
     )
 
 
-def available_gib(device: "torch.device", memory_gib: float) -> float:
-    """Memory of the device that a training may take; `memory_gib`: that of this machine."""
+def gpu_gib(device: "torch.device") -> float:
+    """Memory of a GPU that a training may take: what is free, and what this process holds already."""
     import torch
 
-    if device.type == "cpu":
-        return memory_gib
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

@@ -58,8 +58,10 @@ class StageTraining:
         from models.validation_views import ValidationViews
         from models.workers import ALONE
 
-        copies, key = self.means.copies, open_manifest(self.latents, "latents").fingerprint
-        latents = LatentSet.open(self.latents, None if copies is None else partial(copies.path, key))
+        copy_of = None
+        if self.means.copies is not None:
+            copy_of = partial(self.means.copies.path, open_manifest(self.latents, "latents").fingerprint)
+        latents = LatentSet.open(self.latents, copy_of)
         vae = AutoencoderKL.from_pretrained(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
         unet.recompute_levels(self.means.recompute_levels)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from models.config import TrainingConfig
-from tasks.dry_run import Need, available_gib
+from tasks.dry_run import Need, gpu_gib
 from tasks.files import write_json
 from tasks.ports import Trainers
 
@@ -84,7 +84,7 @@ class TrainingJob:
                         f"{self.count}; make them equal"
                     )
                 if device.type == "cuda":
-                    self.need.require(str(device), available_gib(device, 0))
+                    self.need.require(str(device), gpu_gib(device))
                 train(
                     self.build(device, workers),
                     self.config.loop,
