@@ -16,10 +16,10 @@ import pytest
 
 from flows.servers import QUIET, answers
 from infra.processes import ProcessGroup, environment, is_alive
-from tests.tiny_repo import copy_repo, edit, repro, run, runs
+from tests.project_copy import ROOT, copy_project
+from tests.tiny_repo import copy_repo, edit, repro, runs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
-ROOT = Path(__file__).parents[2]
 NAMES = ("first", "second", "third")
 
 
@@ -127,17 +127,13 @@ def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo:
 
 
 def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict[str, str]) -> None:
-    project = tmp_path / "project"
-    for folder in ("flows", "infra", "models", "render", "tasks"):
-        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "prefect.yaml", "prefect.toml"):
+    project = copy_project(tmp_path / "project")
+    for name in ("prefect.yaml", "prefect.toml"):
         shutil.copyfile(ROOT / name, project / name)
     (project / "dvc.yaml").write_text(
         "stages:\n  render:\n    cmd: mkdir -p data/views && env > data/views/env\n"
         "    params: [render]\n    outs: [data/views]\n"
     )
-    run(project, "git", "init", "-q")
-    run(project, sys.executable, "-m", "dvc", "init", "-q")
     client = env | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "MVDPP_PROFILE": "ci"}
     served = subprocess.Popen(
         [sys.executable, "-m", "flows", "serve"],

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import boto3
+import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
+
+from tests.infra.loopback import LoopbackServer
 
 BUSY = (
     b'<?xml version="1.0" encoding="UTF-8"?>'
@@ -16,7 +18,7 @@ BUSY = (
 )
 
 
-class S3Server:
+class S3Server(LoopbackServer):
     """moto's S3 over HTTP; `busy` requests are refused before it answers again."""
 
     def __init__(self) -> None:
@@ -24,12 +26,7 @@ class S3Server:
         self.requests: list[str] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._http = make_server("127.0.0.1", 0, self._answer, threaded=True)
-        self._thread = threading.Thread(target=self._http.serve_forever)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(make_server("127.0.0.1", 0, self._answer, threaded=True))
 
     def upload(self, folder: Path, bucket: str, prefix: str) -> str:
         """All files of a folder; where they lie."""
@@ -50,13 +47,10 @@ class S3Server:
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [BUSY]
         return self._app(environ, start)
 
-    def __enter__(self) -> "S3Server":
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any will do; none are looked for elsewhere."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

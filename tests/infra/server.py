@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote
 
+from tests.infra.loopback import LoopbackServer
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -24,7 +26,7 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class WebServer:
+class WebServer(LoopbackServer):
     """Serves `folder`; `faults[path]` are used up, one per request, before it serves the file."""
 
     def __init__(self, folder: Path, *, ranges: bool = True) -> None:
@@ -35,24 +37,13 @@ class WebServer:
         self.sent: dict[str, int] = defaultdict(int)
         self.closing = threading.Event()
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"web": self}))
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def __enter__(self) -> "WebServer":
-        self._thread.start()
-        return self
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"web": self})))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
     def next_fault(self, path: str) -> Fault | None:
         with self._lock:

@@ -9,16 +9,14 @@ import pytest
 
 from infra.copies import NodeCopies
 from tests.infra.s3 import S3Server
+from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.small_disk import small_disk
 
 CONTENT = bytes(range(256)) * 4096
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def s3(s3_credentials: None) -> Iterator[S3Server]:  # noqa: ARG001
     with S3Server() as server:
         yield server
 

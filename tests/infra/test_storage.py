@@ -8,9 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from infra.storage import RemoteStore
+from tests.infra.s3 import S3Server
+from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.infra.server import Fault, WebServer
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -161,18 +162,12 @@ def test_fetch_unknown_scheme_raises_valueerror_naming_the_choices(tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with S3Server() as server:
+        yield server.url
 
 
 @pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def bucket(s3_url: str, s3_credentials: None) -> str:  # noqa: ARG001
     client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
     client.create_bucket(Bucket="objects")
     client.put_object(Bucket="objects", Key="some/a.bin", Body=CONTENT)

@@ -15,6 +15,8 @@ from models.latents import LatentSet
 from models.loop import Trained, train
 from models.multiview_unet import build_unet
 from models.train_diffusion import DiffusionTraining, validation_timesteps
+from models.trainable import Report
+from models.workers import ALONE, Workers
 from tests.models.test_samples import SCALE, make_reader
 from tests.models.toy_latents import LAYOUT, write_toy_latents
 from tests.models.toy_models import NOISE
@@ -47,14 +49,24 @@ def make_training(latents: LatentSet, micro_batch: int | None = None, **plan: An
     return DiffusionTraining(unet, Diffusion(NOISE), reader, reader, white, micro_batch)
 
 
-def run(training: DiffusionTraining, folder: Path, loop: LoopConfig = LOOP, *, is_stopped: bool = False) -> Trained:
+def run(
+    training: DiffusionTraining,
+    folder: Path,
+    loop: LoopConfig = LOOP,
+    *,
+    checkpoints: Checkpoints | None = None,
+    report: Report = lambda *_: None,
+    is_stopped: bool = False,
+    workers: Workers = ALONE,
+) -> Trained:
     return train(
         training,
         loop,
         OPTIMIZER,
-        checkpoints=Checkpoints(folder, "diffusion"),
-        report=lambda *_: None,
+        checkpoints=checkpoints or Checkpoints(folder, "toy"),
+        report=report,
         stop=lambda: is_stopped,
+        workers=workers,
     )
 
 

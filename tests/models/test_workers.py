@@ -17,10 +17,10 @@ from models.checkpoints import Checkpoints
 from models.history import as_csv
 from models.interruption import Interrupted
 from models.latents import LatentSet
-from models.loop import train
 from models.sharding import own_part, shard
 from models.workers import ALONE, Workers, joined
-from tests.models.test_train_diffusion import LOOP, OPTIMIZER, make_training
+from tests.models.test_train_diffusion import LOOP, make_training
+from tests.models.test_train_diffusion import run as run_stage
 from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_training import LOOP as TOY_LOOP
 from tests.models.toy_training import Line, assert_equal_bits, run, weights
@@ -46,15 +46,8 @@ def work(
             kept = sum(own_part(weight).numel() for weight in training.model.parameters())
             assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
             training = replace(training, workers=workers)
-        train(
-            training,
-            LONGER.model_copy(update={"samples": samples}),
-            OPTIMIZER,
-            checkpoints=Checkpoints(folder, "toy"),
-            report=report,
-            stop=lambda: False,
-            workers=workers,
-        )
+        longer = LONGER.model_copy(update={"samples": samples})
+        run_stage(training, folder, longer, report=report, workers=workers)
 
 
 class SlowCheckpoints(Checkpoints):
@@ -68,15 +61,9 @@ def stop_at_once(latents: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as workers:
         try:
-            train(
-                make_training(LatentSet.open(latents)),
-                LONGER,
-                OPTIMIZER,
-                checkpoints=SlowCheckpoints(folder, "toy"),
-                report=lambda *_: None,
-                stop=lambda: workers.rank == 1,
-                workers=workers,
-            )
+            training = make_training(LatentSet.open(latents))
+            checkpoints = SlowCheckpoints(folder, "toy")
+            run_stage(training, folder, LONGER, checkpoints=checkpoints, is_stopped=workers.rank == 1, workers=workers)
         except Interrupted:
             saved = [path.name for path in folder.glob("samples-*.pt")]
             (folder / f"left-{workers.rank}").write_text(" ".join(saved))
@@ -212,12 +199,4 @@ def test_shares_of_a_step_are_disjoint_and_complete() -> None:
 
 def test_more_processes_than_samples_in_a_step_are_refused(latents: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="6 workers for a batch of 5: each needs a sample; lower `trainers`"):
-        train(
-            make_training(LatentSet.open(latents)),
-            LONGER,
-            OPTIMIZER,
-            checkpoints=Checkpoints(tmp_path, "toy"),
-            report=lambda *_: None,
-            stop=lambda: False,
-            workers=Workers(0, 6),
-        )
+        run_stage(make_training(LatentSet.open(latents)), tmp_path, LONGER, workers=Workers(0, 6))

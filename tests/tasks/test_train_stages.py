@@ -36,6 +36,7 @@ from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.views import ViewSet
 from tests.infra.s3 import S3Server
+from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.infra.test_copies import s3 as s3
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
