@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 bootstrap: ## create or update .venv (at once when nothing changed)
-	@$(PYTHON) infra/bootstrap.py
+	@$(PYTHON) infra/setup/bootstrap.py
 
 demo: bootstrap ## objects to trained model to report at toy size, on a laptop without a GPU
 	.venv/bin/dvc repro
@@ -40,7 +40,7 @@ plan: bootstrap ## what would run, and why
 	@$(RUN) flows plan
 
 doctor: ## check this machine, with a remedy for everything that is missing
-	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.doctor; fi
+	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.setup.doctor; fi
 
 bench-render: bootstrap ## cost and quality of rendering, beside others' settings (an hour; ARGS=... for less)
 	$(RUN) tests.bench.render $(ARGS)

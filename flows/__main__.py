@@ -118,10 +118,10 @@ def _plan(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _run(arguments: argparse.Namespace, root: Path) -> int:
-    from flows.checkout import only_run
-    from flows.edit import parse_assignments, set_params
+    from flows.checkout_lock import only_run
     from flows.params import load_params
-    from infra.processes import ProcessGroup, signals_raise
+    from flows.params_edit import parse_assignments, set_params
+    from infra.execution.processes import ProcessGroup, signals_raise
     from infra.versioning import Repository, repro_command
 
     with only_run(root):
@@ -160,7 +160,7 @@ def _stage(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _export(arguments: argparse.Namespace, root: Path) -> int:
-    from tasks.export import export_nerf
+    from tasks.commands.export import export_nerf
 
     folders = export_nerf(root / arguments.views, arguments.uid, root / arguments.out)
     print(f"{len(folders)} objects, such as {folders[0]}")
@@ -169,8 +169,8 @@ def _export(arguments: argparse.Namespace, root: Path) -> int:
 
 def _sample(arguments: argparse.Namespace, root: Path) -> int:
     from infra.machine import torch_device
-    from tasks.config import ReconstructConfig
-    from tasks.photos import DrawOptions, draw_photos
+    from models.config import ReconstructConfig
+    from tasks.commands.photos import DrawOptions, draw_photos
 
     options = DrawOptions(
         scheduler=arguments.scheduler,
@@ -207,7 +207,7 @@ def _status(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _doctor(arguments: argparse.Namespace, root: Path) -> int:
-    from infra.doctor import exit_code, render, run_doctor
+    from infra.setup.doctor import exit_code, render, run_doctor
 
     del arguments
     try:
@@ -240,7 +240,7 @@ def _ui(arguments: argparse.Namespace, root: Path) -> int:
 
 
 def _sync(arguments: argparse.Namespace, root: Path) -> int:
-    from flows.executed import tag_outputs
+    from flows.run_records import tag_outputs
     from infra.profile import load_profile
     from infra.tracking import TrackingStore
 

@@ -16,11 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.checkout import only_run
-from flows.edit import set_params as write_params
+from flows.checkout_lock import only_run
 from flows.params import load_params
+from flows.params_edit import set_params as write_params
 from flows.stage import FLOW_RUN
-from infra.processes import ProcessGroup
+from infra.execution.processes import ProcessGroup
 from infra.versioning import Repository, StageInfo, repro_command
 
 PROJECT = Path(__file__).resolve().parents[1]

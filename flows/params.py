@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.config import MaskVAEConfig, StageConfig
+from models.config import MaskVAEConfig, ReconstructConfig, StageConfig
 from render.config import RenderConfig
 from tasks.config import (
     CatalogConfig,
@@ -14,7 +14,6 @@ from tasks.config import (
     EncodeConfig,
     EvaluateConfig,
     NormalizeConfig,
-    ReconstructConfig,
     RenderTestConfig,
     SampleConfig,
     SelectConfig,

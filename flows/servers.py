@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flows.executed import WORK
+from flows.run_records import WORK
 from flows.status import deep_links, training_runs
-from infra.processes import ProcessGroup, signals_raise
+from infra.execution.processes import ProcessGroup, signals_raise
 from infra.tracking import TrackingStore, server_command
 
 WORK_POOL = "mvdiffusion-pp"

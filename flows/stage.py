@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.executed import WORK, Executed, end_abandoned, note_end, note_start, tag_outputs, write_executed
 from flows.params import Params, load_params
-from infra.processes import signals_raise
+from flows.run_records import WORK, Executed, end_abandoned, note_end, note_start, tag_outputs, write_executed
+from infra.execution.processes import signals_raise
 from infra.profile import Profile, load_profile
 from infra.tracking import TrackingStore
 from infra.versioning import Repository, StageInfo, commit, leaves
-from tasks.files import read_json, write_bytes
-from tasks.manifest import MANIFEST
+from tasks.artifacts.atomic import read_json, write_bytes
+from tasks.artifacts.manifest import MANIFEST
 from tasks.ports import Tools, Tracker
 
 FLOW_RUN = "MVDPP_FLOW_RUN"

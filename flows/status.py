@@ -10,11 +10,11 @@ from urllib.parse import quote
 from rich.panel import Panel
 from rich.table import Table
 
-from flows.executed import is_running, read_executed
 from flows.plan import Action, plan
+from flows.run_records import is_running, read_executed
 from infra.versioning import Repository
-from tasks.files import read_json
-from tasks.manifest import MANIFEST
+from tasks.artifacts.atomic import read_json
+from tasks.artifacts.manifest import MANIFEST
 
 STATES: dict[Action, str] = {"run": "stale", "restore": "stale", "maybe": "stale upstream", "skip": "up to date"}
 TRAININGS = ("train-stage1", "train-stage2", "train-stage3")

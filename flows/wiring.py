@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from infra.copies import NodeCopies
+from infra.execution.launchers import LaunchedTrainers, LocalTrainers, RayTrainers
+from infra.execution.ray_pool import Limits, RayPool
+from infra.execution.serial_pool import SerialPool
 from infra.machine import available_memory_gb
-from infra.pools.ray_pool import Limits, RayPool
-from infra.pools.serial import SerialPool
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
-from infra.storage import RemoteStore
-from infra.trainers import LaunchedTrainers, LocalTrainers, RayTrainers
+from infra.storage.node_cache import NodeCopies
+from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
 from tasks.ports import Means, Tools, Tracker, Trainers
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from infra.processes import runs
+from infra.execution.processes import runs
 
 LOCK = "dvc.lock"
 

@@ -140,3 +140,17 @@ class StageConfig(TrainingConfig):
     """Probability of dropping the condition, for classifier-free guidance."""
     drawn_steps: int = Field(ge=0)
     """At every validation one held-out object is drawn in so many steps of UniPC; 0: none."""
+
+
+class ReconstructConfig(Section):
+    """A mesh from the 32 sampled views."""
+
+    recipe: int = Field(ge=1)
+    method: Literal["hull", "sdf"]
+    """hull: visual hull by voting; sdf: SDF fitted by volume rendering."""
+    resolution: int = Field(ge=16, le=1024)
+    """Voxels along the cube's side."""
+    iterations: int = Field(ge=0)
+    """Steps of the SDF fit."""
+    vote: float = Field(gt=0, le=1)
+    """Share of the views that must see a voxel as foreground."""

@@ -38,7 +38,7 @@ class GateConfig(Section):
 
 
 class GatesConfig(Section):
-    """What is looked at in every view; render/gates.py says how it is measured."""
+    """What is looked at in every view; render/quality_gates.py says how it is measured."""
 
     empty: GateConfig
     """Flagged when the object covers less of the picture than the limit: far outliers, empty scenes."""
@@ -82,6 +82,10 @@ class RenderConfig(Section):
     """Objects in one tar file; one that has a shard stays in it when others come or go."""
     max_failed_share: float = Field(ge=0, le=1)
     """The stage stops when a larger share of the objects fails."""
+
+    def pixel_settings(self) -> dict[str, Any]:
+        """Return the fields that decide what a view shows: views that were finished stay so when others change."""
+        return self.model_dump(mode="json", exclude={"objects_per_shard", "max_failed_share"})
 
     @model_validator(mode="after")
     def _has_passes(self) -> Self:

@@ -1,1 +1,4 @@
-"""One file per stage: plain functions from artifacts to an artifact. Knows neither Ray, DVC, MLflow nor Prefect."""
+"""One file per stage, and packages of what stages share. Knows neither Ray, DVC, MLflow nor Prefect.
+
+A stage is a plain function from artifacts to an artifact.
+"""

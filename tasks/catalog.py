@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.aesthetic_scores import load_scores
+from tasks.artifacts.manifest import MANIFEST, Kind, seal
+from tasks.artifacts.tables import OBJECTS, Entry, write_entries
 from tasks.config import CatalogConfig
-from tasks.manifest import MANIFEST, seal
-from tasks.objects import OBJECTS, Entry, write_entries
 from tasks.ports import Tools
-from tasks.sources.source import open_source
-
-KIND = "catalog"
+from tasks.sources.aesthetic_scores import load_scores
+from tasks.sources.registry import open_source
 
 
 def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -31,7 +29,7 @@ def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> N
     write_entries(out / OBJECTS, entries)
     content = hashlib.sha256((out / OBJECTS).read_bytes()).hexdigest()
     facts = {"objects": len(entries), "scored": scored}
-    seal(out, KIND, config=config, inputs={"seed": str(seed), "objects": content}, facts=facts)
+    seal(out, Kind.CATALOG, config=config, inputs={"seed": str(seed), "objects": content}, facts=facts)
 
 
 def _scored(entries: Sequence[Entry], table: str, tools: Tools) -> list[Entry]:

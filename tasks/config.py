@@ -117,20 +117,6 @@ class SampleConfig(Section):
     """For the ring protocol, whose cameras have another field of view (SPEC.md 3.1)."""
 
 
-class ReconstructConfig(Section):
-    """A mesh from the 32 sampled views."""
-
-    recipe: int = Field(ge=1)
-    method: Literal["hull", "sdf"]
-    """hull: visual hull by voting; sdf: SDF fitted by volume rendering."""
-    resolution: int = Field(ge=16, le=1024)
-    """Voxels along the cube's side."""
-    iterations: int = Field(ge=0)
-    """Steps of the SDF fit."""
-    vote: float = Field(gt=0, le=1)
-    """Share of the views that must see a voxel as foreground."""
-
-
 class EvaluateConfig(Section):
     """Metrics of sec. 5.2 and 5.3."""
 

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
+from tasks.artifacts.tables import OBJECTS, ObjectFile, SelectedEntry, read_selected, write_objects
 from tasks.config import CatalogConfig, DownloadConfig
-from tasks.fetching import Fetcher
-from tasks.manifest import check_failed_share, open_manifest, seal
-from tasks.objects import OBJECTS, ObjectFile, SelectedEntry, read_selected, write_objects
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.select import KIND as SELECTED
-from tasks.sources.source import open_source
+from tasks.sources.fetching import Fetcher
+from tasks.sources.registry import open_source
 
-KIND = "objects"
 SILENT_IN_A_ROW = 16
 """So many objects in a row without an answer: the server is gone, and to wait for each of the rest helps nobody."""
 
@@ -30,7 +28,7 @@ def download_objects(
     Raises ConnectionError when the server does not answer at all, RuntimeError when the disk is full, when too many
     objects failed or when none is left. Run again, the stage goes on where it stopped.
     """
-    manifest = open_manifest(selected, SELECTED)
+    manifest = open_manifest(selected, Kind.SELECTED)
     entries = {entry.uid: entry for entry in read_selected(selected / OBJECTS)}
     fetcher = Fetcher(open_source(catalog, seed, tools), config, tools.work, tools.hub_url)
     if out.exists():
@@ -46,7 +44,13 @@ def download_objects(
     tools.tracker.metrics({**counts, "megabytes": sum(file.bytes for file in files) / 1e6})
     write_objects(out / OBJECTS, files)
     content = hashlib.sha256((out / OBJECTS).read_bytes()).hexdigest()
-    seal(out, KIND, config=config, inputs={"selected": manifest.fingerprint, "objects": content}, outcomes=outcomes)
+    seal(
+        out,
+        Kind.OBJECTS,
+        config=config,
+        inputs={"selected": manifest.fingerprint, "objects": content},
+        outcomes=outcomes,
+    )
 
 
 def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, tools: Tools) -> list[Outcome]:

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER
 from render.cameras import Camera
+from tasks.artifacts.atomic import place
+from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
+from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
-from tasks.files import place
-from tasks.manifest import fingerprint, open_manifest, seal
 from tasks.outcome import Done
 from tasks.ports import Tools
-from tasks.training import seed_of
-from tasks.views import ViewSet
+from tasks.training.run import seed_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.latents import LatentLayout, ObjectLatents
-
-KIND = "latents"
-IMAGE_ENCODER = "image_encoder"
-FEATURE_EXTRACTOR = "feature_extractor"
+    from models.data.latents import LatentLayout, ObjectLatents
 
 
 def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -34,14 +31,14 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     """
     import torch
 
-    from models.latents import ObjectRow, write_index, write_shard
+    from models.data.latents import ObjectRow, write_index, write_shard
 
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
-    inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, "mask_vae").fingerprint}
+    inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
     encoder = ViewEncoder.load(vae, config, seed, tools.device)
-    work = tools.work / fingerprint(KIND, config.model_dump(mode="json", exclude={"batch_size"}), seed, inputs)
+    work = tools.work / fingerprint(Kind.LATENTS, config.model_dump(mode="json", exclude={"batch_size"}), seed, inputs)
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     grid = TargetGrid.of(view_set)
@@ -59,7 +56,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     write_index(out, grid.layout(white, config.image_encoder.projection_dim), white, rows)
     encoder.save(out)
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
-    seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes)
 
 
 def shards_of(views: ViewSet) -> Iterator[tuple[str, list[str]]]:
@@ -114,7 +111,7 @@ class TargetGrid:
 
     def layout(self, white_1CHW: "Tensor", embedding_dim: int) -> "LatentLayout":
         """What the index says of all objects."""
-        from models.latents import LatentLayout
+        from models.data.latents import LatentLayout
 
         one = self.cameras[0]
         return LatentLayout(
@@ -146,7 +143,7 @@ class ViewEncoder:
         """Load the VAE; load the image encoder, or build it from the seed."""
         from diffusers import AutoencoderKL
 
-        from models.image_encoder import build_image_encoder, build_image_processor
+        from models.network.image_encoder import build_image_encoder, build_image_processor
 
         return cls(
             vae=AutoencoderKL.from_pretrained(vae).to(device).eval().requires_grad_(False),
@@ -162,8 +159,8 @@ class ViewEncoder:
         """
         import torch
 
-        from models.image_encoder import embed_images
-        from models.latents import ObjectLatents
+        from models.data.latents import ObjectLatents
+        from models.network.image_encoder import embed_images
 
         conditions = views.images(uid, views.names(uid, "c"))
         pixels = np.concatenate([views.images(uid, views.names(uid, "t")), conditions])
@@ -175,7 +172,7 @@ class ViewEncoder:
 
     def moments(self, pixels_VHW4: np.ndarray) -> "Tensor":
         """Posterior mean and log variance (V, 2C, h, w), unscaled."""
-        from models.train_vae import as_unit_tensor, posterior_moments
+        from models.training.vae import as_unit_tensor, posterior_moments
 
         return posterior_moments(self.vae, as_unit_tensor(pixels_VHW4, self.vae.device))
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tasks.artifacts.atomic import write_bytes, write_json
+from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, read_ledger, seal
+from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
-from tasks.files import write_bytes, write_json
-from tasks.manifest import MANIFEST, check_failed_share, open_manifest, read_ledger, seal
-from tasks.object_scores import Case, ObjectScore, ScoreJob, score_object
+from tasks.evaluation.object_scores import Case, ObjectScore, ScoreJob, score_object
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools, collect
-from tasks.reconstruct import KIND as MESHES
-from tasks.report import write_report
-from tasks.report_inputs import ReportInputs as ReportInputs
-from tasks.views import ViewSet
+from tasks.report.inputs import ReportInputs as ReportInputs
+from tasks.report.page import write_report
 
 METRICS = "metrics.json"
 Summary = dict[str, dict[str, dict[str, float]]]
@@ -32,7 +31,7 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
     write_report(inputs, rows, summarize(rows), out)
     tools.tracker.artifact(out, "report")
     fingerprints = {stage: manifest.fingerprint for stage, manifest in manifests.items()}
-    seal(out, "report", config=config, inputs=fingerprints)
+    seal(out, Kind.REPORT, config=config, inputs=fingerprints)
 
 
 def evaluate_samples(
@@ -65,7 +64,7 @@ def list_cases(samples: Path) -> list[Case]:
     """The cases that were sampled, in the order of the samples' manifest."""
     return [
         Case(row["name"], row["stage"], row["protocol"], row["conditions"])
-        for row in open_manifest(samples, "samples").facts["cases"]
+        for row in open_manifest(samples, Kind.SAMPLES).facts["cases"]
     ]
 
 
@@ -74,7 +73,7 @@ def _list_jobs(
 ) -> list[ScoreJob]:
     """One job per test object that any case sampled."""
     cases = {case: set(ViewSet.open(samples / case.name).uids) for case in list_cases(samples)}
-    open_manifest(meshes, MESHES)
+    open_manifest(meshes, Kind.MESHES)
     meshed = {row.uid for row in read_ledger(meshes) if isinstance(row, Done)}
     truth = ViewSet.open(test_views)
     threads = max(1, tools.threads // tools.pool.num_workers)

@@ -8,15 +8,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
+from tasks.artifacts.placements import PLACEMENTS
+from tasks.artifacts.resume import run_resumable
+from tasks.artifacts.tables import OBJECTS, read_objects
 from tasks.config import NormalizeConfig
-from tasks.files import write_bytes
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
-from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.resume import run_resumable
-
-PLACEMENTS = "placements.jsonl"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class NormalizeJob:
 
 def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
     """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason."""
-    source = open_manifest(objects, "objects")
+    source = open_manifest(objects, Kind.OBJECTS)
     jobs = [
         NormalizeJob(row.uid, fingerprint(row.uid, row.sha256), row.path(objects), config)
         for row in read_objects(objects / OBJECTS)
@@ -42,7 +41,7 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
     rows = [json.dumps({"uid": row.uid, **row.facts}, sort_keys=True) for row in done]
     write_bytes(out / PLACEMENTS, "".join(row + "\n" for row in rows).encode())
     inputs = {"objects": source.fingerprint, "items": fingerprint(*rows)}
-    seal(out, "placements", config=config, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.PLACEMENTS, config=config, inputs=inputs, outcomes=outcomes)
 
 
 def normalize_object(job: NormalizeJob) -> Outcome:

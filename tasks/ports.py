@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from render.machine import Device
+from render.device import Device, Machine
 from tasks.outcome import Outcome
 
 
@@ -157,6 +157,11 @@ class Tools:
     """How trainings compute."""
     trainers: Trainers | None = None
     """For trainings; None: this process alone."""
+
+    @property
+    def worker_machine(self) -> Machine:
+        """What each of the pool's workers may use to render."""
+        return Machine(max(1, self.threads // self.pool.num_workers), self.render_device)
 
 
 def collect(

@@ -1,26 +1,17 @@
 """Stage reconstruct: a coloured mesh from the 32 sampled views of each test object (sec. 5.3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from models.reconstruction.views import Cameras, Views
-from render.cameras import Camera
-from tasks.config import ReconstructConfig
-from tasks.files import whole_file
-from tasks.manifest import MANIFEST, check_failed_share, open_manifest, seal
+from models.config import ReconstructConfig
+from tasks.artifacts.atomic import whole_file
+from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, seal
+from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.views import ViewSet, target_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools, collect
-from tasks.randomness import rng_for
-from tasks.views import ViewSet
 
-if TYPE_CHECKING:
-    from models.reconstruction.mesh import Mesh
-
-KIND = "meshes"
 MAX_FAILED_SHARE = 0.2
 
 
@@ -46,7 +37,7 @@ class ReconstructJob:
 
 def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out: Path, tools: Tools) -> None:
     """Write `out/<case>/<uid>.ply` for every sampled object; views that enclose nothing are rejected with a reason."""
-    manifest = open_manifest(samples, "samples")
+    manifest = open_manifest(samples, Kind.SAMPLES)
     (out / MANIFEST).unlink(missing_ok=True)
     cases = [case["name"] for case in manifest.facts["cases"]]
     if config.method == "sdf" and tools.worker_device != tools.device:
@@ -54,7 +45,7 @@ def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out
     jobs = list(_list_jobs(samples, cases, config, seed, out, tools))
     outcomes = collect(tools.pool, tools.progress, "reconstruct", reconstruct_object, jobs)
     check_failed_share("reconstruct", outcomes, MAX_FAILED_SHARE)
-    seal(out, KIND, config=config, inputs={"samples": manifest.fingerprint}, outcomes=outcomes)
+    seal(out, Kind.MESHES, config=config, inputs={"samples": manifest.fingerprint}, outcomes=outcomes)
 
 
 def _list_jobs(
@@ -72,6 +63,7 @@ def reconstruct_object(job: ReconstructJob) -> Outcome:
     import torch
 
     from models.reconstruction.mesh import write_ply
+    from models.reconstruction.surface import reconstruct_views
 
     torch.set_num_threads(job.threads)
     views = target_views(ViewSet.open(job.folder), job.object_uid)
@@ -84,34 +76,3 @@ def reconstruct_object(job: ReconstructJob) -> Outcome:
     with whole_file(job.out) as part:
         write_ply(mesh, part)
     return Done(job.uid, {"vertices": len(mesh.vertices), "faces": len(mesh.faces)})
-
-
-def reconstruct_views(views: Views, config: ReconstructConfig, seed: int, device: str) -> "Mesh | None":
-    """A mesh from posed views; None when the views enclose nothing."""
-    from models.reconstruction.hull import enclosing_extent, visual_hull
-    from models.reconstruction.mesh import extract_mesh
-    from models.reconstruction.sdf_grid import fit_sdf
-
-    extent = enclosing_extent(views, config.vote)
-    hull = visual_hull(views, resolution=config.resolution, vote=config.vote, extent=extent)
-    if hull.is_empty:
-        return None
-    if config.method == "hull":
-        return extract_mesh(hull, views)
-    field, colours = fit_sdf(
-        views, hull, resolution=config.resolution, iterations=config.iterations, seed=seed, device=device
-    )
-    return None if field.is_empty else extract_mesh(field, colours)
-
-
-def target_views(views: ViewSet, uid: str) -> Views:
-    """The target views (t00..) of an object as arrays."""
-    images = views.images(uid, views.names(uid, "t")).astype(np.float32) / 255
-    cameras = as_cameras(views.cameras_named(uid, "t"), images.shape[1])
-    return Views(images, cameras.world_from_camera, cameras.fov_deg)
-
-
-def as_cameras(cameras: Sequence[Camera], side: int) -> Cameras:
-    """Cameras as arrays, for images of `side` pixels."""
-    poses = np.stack([camera.world_from_camera for camera in cameras])
-    return Cameras(poses, np.array([camera.fov_deg for camera in cameras], dtype=np.float64), side)

@@ -1,26 +1,22 @@
 """Stage render: every view of every object, spread over the pool's workers."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from render.config import RenderConfig
-from render.gates import Inspection, facts
-from render.machine import Machine
+from render.device import Machine
 from render.placement import Placement
+from render.quality_gates import Inspection, facts
 from render.views import condition_cameras, target_cameras
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
-from tasks.normalize import PLACEMENTS
-from tasks.objects import OBJECTS, read_objects
+from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
+from tasks.artifacts.placements import read_placements
+from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.resume import ItemStore, run_resumable
+from tasks.artifacts.tables import OBJECTS, read_objects
+from tasks.artifacts.views import seal_views, write_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.randomness import rng_for
-from tasks.resume import ItemStore, run_resumable
-from tasks.views import KIND, seal_views, write_views
-
-NOT_PIXELS = {"objects_per_shard", "max_failed_share"}
-"""Fields that change the folder, but no view: finished views stay finished when they change."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,12 @@ class RenderJob:
 def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: int, out: Path, tools: Tools) -> None:
     """Render every placed object; what fails is recorded in the ledger, not raised, up to max_failed_share."""
     inputs = {
-        "objects": open_manifest(objects, "objects").fingerprint,
-        "normalized": open_manifest(normalized, "placements").fingerprint,
+        "objects": open_manifest(objects, Kind.OBJECTS).fingerprint,
+        "normalized": open_manifest(normalized, Kind.PLACEMENTS).fingerprint,
     }
-    folder = tools.work / fingerprint(config.model_dump(mode="json", exclude=NOT_PIXELS), seed)
+    folder = tools.work / fingerprint(config.pixel_settings(), seed)
     store = ItemStore(folder)
-    jobs = _jobs(objects, read_placements(normalized), config, seed, store, worker_machine(tools))
+    jobs = _jobs(objects, read_placements(normalized), config, seed, store, tools.worker_machine)
     outcomes = run_resumable("render", render_object, jobs, tools, folder, store)
     check_failed_share("render", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render", outcomes)}
@@ -55,19 +51,8 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     layout = store.lay_out([job.uid for job in jobs], config.objects_per_shard)
     inputs["items"] = fingerprint(keys, layout.of(keys))
     seal_views(store.readers(keys), layout, out)
-    seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
-
-
-def worker_machine(tools: Tools) -> Machine:
-    """What each of the pool's workers may use."""
-    return Machine(max(1, tools.threads // tools.pool.num_workers), tools.render_device)
-
-
-def read_placements(normalized: Path) -> dict[str, Placement]:
-    """Placement by uid."""
-    rows = [json.loads(line) for line in (normalized / PLACEMENTS).read_text().splitlines()]
-    return {row["uid"]: Placement.from_json(row) for row in rows}
 
 
 def render_object(job: RenderJob) -> Outcome:

@@ -14,22 +14,22 @@ import numpy.typing as npt
 
 from render.cameras import Camera
 from render.config import RenderConfig
-from render.gates import Inspection, facts
-from render.machine import Machine
+from render.device import Machine
 from render.placement import Placement
+from render.quality_gates import Inspection, facts
 from render.views import ring_cameras, sparse_test_cameras
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
+from tasks.artifacts.placements import read_placements
+from tasks.artifacts.randomness import rng_for, share_of
+from tasks.artifacts.resume import ItemStore, run_resumable
+from tasks.artifacts.tables import OBJECTS, read_objects
+from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
-from tasks.files import write_bytes
-from tasks.manifest import check_failed_share, fingerprint, open_manifest, require_some, seal
-from tasks.objects import OBJECTS, read_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.randomness import rng_for, share_of
-from tasks.render import NOT_PIXELS, read_placements, worker_machine
-from tasks.resume import ItemStore, run_resumable
 from tasks.sources.folder import find_objects
 from tasks.sources.side_files import side_files
-from tasks.views import KIND, seal_views, write_views
 
 MESH = "mesh.ply"
 OBJECTS_PER_SHARD = 64
@@ -61,7 +61,7 @@ class TestRecipe:
 
     def fingerprint(self) -> str:
         """Name of the folder for unfinished work."""
-        pixels = self.render.model_dump(mode="json", exclude=NOT_PIXELS)
+        pixels = self.render.pixel_settings()
         return fingerprint(self.test, pixels, self.normalize, self.seed)
 
 
@@ -107,12 +107,12 @@ class TestJob:
 def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: Path, tools: Tools) -> None:
     """Render the test objects from the test cameras and write their placed meshes to `out/meshes`."""
     inputs = {
-        "objects": open_manifest(objects, "objects").fingerprint,
-        "normalized": open_manifest(normalized, "placements").fingerprint,
+        "objects": open_manifest(objects, Kind.OBJECTS).fingerprint,
+        "normalized": open_manifest(normalized, Kind.PLACEMENTS).fingerprint,
     }
     folder = tools.work / recipe.fingerprint()
     store = ItemStore(folder)
-    machine = worker_machine(tools)
+    machine = tools.worker_machine
     jobs = [
         TestJob(test_object, recipe, machine, store.path(test_object.key))
         for test_object in choose_objects(objects, normalized, recipe)
@@ -126,7 +126,7 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     seal_views(store.readers(keys), layout, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
-    seal(out, KIND, config=recipe.test, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.VIEWS, config=recipe.test, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
 
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Literal
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
+from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
+from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.resume import ItemStore
+from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
-from tasks.manifest import fingerprint, open_manifest, seal
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
-from tasks.randomness import rng_for
-from tasks.resume import ItemStore
-from tasks.views import KIND, Image, ViewSet, seal_views, write_views
 
 if TYPE_CHECKING:
-    from models.pipeline import MVDiffusionPipeline
+    from models.inference.pipeline import MVDiffusionPipeline
 
 OBJECTS_PER_SHARD = 64
 
@@ -52,7 +52,7 @@ def sample_test_sets(
     torch.set_num_threads(tools.threads)
     views = ViewSet.open(test_views)
     inputs = {"test_views": views.manifest.fingerprint}
-    inputs |= {stage: open_manifest(folder, "diffusion_model").fingerprint for stage, folder in stages.items()}
+    inputs |= {stage: open_manifest(folder, Kind.DIFFUSION_MODEL).fingerprint for stage, folder in stages.items()}
     cases = list_cases(config, views)
     folder = tools.work / fingerprint(config, seed, inputs)
     with tools.progress.items("sample", len(cases) * len(views.uids)) as show:
@@ -67,10 +67,10 @@ def sample_test_sets(
             keys = {uid: uid for uid in views.uids}
             layout = store.lay_out(keys, OBJECTS_PER_SHARD)
             seal_views(store.readers(keys), layout, out / case.name)
-            seal(out / case.name, KIND, config=config, inputs=inputs, outcomes=outcomes)
+            seal(out / case.name, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
             store.keep(out / case.name, keys, layout)
     facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
-    seal(out, "samples", config=config, inputs=inputs, facts=facts)
+    seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
 
 
 def list_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
@@ -114,7 +114,7 @@ class Sampler:
     @cached_property
     def pipeline(self) -> "MVDiffusionPipeline":
         """The saved model with the sampler of the configuration."""
-        from models.pipeline import load_pipeline
+        from models.inference.pipeline import load_pipeline
 
         return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
 

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.catalog import KIND as CATALOG
+from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, seal
+from tasks.artifacts.randomness import share_of
+from tasks.artifacts.tables import OBJECTS, Entry, SelectedEntry, Split, read_entries, write_selected
 from tasks.config import SelectConfig
-from tasks.manifest import MANIFEST, open_manifest, seal
-from tasks.objects import OBJECTS, Entry, SelectedEntry, Split, read_entries, write_selected
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.randomness import share_of
-
-KIND = "selected"
 
 
 def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -20,7 +17,7 @@ def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, to
 
     Raises ValueError when nothing is kept.
     """
-    source = open_manifest(catalog, CATALOG)
+    source = open_manifest(catalog, Kind.CATALOG)
     entries = read_entries(catalog / OBJECTS)
     reasons = _reasons(entries, config, seed)
     kept = [entry for entry in entries if entry.uid not in reasons]
@@ -38,7 +35,7 @@ def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, to
     (out / MANIFEST).unlink(missing_ok=True)
     write_selected(out / OBJECTS, [SelectedEntry(**asdict(entry), split=splits[entry.uid]) for entry in kept])
     inputs = {"catalog": source.fingerprint, "seed": str(seed)}
-    seal(out, KIND, config=config, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.SELECTED, config=config, inputs=inputs, outcomes=outcomes)
 
 
 def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:

@@ -4,18 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.config import StageConfig
-from tasks.encode import FEATURE_EXTRACTOR, IMAGE_ENCODER
-from tasks.files import write_bytes
-from tasks.manifest import fingerprint, open_manifest, seal
-from tasks.model_card import CARD, model_card
+from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
 from tasks.ports import Tools
-from tasks.stage_training import RAW, StageTraining
-from tasks.training import DRAWN, run_training, write_records
+from tasks.training.model_card import CARD, model_card
+from tasks.training.run import DRAWN, run_training, write_records
+from tasks.training.stage import RAW, StageTraining
 
 if TYPE_CHECKING:
-    from models.multiview_unet import MultiViewUNet
-
-KIND = "diffusion_model"
+    from models.network.multiview_unet import MultiViewUNet
 
 
 def train_stage(
@@ -35,12 +33,12 @@ def train_stage(
     import torch
     from diffusers import AutoencoderKL
 
-    from models.latents import LatentSet
+    from models.data.latents import LatentSet
 
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
-    key = fingerprint(KIND, stage, config, seed, inputs)
+    key = fingerprint(Kind.DIFFUSION_MODEL, stage, config, seed, inputs)
     picture = tools.work / key / DRAWN
     build = StageTraining(stage, latents, previous, vae, config, seed, tools.means, picture)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
@@ -57,14 +55,14 @@ def train_stage(
     side = unet.base.config.sample_size * 2 ** (len(frozen_vae.config.block_out_channels) - 1)
     write_bytes(out / CARD, model_card(stage, config, unet.config, about | {"side": side}).encode())
     facts: dict[str, Any] = {**write_records(out, trained), **about}
-    seal(out, KIND, config=config, inputs=inputs, facts=facts)
+    seal(out, Kind.DIFFUSION_MODEL, config=config, inputs=inputs, facts=facts)
     tools.tracker.model(out, stage)
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:
     """Hub id of the published weights that the first stage began with; None for random ones or those of a folder."""
     if previous is not None:
-        base: str | None = open_manifest(previous, KIND).facts.get("base")
+        base: str | None = open_manifest(previous, Kind.DIFFUSION_MODEL).facts.get("base")
         return base
     name = config.unet.pretrained if config.unet else None
     return None if name is None or Path(name).exists() else "/".join(name.split("/")[:2])
@@ -75,12 +73,12 @@ def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, st
 
     Raises ValueError when the latents were made by another VAE than the one the model will decode with.
     """
-    latent_manifest, vae_manifest = open_manifest(latents, "latents"), open_manifest(vae, "mask_vae")
+    latent_manifest, vae_manifest = open_manifest(latents, Kind.LATENTS), open_manifest(vae, Kind.MASK_VAE)
     if latent_manifest.inputs["mask_vae"] != vae_manifest.fingerprint:
         raise ValueError(f"{latents} was made by another VAE than {vae}; run `dvc repro encode`")
     inputs = {"latents": latent_manifest.fingerprint, "mask_vae": vae_manifest.fingerprint}
     if previous is not None:
-        inputs["previous"] = open_manifest(previous, KIND).fingerprint
+        inputs["previous"] = open_manifest(previous, Kind.DIFFUSION_MODEL).fingerprint
     return inputs
 
 
@@ -88,8 +86,8 @@ def save_pipeline(unet: "MultiViewUNet", vae: Any, latents: Path, config: StageC
     """Everything that is needed to go from images to views."""
     from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
-    from models.diffusion import scheduler
-    from models.pipeline import MVDiffusionPipeline
+    from models.inference.pipeline import MVDiffusionPipeline
+    from models.network.noise import scheduler
 
     MVDiffusionPipeline(
         unet=unet,

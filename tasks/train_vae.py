@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 from models.config import MaskVAEConfig
 from render.images import encode_png, paired_sheet
-from tasks.files import write_bytes
-from tasks.manifest import fingerprint, seal
-from tasks.pictures import ViewPictures, kept_in_memory, list_pictures, spread
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, fingerprint, seal
+from tasks.artifacts.views import Image, ViewSet
 from tasks.ports import Means, Tools
-from tasks.training import run_training, seed_of, write_records
-from tasks.views import Image, ViewSet
+from tasks.training.images import ViewPictures, kept_in_memory, list_pictures, spread
+from tasks.training.run import run_training, seed_of, write_records
 
 if TYPE_CHECKING:
     import torch
     from diffusers import AutoencoderKL
 
-    from models.train_vae import VAETraining
-    from models.workers import Workers
+    from models.training.distributed import Workers
+    from models.training.vae import VAETraining
 
-KIND = "mask_vae"
 NUM_VALIDATION = 16
 """Pictures that validation always uses, and that the sheet shows."""
 NUM_CALIBRATION = 64
@@ -41,15 +40,15 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.means)
-    key = fingerprint(KIND, config, seed, inputs)
+    key = fingerprint(Kind.MASK_VAE, config, seed, inputs)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
         save_vae(training.model, config, pictures, out)
         sheet = write_sheet(training.model, shown_pictures(view_set), out)
     facts = write_records(out, trained) | {"scaling_factor": training.model.config.scaling_factor}
-    seal(out, KIND, config=config, inputs=inputs, facts=facts)
+    seal(out, Kind.MASK_VAE, config=config, inputs=inputs, facts=facts)
     tools.tracker.image(sheet, "reconstructions")
-    tools.tracker.model(out, KIND)
+    tools.tracker.model(out, Kind.MASK_VAE)
 
 
 def build_training(
@@ -61,10 +60,10 @@ def build_training(
     workers: "Workers",  # noqa: ARG001  it is small: each keeps all of it
 ) -> "VAETraining":
     """What is trained and on what; equal in every process."""
-    from models.initialization import seeded_weights
-    from models.mask_vae import build_mask_vae
-    from models.train_vae import VAETraining, as_unit_tensor
-    from models.vae_loss import VAELoss
+    from models.losses.vae_loss import VAELoss
+    from models.network.initialization import seeded_weights
+    from models.network.mask_vae import build_mask_vae
+    from models.training.vae import VAETraining, as_unit_tensor
 
     view_set = ViewSet.open(views)
     with seeded_weights(seed_of(seed, "train-vae", "weights")):
@@ -100,9 +99,9 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
 
 def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures, out: Path) -> None:
     """Save as diffusers does; a VAE from scratch first gets the scaling factor for latents of unit deviation."""
-    from models.mask_vae import calibrate_scaling
-    from models.pretrained import forget_origin
-    from models.train_vae import as_unit_tensor, draw_latents
+    from models.network.mask_vae import calibrate_scaling
+    from models.network.pretrained import forget_origin
+    from models.training.vae import as_unit_tensor, draw_latents
 
     if config.vae.pretrained is None:
         calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(spread(pictures, NUM_CALIBRATION), vae.device)))
@@ -112,7 +111,7 @@ def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures
 
 def write_sheet(vae: "AutoencoderKL", pixels: Image, out: Path) -> Path:
     """Pairs of rows: pictures, and below them their reconstructions."""
-    from models.train_vae import as_unit_tensor, reconstruct
+    from models.training.vae import as_unit_tensor, reconstruct
 
     rebuilt = reconstruct(vae, as_unit_tensor(pixels, vae.device))
     columns = min(SHEET_COLUMNS, len(pixels))

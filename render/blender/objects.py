@@ -16,11 +16,11 @@ from render.blender.scene import (
     transformed,
     used_materials,
 )
-from render.chatter import captured_stdout
 from render.errors import Unrenderable
-from render.finite import has_finite_vertices
 from render.placement import Placement, Point
 from render.report import ObjectReport
+from render.stdout import captured_stdout
+from render.vertex_check import has_finite_vertices
 
 
 def inspect(path: Path) -> ObjectReport:

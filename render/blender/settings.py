@@ -10,8 +10,8 @@ from mathutils import Matrix
 from render.blender.scene import add
 from render.cameras import Camera, look_at_origin
 from render.config import RenderConfig
+from render.device import Device, Machine
 from render.lights import Rig
-from render.machine import Device, Machine
 from render.quality import Quality
 from render.window import Window
 

@@ -14,13 +14,13 @@ from render.blender.geometry import look_at_geometry, take_geometry
 from render.blender.scene import LOADED, Vertices, load, move_object, pieces, seen
 from render.blender.settings import add_camera, aim, configure, look_through, switch_on
 from render.cameras import Camera
-from render.chatter import captured_stdout
 from render.config import RenderConfig
+from render.device import Machine
 from render.images import Rgba, decode_png
 from render.lights import build_rig
-from render.machine import Machine
 from render.passes import Floats, View
 from render.placement import Placement
+from render.stdout import captured_stdout
 from render.window import Window, hull, window
 
 PICTURE = "view.png"

@@ -7,10 +7,10 @@ import re
 import shutil
 from pathlib import Path
 
-from tasks.aesthetic_scores import read_scores
+from tasks.artifacts.atomic import whole_file, whole_folder
+from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
-from tasks.files import whole_file, whole_folder
-from tasks.objects import Entry
+from tasks.sources.aesthetic_scores import read_scores
 from tasks.sources.side_files import OBJECT_SUFFIXES, side_files
 from tasks.sources.source import choose
 

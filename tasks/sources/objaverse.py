@@ -15,9 +15,9 @@ from pathlib import Path
 
 import objaverse
 
+from tasks.artifacts.manifest import fingerprint
+from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
-from tasks.manifest import fingerprint
-from tasks.objects import Entry
 from tasks.ports import Tools
 from tasks.sources.source import choose
 

@@ -1,14 +1,13 @@
-"""What every source of objects can do, and the choice among them. It knows no stage."""
+"""What every source of objects can do. It knows no stage."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
+from tasks.artifacts.randomness import share_of
+from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
-from tasks.objects import Entry
-from tasks.ports import Tools
-from tasks.randomness import share_of
 
 
 class Source(Protocol):
@@ -29,21 +28,6 @@ class Source(Protocol):
         Raises what tasks.ports.Store raises: FileNotFoundError, ConnectionError, OSError(EFBIG) above `max_bytes`.
         """
         ...
-
-
-def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
-    """The source that `config` names."""
-    from tasks.sources.folder import FolderSource
-    from tasks.sources.objaverse import ObjaverseSource
-    from tasks.sources.procedural import ProceduralSource
-
-    match config.source:
-        case "folder":
-            return FolderSource(config, seed)
-        case "objaverse":
-            return ObjaverseSource(config, seed, tools)
-        case "procedural":
-            return ProceduralSource(config, seed)
 
 
 def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from infra.processes import environment
+from infra.execution.processes import environment
 from tests.bench.model_methods import METHODS
 
 COLUMNS = {

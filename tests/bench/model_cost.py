@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from flows.params import load_params
-from models.cost import SavedBytes, fused_attention, meta_inputs
-from models.multiview_unet import MultiViewUNet, build_unet
-from models.throughput import PEAKS
+from models.network.multiview_unet import MultiViewUNet, build_unet
+from models.training.cost import SavedBytes, fused_attention, meta_inputs
+from models.training.throughput import PEAKS
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
 CASES = ((1, 8), (10, 8), (1, 32), (10, 32))

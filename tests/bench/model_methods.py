@@ -1,6 +1,6 @@
 """How public multi-view networks let views see each other, rebuilt from their descriptions on the same UNet.
 
-Each is an attention processor like `models.attention.MultiViewAttention` and takes the same keywords.
+Each is an attention processor like `models.network.attention.MultiViewAttention` and takes the same keywords.
 """
 
 # B object, V view, N token of one view, S token of a sequence, K token it attends to, C channel, H head, D = C / H
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.attention import Kernel, MultiViewAttention, attend
+from models.network.attention import Kernel, MultiViewAttention, attend
 
 
 def with_scores(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:

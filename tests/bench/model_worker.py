@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.compiled import compile_in_place
 from models.config import UNetConfig
-from models.initialization import seeded_weights
-from models.multiview_unet import MultiViewUNet, build_unet
-from models.throughput import count_tflop, memory_gib
+from models.network.initialization import seeded_weights
+from models.network.multiview_unet import MultiViewUNet, build_unet
+from models.training.compiled import compile_in_place
+from models.training.throughput import count_tflop, memory_gib
 from tests.bench.model_cost import SavedBytes, toy_batch
 from tests.bench.model_methods import METHODS
 

@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from infra.processes import environment
-from models.throughput import peak_of
+from infra.execution.processes import environment
+from models.training.throughput import peak_of
 from tests.bench.model_worker import DIVISOR
 
 ROWS: dict[str, dict[str, Any]] = {

@@ -11,16 +11,16 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
 
-from models.compiled import compile_in_place
 from models.config import VAEConfig
-from models.diffusion import Diffusion, scheduler
-from models.image_encoder import build_image_encoder, build_image_processor
-from models.mask_vae import build_mask_vae
-from models.multiview_unet import MultiViewUNet
-from models.pipeline import MVDiffusionPipeline
-from models.samples import Samples
-from models.throughput import count_tflop, memory_gib
-from models.train_diffusion import DiffusionTraining
+from models.data.samples import Samples
+from models.inference.pipeline import MVDiffusionPipeline
+from models.network.image_encoder import build_image_encoder, build_image_processor
+from models.network.mask_vae import build_mask_vae
+from models.network.multiview_unet import MultiViewUNet
+from models.network.noise import Diffusion, scheduler
+from models.training.compiled import compile_in_place
+from models.training.diffusion import DiffusionTraining
+from models.training.throughput import count_tflop, memory_gib
 from tasks.config import EncoderConfig
 from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, synchronize
 from tests.models.toy_models import NOISE

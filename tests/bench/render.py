@@ -19,9 +19,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from infra.processes import environment
-from models import metrics
-from tasks.procedural.objects import FAMILIES, write_object
+from infra.execution.processes import environment
+from models.losses import metrics
+from tasks.sources.procedural.objects import FAMILIES, write_object
 from tests.bench.render_methods import METHODS, TRUTH, Method
 from tests.bench.render_worker import Job
 

@@ -14,8 +14,8 @@ import numpy as np
 from flows.params import load_params
 from render.cameras import Camera
 from render.config import RenderConfig
+from render.device import Machine
 from render.images import Rgba, encode_png
-from render.machine import Machine
 from render.placement import place
 from render.views import target_cameras
 from tests.bench.render_methods import Method, method
@@ -71,7 +71,7 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     import bpy
 
     from render.blender import objects, views
-    from render.chatter import captured_stdout
+    from render.stdout import captured_stdout
 
     params = load_params(PARAMS)
     config = params.render.model_copy(update={"resolution": job.side, "quality": chosen.quality, "passes": ()})
@@ -104,7 +104,7 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
 
 def _shoot(shown: Sequence[Camera], ready: "Ready") -> list[Rgba]:
     from render.blender.views import shoot
-    from render.chatter import captured_stdout
+    from render.stdout import captured_stdout
 
     images = []
     for camera in shown:

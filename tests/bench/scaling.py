@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.params import load_params
-from infra.pools.ray_pool import Limits, RayPool
-from infra.processes import environment
-from render.machine import Machine
+from infra.execution.processes import environment
+from infra.execution.ray_pool import Limits, RayPool
+from render.device import Machine
 from render.placement import place
 from tasks.outcome import Done, Failed, Outcome
-from tasks.procedural.objects import FAMILIES, object_uid, write_object
 from tasks.render import RenderJob, render_object
+from tasks.sources.procedural.objects import FAMILIES, object_uid, write_object
 from tests.bench.render_worker import PARAMS
 
 LIMITS = Limits(time_limit=600, recycle_after=1000, memory_limit_gb=64)

@@ -16,8 +16,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows.edit import set_params
-from infra.processes import environment
+from flows.params_edit import set_params
+from infra.execution.processes import environment
 from tests.bench.study_report import differences, table, write_picture
 from tests.project_copy import ROOT, copy_project
 

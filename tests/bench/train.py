@@ -14,15 +14,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from models.checkpoints import Checkpoints
 from models.config import LoopConfig, OptimizerConfig
-from models.diffusion import Diffusion
-from models.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
-from models.loop import train
-from models.samples import SampleReader
-from models.train_diffusion import DiffusionTraining
+from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.samples import SampleReader
+from models.network.noise import Diffusion
+from models.training.checkpoints import Checkpoints
+from models.training.diffusion import DiffusionTraining
+from models.training.loop import train
 from tests.bench.model_worker import DIVISOR, GEOMETRY, network
-from tests.models.test_samples import make_reader
+from tests.models.data.test_samples import make_reader
 from tests.models.toy_models import NOISE
 
 TARGETS, CONDITIONS, PER_SHARD = 32, 10, 16

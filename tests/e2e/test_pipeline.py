@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.edit import set_params
+from flows.params_edit import set_params
 from tests.e2e.tiny_project import environment, make_project, repro
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.blender, pytest.mark.timeout(900)]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from flows.servers import QUIET, answers
-from infra.processes import ProcessGroup, environment, is_alive
+from infra.execution.processes import ProcessGroup, environment, is_alive
 from tests.project_copy import ROOT, copy_project
 from tests.tiny_repo import copy_repo, edit, repro, runs
 

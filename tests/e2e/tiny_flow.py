@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checkout import only_run
+from flows.checkout_lock import only_run
 from flows.orchestrate import walk
 
 

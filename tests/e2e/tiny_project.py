@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.edit import set_params
-from tasks.procedural.objects import write_object
+from flows.params_edit import set_params
+from tasks.sources.procedural.objects import write_object
 from tests.project_copy import copy_project
 
 FAMILIES = {"mug": 0, "car": 2, "robot": 11}

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.executed import Executed, note_start, read_executed, tag_outputs, write_executed
 from flows.params import Params
+from flows.run_records import Executed, note_start, read_executed, tag_outputs, write_executed
 from flows.stage import Pipeline, Step, stage_process
 from infra.profile import Profile
 from infra.tracking import TrackingStore
 from infra.versioning import Repository, lock_key, out_hashes
-from tasks.manifest import seal
+from tasks.artifacts.manifest import Kind, seal
 from tasks.outcome import Done, Failed, Rejected
 from tasks.ports import Tools, Tracker
 from tests.tasks.toolbox import make_tools
@@ -70,7 +70,7 @@ def make_catalog(params: Params, tools: Tools) -> None:
     for index in range(14):
         Image.new("RGB", (8, 8), (index, 0, 0)).save(OUT / f"sheets/{index:02}.png")
     outcomes = [Done("a"), Done("b"), Rejected("c", "too big"), Failed("d", "broken")]
-    seal(OUT, "catalog", config=params.catalog, inputs={}, outcomes=outcomes)
+    seal(OUT, Kind.CATALOG, config=params.catalog, inputs={}, outcomes=outcomes)
 
 
 def failing(error: BaseException) -> Callable[[Params, Tools], None]:

@@ -6,9 +6,9 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
-from flows.executed import Executed, note_start, write_executed
+from flows.run_records import Executed, note_start, write_executed
 from flows.status import deep_links, render_panel, render_status, stage_status, training_runs
-from tasks.files import write_json
+from tasks.artifacts.atomic import write_json
 from tests.tiny_repo import copy_repo, edit
 
 

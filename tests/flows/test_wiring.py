@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from flows.wiring import open_tools
-from infra.pools.ray_pool import RayPool
+from infra.execution.ray_pool import RayPool
 from infra.profile import load_profile
-from tasks.render import worker_machine
 from tests.tasks.toolbox import MemoryTracker
 
 
@@ -26,7 +25,7 @@ def test_tools_workers_compute_on_a_card_only_where_they_have_one(
     profile = load_profile("ci").model_copy(update=given)
     with open_tools("render", profile, MemoryTracker(), tmp_path) as tools:
         assert (tools.device, tools.worker_device) == ("cuda", worker_device)
-        machine = worker_machine(tools)
+        machine = tools.worker_machine
         assert machine.device == "optix"
         assert machine.threads == 8 // tools.pool.num_workers
         if isinstance(tools.pool, RayPool):

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from models.checkpoints import Checkpoints
 from models.config import LoopConfig, OptimizerConfig
-from models.diffusion import Diffusion
-from models.loop import train
+from models.network.noise import Diffusion
+from models.training.checkpoints import Checkpoints
+from models.training.loop import train
 from tests.golden.recipes import FOLDER
-from tests.models import test_train_diffusion, test_train_vae
 from tests.models.toy_latents import write_toy_latents
+from tests.models.training import test_diffusion, test_vae
 
 LOSSES = FOLDER / "losses.txt"
 STEPS = 20
@@ -52,15 +52,15 @@ def losses(make: Callable[[Path], Any], folder: Path) -> list[float]:
 
 def vae(_folder: Path) -> Any:
     """The mask-aware VAE on discs."""
-    return test_train_vae.make_training(test_train_vae.make_config())
+    return test_vae.make_training(test_vae.make_config())
 
 
 def stage(folder: Path, number: int) -> Any:
     """A stage on latents that say where they stand."""
     latents = write_toy_latents(folder / "latents")
-    training = test_train_diffusion.make_training(latents, multi_condition_share=0.0 if number == 1 else 0.5)
+    training = test_diffusion.make_training(latents, multi_condition_share=0.0 if number == 1 else 0.5)
     name = "epsilon" if number == 1 else "v_prediction"
-    noise = test_train_diffusion.NOISE.model_copy(update={"prediction": name, "network": name})
+    noise = test_diffusion.NOISE.model_copy(update={"prediction": name, "network": name})
     return replace(training, diffusion=Diffusion(noise))
 
 

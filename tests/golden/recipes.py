@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from flows.params import Params, load_params
 from render.quality import NAMED
-from tasks.procedural.objects import FAMILIES, object_uid, write_object
+from tasks.sources.procedural.objects import FAMILIES, object_uid, write_object
 
 FOLDER = Path(__file__).parent
 PARAMS = FOLDER.parent.parent / "params.yaml"
@@ -45,10 +45,10 @@ def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     """A few views of an object, with the committed settings at toy size: (V, H, W, 4)."""
     from render.blender.objects import inspect
     from render.blender.views import render_views
-    from render.machine import Machine
+    from render.device import Machine
     from render.placement import place
     from render.views import condition_cameras, target_cameras
-    from tasks.randomness import rng_for
+    from tasks.artifacts.randomness import rng_for
 
     config = params().render.model_copy(update={"resolution": SIDE, "quality": QUALITY})
     path = make_object(family, folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
 
 COLUMNS, ROWS, CONDITIONS = 8, 4, 5
 CHANNELS, SIDE, WIDTH = 4, 4, 16

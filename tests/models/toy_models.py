@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from models.config import NoiseConfig, UNetConfig, VAEConfig
-from models.image_encoder import build_image_encoder, build_image_processor
-from models.initialization import seeded_weights
-from models.mask_vae import build_mask_vae
-from models.multiview_unet import MultiViewUNet, build_unet
-from models.pipeline import MVDiffusionPipeline
+from models.inference.pipeline import MVDiffusionPipeline
+from models.network.image_encoder import build_image_encoder, build_image_processor
+from models.network.initialization import seeded_weights
+from models.network.mask_vae import build_mask_vae
+from models.network.multiview_unet import MultiViewUNet, build_unet
 
 GEOMETRY = {"azimuths": 4, "elevations_deg": (0.0, 30.0), "fov_deg": 60.0, "distance": 1.5}
 UNET = UNetConfig(

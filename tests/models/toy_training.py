@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import Checkpoints
 from models.config import LoopConfig, OptimizerConfig
-from models.cost import SampleCost
-from models.draws import Purpose, stream
-from models.loop import Trained, train
-from models.trainable import Part
-from models.workers import ALONE, Workers
+from models.data.draws import Purpose, stream
+from models.training.checkpoints import Checkpoints
+from models.training.cost import SampleCost
+from models.training.distributed import ALONE, Workers
+from models.training.loop import Trained, train
+from models.training.trainable import Part
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=0.05, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=8, max_grad_norm=1.0

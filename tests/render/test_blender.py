@@ -13,9 +13,9 @@ from trimesh.exchange.gltf import export_gltf
 
 from render.cameras import project
 from render.config import LightConfig
+from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
-from render.machine import Machine
 from render.placement import place
 from tests.render.toys import camera, painted, toy_config, write_axes, write_box
 

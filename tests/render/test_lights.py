@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from render.config import LightConfig
+from render.device import Machine
 from render.lights import build_rig
-from render.machine import Machine
 from render.placement import place
 from tests.render.toys import camera, toy_config, write_box
 

@@ -3,9 +3,9 @@
 import psutil
 import pytest
 
-from render.machine import Machine
+from render.device import Machine
 from render.placement import place
-from tasks.procedural.objects import FAMILIES, write_object
+from tasks.sources.procedural.objects import FAMILIES, write_object
 from tests.render.toys import camera, toy_config
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]

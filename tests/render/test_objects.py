@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
-from render.machine import Machine
 from render.placement import place
 from render.report import check
 from tests.render.toys import OBJECTS, camera, toy_config

@@ -29,7 +29,7 @@ def test_quality_that_does_not_exist_is_a_sentence_with_the_names():
 def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
     objects = pytest.importorskip("render.blender.objects")
     shots = pytest.importorskip("render.blender.views")
-    from render.machine import Machine
+    from render.device import Machine
     from render.placement import place
 
     box = write_box(tmp_path / "box.glb")

@@ -14,13 +14,12 @@ from render.cameras import Camera
 from render.config import RenderConfig
 from render.passes import View
 from render.views import ring_cameras, sparse_test_cameras
-from tasks.manifest import seal
+from tasks.artifacts.manifest import Kind, seal
+from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.shards import lay_out, read_item
+from tasks.artifacts.views import as_cameras, seal_views, write_views
 from tasks.outcome import Done, Outcome, Rejected
-from tasks.randomness import rng_for
-from tasks.reconstruct import as_cameras
-from tasks.report_inputs import ReportInputs
-from tasks.shards import lay_out, read_item
-from tasks.views import KIND, seal_views, write_views
+from tasks.report.inputs import ReportInputs
 
 Pixels = np.ndarray
 Spoil = Callable[[Pixels, str], Pixels]
@@ -82,7 +81,7 @@ def seal_view_set(
     seal_views(items, lay_out(items, 100), out)
     noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
     outcomes = [Done(uid, {"group": groups[uid], **noted.get(uid, {})}) for uid in views]
-    seal(out, KIND, config=config, inputs={}, outcomes=outcomes)
+    seal(out, Kind.VIEWS, config=config, inputs={}, outcomes=outcomes)
 
 
 def make_run(folder: Path, spoils: Mapping[str, Spoil | None], *, side: int = 32, ring: bool = False) -> ReportInputs:

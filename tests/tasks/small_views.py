@@ -7,12 +7,12 @@ import numpy as np
 from models.config import LoopConfig
 from render.cameras import Camera
 from render.passes import View
+from tasks.artifacts.manifest import Kind, seal
+from tasks.artifacts.resume import ItemStore
+from tasks.artifacts.shards import lay_out
+from tasks.artifacts.views import Image, seal_views, write_views
 from tasks.config import EncodeConfig, EncoderConfig
-from tasks.manifest import seal
 from tasks.outcome import Done
-from tasks.resume import ItemStore
-from tasks.shards import lay_out
-from tasks.views import KIND, Image, seal_views, write_views
 
 SIDE = 16
 COLUMNS, ELEVATIONS = 4, (0.0, 30.0)
@@ -65,5 +65,5 @@ def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2,
     out = folder / "views"
     items = store.readers({row.uid: row.uid for row in outcomes})
     seal_views(items, lay_out(items, per_shard), out)
-    seal(out, KIND, config=LOOP, inputs={}, outcomes=outcomes)
+    seal(out, Kind.VIEWS, config=LOOP, inputs={}, outcomes=outcomes)
     return out

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.storage import RemoteStore
+from infra.storage.store import RemoteStore
+from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.artifacts.tables import Entry, read_entries, write_entries
 from tasks.catalog import make_catalog
-from tasks.manifest import open_manifest
-from tasks.objects import Entry, read_entries, write_entries
 from tests.infra.server import WebServer
 from tests.tasks.hub import catalog_config, glb, lay_out_hub
 from tests.tasks.toolbox import make_tools
@@ -28,7 +28,7 @@ def test_catalog_of_another_seed_has_another_fingerprint(tmp_path: Path) -> None
     config = catalog_config(source="procedural", max_objects=2)
     for seed in (0, 1):
         make_catalog(config, seed, tmp_path / str(seed), make_tools(tmp_path))
-    first, second = (open_manifest(tmp_path / str(seed), "catalog") for seed in (0, 1))
+    first, second = (open_manifest(tmp_path / str(seed), Kind.CATALOG) for seed in (0, 1))
     assert first.fingerprint != second.fingerprint
     assert first.facts == {"objects": 2, "scored": 2}
 

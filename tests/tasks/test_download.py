@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from infra.storage import RemoteStore
+from infra.storage.store import RemoteStore
+from tasks.artifacts.manifest import open_manifest, read_ledger, seal
+from tasks.artifacts.tables import Entry, SelectedEntry, folder_of, read_objects, write_selected
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
 from tasks.download import SILENT_IN_A_ROW, download_objects, fetch_in_parallel
-from tasks.manifest import open_manifest, read_ledger, seal
-from tasks.objects import Entry, SelectedEntry, folder_of, read_objects, write_selected
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.select import select_objects

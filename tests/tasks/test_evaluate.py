@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from flows.params import load_params
-from models.metrics import MAX_PSNR
+from models.losses.metrics import MAX_PSNR
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger
 from tasks.evaluate import evaluate, summarize
-from tasks.manifest import open_manifest, read_ledger
-from tasks.object_scores import Case, ObjectScore
+from tasks.evaluation.object_scores import Case, ObjectScore
 from tasks.outcome import Done, Rejected
 from tasks.reconstruct import reconstruct_samples
-from tasks.report_inputs import ReportInputs
+from tasks.report.inputs import ReportInputs
 from tests.tasks.made_run import PARAMS, blur, make_run
 from tests.tasks.toolbox import make_tools
 
@@ -90,7 +90,7 @@ def test_reconstruct_blank_views_are_rejected_with_a_reason(finished: tuple[Repo
     assert "visual hull is empty" in blank.reason
     assert isinstance(outcomes[f"{PERFECT}/box"], Done)
     assert not (finished[0].meshes / BLANK / "box.ply").exists()
-    assert open_manifest(finished[0].meshes, "meshes").counts == {"done": 9, "rejected": 3, "failed": 0}
+    assert open_manifest(finished[0].meshes, Kind.MESHES).counts == {"done": 9, "rejected": 3, "failed": 0}
 
 
 def test_evaluate_tables_have_a_row_per_case_and_group(finished: tuple[ReportInputs, Path]) -> None:

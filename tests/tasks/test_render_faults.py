@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.pools.ray_pool import Limits, RayPool
-from tasks.manifest import MANIFEST, read_ledger
+from infra.execution.ray_pool import Limits, RayPool
+from tasks.artifacts.manifest import MANIFEST, read_ledger
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome
 from tasks.render import render_objects

@@ -12,16 +12,16 @@ from PIL import Image
 
 from render.config import LightConfig, RenderConfig
 from render.quality import Quality
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
+from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects
+from tasks.artifacts.views import ViewSet
+from tasks.commands.export import export_nerf
 from tasks.config import NormalizeConfig, RenderTestConfig
-from tasks.export import export_nerf
-from tasks.manifest import open_manifest, read_ledger, seal
 from tasks.normalize import normalize_objects
-from tasks.objects import OBJECTS, ObjectFile, write_objects
 from tasks.outcome import Done, Rejected
-from tasks.procedural.objects import write_object
 from tasks.render import render_objects
 from tasks.render_test import TestRecipe, render_test_sets
-from tasks.views import ViewSet
+from tasks.sources.procedural.objects import write_object
 from tests.render.toys import GATES
 from tests.tasks.toolbox import SerialPool, make_tools
 
@@ -86,7 +86,7 @@ def write_set(folder: Path, objects: dict[str, tuple[str, int]]) -> Path:
         digest = hashlib.sha256(content).hexdigest()
         rows.append(ObjectFile(path.stem, path.name, digest, len(content), split, 6.0, path.stem, "CC0-1.0"))
     write_objects(folder / OBJECTS, rows)
-    seal(folder, "objects", config=NORMALIZE, inputs={}, outcomes=[Done(row.uid) for row in rows])
+    seal(folder, Kind.OBJECTS, config=NORMALIZE, inputs={}, outcomes=[Done(row.uid) for row in rows])
     return folder
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from models.config import NoiseConfig
-from models.diffusion import scheduler
+from models.network.noise import scheduler
 from render.passes import View
 from render.views import ring_cameras
+from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.shards import lay_out, read_item
+from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
-from tasks.manifest import open_manifest, seal
 from tasks.outcome import Done
 from tasks.sample import list_cases, sample_test_sets
-from tasks.shards import lay_out, read_item
-from tasks.views import KIND, ViewSet, seal_views, write_views
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools
@@ -40,13 +40,13 @@ def write_test_views(folder):
         items[uid] = partial(read_item, item)
     seal_views(items, lay_out(items, 100), folder / "test_views")
     outcomes = [Done(uid, {"group": "train"}) for uid in items]
-    seal(folder / "test_views", KIND, config=ENCODE, inputs={}, outcomes=outcomes)
+    seal(folder / "test_views", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=outcomes)
     return folder / "test_views"
 
 
 def write_stage(folder, noise: NoiseConfig):
     toy_pipeline(scheduler(noise, "ddpm")).save_pretrained(folder)
-    seal(folder, "diffusion_model", config=noise, inputs={})
+    seal(folder, Kind.DIFFUSION_MODEL, config=noise, inputs={})
     return folder
 
 

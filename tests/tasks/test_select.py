@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
+from tasks.artifacts.tables import Entry, read_selected, write_entries
 from tasks.config import SelectConfig
-from tasks.manifest import open_manifest, read_ledger, seal
-from tasks.objects import Entry, read_selected, write_entries
 from tasks.outcome import Rejected
 from tasks.select import select_objects, split_objects
 from tests.tasks.hub import catalog_config
@@ -25,7 +25,7 @@ def run_select(folder: Path, scores: dict[str, float | None], seed: int = 0, **c
     """The split of each kept object."""
     catalog = folder / "catalog"
     write_entries(catalog / "objects.csv", [Entry(uid, uid, score, "", "", "folder") for uid, score in scores.items()])
-    seal(catalog, "catalog", config=catalog_config(), inputs={})
+    seal(catalog, Kind.CATALOG, config=catalog_config(), inputs={})
     select_objects(catalog, select_config(**changes), seed, folder / "selected", make_tools(folder))
     return {entry.uid: entry.split for entry in read_selected(folder / "selected" / "objects.csv")}
 

@@ -19,25 +19,25 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
-from infra.copies import NodeCopies
-from infra.trainers import LocalTrainers
+from infra.execution.launchers import LocalTrainers
+from infra.storage.node_cache import NodeCopies
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
-from models.latents import LatentSet, sample_posterior
-from models.mask_vae import encode_rgba
-from models.multiview_unet import MultiViewUNet
-from models.pipeline import MVDiffusionPipeline
-from models.train_vae import as_unit_tensor, posterior_moments
+from models.data.latents import LatentSet, sample_posterior
+from models.inference.pipeline import MVDiffusionPipeline
+from models.network.mask_vae import encode_rgba
+from models.network.multiview_unet import MultiViewUNet
+from models.training.vae import as_unit_tensor, posterior_moments
+from tasks.artifacts.atomic import read_json
+from tasks.artifacts.manifest import open_manifest
+from tasks.artifacts.views import ViewSet
 from tasks.encode import encode_views
-from tasks.files import read_json
-from tasks.manifest import open_manifest
-from tasks.pictures import kept_in_memory, list_pictures, spread
 from tasks.ports import Means
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
-from tasks.views import ViewSet
+from tasks.training.images import kept_in_memory, list_pictures, spread
 from tests.infra.s3 import S3Server
 from tests.infra.s3 import s3_credentials as s3_credentials
-from tests.infra.test_copies import s3 as s3
+from tests.infra.storage.test_node_cache import s3 as s3
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
 from tests.tasks.toolbox import MemoryTracker, make_tools
@@ -313,7 +313,7 @@ from tests.tasks.test_train_stages import STAGE1
 from tests.tasks.toolbox import make_tools
 from tasks.train_diffusion import base_model, train_stage
 from dataclasses import replace
-from infra.trainers import LocalTrainers
+from infra.execution.launchers import LocalTrainers
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
 config = STAGE1.model_copy(update={"loop": loop})

@@ -1,0 +1,88 @@
+"""Small notes in .work/ that join a stage's last execution to its MLflow run. They are never an output of a stage."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from infra.execution.processes import runs
+from infra.tracking import TrackingStore
+from infra.versioning import lock_key, out_hashes
+from tasks.artifacts.atomic import read_json, write_json
+
+WORK = Path(".work")
+
+
+@dataclass(frozen=True)
+class Executed:
+    """The last time the command of a stage ran to its end."""
+
+    run_id: str
+    """Of MLflow."""
+    key: str
+    """DVC's run key; empty when DVC would not cache the run."""
+    seconds: float
+    is_tagged: bool = False
+    """Whether the MLflow run knows the hashes of the outputs."""
+
+
+def read_executed(root: Path, stage: str) -> Executed | None:
+    """The note of a stage; None when its command never ended well here."""
+    path = _executed(root, stage)
+    return Executed(**read_json(path)) if path.exists() else None
+
+
+def write_executed(root: Path, stage: str, executed: Executed) -> None:
+    """Replace the note of a stage."""
+    write_json(_executed(root, stage), asdict(executed))
+
+
+def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
+    """Tag MLflow runs with the hashes of what they made, where dvc.lock has them by now; return those stages.
+
+    DVC knows the hashes only after the command has ended, so no stage can do this for itself.
+    """
+    tagged = []
+    for path in sorted((root / WORK / "executed").glob("*.json")):
+        stage, executed = path.stem, Executed(**read_json(path))
+        if executed.is_tagged or not executed.key or lock_key(root, stage) != executed.key:
+            continue
+        if store.knows(executed.run_id):
+            store.tag(executed.run_id, {f"dvc.out.{name}": value for name, value in out_hashes(root, stage).items()})
+        write_executed(root, stage, replace(executed, is_tagged=True))
+        tagged.append(stage)
+    return tagged
+
+
+def note_start(root: Path, stage: str, run_id: str) -> None:
+    """Remember that this process has an MLflow run open."""
+    write_json(_running(root, stage), {"run_id": run_id, "pid": os.getpid()})
+
+
+def note_end(root: Path, stage: str) -> None:
+    """Forget it again."""
+    _running(root, stage).unlink(missing_ok=True)
+
+
+def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
+    """End the MLflow run that a killed process of this stage has left open."""
+    path = _running(root, stage)
+    if path.exists() and not is_running(root, stage):
+        run_id = json.loads(path.read_text())["run_id"]
+        if store.knows(run_id):
+            store.end(run_id, "KILLED")
+        path.unlink()
+
+
+def is_running(root: Path, stage: str) -> bool:
+    """Whether a process on this machine is at work on the stage."""
+    path = _running(root, stage)
+    return path.exists() and runs(json.loads(path.read_text())["pid"])
+
+
+def _executed(root: Path, stage: str) -> Path:
+    return root / WORK / "executed" / f"{stage}.json"
+
+
+def _running(root: Path, stage: str) -> Path:
+    return root / WORK / "running" / f"{stage}.json"

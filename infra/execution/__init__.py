@@ -1,0 +1,1 @@
+"""Where work runs: pools of workers (serial, Ray), training processes, processes that end with their parent."""

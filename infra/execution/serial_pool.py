@@ -1,0 +1,26 @@
+"""One item after the other in this process: nothing to start, easy to debug. It cannot end an item that hangs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic
+
+from infra.execution.worker_log import Broken, FailedMaker, Job, OutcomeT, attempt, last_lines
+
+
+class SerialPool(Generic[OutcomeT]):
+    """Runs work here and now. `failed` makes the record of an item whose work raised."""
+
+    def __init__(self, *, failed: FailedMaker[OutcomeT]) -> None:
+        self.num_workers = 1
+        self._failed = failed
+
+    def run(self, work: Callable[[Any], OutcomeT], jobs: Sequence[Job]) -> Iterator[OutcomeT]:
+        """Yield one outcome per job, in order."""
+        for job in jobs:
+            answer = attempt(work, job)
+            if isinstance(answer, Broken):
+                yield self._failed(uid=job.uid, error=answer.error, log=last_lines(answer.trace), attempts=1)
+            else:
+                yield answer
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,1 @@
+"""Setting up a machine and checking it. Standard library only until the packages are there."""

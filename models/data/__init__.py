@@ -1,0 +1,1 @@
+"""What training reads: latents in shards, random draws, samples, images."""

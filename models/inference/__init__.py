@@ -1,0 +1,1 @@
+"""From photos to posed views: the diffusers pipeline and its sampling loop."""

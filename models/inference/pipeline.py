@@ -1,0 +1,228 @@
+"""Images in, views out: the complete model as one diffusers pipeline (sec. 4)."""
+
+# B object, K condition view, T target, C latent channel, H and W latent size, D embedding width
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers.utils import BaseOutput, logging
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+from models.data.images import Picture, as_pil, framed, resized, seen_at, to_arrays, to_tensor
+from models.inference.sampling import Generators, one_per_object, sample_views
+from models.inference.targets import TargetCamera, cameras_of, choose_targets
+from models.network.image_encoder import embed_images
+from models.network.mask_vae import decode_rgba, encode_rgba, white_latent
+from models.network.multiview_unet import MultiViewUNet
+from models.network.noise import SchedulerName, change_scheduler
+from models.network.pretrained import forget_origin
+
+LOADER = "pipeline.py"
+"""File beside a saved model through which diffusers finds this class without an import by hand:
+`DiffusionPipeline.from_pretrained(FOLDER, custom_pipeline=FOLDER, trust_remote_code=True)`."""
+LOADER_TEXT = '''"""How diffusers finds the pipeline's class where the project is importable."""
+
+from models.inference.pipeline import MVDiffusionPipeline as MVDiffusionPipeline
+'''
+
+
+@dataclass
+class MVDiffusionOutput(BaseOutput):
+    """What a call returns."""
+
+    images: list[Any]
+    """Views in the order of `target_ids`; for several objects one such list each. RGBA with straight alpha."""
+    target_ids: list[int]
+    """Which targets these are."""
+    cameras: list[TargetCamera]
+    """Where each view is taken from; azimuths count from the first condition image."""
+    latents: Tensor
+    """(B, T, C, H, W), scaled."""
+
+
+class MVDiffusionPipeline(DiffusionPipeline):
+    """Generates the target views of objects from one or several images without poses.
+
+    The columns of targets count from the azimuth of the first condition image. Loads, saves and moves like any pipeline
+    of diffusers; `enable_model_cpu_offload`, `vae.enable_slicing` and `unet.set_attention_chunk` save memory.
+    """
+
+    model_cpu_offload_seq = "image_encoder->unet->vae"
+
+    def __init__(
+        self,
+        unet: MultiViewUNet,
+        vae: AutoencoderKL,
+        image_encoder: CLIPVisionModelWithProjection,
+        feature_extractor: CLIPImageProcessorPil,
+        scheduler: Any,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            vae=vae,
+            image_encoder=image_encoder,
+            feature_extractor=feature_extractor,
+            scheduler=scheduler,
+        )
+
+    @property
+    def resolution(self) -> int:
+        """Side of images and views in pixels."""
+        num_halvings = len(self.vae.config.block_out_channels) - 1
+        return int(self.unet.base.config.sample_size * 2**num_halvings)
+
+    @torch.no_grad()
+    def __call__(  # noqa: PLR0913  what users of diffusers expect to be able to say
+        self,
+        images: Sequence[Picture] | Sequence[Sequence[Picture]],
+        *,
+        masks: Sequence[Picture] | Sequence[Sequence[Picture]] | None = None,
+        align_to: int = 0,
+        fov_deg: float | None = None,
+        object_share: float | None = None,
+        num_inference_steps: int = 75,
+        guidance_scale: float = 1.0,
+        generator: Generators = None,
+        target_ids: Sequence[int] | None = None,
+        elevations_deg: Sequence[float] | None = None,
+        output_type: Literal["pil", "np", "latent"] = "pil",
+        callback: Callable[[int, Tensor], None] | None = None,
+    ) -> MVDiffusionOutput:
+        """Generate views of one object from its images, or of several objects from a list of such lists.
+
+        images: PIL or uint8 arrays, with alpha, or with `masks` (grey, white is the object), or before a plain
+            background, from which the mask is then found. Objects may have different numbers of images.
+        align_to: which image of each object the targets' azimuths count from.
+        fov_deg: field of view that the images were taken with, where it is not the model's.
+        object_share: cut a square around the object, which then takes this share of its side (0.5 is usual in
+            training); None: images are square and stay as they are.
+        num_inference_steps: 75 with DDPM in the paper; 20 do with UniPC or DPM-Solver++.
+        generator: one per object; the same generator state gives the same views, whatever else is in the batch.
+        target_ids, elevations_deg: which targets to generate, by number or all of some rows; None for all.
+        output_type: PIL images, uint8 arrays (H, W, 4), or nothing but latents.
+        callback: called with the step, from 1, and the targets' latents (B, T, C, H, W) of a group of objects with
+            equally many images.
+
+        Raises ValueError when images, masks or targets are not what the model can take.
+        """
+        objects = self._objects(images, masks, align_to, fov_deg, object_share)
+        geometry = self.unet.config.geometry
+        targets = choose_targets(geometry, self.unet.config.num_targets, target_ids, elevations_deg)
+        generators = one_per_object(generator, len(objects))
+        latents: dict[int, Tensor] = {}
+        counts = [len(views) for views in objects]
+        groups = [[row for row, found in enumerate(counts) if found == count] for count in sorted(set(counts))]
+        white = white_latent(self.vae, self.resolution, device=self._execution_device)
+        with self.progress_bar(total=num_inference_steps * len(groups)) as progress:
+
+            def on_step(step: int, latents_BTCHW: Tensor) -> None:
+                progress.update()
+                if callback is not None:
+                    callback(step, latents_BTCHW)
+
+            # objects with equally many images together: no padding, no masks, the fast attention kernels
+            for rows in groups:
+                sampled_BTCHW = sample_views(
+                    self.unet,
+                    self.scheduler,
+                    **self._encode([objects[row] for row in rows]),
+                    white_latent=white,
+                    target_ids=targets,
+                    num_steps=num_inference_steps,
+                    guidance_scale=guidance_scale,
+                    generator=None if generators is None else [generators[row] for row in rows],
+                    device=self._execution_device,
+                    on_step=on_step,
+                )
+                latents |= dict(zip(rows, sampled_BTCHW, strict=True))
+        latents_BTCHW = torch.stack([latents[row] for row in range(len(objects))])
+        views = [] if output_type == "latent" else [self._decode(one, output_type) for one in latents_BTCHW]
+        self.maybe_free_model_hooks()
+        return MVDiffusionOutput(
+            images=views[0] if views and not _is_nested(images) else views,
+            target_ids=targets,
+            cameras=cameras_of(geometry, targets),
+            latents=latents_BTCHW,
+        )
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Save every component; the folder does not tell where they were loaded from."""
+        forget_origin(self)
+        forget_origin(self.vae)
+        super().save_pretrained(save_directory, *args, **kwargs)
+        (Path(save_directory) / LOADER).write_text(LOADER_TEXT)
+
+    def _objects(
+        self, images: Any, masks: Any, align_to: int, fov_deg: float | None, object_share: float | None
+    ) -> list[list[Image.Image]]:
+        """Checked condition images at the network's resolution, per object, the one to align to first."""
+        given = images if _is_nested(images) else [images]
+        covers = [[None] * len(views) for views in given] if masks is None else masks if _is_nested(masks) else [masks]
+        if [len(views) for views in covers] != [len(views) for views in given]:
+            raise ValueError("masks must be as many as images, for each object")
+        limit = self.unet.config.max_condition_views
+        for views in given:
+            if not 1 <= len(views) <= limit:
+                raise ValueError(f"an object has {len(views)} images; the model takes from 1 to {limit}")
+            if not 0 <= align_to < len(views):
+                raise ValueError(f"align_to is {align_to}; an object has {len(views)} images, counted from 0")
+        return [
+            [
+                self._prepared(picture, mask, fov_deg, object_share)
+                for picture, mask in _from(align_to, list(zip(views, cover, strict=True)))
+            ]
+            for views, cover in zip(given, covers, strict=True)
+        ]
+
+    def _prepared(
+        self, picture: Picture, mask: Picture | None, fov_deg: float | None, object_share: float | None
+    ) -> Image.Image:
+        image = as_pil(picture, mask)
+        if image.getchannel("A").getextrema()[1] == 0:
+            raise ValueError("the mask of an image is empty: no pixel belongs to the object")
+        if object_share is not None:
+            image = framed(image, object_share)
+        if fov_deg is not None:
+            image = seen_at(image, fov_deg, self.unet.config.geometry["fov_deg"])
+        return resized(image, self.resolution)
+
+    def _encode(self, objects: list[list[Image.Image]]) -> dict[str, Tensor]:
+        """What the condition images are to the network."""
+        flat = [view for views in objects for view in views]
+        embeds = embed_images(self.image_encoder, self.feature_extractor, flat, device=self._execution_device)
+        latents = encode_rgba(self.vae, to_tensor(flat), device=self._execution_device)
+        num_objects = len(objects)
+        return {
+            "embeds_BLD": embeds.reshape(num_objects, -1, *embeds.shape[1:]),
+            "condition_latents_BKCHW": latents.reshape(num_objects, -1, *latents.shape[1:]),
+        }
+
+    def _decode(self, latents_TCHW: Tensor, output_type: str) -> list[Any]:
+        arrays = to_arrays(decode_rgba(self.vae, latents_TCHW, device=self._execution_device))
+        return arrays if output_type == "np" else [Image.fromarray(array) for array in arrays]
+
+
+def _is_nested(images: Any) -> bool:
+    """Whether `images` is a list per object rather than the images of one."""
+    return len(images) > 0 and isinstance(images[0], list | tuple)
+
+
+def _from(first: int, items: list[Any]) -> list[Any]:
+    """The items with one of them moved to the front."""
+    return [items[first], *items[:first], *items[first + 1 :]]
+
+
+def load_pipeline(folder: Path, *, scheduler: SchedulerName, device: str) -> MVDiffusionPipeline:
+    """A saved pipeline with the sampler of that name, on `device`, without progress bars."""
+    logging.disable_progress_bar()
+    pipeline = MVDiffusionPipeline.from_pretrained(folder)
+    pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)

@@ -1,0 +1,89 @@
+"""From noise to the latents of the target views (sec. 4.2): the loop that the pipeline and training share."""
+
+# B object, K condition view, T target, V = K + T, C latent channel, H and W latent size,
+# L = K embedding, D embedding width
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from models.network.conditioning import assemble
+from models.network.multiview_unet import MultiViewUNet
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""One per object, or one alone for a single object; None draws from torch's global generator."""
+
+
+@torch.no_grad()
+def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
+    unet: MultiViewUNet,
+    scheduler: Any,
+    *,
+    condition_latents_BKCHW: Tensor,
+    embeds_BLD: Tensor,
+    white_latent: Tensor,
+    target_ids: Sequence[int],
+    num_steps: int,
+    guidance_scale: float,
+    generator: Generators,
+    device: torch.device | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
+    """Scaled latents (B, T, C, H, W) of the targets `target_ids`, float32.
+
+    condition latents and `white_latent` (C, H, W) are scaled; embeddings are those of the condition images.
+    The condition views are denoised along with the targets and dropped at the end.
+    Noise comes from each object's own generator, so the company in a batch does not change an object.
+    guidance_scale 1 is no guidance; above it the network runs a second time with the empty condition.
+    device: where to compute; None: where the network lies.
+    on_step(step, latents of the targets) is called after each step, the first being 1.
+    """
+    B, K, *shape = condition_latents_BKCHW.shape
+    generators = one_per_object(generator, B)
+    device = device or unet.device
+    conditionings = [
+        assemble(
+            unet,
+            condition_latents_BKCHW=latents.to(device, unet.dtype),
+            embeds_BKD=embeds.to(device, unet.dtype),
+            white_latent_CHW=white_latent.to(device, unet.dtype),
+            target_ids_BT=torch.tensor(list(target_ids), device=device).expand(B, -1),
+        )
+        for latents, embeds in _conditions(condition_latents_BKCHW, embeds_BLD, with_empty=guidance_scale != 1)
+    ]
+    scheduler.set_timesteps(num_steps, device=device)
+    step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    # the targets' noise first, so that it is the same for any number of condition views
+    noise = [
+        randn_tensor((B, views, *shape), generator=generators, device=device, dtype=torch.float32)
+        for views in (len(target_ids), K)
+    ]
+    latents_BVCHW = torch.cat(noise[::-1], dim=1) * scheduler.init_noise_sigma
+    for step, timestep in enumerate(scheduler.timesteps, start=1):
+        scaled = scheduler.scale_model_input(latents_BVCHW, timestep).to(unet.dtype)
+        outputs = [unet(scaled, timestep.expand(B), **vars(given)).float() for given in conditionings]
+        predicted = outputs[0] if len(outputs) == 1 else torch.lerp(outputs[1], outputs[0], guidance_scale)
+        latents_BVCHW = scheduler.step(predicted, timestep, latents_BVCHW, return_dict=False, **step_settings)[0]
+        if on_step is not None:
+            on_step(step, latents_BVCHW[:, K:])
+    return latents_BVCHW[:, K:]
+
+
+def one_per_object(generator: Generators, num_objects: int) -> list[torch.Generator] | None:
+    """The generators as a list; raises ValueError unless there is one per object."""
+    if generator is None:
+        return None
+    generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
+    if len(generators) != num_objects:
+        raise ValueError(f"{len(generators)} generators for {num_objects} objects; give one per object")
+    return generators
+
+
+def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor]]:
+    """What the network is given at every step; with guidance, the empty condition second."""
+    given = [(latents_BKCHW, embeds_BLD)]
+    return [*given, (torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD))] if with_empty else given

@@ -1,0 +1,1 @@
+"""The networks: multi-view UNet, attention, mask-aware VAE, image encoder, noise process."""

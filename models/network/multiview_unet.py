@@ -1,0 +1,205 @@
+"""The multi-view UNet (sec. 4.2): a plain inpainting UNet, attention over all views, and one embedding per view.
+
+It knows its cameras only as metadata; where a view stands reaches the network as the index of its embedding.
+"""
+
+# B object, V view, C latent channel, H and W latent size, L context token, D context width,
+# E timestep embedding width
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.embeddings import TimestepEmbedding
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from models.config import UNetConfig
+from models.network.attention import Kernel, MultiViewAttention
+from models.network.pretrained import forget_origin, locate, require_equal
+
+
+class MultiViewUNet(ModelMixin, ConfigMixin):
+    """Denoises V views of each object together.
+
+    Condition view k has view id k, target j has view id `max_condition_views` + j.
+    `geometry` says where the targets' cameras stand; targets are ordered elevation-major, azimuth-minor.
+    """
+
+    _supports_gradient_checkpointing = True
+
+    @register_to_config
+    def __init__(
+        self,
+        base_config: dict[str, Any],
+        num_targets: int,
+        max_condition_views: int,
+        condition_flag: int,  # noqa: ARG002  this and geometry are kept in the config only
+        view_embedding: bool,
+        global_attention: bool,
+        geometry: dict[str, Any],  # noqa: ARG002
+    ) -> None:
+        super().__init__()
+        # "identity": what is passed as class_labels is added to the timestep embedding
+        embed_type = {"class_embed_type": "identity"} if view_embedding else {}
+        self.base = UNet2DConditionModel(**base_config, **embed_type)
+        self.base.set_attn_processor(MultiViewAttention(across_views=global_attention))
+        if view_embedding:
+            width = self.base.config.block_out_channels[0]
+            self.view_vectors = nn.Embedding(max_condition_views + num_targets, width)
+            self.view_mlp = TimestepEmbedding(width, self.base.time_embedding.linear_2.out_features)
+            self.view_scale = nn.Parameter(torch.zeros(1))
+
+    @classmethod
+    def from_inpainting(cls, path_or_id: str, *, latent_size: int, **settings: Any) -> "MultiViewUNet":
+        """Take the weights of a UNet2DConditionModel with the inpainting layout of channels.
+
+        `settings` are the arguments of the constructor other than `base_config`.
+        With one view, or views that do not see each other, the result equals that network.
+        """
+        base = UNet2DConditionModel.from_pretrained(**locate(path_or_id), sample_size=latent_size)
+        expected = 2 * base.config.out_channels + 1
+        if base.config.in_channels != expected:
+            raise ValueError(
+                f"{path_or_id} has {base.config.in_channels} input channels; an inpainting UNet has {expected} "
+                "(noisy latent, flag, condition latent)"
+            )
+        base_config = {key: value for key, value in base.config.items() if not key.startswith("_")}
+        del base_config["class_embed_type"]
+        model = cls(base_config=base_config, **settings)
+        model.base.load_state_dict(base.state_dict())
+        return model
+
+    def forward(
+        self,
+        noisy_BVCHW: Tensor,
+        timestep_B: Tensor,
+        *,
+        condition_BVCHW: Tensor,
+        flag_BV: Tensor,
+        view_ids_BV: Tensor,
+        embeds_BLD: Tensor,
+        view_mask_BV: Tensor | None = None,
+        embeds_mask_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Predict noise or velocity of every view, like `noisy_BVCHW`; one timestep per object.
+
+        condition: clean latent of the image in condition views, of the white image in targets.
+        flag: `condition_flag` in condition views, 1 minus it in targets.
+        embeds: CLIP embeddings of the condition images, seen by all views.
+        masks: true where a view or embedding exists; None when nothing is padded. Outputs of padded views mean nothing.
+        """
+        B, V, C, H, W = noisy_BVCHW.shape
+        assert condition_BVCHW.shape == noisy_BVCHW.shape, "one condition latent per view"
+        assert flag_BV.shape == view_ids_BV.shape == (B, V), "one flag and one id per view"
+        flag_BV1HW = flag_BV.to(noisy_BVCHW.dtype)[:, :, None, None, None].expand(B, V, 1, H, W)
+        predicted = self.base(
+            torch.cat([noisy_BVCHW, flag_BV1HW, condition_BVCHW], dim=2).flatten(0, 1),
+            timestep_B.repeat_interleave(V),
+            embeds_BLD,
+            class_labels=self._embed_views(view_ids_BV) if self.config.view_embedding else None,
+            cross_attention_kwargs={"num_views": V, "view_mask_BV": view_mask_BV, "embeds_mask_BL": embeds_mask_BL},
+            return_dict=False,
+        )[0]
+        return predicted.view(B, V, C, H, W)
+
+    def set_attention_chunk(self, chunk: int | None) -> None:
+        """Attend with so many queries and keys at a time: slower, exact, and without a fast kernel far less memory.
+
+        None: all at once.
+        """
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
+        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
+
+    def set_attention_kernel(self, kernel: Kernel | None) -> None:
+        """Attend by another kernel than torch's, such as FlashAttention 3; None: torch's."""
+        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, kernel=kernel))
+
+    def recompute_levels(self, levels: Collection[int]) -> None:
+        """From now on these levels, the finest being 0, compute their activations again in the backward pass.
+
+        Raises ValueError for a level that there is not.
+        """
+        num_levels = len(self.base.down_blocks)
+        if not set(levels) <= set(range(num_levels)):
+            raise ValueError(f"recompute_levels is {sorted(levels)}; the network has levels 0 to {num_levels - 1}")
+        self.enable_gradient_checkpointing()
+        by_level = [list(blocks) for blocks in zip(self.base.down_blocks, reversed(self.base.up_blocks), strict=True)]
+        by_level[-1].append(self.base.mid_block)
+        for level, blocks in enumerate(by_level):
+            for module in (module for block in blocks for module in block.modules()):
+                if hasattr(module, "gradient_checkpointing"):
+                    module.gradient_checkpointing = level in levels
+
+    @property
+    def recomputed_levels(self) -> list[int]:
+        """What `recompute_levels` was told."""
+        return [level for level, block in enumerate(self.base.down_blocks) if block.gradient_checkpointing]
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save config and weights; the config does not tell where the model was loaded from."""
+        forget_origin(self)
+        super().save_pretrained(save_directory, **settings)
+
+    def _embed_views(self, view_ids_BV: Tensor) -> Tensor:
+        """The s * tau'(V_i) of sec. 4.2, flattened to ((B V), E)."""
+        embedding_BVE: Tensor = self.view_scale * self.view_mlp(self.view_vectors(view_ids_BV))
+        return embedding_BVE.flatten(0, 1)
+
+
+def build_unet(
+    config: UNetConfig, *, num_targets: int, latent_channels: int, latent_size: int, geometry: Mapping[str, Any]
+) -> MultiViewUNet:
+    """The network of stage 1; weights are drawn from torch's generator unless `config.pretrained` names some.
+
+    geometry: azimuths (number of columns), elevations_deg (rows), fov_deg and distance of the target cameras.
+    Raises ValueError when the pretrained network has another shape than `config` says.
+    """
+    settings = {
+        "num_targets": num_targets,
+        "max_condition_views": config.max_condition_views,
+        "condition_flag": config.condition_flag,
+        "view_embedding": config.view_embedding,
+        "global_attention": config.global_attention,
+        # as JSON has it, so that a loaded model equals a built one
+        "geometry": {key: list(value) if isinstance(value, tuple) else value for key, value in geometry.items()},
+    }
+    if config.pretrained is None:
+        return MultiViewUNet(base_config=_base_config(config, latent_channels, latent_size), **settings)
+    model = MultiViewUNet.from_inpainting(config.pretrained, latent_size=latent_size, **settings)
+    wanted = {"out_channels": latent_channels} | {key: getattr(config, key) for key in _SHAPE}
+    require_equal(wanted, _shape_of(model.base), config.pretrained)
+    return model
+
+
+_SHAPE = ("block_out_channels", "layers_per_block", "attention_head_dim", "cross_attention_dim", "norm_num_groups")
+
+
+def _shape_of(unet: Any) -> dict[str, Any]:
+    """The fields of `unet.config` that UNetConfig states, sequences as tuples with one entry per level."""
+    shape = {key: unet.config[key] for key in (*_SHAPE, "out_channels")}
+    widths, heads = tuple(shape["block_out_channels"]), shape["attention_head_dim"]
+    heads = (heads,) * len(widths) if isinstance(heads, int) else tuple(heads)
+    return shape | {"block_out_channels": widths, "attention_head_dim": heads}
+
+
+def _base_config(config: UNetConfig, latent_channels: int, latent_size: int) -> dict[str, Any]:
+    """UNet2DConditionModel's arguments: Stable Diffusion 2's topology at the given widths."""
+    levels = config.attention_levels
+    return {
+        "sample_size": latent_size,
+        "in_channels": 2 * latent_channels + 1,
+        "out_channels": latent_channels,
+        "block_out_channels": list(config.block_out_channels),
+        "down_block_types": ["CrossAttnDownBlock2D" if level else "DownBlock2D" for level in levels],
+        "up_block_types": ["CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(levels)],
+        "layers_per_block": config.layers_per_block,
+        "attention_head_dim": list(config.attention_head_dim),
+        "cross_attention_dim": config.cross_attention_dim,
+        "norm_num_groups": config.norm_num_groups,
+        "use_linear_projection": True,
+    }

@@ -1,0 +1,21 @@
+"""From posed views to a mesh, by the method that the configuration names (sec. 5.3)."""
+
+from models.config import ReconstructConfig
+from models.reconstruction.hull import enclosing_extent, visual_hull
+from models.reconstruction.mesh import Mesh, extract_mesh
+from models.reconstruction.sdf_grid import fit_sdf
+from models.reconstruction.views import Views
+
+
+def reconstruct_views(views: Views, config: ReconstructConfig, seed: int, device: str) -> Mesh | None:
+    """A mesh from posed views; None when the views enclose nothing."""
+    extent = enclosing_extent(views, config.vote)
+    hull = visual_hull(views, resolution=config.resolution, vote=config.vote, extent=extent)
+    if hull.is_empty:
+        return None
+    if config.method == "hull":
+        return extract_mesh(hull, views)
+    field, colours = fit_sdf(
+        views, hull, resolution=config.resolution, iterations=config.iterations, seed=seed, device=device
+    )
+    return None if field.is_empty else extract_mesh(field, colours)

@@ -1,0 +1,172 @@
+"""Checkpoint files that are whole or absent. Knows nothing of what they hold."""
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+FORMAT = 2
+"""Of a checkpoint: names and nesting of what models.training.loop keeps."""
+PATIENCE = 60.0
+"""Seconds for the processes of a stage that was killed, which finish their step and save."""
+BEST = "best.pt"
+"""Name of the checkpoint with the best validation."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The newest checkpoints of one training, `samples-<clock>-<digest>.pt` in `folder`.
+
+    The digest of the content in the name tells a broken file (disk full, bit rot) from a whole one.
+    """
+
+    folder: Path
+    fingerprint: str
+    """Of the configuration and the inputs; a checkpoint of another one is refused."""
+    num_kept: int = 2
+
+    def save(self, samples_seen: int, state: dict[str, Any], *, is_best: bool = False) -> Path:
+        """Write `state` under a temporary name, flush it to disk, rename it; then remove the oldest.
+
+        is_best: keep it also as `best.pt`.
+        Raises OSError(ENOSPC), with nothing half-written, when the disk has no room for it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        clock = f"samples-{samples_seen:012d}"
+        part = self.folder / f".{clock}.{os.getpid()}.part"
+        self._require_room(state)
+        try:
+            with part.open("wb") as handle:
+                about = {"format": FORMAT, "fingerprint": self.fingerprint, "samples_seen": samples_seen}
+                torch.save(about | state, handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except (OSError, RuntimeError) as error:  # torch has its own name for a failed write
+            part.unlink(missing_ok=True)
+            self._require_room(state)
+            number = getattr(error, "errno", None) or errno.EIO
+            raise OSError(number, f"writing a checkpoint into {self.folder} failed: {error}") from error
+        path = self.folder / f"{clock}-{_digest(part)}.pt"
+        part.replace(path)
+        if is_best:
+            try:
+                part.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(path, part)
+            part.replace(self.folder / BEST)
+        self._flush_folder()
+        self._remove_all_but([*(old for old in self._paths() if not old.name.startswith(clock)), path])
+        return path
+
+    @contextmanager
+    def kept_to_oneself(self) -> Iterator[None]:
+        """No other process trains into the folder meanwhile; one that is about to leave is waited for.
+
+        Raises BlockingIOError when it does not leave. A killed process leaves nothing locked.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as handle:
+            deadline = time.monotonic() + PATIENCE
+            while not _lock(handle):
+                if time.monotonic() > deadline:
+                    raise BlockingIOError(
+                        errno.EAGAIN, f"another process trains into {self.folder}; wait until it has ended, or end it"
+                    )
+                time.sleep(0.1)
+            yield
+
+    def newest_path(self) -> Path | None:
+        """The newest file, whole or not."""
+        return max(self._paths(), default=None)
+
+    def load_newest(self, *, is_mapped: bool = False) -> dict[str, Any] | None:
+        """State of the newest checkpoint that can be read; None where there is none.
+
+        is_mapped: its tensors stay on the disk until they are read.
+
+        A broken file is skipped with a warning.
+        Raises ValueError for a checkpoint of another configuration.
+        """
+        for path in reversed(self._paths()):
+            if _digest(path) != path.stem.rpartition("-")[2]:
+                logger.warning("checkpoint %s is broken and is skipped; the one before it is used", path)
+                continue
+            state = torch.load(path, map_location="cpu", mmap=is_mapped, weights_only=True)
+            if state.get("format") != FORMAT:
+                raise ValueError(
+                    f"{path} has format {state.get('format', 1)}, this program writes {FORMAT}; finish the training "
+                    f"with the program that began it, or remove {self.folder} to start anew"
+                )
+            if state["fingerprint"] != self.fingerprint:
+                raise ValueError(
+                    f"{path} was written for configuration {state['fingerprint']}, this is {self.fingerprint}; "
+                    f"remove {self.folder} to start anew"
+                )
+            return dict(state)
+        return None
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("samples-*.pt"))
+
+    def _remove_all_but(self, paths: list[Path]) -> None:
+        """Keep the last of `paths`; remove the rest and what a killed process left."""
+        kept = paths[-self.num_kept :]
+        for path in [*self._paths(), *self.folder.glob(".samples-*.part")]:
+            if path not in kept:
+                path.unlink()
+
+    def _require_room(self, state: dict[str, Any]) -> None:
+        """Raise OSError(ENOSPC) unless the tensors of `state` fit onto the disk."""
+        needed, free = size_of(state), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC,
+                f"a checkpoint of {needed / 2**20:,.0f} MiB does not fit into {self.folder}, which has "
+                f"{free / 2**20:,.0f} MiB left; what was saved before stays",
+            )
+
+    def _flush_folder(self) -> None:
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def size_of(state: Any) -> int:
+    """Bytes of all tensors in nested dicts and lists."""
+    if is_traceable_wrapper_subclass(state):  # such as a quantized tensor: what it seems to be is larger
+        return sum(size_of(getattr(state, name)) for name in state.__tensor_flatten__()[0])
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    if isinstance(state, dict):
+        return sum(map(size_of, state.values()))
+    return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
+
+
+def _lock(handle: IO[str]) -> bool:
+    """Whether the lock is ours; a file system that has none gives it to everybody."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): see to it that one training alone uses it", handle.name, error)
+    return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]

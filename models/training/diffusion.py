@@ -1,0 +1,112 @@
+"""The diffusion trainings (sec. 5.5): drawn samples to the loss of Eq. 1. Knows no files and no clock."""
+
+# B sample, V view (conditions first), C latent channel
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from models.data.samples import SampleReader, Samples, group_by_views
+from models.network.conditioning import assemble
+from models.network.multiview_unet import MultiViewUNet
+from models.network.noise import Diffusion
+from models.training.cost import SampleCost, unet_cost
+from models.training.distributed import ALONE, Workers
+from models.training.trainable import Part
+from models.training.validation import ValidationViews
+
+NUM_VALIDATION_SAMPLES = 16
+"""Four per quartile of the timesteps: enough to see a trend, cheap enough to do often."""
+QUARTILES = 4
+
+
+@dataclass(frozen=True)
+class DiffusionTraining:
+    """Trains a multi-view UNet; satisfies `models.training.trainable.Trainable`.
+
+    Samples of a step that have different numbers of condition views go through the network in groups of equal number.
+    The loss is the mean over a step's samples of the sum over a sample's views (Eq. 1), divided by the number of views
+    of a single-condition sample: so a target weighs the same however many condition views stand beside it.
+    """
+
+    model: MultiViewUNet
+    diffusion: Diffusion
+    reader: SampleReader
+    validation: SampleReader
+    """Held-out objects, or the training objects where none are held out."""
+    white_CHW: Tensor
+    """Scaled latent of the white image."""
+    micro_batch: int | None = None
+    """At most so many samples at once, to save memory; None for whole groups."""
+    views: ValidationViews | None = None
+    """Draws an object at every validation; None: only losses."""
+    workers: Workers = ALONE
+    """Among whom the network is split: all of them must compute equally many parts of a step."""
+    critic: None = None
+    may_be_sharded: ClassVar[bool] = True
+
+    def load(self, numbers: Sequence[int]) -> list[Samples]:
+        """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
+        return [self.reader.read(number) for number in numbers]
+
+    def parts(self, batch: list[Samples]) -> Iterator[Part]:
+        """One part per group of samples with equally many views."""
+        groups = group_by_views(batch, self.micro_batch)
+        num_parts = self.workers.most(len(groups), self.white_CHW.device)
+        for samples in groups:
+            loss = self.sample_losses(samples).sum() / len(batch)
+            yield Part(loss, {"loss": loss})
+        for _ in range(len(groups), num_parts):
+            nothing = self.sample_losses(groups[0]).sum() * 0
+            yield Part(nothing, {"loss": nothing})
+
+    def sample_losses(self, samples: Samples) -> Tensor:
+        """(B,) weighted squared error of each sample, conditions included."""
+        samples = samples.to(self.white_CHW.device)
+        conditioning = assemble(
+            self.model,
+            condition_latents_BKCHW=samples.condition_BKCHW,
+            embeds_BKD=samples.embeds_BKD,
+            white_latent_CHW=self.white_CHW,
+            target_ids_BT=samples.target_ids_BT,
+        )
+        noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        output_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning)).float()
+        predicted_BVCHW = self.diffusion.predicted(output_BVCHW, noisy_BVCHW, samples.timestep_B)
+        target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        error_BV = (predicted_BVCHW - target_BVCHW).square().flatten(2).mean(dim=2)
+        error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
+        return error_B * self.diffusion.loss_weight(samples.timestep_B)
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Uids of samples."""
+        return self.reader.names(numbers)
+
+    def cost(self, dtype: torch.dtype) -> SampleCost:
+        """Of a sample with the most condition views."""
+        plan = self.reader.plan
+        conditions = plan.multi_conditions[1] if plan.multi_condition_share > 0 else 1
+        return unet_cost(self.model, conditions, plan.kept_targets, dtype)
+
+    def validate(self) -> dict[str, float]:
+        """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise).
+
+        With `views`, also how well an object is drawn.
+        """
+        timesteps = validation_timesteps(self.diffusion.config.timesteps)
+        losses = torch.stack([self._validation_loss(number, timestep) for number, timestep in enumerate(timesteps)])
+        quartiles = losses.view(QUARTILES, -1).mean(dim=1).tolist()
+        metrics = {"val/loss": losses.mean().item()} | {
+            f"val/loss_q{q}": loss for q, loss in enumerate(quartiles, start=1)
+        }
+        return metrics | (self.views.draw(self.model) if self.views else {})
+
+    def _validation_loss(self, number: int, timestep: int) -> Tensor:
+        return self.sample_losses(self.validation.read_validation(number, timestep=timestep))[0]
+
+
+def validation_timesteps(num_timesteps: int) -> list[int]:
+    """Timesteps in the middle of equal intervals, ascending."""
+    return [int((index + 0.5) * num_timesteps / NUM_VALIDATION_SAMPLES) for index in range(NUM_VALIDATION_SAMPLES)]

@@ -1,0 +1,1 @@
+"""The files that stages hand to each other: manifests, ledgers, shards, view sets, tables; resuming unfinished ones."""

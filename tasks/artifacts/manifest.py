@@ -1,0 +1,138 @@
+"""A folder without its manifest does not exist. It is written last, by rename, and says what made the folder."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.artifacts.atomic import read_json, write_bytes, write_json
+from tasks.outcome import Done, Failed, Outcome, Rejected
+
+MANIFEST = "manifest.json"
+LEDGER = "ledger.jsonl"
+
+
+class Kind(StrEnum):
+    """What a sealed folder holds; one kind for each sort of artifact."""
+
+    CATALOG = "catalog"
+    SELECTED = "selected"
+    OBJECTS = "objects"
+    PLACEMENTS = "placements"
+    VIEWS = "views"
+    MASK_VAE = "mask_vae"
+    LATENTS = "latents"
+    DIFFUSION_MODEL = "diffusion_model"
+    SAMPLES = "samples"
+    MESHES = "meshes"
+    REPORT = "report"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder is: its kind, what it was made with and from, and how many items it holds."""
+
+    kind: str
+    fingerprint: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fingerprint(*parts: BaseModel | Mapping[str, Any] | str | int) -> str:
+    """A stable name (32 hex digits) for a configuration and its inputs.
+
+    Anything that does not turn into JSON in one way only is refused with a TypeError,
+    because a silent fallback would split one recipe into many.
+    """
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+
+
+def seal(
+    folder: Path,
+    kind: Kind,
+    *,
+    config: BaseModel,
+    inputs: Mapping[str, str],
+    outcomes: Iterable[Outcome] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write the ledger of `outcomes` (sorted by uid), then the manifest. After this the folder exists."""
+    rows = sorted(outcomes, key=lambda outcome: outcome.uid)
+    write_ledger(folder, rows)
+    manifest = Manifest(
+        kind=kind,
+        fingerprint=fingerprint(kind, config, dict(inputs)),
+        config=config.model_dump(mode="json"),
+        inputs=dict(inputs),
+        counts={status: sum(row.status == status for row in rows) for status in ("done", "rejected", "failed")},
+        facts=dict(facts or {}),
+    )
+    write_json(folder / MANIFEST, asdict(manifest))
+    return manifest
+
+
+def open_manifest(folder: Path, kind: Kind) -> Manifest:
+    """The manifest of a sealed folder.
+
+    Raises ValueError when the folder is absent, unsealed or of another kind.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{folder} has no {MANIFEST}: the stage that makes it did not finish; run `dvc repro`")
+    manifest = Manifest(**read_json(path))
+    if manifest.kind != kind:
+        raise ValueError(f"{folder} holds {manifest.kind!r}, expected {str(kind)!r}")
+    return manifest
+
+
+def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
+    """One JSON line per item."""
+    lines = [json.dumps(asdict(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
+    write_bytes(folder / LEDGER, "".join(line + "\n" for line in lines).encode())
+
+
+def read_ledger(folder: Path) -> list[Outcome]:
+    """The outcomes of a sealed folder, sorted by uid."""
+    rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
+    return [parse_outcome(row) for row in rows]
+
+
+def parse_outcome(row: dict[str, Any]) -> Outcome:
+    """Turn one ledger row back into an outcome."""
+    kinds: dict[str, type[Done] | type[Rejected] | type[Failed]] = {
+        "done": Done,
+        "rejected": Rejected,
+        "failed": Failed,
+    }
+    return kinds[row.pop("status")](**row)
+
+
+def require_some(stage: str, outcomes: Sequence[Outcome]) -> list[Done]:
+    """The items that were made.
+
+    Raises RuntimeError when there are none: an empty result would only fail later, with a stranger message.
+    """
+    done = [row for row in outcomes if isinstance(row, Done)]
+    if not done:
+        first = next((f"{row.uid}: {getattr(row, 'reason', '') or getattr(row, 'error', '')}" for row in outcomes), "-")
+        raise RuntimeError(f"{stage}: none of {len(outcomes)} objects is left. First: {first}")
+    return done
+
+
+def check_failed_share(stage: str, outcomes: Iterable[Outcome], limit: float) -> None:
+    """Raise RuntimeError when more than `limit` (0 to 1) of the items failed: then the stage itself is broken."""
+    rows = list(outcomes)
+    failed = [row for row in rows if isinstance(row, Failed)]
+    if rows and len(failed) / len(rows) > limit:
+        raise RuntimeError(
+            f"{stage}: {len(failed)} of {len(rows)} items failed, more than max_failed_share {limit:.0%}. "
+            f"First: {failed[0].uid}: {failed[0].error}"
+        )

@@ -1,0 +1,187 @@
+"""Resume is the same command again: what one run finished, the next one finds.
+
+Unfinished work lives outside the stage's output (DVC deletes that before each run), in a folder named after the
+stage's configuration. Items are keyed by their own content, so adding objects makes only the new ones.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from tasks.artifacts.atomic import errors_name, place, read_json, write_json
+from tasks.artifacts.manifest import fingerprint, parse_outcome
+from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, lay_out, read_item
+from tasks.outcome import Done, Failed, Outcome
+from tasks.ports import Tools
+
+SEALED = "sealed.json"
+HOPELESS = 20
+"""So many failures from the start end a stage; 180,000 of them would take days to say the same."""
+
+
+class KeyedJob(Protocol):
+    """A job whose result depends on `key` alone, apart from the folder's configuration."""
+
+    @property
+    def uid(self) -> str:
+        """The item's name."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Everything its result depends on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Outcomes by key, appended as they come. Each row begins with its own line break: a torn row spoils no other."""
+
+    path: Path
+
+    def known(self) -> dict[str, Outcome]:
+        """Everything that was decided; failures are not, they are worth another try."""
+        if not self.path.exists():
+            return {}
+        decided: dict[str, Outcome] = {}
+        for line in self.path.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            outcome = parse_outcome(row["outcome"])
+            if not isinstance(outcome, Failed):
+                decided[row["key"]] = outcome
+        return decided
+
+    def append(self, key: str, outcome: Outcome) -> None:
+        """Record one outcome; on disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
+        with errors_name(self.path), self.path.open("a") as handle:
+            handle.write(f"\n{line}\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+
+@dataclass(frozen=True)
+class ItemStore:
+    """Finished item tars: loose while the stage runs, hard links to its sealed shards afterwards (no second copy)."""
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        """Where a worker writes the item of `key`."""
+        return self.folder / "items" / f"{key}.tar"
+
+    def has(self, uid: str, key: str) -> bool:
+        """Whether the item need not be made again."""
+        return self.path(key).exists() or self._sealed.keys.get(uid) == key
+
+    def members(self, uid: str, key: str) -> dict[str, bytes]:
+        """The files of a finished item."""
+        if self.path(key).exists():
+            return read_item(self.path(key))
+        reader = self._sealed.reader
+        assert reader is not None, f"{uid} is neither loose nor sealed"
+        return {name: reader.read(uid, name) for name in reader.names(uid)}
+
+    def readers(self, keys: Mapping[str, str]) -> dict[str, Callable[[], Members]]:
+        """How to read each finished item of `keys` (uid -> key), by uid."""
+        return {uid: partial(self.members, uid, key) for uid, key in keys.items()}
+
+    def lay_out(self, uids: Iterable[str], size: int) -> Layout:
+        """Which shard each object belongs into; those of the last complete run stay where they were."""
+        return lay_out(uids, size, self._sealed.layout)
+
+    def keep(self, out: Path, keys: Mapping[str, str], layout: Layout) -> None:
+        """Remember the sealed folder `out`, which holds the items `keys` (uid -> key); loose items are let go.
+
+        The switch from one sealed set to the next is one rename, so a crash loses neither.
+        """
+        fresh = self.folder / f"sealed-{fingerprint(dict(keys), asdict(layout))}"
+        for path in (*out.glob("shard-*.tar"), out / INDEX):
+            place(path, fresh / path.name)
+        write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "layout": asdict(layout)})
+        self.__dict__.pop("_sealed", None)
+        for stale in self.folder.glob("sealed-*"):
+            if stale != fresh:
+                shutil.rmtree(stale)
+        for key in keys.values():
+            self.path(key).unlink(missing_ok=True)
+
+    @cached_property
+    def _sealed(self) -> "Sealed":
+        path = self.folder / SEALED
+        if not path.exists():
+            return Sealed({}, None, None)
+        content = read_json(path)
+        return Sealed(content["keys"], Layout(**content["layout"]), ShardReader.open(self.folder / content["folder"]))
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The items of the last complete run: their keys, their places, and where to read them."""
+
+    keys: Mapping[str, str]
+    layout: Layout | None
+    reader: ShardReader | None
+
+
+def run_resumable(
+    label: str,
+    work: Callable[[Any], Outcome],
+    jobs: Sequence[KeyedJob],
+    tools: Tools,
+    folder: Path,
+    store: ItemStore | None = None,
+) -> list[Outcome]:
+    """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
+
+    Raises RuntimeError when the disk is full, or when nothing was decided before and the first items fail one and all:
+    that is no fault of theirs. What is done stays.
+    """
+    assert len({job.key for job in jobs}) == len(jobs), "two jobs share a key"
+    journal = Journal(folder / "journal.jsonl")
+    known = journal.known()
+    found = {job.uid: known[job.key] for job in jobs if job.key in known and _stands(known[job.key], job, store)}
+    todo = [job for job in jobs if job.uid not in found]
+    if found:
+        tools.progress.note(f"{label}: {len(found)} of {len(jobs)} were finished before, {len(todo)} to go")
+    key_of = {job.uid: job.key for job in todo}
+    first: list[Outcome] = []
+    with tools.progress.items(label, len(todo)) as show:
+        for outcome in tools.pool.run(work, todo):
+            if isinstance(outcome, Failed) and os.strerror(errno.ENOSPC) in outcome.error:
+                num_done = sum(not isinstance(row, Failed) for row in found.values())
+                raise RuntimeError(
+                    f"{label}: the disk is full ({outcome.error}); free space there and give the same command again, "
+                    f"{num_done} of {len(jobs)} objects are decided and stay so"
+                )
+            journal.append(key_of[outcome.uid], outcome)
+            found[outcome.uid] = outcome
+            show(outcome)
+            if not known and len(first) < HOPELESS:
+                first.append(outcome)
+                _check_hope(label, first)
+    return [found[uid] for uid in sorted(found)]
+
+
+def _check_hope(label: str, first: Sequence[Outcome]) -> None:
+    failed = [outcome for outcome in first if isinstance(outcome, Failed)]
+    if len(failed) == HOPELESS:
+        raise RuntimeError(
+            f"{label}: each of the first {HOPELESS} objects failed; this machine or the stage is at fault rather "
+            f"than they. Last: {failed[-1].uid}: {failed[-1].error}"
+        )
+
+
+def _stands(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
+    """A rejection stands for good, a finished item as long as its file is there."""
+    return store is None or not isinstance(outcome, Done) or store.has(job.uid, job.key)

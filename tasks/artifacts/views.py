@@ -1,0 +1,133 @@
+"""Posed RGBA views of many objects: what rendering makes, sampling makes and training, encoding and evaluation read."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.reconstruction.views import Cameras, Views
+from render.cameras import Camera
+from render.images import contact_sheet, decode_png, encode_png
+from render.passes import Floats, View, decode_depth, decode_normal, view_files
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, Manifest, open_manifest, read_ledger
+from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, write_item
+from tasks.outcome import Done
+
+CAMERAS = "cameras.json"
+MAX_SHEETS = 64
+"""Contact sheets per view set; more would only be weight."""
+Image = npt.NDArray[np.uint8]
+
+
+def write_views(
+    path: Path,
+    cameras: Sequence[Camera],
+    views: Sequence[View],
+    facts: Mapping[str, Any],
+    others: Mapping[str, bytes] | None = None,
+) -> None:
+    """One object's views as an item tar: their files, `cameras.json` with `facts`, and any other files."""
+    members = view_files(cameras, views)
+    table = {"views": [camera.as_json() for camera in cameras], **facts}
+    members[CAMERAS] = json.dumps(table, indent=1, sort_keys=True).encode()
+    write_item(path, members | dict(others or {}))
+
+
+def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path) -> None:
+    """Merge items (uid -> how to read its files) into shards, and draw contact sheets of the first objects."""
+    seal_shards(items, layout, out)
+    for uid in sorted(items)[:MAX_SHEETS]:
+        write_bytes(out / "sheets" / f"{uid}.png", encode_png(sheet_of(items[uid]())))
+
+
+def sheet_of(members: Members) -> Image:
+    """All views of an item on one sheet, targets first, one row per elevation."""
+    views = [Camera.from_json(row) for row in json.loads(members[CAMERAS])["views"]]
+    azimuths = {round(view.azimuth_deg, 3) for view in views if view.name.startswith("t")}
+    images = [decode_png(members[f"{view.name}.png"]) for view in views]
+    return contact_sheet(images, columns=len(azimuths) or 8)
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """A sealed folder of views, read one view at a time."""
+
+    manifest: Manifest
+    reader: ShardReader
+    facts: Mapping[str, Mapping[str, Any]]
+    """Per object: what the ledger says of it, e.g. its split."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "ViewSet":
+        """Raises ValueError when the folder is not a sealed set of views."""
+        manifest = open_manifest(folder, Kind.VIEWS)
+        done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)]
+        return cls(manifest, ShardReader.open(folder), {row.uid: row.facts for row in done})
+
+    @property
+    def uids(self) -> list[str]:
+        """Objects, sorted."""
+        return sorted(self.reader.index)
+
+    def names(self, uid: str, prefix: str) -> list[str]:
+        """View names of an object in camera order, e.g. prefix "t" for targets."""
+        return [camera.name for camera in self.cameras_named(uid, prefix)]
+
+    def image(self, uid: str, view: str) -> Image:
+        """One view: uint8 (H, W, 4), straight alpha."""
+        return decode_png(self.reader.read(uid, f"{view}.png"))
+
+    def images(self, uid: str, views: Sequence[str]) -> Image:
+        """Several views: uint8 (V, H, W, 4)."""
+        return np.stack([self.image(uid, view) for view in views])
+
+    def depth(self, uid: str, view: str) -> Floats:
+        """(H, W) distance from the camera's plane in world units, at most 6.5535; 0 where there is no surface.
+
+        Raises ValueError when the views were made without it.
+        """
+        return decode_depth(self._pass(uid, view, "depth"))
+
+    def normal(self, uid: str, view: str) -> Floats:
+        """(H, W, 3) unit normals in world space; 0 where there is no surface.
+
+        Raises ValueError when the views were made without it.
+        """
+        return decode_normal(self._pass(uid, view, "normal"))
+
+    def _pass(self, uid: str, view: str, kind: str) -> bytes:
+        name = f"{view}.{kind}.png"
+        if name not in self.reader.names(uid):
+            raise ValueError(f"{uid} has no {name}; render with passes [{kind}] (render.passes)")
+        return self.reader.read(uid, name)
+
+    def cameras(self, uid: str) -> list[Camera]:
+        """The cameras of an object, in the order they were rendered."""
+        return [Camera.from_json(row) for row in self.table(uid)["views"]]
+
+    def cameras_named(self, uid: str, prefix: str) -> list[Camera]:
+        """The cameras whose names start with `prefix`."""
+        return [camera for camera in self.cameras(uid) if camera.name.startswith(prefix)]
+
+    def table(self, uid: str) -> dict[str, Any]:
+        """The whole `cameras.json` of an object."""
+        table: dict[str, Any] = json.loads(self.reader.read(uid, CAMERAS))
+        return table
+
+
+def target_views(views: ViewSet, uid: str) -> Views:
+    """The target views (t00..) of an object as arrays."""
+    images = views.images(uid, views.names(uid, "t")).astype(np.float32) / 255
+    cameras = as_cameras(views.cameras_named(uid, "t"), images.shape[1])
+    return Views(images, cameras.world_from_camera, cameras.fov_deg)
+
+
+def as_cameras(cameras: Sequence[Camera], side: int) -> Cameras:
+    """Cameras as arrays, for images of `side` pixels."""
+    poses = np.stack([camera.world_from_camera for camera in cameras])
+    return Cameras(poses, np.array([camera.fov_deg for camera in cameras], dtype=np.float64), side)

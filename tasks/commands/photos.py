@@ -1,0 +1,139 @@
+"""From photos of one object to its views, a contact sheet, a turntable and a mesh, with a saved model."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from models.config import ReconstructConfig
+from models.reconstruction.surface import reconstruct_views
+from models.reconstruction.views import Views
+from render.cameras import Camera
+from render.images import contact_sheet, encode_png, over_background
+from tasks.artifacts.atomic import whole_file, whole_folder, write_bytes
+from tasks.artifacts.views import Image as Rgba
+from tasks.artifacts.views import as_cameras
+from tasks.commands.export import TRANSFORMS, transforms
+
+if TYPE_CHECKING:
+    from models.network.noise import SchedulerName
+
+SHEET, TURNTABLE, MESH = "sheet.png", "turntable.gif", "mesh.ply"
+FRAME_MS = 200
+TURNTABLE_ELEVATION_DEG = 15.0
+"""The row nearest to it turns."""
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """How views are drawn; the pipeline says what each means."""
+
+    scheduler: "SchedulerName"
+    steps: int
+    guidance: float
+    seed: int
+    align_to: int
+    fov_deg: float | None
+    object_share: float | None
+    elevations_deg: tuple[float, ...] | None
+    attention_chunk: int | None
+    device: str
+
+
+def draw_photos(
+    model: Path, photos: Sequence[Path], masks: Sequence[Path], options: DrawOptions, mesh: ReconstructConfig, out: Path
+) -> list[Path]:
+    """Write `out/<view>.png`, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
+
+    `out` appears whole or not at all. Raises ValueError when it is there already, when `model` holds no pipeline, or
+    for pictures that the model cannot take.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists; name another folder with --out, or delete it")
+    if not (model / "model_index.json").exists():
+        raise ValueError(
+            f"{model} has no model_index.json: name the folder of a saved pipeline, e.g. models_out/stage3"
+        )
+    pictures, covers = ([_open(path) for path in paths] for paths in (photos, masks))
+    cameras, images = _draw(model, pictures, covers, options)
+    with whole_folder(out) as part:
+        for camera, image in zip(cameras, images, strict=True):
+            write_bytes(part / f"{camera.name}.png", encode_png(image))
+        write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, len(images[0])), indent=1).encode())
+        columns = len({camera.azimuth_deg for camera in cameras})
+        sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
+        write_bytes(part / SHEET, encode_png(sheet))
+        _write_turntable(part / TURNTABLE, cameras, images)
+        _write_mesh(part / MESH, cameras, images, mesh, options)
+    return sorted(out.iterdir())
+
+
+def _draw(
+    model: Path, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], options: DrawOptions
+) -> tuple[list[Camera], list[Rgba]]:
+    import torch
+
+    from models.inference.pipeline import load_pipeline
+
+    pipeline = load_pipeline(model, scheduler=options.scheduler, device=options.device)
+    pipeline.set_progress_bar_config(disable=False, desc="views")
+    pipeline.unet.set_attention_chunk(options.attention_chunk)
+    drawn = pipeline(
+        list(pictures),
+        masks=list(masks) or None,
+        align_to=options.align_to,
+        fov_deg=options.fov_deg,
+        object_share=options.object_share,
+        num_inference_steps=options.steps,
+        guidance_scale=options.guidance,
+        generator=torch.Generator().manual_seed(options.seed),
+        elevations_deg=options.elevations_deg,
+        output_type="np",
+    )
+    cameras = [
+        Camera(f"t{target:02d}", at.azimuth_deg, at.elevation_deg, at.distance, at.fov_deg)
+        for target, at in zip(drawn.target_ids, drawn.cameras, strict=True)
+    ]
+    return cameras, drawn.images
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
+    except OSError as error:
+        raise ValueError(f"{path} is no picture that can be read: {error}") from error
+
+
+def _label(camera: Camera) -> str:
+    return f"{camera.name} {camera.azimuth_deg:g}/{camera.elevation_deg:g}"
+
+
+def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgba]) -> None:
+    """The views of one row, one after the other, on white."""
+    nearest = min((camera.elevation_deg for camera in cameras), key=lambda row: abs(row - TURNTABLE_ELEVATION_DEG))
+    turning = [pair for pair in zip(cameras, images, strict=True) if pair[0].elevation_deg == nearest]
+    turning.sort(key=lambda pair: pair[0].azimuth_deg)
+    frames = [Image.fromarray(over_background(image, np.full(3, 255.0))) for _, image in turning]
+    with whole_file(path) as part:
+        frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0)
+
+
+def _write_mesh(
+    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], config: ReconstructConfig, options: DrawOptions
+) -> None:
+    from models.reconstruction.mesh import write_ply
+
+    posed: Any = as_cameras(cameras, len(images[0]))
+    rgba = np.stack(images).astype(np.float32) / 255
+    mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, options.device)
+    if mesh is not None:
+        with whole_file(path) as part:
+            write_ply(mesh, part)

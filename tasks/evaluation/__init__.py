@@ -1,0 +1,1 @@
+"""Scores of sampled views and meshes against the truth."""

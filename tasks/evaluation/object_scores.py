@@ -1,0 +1,191 @@
+"""Scores of one test object: sampled views against true views and trivial floors, meshes against the true mesh.
+
+Everything is a mean over the object's views; means over objects are taken from these rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from models.reconstruction.views import Cameras
+from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.views import ViewSet, as_cameras
+from tasks.config import EvaluateConfig
+from tasks.outcome import Done, Json, Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LPIPS_BATCH = 4
+"""Images whose VGG features are held at once."""
+Perceptual = Callable[["Tensor", "Tensor"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of samples: a training stage, a protocol and a number of condition views."""
+
+    name: str
+    stage: str
+    protocol: Literal["sparse", "ring"]
+    conditions: int
+
+    @property
+    def prefix(self) -> str:
+        """First letter of the scored views' names."""
+        return "r" if self.protocol == "ring" else "t"
+
+    @property
+    def copied(self) -> str:
+        """The true view that the floor "copy the condition image" shows everywhere."""
+        return "r00" if self.protocol == "ring" else "c00"
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """One test object and all cases that sampled it."""
+
+    uid: str
+    group: str
+    cases: tuple[Case, ...]
+    meshed: frozenset[str]
+    """Names of the cases that have a mesh of it."""
+    test_views: Path
+    samples: Path
+    meshes: Path
+    config: EvaluateConfig
+    seed: int
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class ObjectScore:
+    """One object in one case."""
+
+    case: Case
+    uid: str
+    group: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def score_object(job: ScoreJob) -> Outcome:
+    """Score an object in all its cases; runs in a worker. Facts: {"group": name, "cases": {case: {metric: value}}}."""
+    import torch
+
+    torch.set_num_threads(job.threads)
+    truths: dict[str, Truth] = {}
+    scores: dict[str, Json] = {}
+    for case in job.cases:
+        sampled = ViewSet.open(job.samples / case.name)
+        names = sampled.names(job.uid, case.prefix)
+        if not names:
+            raise ValueError(f"{case.name} has no view {case.prefix}.. of {job.uid}; sample it again")
+        if case.protocol not in truths:
+            truths[case.protocol] = Truth.load(job, case, names)
+        metrics = score_views(sampled, truths[case.protocol], job)
+        if case.name in job.meshed:
+            metrics |= score_mesh(job.meshes / case.name / f"{job.uid}.ply", truths[case.protocol], job)
+        scores[case.name] = dict(metrics)
+    return Done(job.uid, {"group": job.group, "cases": scores})
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What one protocol compares an object with; made once for all its cases. V scored views."""
+
+    names: list[str]
+    """Scored views."""
+    rgba: "Tensor"
+    """(V, H, W, 4) in [0, 1]."""
+    rgb: "Tensor"
+    """(V, 3, H, W) on white."""
+    others: list[int]
+    """Indices of the views that are not the copied condition image itself."""
+    floors: Mapping[str, "Tensor"]
+    """PSNR and SSIM of an all-white picture (V,) and of the first condition image shown everywhere (others,)."""
+    cameras: Cameras
+    points: npt.NDArray[np.floating]
+    """Of the true surface that the cameras see."""
+    solid: npt.NDArray[np.bool_]
+    """The true volume."""
+
+    @classmethod
+    def load(cls, job: ScoreJob, case: Case, names: list[str]) -> "Truth":
+        """Read the views `names` and the mesh of the job's object."""
+        import torch
+
+        from models.losses.metrics import on_white, psnr, ssim
+        from tasks.evaluation.mesh_metrics import read_mesh, solid_voxels, visible_points
+
+        views = ViewSet.open(job.test_views)
+        rgba = _load(views, job, names)
+        rgb, white = on_white(rgba), torch.ones_like(rgba[..., :3]).permute(0, 3, 1, 2)
+        others = [index for index, name in enumerate(names) if name != case.copied]
+        copied = on_white(_load(views, job, [case.copied])).expand_as(rgb)[others]
+        floors = {
+            "psnr_white": psnr(white, rgb),
+            "ssim_white": ssim(white, rgb),
+            "psnr_copy": psnr(copied, rgb[others]),
+            "ssim_copy": ssim(copied, rgb[others]),
+        }
+        cameras = as_cameras(views.cameras_named(job.uid, case.prefix), rgba.shape[1])
+        mesh = read_mesh(job.test_views / "meshes" / f"{job.uid}.ply")
+        points = visible_points(mesh, cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
+        return cls(names, rgba, rgb, others, floors, cameras, points, solid_voxels(mesh, job.config.iou_resolution))
+
+
+def score_views(sampled: ViewSet, truth: Truth, job: ScoreJob) -> dict[str, float]:
+    """PSNR, SSIM, mask IoU (and LPIPS) of the sampled views, the two floors, and the margins over them in dB.
+
+    Where the copied condition image is the true view itself (the ring's first), that view counts neither for the floor
+    nor for the margin over it (SPEC 3.1).
+    """
+    import torch
+
+    from models.losses.metrics import mask_iou, on_white, psnr, ssim
+
+    drawn = _load(sampled, job, truth.names)
+    if drawn.shape != truth.rgba.shape:
+        sizes = f"{tuple(drawn.shape)}, the truth is {tuple(truth.rgba.shape)}"
+        raise ValueError(f"{job.uid} was sampled as {sizes}; sample and render-test must use one resolution")
+    rgb = on_white(drawn)
+    scores = {"psnr": psnr(rgb, truth.rgb), "ssim": ssim(rgb, truth.rgb), **truth.floors}
+    scores["mask_iou"] = mask_iou(drawn[..., 3], truth.rgba[..., 3])
+    scores["psnr_over_white"] = scores["psnr"] - scores["psnr_white"]
+    scores["psnr_over_copy"] = scores["psnr"][truth.others] - scores["psnr_copy"]
+    if job.config.lpips_weights is not None:
+        distance = _perceptual(job.config.lpips_weights, job.device)
+        pairs = zip(*(torch.split(2 * one - 1, LPIPS_BATCH) for one in (rgb, truth.rgb)), strict=True)
+        scores["lpips"] = torch.cat([distance(one, other) for one, other in pairs])
+    return {name: float(values.mean()) for name, values in scores.items()}
+
+
+def score_mesh(path: Path, truth: Truth, job: ScoreJob) -> dict[str, float]:
+    """Chamfer distance, F-score and volume IoU; the last is left out when the true mesh encloses nothing."""
+    from tasks.evaluation.mesh_metrics import chamfer_and_f_score, read_mesh, solid_voxels, visible_points, volume_iou
+
+    mesh = read_mesh(path)
+    points = visible_points(mesh, truth.cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
+    chamfer, f_score = chamfer_and_f_score(points, truth.points)
+    overlap = volume_iou(solid_voxels(mesh, job.config.iou_resolution), truth.solid)
+    return {"chamfer": chamfer, "f_score": f_score} | ({} if overlap is None else {"volume_iou": overlap})
+
+
+def _load(views: ViewSet, job: ScoreJob, names: list[str]) -> "Tensor":
+    """(V, H, W, 4) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(views.images(job.uid, names).astype(np.float32) / 255).to(job.device)
+
+
+@cache
+def _perceptual(weights: str, device: str) -> Perceptual:
+    from models.losses.lpips import LPIPS
+
+    return LPIPS(Path(weights)).to(device)

@@ -1,0 +1,139 @@
+"""Brings one object here, checks it and remembers that it did. Knows the work folder, not the stage."""
+
+import errno
+import hashlib
+import shutil
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.artifacts.atomic import place
+from tasks.artifacts.manifest import fingerprint
+from tasks.artifacts.resume import Journal
+from tasks.artifacts.tables import Entry, folder_of
+from tasks.config import DownloadConfig
+from tasks.outcome import Done, Failed, Outcome, Rejected
+from tasks.sources.source import Source
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches objects of `source` into folders of `work`, one for each uid and location. Threads may share it."""
+
+    source: Source
+    config: DownloadConfig
+    work: Path
+    hub_url: str
+    """Kept out of the ledger: where an object came from does not change what it is."""
+
+    def fetch(self, entry: Entry) -> Outcome:
+        """Fetch and check one object.
+
+        Raises ConnectionError when the server does not answer and OSError(ENOSPC) when the disk is full: these are
+        no fault of the object.
+        """
+        folder = self._folder(entry)
+        try:
+            main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
+        except FileNotFoundError as error:
+            return Rejected(entry.uid, self._words(error))
+        except ConnectionError as error:
+            raise ConnectionError(self._words(error)) from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            if error.errno == errno.EFBIG:
+                return Rejected(entry.uid, f"larger than max_mb {self.config.max_mb:g}")
+            return Failed(entry.uid, self._words(error))
+        if fault := find_fault(main):
+            shutil.rmtree(folder)
+            return Rejected(entry.uid, fault)
+        outcome = Done(entry.uid, describe_files(main, folder, entry.uid))
+        if self.source.is_permanent:
+            self._journal.append(_key(entry), outcome)
+        return outcome
+
+    def finished(self, entries: Iterable[Entry]) -> dict[str, Done]:
+        """What an earlier run fetched and this one may use as it is. Empties the work folder of a changing source."""
+        if not self.source.is_permanent:
+            shutil.rmtree(self.work / "objects", ignore_errors=True)
+            return {}
+        known = self._journal.known()
+        found = {entry.uid: known[_key(entry)] for entry in entries if _key(entry) in known}
+        folders = {entry.uid: self._folder(entry) for entry in entries if entry.uid in found}
+        return {
+            uid: row
+            for uid, row in found.items()
+            if isinstance(row, Done) and row.facts["bytes"] == _size(folders[uid]) <= self._max_bytes
+        }
+
+    def place(self, entries: Iterable[Entry], out: Path) -> None:
+        """Link the finished files into `out/<2 hex of the uid's hash>/`."""
+        for entry in entries:
+            folder = self._folder(entry)
+            for file in _files(folder):
+                place(file, out / folder_of(entry.uid) / file.relative_to(folder))
+
+    @property
+    def _max_bytes(self) -> int:
+        return int(self.config.max_mb * 1e6)
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(self.work / "journal.jsonl")
+
+    def _folder(self, entry: Entry) -> Path:
+        key = _key(entry)
+        return self.work / "objects" / key[:2] / key
+
+    def _words(self, error: OSError) -> str:
+        return (error.strerror or str(error)).replace(self.hub_url.rstrip("/") + "/", "")
+
+
+def find_fault(main: Path) -> str | None:
+    """Why a file cannot be an object: empty, or a GLB whose header is wrong. None: nothing is wrong at first sight."""
+    size = main.stat().st_size
+    if size == 0:
+        return "the file is empty"
+    if main.suffix != ".glb":
+        return None
+    with main.open("rb") as file:
+        header = file.read(12)
+    if len(header) < 12 or header[:4] != b"glTF":
+        return f"not a GLB file: it starts with {header[:4]!r}"
+    version, length = struct.unpack_from("<II", header, 4)
+    if version != 2:
+        return f"GLB version {version}; only 2 can be read"
+    if length != size:
+        return f"GLB of {length} bytes according to its header, {size} in fact"
+    return None
+
+
+def describe_files(main: Path, folder: Path, uid: str) -> dict[str, str | int]:
+    """The ledger's facts of the object in `folder`: main file as placed, hash, size in bytes."""
+    hashes = {file.relative_to(folder).as_posix(): _sha256(file) for file in _files(folder)}
+    listing = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
+    only = next(iter(hashes.values())) if len(hashes) == 1 else None
+    return {
+        "file": f"{folder_of(uid)}/{main.relative_to(folder).as_posix()}",
+        "sha256": only or hashlib.sha256(listing.encode()).hexdigest(),
+        "bytes": _size(folder),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(entry: Entry) -> str:
+    return fingerprint(entry.uid, entry.location)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in _files(folder))

@@ -1,0 +1,159 @@
+"""Pictures with a right way up: labels, emblems, book covers, dials. Drawn large, then halved to smooth edges."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tasks.sources.procedural.colours import INK, WHITE, Colour, darker
+from tasks.sources.procedural.parts import Picture
+
+_FINE = 3
+
+Draw = ImageDraw.ImageDraw
+
+
+def drawn(width: int, height: int, ground: Colour, paint: Callable[[Draw], None]) -> Picture:
+    """A picture of `ground`, painted on in coordinates of three times its size in pixels."""
+    image = Image.new("RGB", (width * _FINE, height * _FINE), ink(ground))
+    paint(ImageDraw.Draw(image))
+    return image.reduce(_FINE)
+
+
+def ink(colour: Colour) -> tuple[int, int, int]:
+    """The colour as Pillow wants it."""
+    red, green, blue = (round(255 * channel) for channel in colour)
+    return red, green, blue
+
+
+def text(draw: Draw, centre: tuple[float, float], words: str, size: float, colour: Colour) -> None:
+    """Words centred on a point, with the font that comes with Pillow."""
+    font = ImageFont.load_default(size=size)
+    draw.text(centre, words, font=font, fill=ink(colour), anchor="mm", stroke_width=size // 20, stroke_fill=ink(colour))
+
+
+def star(centre: tuple[float, float], radius: float, points: int = 5, inner: float = 0.45) -> list[tuple[float, float]]:
+    """The corners of a star with one point up."""
+    angles = np.pi * np.arange(2 * points) / points
+    radii = np.where(np.arange(2 * points) % 2 == 0, radius, radius * inner)
+    x, y = centre[0] + radii * np.sin(angles), centre[1] - radii * np.cos(angles)
+    return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+
+
+def heart(centre: tuple[float, float], radius: float) -> list[tuple[float, float]]:
+    """The outline of a heart."""
+    t = np.linspace(0, 2 * np.pi, 60)
+    x = centre[0] + radius * np.sin(t) ** 3
+    y = centre[1] - radius * (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 16
+    return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+
+
+def emblem(rng: np.random.Generator, ground: Colour, mark: Colour) -> Picture:
+    """A wrap for a mug or a hull: two stripes and one large figure in front."""
+    kind = int(rng.integers(3))
+
+    def paint(draw: Draw) -> None:
+        for top in (36, 318):
+            draw.rectangle((0, top, 768, top + 24), fill=ink(mark))
+        if kind == 0:
+            draw.polygon(star((384, 200), 92), fill=ink(mark))
+        elif kind == 1:
+            draw.polygon(heart((384, 196), 80), fill=ink(mark))
+        else:
+            draw.polygon(star((384, 192), 96, points=12, inner=0.72), fill=ink(mark))
+            draw.ellipse((334, 142, 434, 242), fill=ink(ground))
+
+    return drawn(256, 128, ground, paint)
+
+
+def label(words: str, paper: Colour, mark: Colour) -> Picture:
+    """A wrap for a bottle: the name in front, small print behind."""
+
+    def paint(draw: Draw) -> None:
+        draw.rectangle((0, 0, 768, 40), fill=ink(mark))
+        draw.rectangle((0, 344, 768, 384), fill=ink(mark))
+        draw.ellipse((234, 70, 534, 314), fill=ink(mark))
+        text(draw, (384, 160), words, 84, paper)
+        draw.polygon(star((384, 250), 40), fill=ink(paper))
+        for line in range(7):
+            for left in (24, 624):
+                draw.rectangle((left, 90 + 32 * line, left + 90 + 10 * (line % 3), 102 + 32 * line), fill=ink(INK))
+
+    return drawn(256, 128, paper, paint)
+
+
+def cover(words: str, cloth: Colour, mark: Colour) -> Picture:
+    """A book's cover: frame, title, figure."""
+
+    def paint(draw: Draw) -> None:
+        draw.rectangle((24, 24, 360, 360), outline=ink(mark), width=14)
+        text(draw, (192, 104), words, 62, mark)
+        draw.polygon(star((192, 230), 82, points=6), fill=ink(mark))
+
+    return drawn(128, 128, cloth, paint)
+
+
+def spine(words: str, cloth: Colour, mark: Colour) -> Picture:
+    """A book's back: title between two bands."""
+
+    def paint(draw: Draw) -> None:
+        for left in (50, 80, 670, 700):
+            draw.rectangle((left, 0, left + 16, 144), fill=ink(mark))
+        text(draw, (384, 72), words, 100, mark)
+
+    return drawn(256, 48, cloth, paint)
+
+
+def clock_face(rng: np.random.Generator, paper: Colour, accent: Colour) -> Picture:
+    """A dial with twelve marks, four numerals, two hands and a second hand."""
+    hour, minute = rng.uniform(0, 12), rng.uniform(0, 60)
+
+    def hand(draw: Draw, turn: float, length: float, width: int, colour: Colour) -> None:
+        tip = (192 + length * np.sin(2 * np.pi * turn), 192 - length * np.cos(2 * np.pi * turn))
+        draw.line(((192, 192), tip), fill=ink(colour), width=width)
+
+    def paint(draw: Draw) -> None:
+        draw.ellipse((2, 2, 382, 382), outline=ink(accent), width=22)
+        for mark in range(12):
+            direction = np.array([np.sin(np.pi * mark / 6), -np.cos(np.pi * mark / 6)])
+            inner, outer = 192 + direction * 140, 192 + direction * 160
+            draw.line((*inner, *outer), fill=ink(INK), width=16 if mark % 3 == 0 else 8)
+            if mark % 3 == 0:
+                centre = 192 + direction * 108
+                text(draw, (centre[0], centre[1]), str(mark or 12), 54, INK)
+        hand(draw, hour / 12, 82, 22, INK)
+        hand(draw, minute / 60, 128, 14, INK)
+        hand(draw, (minute * 7 % 60) / 60, 134, 7, accent)
+        draw.ellipse((174, 174, 210, 210), fill=ink(accent))
+
+    return drawn(128, 128, paper, paint)
+
+
+def console(panel: Colour, lamps: tuple[Colour, Colour, Colour]) -> Picture:
+    """A robot's chest: a gauge, three lamps, a grille."""
+
+    def paint(draw: Draw) -> None:
+        draw.rounded_rectangle((14, 14, 370, 370), 40, outline=ink(darker(panel, 0.5)), width=12)
+        draw.pieslice((80, 60, 304, 284), 180, 360, fill=ink(WHITE), outline=ink(INK), width=8)
+        draw.line((192, 172, 250, 92), fill=ink(lamps[0]), width=12)
+        for place, lamp in enumerate(lamps):
+            left = 66 + 96 * place
+            draw.ellipse((left, 200, left + 64, 264), fill=ink(lamp), outline=ink(INK), width=6)
+        for line in range(3):
+            draw.rectangle((74, 290 + 24 * line, 310, 302 + 24 * line), fill=ink(INK))
+
+    return drawn(128, 128, panel, paint)
+
+
+def window(frame: Colour, glass: Colour) -> Picture:
+    """A window with four panes and a glint."""
+
+    def paint(draw: Draw) -> None:
+        for left in (40, 204):
+            for top in (40, 204):
+                draw.rectangle((left, top, left + 140, top + 140), fill=ink(glass))
+                draw.polygon(
+                    ((left, top + 90), (left + 90, top), (left + 130, top), (left, top + 130)), fill=ink(WHITE)
+                )
+
+    return drawn(128, 128, frame, paint)

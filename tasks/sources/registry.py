@@ -1,0 +1,19 @@
+"""Which class reads which source of objects."""
+
+from tasks.config import CatalogConfig
+from tasks.ports import Tools
+from tasks.sources.folder import FolderSource
+from tasks.sources.objaverse import ObjaverseSource
+from tasks.sources.procedural.source import ProceduralSource
+from tasks.sources.source import Source
+
+
+def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
+    """The source that `config` names."""
+    match config.source:
+        case "folder":
+            return FolderSource(config, seed)
+        case "objaverse":
+            return ObjaverseSource(config, seed, tools)
+        case "procedural":
+            return ProceduralSource(config, seed)

@@ -1,0 +1,148 @@
+"""A training in several processes: what each of them does, and what the stage sees of it meanwhile.
+
+They speak to the stage through files, so that it makes no difference on which machine they run.
+"""
+
+import json
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from models.config import TrainingConfig
+from tasks.artifacts.atomic import write_json
+from tasks.ports import Trainers
+from tasks.training.memory import Need, gpu_gib
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.training.distributed import Workers
+    from models.training.trainable import Report
+
+REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
+
+
+TrainableT_co = TypeVar("TrainableT_co", covariant=True)
+
+
+class Build(Protocol[TrainableT_co]):
+    """Makes what is trained."""
+
+    def __call__(self, device: "torch.device", workers: "Workers") -> TrainableT_co:
+        """On `device`, in one of these workers."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What every process of a training does; must pickle."""
+
+    build: "Build[Any]"
+    """Makes the same trainable in every process."""
+    config: TrainingConfig
+    key: str
+    folder: Path
+    """Of the checkpoints, seen by all processes."""
+    device: str
+    threads: int
+    """Of all processes on this machine together."""
+    count: int
+    need: Need
+    """Of each process."""
+    desk: Path
+    """For what the processes and the stage tell each other: new for each run, because those of a killed stage may still
+    be saving."""
+
+    def __call__(self) -> None:
+        """Train; how it ended, if it is not the end of the training, stands in a file.
+
+        An error that would come again ends all processes; any other one is left to whoever starts them.
+        """
+        import torch
+
+        from models.training.checkpoints import Checkpoints
+        from models.training.distributed import joined
+        from models.training.interruption import Interrupted, stop_on_signal
+        from models.training.loop import train
+
+        if (self.desk / END).exists():
+            return
+        neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        torch.set_num_threads(max(1, self.threads // neighbours))
+        device = torch.device(self.device)
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        with joined(device) as workers, stop_on_signal(patient=True) as stop:
+            try:
+                if self.config.loop.batch_size >= workers.size != self.count:
+                    raise ValueError(
+                        f"the launcher has started {workers.size} processes, but `trainers` in the profile says "
+                        f"{self.count}; make them equal"
+                    )
+                if device.type == "cuda":
+                    self.need.require(str(device), gpu_gib(device))
+                train(
+                    self.build(device, workers),
+                    self.config.loop,
+                    self.config.optimizer,
+                    checkpoints=Checkpoints(self.folder, self.key),
+                    report=self.note,
+                    stop=lambda: stop() or (self.desk / STOP).exists(),
+                    workers=workers,
+                )
+            except Interrupted as end:
+                if workers.is_first:
+                    self.note_end("Interrupted", str(end))
+            except (ValueError, FloatingPointError, OSError, torch.OutOfMemoryError) as error:
+                traceback.print_exc()
+                self.note_end(type(error).__name__, str(error), getattr(error, "errno", None))
+
+    def note(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
+        """Report to the stage."""
+        with (self.desk / REPORTS).open("a") as handle:
+            handle.write(json.dumps({"samples_seen": samples_seen, "metrics": dict(metrics)}) + "\n")
+
+    def note_end(self, kind: str, message: str, number: int | None = None) -> None:
+        """Tell the stage why it is over. A disk too full even for this raises OSError, and the log has to do."""
+        write_json(self.desk / END, {"kind": kind, "message": message, "errno": number})
+
+
+def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: Callable[[], bool]) -> None:
+    """Train in several processes until the end.
+
+    Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
+    """
+    job.desk.mkdir(parents=True)
+    (job.desk / REPORTS).touch()
+    with (job.desk / REPORTS).open() as reports:
+
+        def watch() -> None:
+            is_over = (job.desk / END).exists()
+            while (line := reports.readline()).endswith("\n"):
+                row = json.loads(line)
+                report(row["samples_seen"], row["metrics"])
+            if line:
+                reports.seek(reports.tell() - len(line))  # half a line: the rest comes
+            if stop():
+                (job.desk / STOP).touch()
+            if is_over:  # and all reports are read that came before
+                raise_end(job.desk / END)
+
+        trainers.run(job, job.desk, watch, job.count)
+        watch()
+
+
+def raise_end(path: Path) -> None:
+    """Raise what the processes ended with."""
+    from models.training.interruption import Interrupted
+
+    end = json.loads(path.read_bytes())
+    if end["kind"] == "Interrupted":
+        raise Interrupted(end["message"])
+    if end["errno"] is not None:
+        raise OSError(end["errno"], end["message"])
+    raise RuntimeError(end["message"])

@@ -1,0 +1,107 @@
+"""What a training will need, said before it starts; what cannot fit is refused with the numbers and the remedies."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.config import TrainingConfig
+from tasks.ports import Tools
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.training.trainable import Trainable
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Need:
+    """Of one training process."""
+
+    stage: str
+    parameters: int
+    state_gib: float
+    """Weights and their copies in bfloat16, gradients, average, moments of the optimizer: what the process keeps."""
+    kept_gib: float
+    """Activations of one sample."""
+    at_once: int
+    """Samples whose activations are there together."""
+    step_tflop: float
+    """Of all processes together."""
+
+    @property
+    def total_gib(self) -> float:
+        """At the least: temporary buffers come on top."""
+        return self.state_gib + self.at_once * self.kept_gib
+
+    def fitting(self, memory_gib: float) -> int:
+        """How many samples at once would fit, a tenth of the memory left to temporary buffers."""
+        return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
+
+    def require(self, device: str, memory_gib: float) -> None:
+        """Raise ValueError, with what to do, when a device with so much memory cannot do it."""
+        if self.total_gib <= memory_gib:
+            return
+        fitting = self.fitting(memory_gib)
+        if fitting:
+            remedy = f"set micro_batch to {fitting} in the profile, or recompute_levels, or loop.precision to bf16"
+        else:
+            remedy = (
+                "set recompute_levels in the profile, or shard_weights with several trainers, loop.precision to bf16, "
+                "or take a card with more memory"
+            )
+        raise ValueError(
+            f"{self.stage} needs at least {self.total_gib:.2f} GiB ({self.state_gib:.2f} for weights, gradients, "
+            f"average and optimizer, {self.kept_gib:.3g} for each of {self.at_once} samples at once); {device} has "
+            f"{memory_gib:.2f}: {remedy}"
+        )
+
+
+def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int) -> Need:
+    """Say what the training in `count` processes needs.
+
+    Raises ValueError when it cannot fit into the memory of this process's device.
+    """
+    import torch
+
+    from models.training.optimizers import STATE_BYTES
+
+    is_half = config.loop.precision == "bf16"
+    cost = trainable.cost(torch.bfloat16 if is_half else torch.float32)
+    parameters = sum(weight.numel() for weight in trainable.model.parameters())
+    own = -(-config.loop.batch_size // count)
+    is_split = tools.means.shard_weights and trainable.may_be_sharded
+    kept_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
+    copied_bytes = 2 if is_half else 0  # autocast keeps its copy of each weight until the backward pass
+    need = Need(
+        stage=stage,
+        parameters=parameters,
+        state_gib=parameters * (kept_bytes + copied_bytes) / GIB,
+        kept_gib=cost.kept_bytes / GIB,
+        at_once=min(own, tools.means.micro_batch or own),
+        step_tflop=cost.tflop * config.loop.batch_size,
+    )
+    tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
+    if tools.device == "cpu":
+        need.require(tools.device, tools.memory_gib / count)
+    elif count == 1:
+        need.require(tools.device, gpu_gib(torch.device(tools.device)))
+    return need
+
+
+def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str:
+    """One line."""
+    steps = -(-config.loop.samples // config.loop.batch_size)
+    return (
+        f"{need.parameters / 1e6:.1f} M parameters, {steps:,} steps of {config.loop.batch_size:,} samples and "
+        f"{need.step_tflop:.3g} TFLOP, {count} x {device}; memory of each at least {need.total_gib:.2f} GiB: "
+        f"{need.state_gib:.2f} for weights, gradients, average and optimizer, {need.kept_gib:.3g} for each of "
+        f"{need.at_once} samples at once"
+    )
+
+
+def gpu_gib(device: "torch.device") -> float:
+    """Memory of a GPU that a training may take: what is free, and what this process holds already."""
+    import torch
+
+    return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

@@ -1,0 +1,82 @@
+"""What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from models.config import TrainingConfig
+from tasks.artifacts.atomic import write_bytes, write_json
+from tasks.artifacts.randomness import rng_for
+from tasks.ports import Tools
+from tasks.training.job import Build, TrainingJob, run_together
+from tasks.training.memory import check_need
+
+if TYPE_CHECKING:
+    from models.training.loop import Trained
+    from models.training.trainable import Trainable
+
+TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+DRAWN = "drawn.png"
+"""What the last validation drew, until it is passed on."""
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """A seed of its own for each training and purpose."""
+    return int(rng_for(seed, *names).integers(2**62))
+
+
+def run_training(
+    stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
+) -> "tuple[TrainableT, Trained]":
+    """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
+
+    With several trainers, these do it; what they leave is then taken up here like any finished training.
+    """
+    import torch
+
+    from models.training.checkpoints import Checkpoints
+    from models.training.distributed import ALONE
+    from models.training.interruption import stop_on_signal
+    from models.training.loop import train
+
+    num_steps = -(-config.loop.samples // config.loop.batch_size)
+    with stop_on_signal() as stop, tools.progress.steps(stage, num_steps) as show:
+
+        def report(samples_seen: int, metrics: Mapping[str, float]) -> None:
+            show(samples_seen // config.loop.batch_size, metrics)
+            tools.tracker.metrics(metrics, step=samples_seen)
+            if "val/psnr" in metrics and (tools.work / key / DRAWN).exists():
+                picture = tools.work / key / "drawn" / f"samples-{samples_seen:012d}.png"
+                picture.parent.mkdir(exist_ok=True)
+                (tools.work / key / DRAWN).replace(picture)
+                tools.tracker.image(picture, f"drawn/{picture.stem}")
+
+        count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
+        if tools.trainers is not None and count > 1:
+            trainable = build(torch.device("cpu"), ALONE)
+            need = check_need(stage, trainable, config, tools, count)
+            desk = tools.work / key / f"together-{secrets.token_hex(4)}"
+            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, count, need, desk)
+            run_together(job, tools.trainers, report, stop)
+        else:
+            trainable = build(torch.device(tools.device), ALONE)
+            check_need(stage, trainable, config, tools, 1)
+        checkpoints = Checkpoints(tools.work / key, key)
+        return trainable, train(
+            trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop
+        )
+
+
+def write_records(out: Path, trained: "Trained") -> dict[str, float]:
+    """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
+    from models.training.history import as_csv, column_name
+
+    final: dict[str, float] = {}
+    for row in trained.history:
+        final |= {column_name(name): value for name, value in row.items()}
+    write_bytes(out / HISTORY, as_csv(trained.history).encode())
+    write_json(out / METRICS, final)
+    return final

@@ -1,0 +1,177 @@
+"""What a diffusion stage trains, on what, and from which weights: assembled alike in every process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.config import StageConfig
+from render.images import encode_png, paired_sheet
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.artifacts.views import Image
+from tasks.ports import Means
+from tasks.training.run import seed_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.data.latents import LatentSet
+    from models.data.samples import SampleReader
+    from models.network.multiview_unet import MultiViewUNet
+    from models.training.diffusion import DiffusionTraining
+    from models.training.distributed import Workers
+
+RAW = "unet_raw"
+"""Folder of the newest weights beside the averaged ones in `unet`."""
+SHEET_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class StageTraining:
+    """Pickles, so that any process can assemble it."""
+
+    stage: str
+    latents: Path
+    previous: Path | None
+    vae: Path
+    config: StageConfig
+    seed: int
+    means: Means
+    picture: Path
+    """File for what each validation draws."""
+
+    def __call__(self, device: "torch.device", workers: "Workers") -> "DiffusionTraining":
+        """The trainable, on `device`; split among `workers` if that is asked for.
+
+        Raises ValueError when network, data and stage do not fit together.
+        """
+        from diffusers import AutoencoderKL
+
+        from models.data.latents import LatentSet
+        from models.network.mask_vae import scale_latents
+        from models.network.noise import Diffusion
+        from models.training.compiled import compile_in_place
+        from models.training.diffusion import DiffusionTraining
+        from models.training.distributed import ALONE
+        from models.training.sharding import shard
+        from models.training.validation import ValidationViews
+
+        copy_of = None
+        if self.means.copies is not None:
+            copy_of = partial(self.means.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
+        latents = LatentSet.open(self.latents, copy_of)
+        vae = AutoencoderKL.from_pretrained(self.vae)
+        unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
+        unet.recompute_levels(self.means.recompute_levels)
+        is_split = self.means.shard_weights and workers.size > 1
+        if is_split:
+            shard(unet, device, workers)
+        unet.to(device)
+        if self.means.compile:
+            compile_in_place(unet)
+        train_uids = latents.uids("train")
+        held_out = latents.uids("val") or train_uids
+        make_reader = partial(
+            read_samples,
+            latents,
+            config=self.config,
+            scaling_factor=vae.config.scaling_factor,
+            seed=seed_of(self.seed, f"train-{self.stage}"),
+        )
+        reader, validation = make_reader(train_uids), make_reader(held_out)
+        white_CHW = scale_latents(vae, latents.white()[0, : latents.layout.latent_channels]).to(device)
+        return DiffusionTraining(
+            model=unet,
+            diffusion=Diffusion(self.config.noise),
+            reader=reader,
+            validation=validation,
+            white_CHW=white_CHW,
+            micro_batch=self.means.micro_batch,
+            views=None
+            if self.config.drawn_steps == 0
+            else ValidationViews(
+                vae=vae.to(device),
+                noise=self.config.noise,
+                latents=latents,
+                uid=held_out[0],
+                num_steps=self.config.drawn_steps,
+                white_CHW=white_CHW,
+                show=partial(write_drawn, self.picture) if workers.is_first else ignore,
+            ),
+            workers=workers if is_split else ALONE,
+        )
+
+
+def ignore(_drawn: Sequence[Image], _truth: Sequence[Image]) -> None:
+    """Another process shows them."""
+
+
+def write_drawn(path: Path, drawn: Sequence[Image], truth: Sequence[Image]) -> None:
+    """Rows of the drawn views, and below each the true one."""
+    write_bytes(path, encode_png(paired_sheet(drawn, truth, min(SHEET_COLUMNS, len(drawn)))))
+
+
+def start_network(
+    stage: str, latents: "LatentSet", previous: Path | None, config: StageConfig, seed: int
+) -> "MultiViewUNet":
+    """The network that the stage starts from.
+
+    Raises ValueError when the stage has no network or two, or one that does not fit its data.
+    """
+    from models.network.initialization import seeded_weights
+    from models.network.multiview_unet import MultiViewUNet, build_unet
+
+    layout = latents.layout
+    if previous is not None:
+        if config.unet is not None:
+            raise ValueError(f"train_{stage}.unet is set, but the network comes from {previous}; write null")
+        unet = MultiViewUNet.from_pretrained(previous / ("unet" if config.start_from == "ema" else RAW))
+    elif config.unet is None:
+        raise ValueError(f"train_{stage}.unet is null, but no stage comes before it; describe the network")
+    else:
+        with seeded_weights(seed_of(seed, f"train-{stage}", "weights")):
+            unet = build_unet(
+                config.unet,
+                num_targets=layout.num_targets,
+                latent_channels=layout.latent_channels,
+                latent_size=layout.latent_size,
+                geometry=layout.geometry,
+            )
+    width = unet.base.config.cross_attention_dim
+    if width != layout.embedding_dim:
+        raise ValueError(
+            f"unet.cross_attention_dim is {width}, but the image embeddings have {layout.embedding_dim} numbers; "
+            "make it equal to encode.image_encoder.projection_dim"
+        )
+    most, limit = config.multi_conditions[1], unet.config.max_condition_views
+    if config.multi_condition_share > 0 and most > limit:
+        raise ValueError(f"train_{stage}.multi_conditions goes up to {most}; unet.max_condition_views is {limit}")
+    return unet
+
+
+def read_samples(
+    latents: "LatentSet", uids: list[str], *, config: StageConfig, scaling_factor: float, seed: int
+) -> "SampleReader":
+    """Samples of the given objects, drawn as the stage says.
+
+    Raises ValueError when there are no objects.
+    """
+    from models.data.draws import SamplePlan
+    from models.data.samples import SampleReader
+
+    if not uids:
+        raise ValueError(f"{latents.folder} has no object of the split train; lower select.val_share")
+    plan = SamplePlan(
+        seed=seed,
+        num_items=len(uids),
+        num_conditions=latents.num_conditions,
+        num_targets=latents.layout.num_targets,
+        kept_targets=config.kept_targets,
+        multi_condition_share=config.multi_condition_share,
+        multi_conditions=config.multi_conditions,
+        condition_drop=config.condition_drop,
+        timesteps=config.noise.timesteps,
+    )
+    return SampleReader(latents, uids, plan, scaling_factor)

@@ -1,0 +1,51 @@
+"""A pool on a cluster: two raylets on this machine, the second one joins while work is under way."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.execution.ray_pool import OBJECT_STORE_BYTES, Limits, RayPool
+from tasks.outcome import Done, Failed, Outcome
+from tests.infra.execution.pool_jobs import Task, obey
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head with one processor; `add_node` starts further raylets."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)  # where Ray notes the cluster it started last
+    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:  # short: a socket
+        head = {**node, "temp_dir": folder, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster.node = node
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def test_ray_pool_node_that_joins_takes_work(cluster: Any, tmp_path: Path) -> None:
+    limits = Limits(time_limit=60, recycle_after=100, memory_limit_gb=8)
+    with RayPool[Outcome](
+        failed=Failed, workers=2, limits=limits, log_dir=tmp_path / "logs", address=cluster.address
+    ) as pool:
+        nodes: list[str] = []
+        for outcome in pool.run(obey, [Task(f"nap-{index}", tmp_path) for index in range(24)]):
+            assert isinstance(outcome, Done)
+            nodes.append(str(outcome.facts["node"]))
+            if len(nodes) == 1:
+                cluster.add_node(**cluster.node)
+    assert len(nodes) == 24
+    first, second = sorted(set(nodes), key=nodes.index)
+    assert nodes.count(second) >= 4
+    assert first != second

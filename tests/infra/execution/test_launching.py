@@ -1,0 +1,35 @@
+"""Ray Train and torchrun start the same processes as `infra.execution.launchers.LocalTrainers` does."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from infra.execution.launchers import LaunchedTrainers, RayTrainers
+from models.training.checkpoints import Checkpoints
+from tests.infra.execution.test_cluster import cluster as cluster
+from tests.infra.execution.test_launchers import TORCHRUN
+from tests.models.training.test_distributed import latents as latents
+from tests.models.training.test_distributed import of_two as of_two
+from tests.models.training.test_distributed import work
+
+pytestmark = pytest.mark.slow
+
+
+def test_ray_trainers_train_what_local_ones_train(cluster, latents, of_two, tmp_path):
+    cluster.add_node(**cluster.node)
+    assert_same_training(RayTrainers(2, address=cluster.address, use_gpu=False), latents, of_two, tmp_path / "run")
+
+
+def test_launched_trainers_train_what_local_ones_train(latents, of_two, tmp_path):
+    assert_same_training(LaunchedTrainers(2, TORCHRUN), latents, of_two, tmp_path / "run")
+
+
+def assert_same_training(trainers, latents, of_two, folder):
+    folder.mkdir()
+    ticks = []
+    trainers.run(partial(work, latents, folder), folder / "desk", watch=lambda: ticks.append(1), count=2)
+    state = Checkpoints(folder, "toy").load_newest()
+    assert ticks
+    for name, expected in of_two["weights"].items():
+        torch.testing.assert_close(state["weights"][name], expected, rtol=1e-3, atol=1e-5)

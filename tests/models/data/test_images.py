@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from models.data.background import cut_out
+from models.data.images import as_pil, framed, seen_at
+
+
+def photo(background=(230, 230, 228), noise=0):
+    """A red box with a hole in the background's colour, 60 x 80."""
+    pixels = np.full((60, 80, 3), background, dtype=np.int64)
+    pixels[15:45, 20:60] = (180, 40, 30)
+    pixels[25:35, 35:45] = background
+    pixels += np.random.default_rng(0).integers(-noise, noise + 1, pixels.shape)
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("noise", [0, 6])
+@pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), (40, 160, 70)])
+def test_cut_out_finds_the_object_with_its_holes_filled(background, noise):
+    mask = cut_out(photo(background, noise)) > 127
+    expected = np.zeros((60, 80), dtype=bool)
+    expected[15:45, 20:60] = True
+    assert (mask == expected).mean() > 0.99
+
+
+def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share():
+    pixels = photo()
+    pixels[:20] = (10, 90, 200)
+    with pytest.raises(
+        ValueError, match=r"not plain: \d\d% of its border have one colour, 95% are needed; give a mask"
+    ):
+        cut_out(pixels)
+
+
+def test_cut_out_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing but its background"):
+        cut_out(np.full((20, 20, 3), 200, dtype=np.uint8))
+
+
+def test_as_pil_takes_alpha_then_mask_then_the_background():
+    rgba = np.dstack([photo(), np.full((60, 80), 90, dtype=np.uint8)])
+    assert as_pil(rgba).getchannel("A").getextrema() == (90, 90)
+    mask = np.full((60, 80), 30, dtype=np.uint8)
+    assert as_pil(rgba, mask).getchannel("A").getextrema() == (30, 30)
+    assert as_pil(photo()).getchannel("A").getextrema() == (0, 255)
+    grey = Image.fromarray(photo()).convert("L")
+    assert as_pil(grey).mode == "RGBA"
+    palette = Image.fromarray(rgba).quantize()
+    assert as_pil(palette).getchannel("A").getextrema()[0] > 0
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1))
+def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height, width, share):
+    pixels = np.zeros((60, 80, 4), dtype=np.uint8)
+    pixels[5 : 5 + height, 30 : 30 + width] = 255
+    square = framed(Image.fromarray(pixels), share)
+    assert square.width == square.height
+    alpha = np.asarray(square)[..., 3] > 0
+    assert alpha.sum() == height * width
+    assert square.width == math.ceil(max(height, width) / share)
+    rows, columns = np.nonzero(alpha)
+    assert abs(rows.min() + rows.max() + 1 - square.height) <= 1
+    assert abs(columns.min() + columns.max() + 1 - square.width) <= 1
+
+
+def test_framed_share_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"share is 1.2; .* at most 1"):
+        framed(Image.new("RGBA", (8, 8)), 1.2)
+
+
+def test_seen_at_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents():
+    disc = np.zeros((200, 200, 4), dtype=np.uint8)
+    disc[50:150, 50:150] = 255
+    wide = seen_at(Image.fromarray(disc), 49.13, 60)
+    share = (np.asarray(wide)[..., 3] > 0).any(axis=0).mean()
+    assert share == pytest.approx(0.5 * math.tan(math.radians(49.13 / 2)) / math.tan(math.radians(30)), abs=0.01)
+    back = seen_at(wide, 60, 49.13)
+    assert abs(back.width - 200) <= 2
+    with pytest.raises(ValueError, match="field of view is 0"):
+        seen_at(wide, 0, 60)

@@ -1,0 +1,52 @@
+"""Image metrics against closed forms and torchmetrics."""
+
+import pytest
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from models.losses.metrics import MAX_PSNR, mask_iou, on_white, psnr, ssim
+
+
+def images(seed: int, count: int = 3) -> torch.Tensor:
+    return torch.rand(count, 3, 24, 24, generator=torch.Generator().manual_seed(seed))
+
+
+def test_psnr_of_a_constant_error_is_its_closed_form() -> None:
+    assert psnr(torch.full((2, 3, 8, 8), 0.5), torch.full((2, 3, 8, 8), 0.6)).tolist() == pytest.approx([20, 20])
+
+
+def test_psnr_of_each_image_agrees_with_torchmetrics() -> None:
+    one, other = images(0), images(1)
+    expected = [peak_signal_noise_ratio(a, b, data_range=1.0).item() for a, b in zip(one, other, strict=True)]
+    assert psnr(one, other).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_psnr_of_equal_images_is_the_cap() -> None:
+    assert psnr(images(0), images(0)).tolist() == [MAX_PSNR] * 3
+
+
+def test_ssim_takes_the_data_range_of_each_pair() -> None:
+    other = images(1) * torch.tensor([1.0, 0.5, 0.1]).view(3, 1, 1, 1)
+    one = other + 0.05 * images(0)
+    expected = [structural_similarity_index_measure(a[None], b[None]).item() for a, b in zip(one, other, strict=True)]
+    assert ssim(one, other).tolist() == pytest.approx(expected, rel=1e-5)
+    assert structural_similarity_index_measure(one, other).item() != pytest.approx(sum(expected) / 3, rel=1e-3)
+
+
+def test_ssim_of_two_plain_images_is_a_number() -> None:
+    white, grey = torch.ones(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5)
+    assert ssim(white, white).item() == pytest.approx(1)
+    assert ssim(white, grey).item() == pytest.approx(2 * 0.5 / 1.25, rel=1e-3)  # the luminance term alone
+
+
+def test_mask_iou_counts_pixels_above_one_half() -> None:
+    one, other = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
+    one[0, :2], other[0, 1:3] = 0.9, 0.6
+    one[1, :2] = 0.4
+    one[2, 0] = 1
+    assert mask_iou(one, other).tolist() == pytest.approx([1 / 3, 1, 0])
+
+
+def test_on_white_shows_white_where_alpha_is_zero() -> None:
+    rgba = torch.tensor([[[[0.2, 0.4, 0.6, 0.5], [0.9, 0.1, 0.3, 0.0]]]])
+    torch.testing.assert_close(on_white(rgba)[0, :, 0], torch.tensor([[0.6, 1.0], [0.7, 1.0], [0.8, 1.0]]))

@@ -1,0 +1,107 @@
+import pytest
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from torch import nn
+
+from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig
+from models.losses.vae_loss import VAELoss, patch_discriminator
+from models.network.initialization import seeded_weights
+from tests.models.toy_models import VAE
+
+CONFIG = MaskVAEConfig(
+    recipe=1,
+    vae=VAE,
+    crop=None,
+    perceptual_weight=0.0,
+    lpips_weights=None,
+    kl_weight=1e-6,
+    mask_weight=1.0,
+    discriminator_weight=0.0,
+    discriminator_start=10,
+    optimizer=OptimizerConfig(
+        learning_rate=1e-3, betas=(0.5, 0.9), weight_decay=0, schedule="constant", warmup_samples=0, max_grad_norm=1
+    ),
+    loop=LoopConfig(batch_size=2, samples=2, ema_decay=0, log_every=1, validate_every=1, checkpoint_every=1),
+)
+SIDE = 32
+
+
+def images() -> torch.Tensor:
+    picture = torch.rand(2, 4, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    picture[:, 3] = picture[:, 3].sign()
+    return picture
+
+
+def posterior() -> DiagonalGaussianDistribution:
+    return DiagonalGaussianDistribution(torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(1)))
+
+
+def last_layer() -> nn.Conv2d:
+    with seeded_weights(2):
+        return nn.Conv2d(4, 4, 3, padding=1)
+
+
+def generator(loss: VAELoss, decoded: torch.Tensor, step: int = 0, weight: torch.Tensor | None = None):
+    last = decoded if weight is None else weight
+    return loss.generator(images(), decoded, posterior(), step=step, last_layer=last)
+
+
+def test_vae_loss_of_a_perfect_decoder_is_the_kl_alone() -> None:
+    perfect = images()
+    perfect[:, 3] *= 50  # logits
+    total, parts = generator(VAELoss(CONFIG), perfect)
+    assert set(parts) == {"l1", "mask", "kl"}
+    # LDM: 1e-6 times the sum over the latent, against sums over the image
+    assert total.item() == pytest.approx(1e-6 * posterior().kl().mean().item() / (3 * SIDE**2), rel=1e-5)
+
+
+def test_vae_loss_weighs_the_mask_by_binary_cross_entropy() -> None:
+    undecided = images()
+    undecided[:, 3] = 0
+    _, parts = generator(VAELoss(CONFIG.model_copy(update={"mask_weight": 3.0})), undecided)
+    assert parts["mask"].item() == pytest.approx(3 * 0.693147, rel=1e-5)
+
+
+def test_vae_loss_before_the_discriminator_starts_ignores_it() -> None:
+    loss = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5}))
+    conv = last_layer()
+    assert "adversarial" not in generator(loss, conv(images()), 9, conv.weight)[1]
+    assert "adversarial" in generator(loss, conv(images()), 10, conv.weight)[1]
+
+
+def test_adversarial_term_pulls_at_the_last_layer_as_hard_as_its_weight_says() -> None:
+    loss, conv = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5, "kl_weight": 0.0})), last_layer()
+    gradients = []
+    for step in (0, 10):
+        total, _ = generator(loss, conv(images()), step, conv.weight)
+        gradients.append(torch.autograd.grad(total, conv.weight)[0])
+    pull = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    assert pull.item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_discriminator_trained_on_fixed_images_separates_them_and_leaves_the_vae_alone() -> None:
+    with seeded_weights(3):
+        loss = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5}))
+    conv = last_layer()
+    optimizer = torch.optim.Adam(loss.discriminator.parameters(), 1e-3)
+    values = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        value = loss.discriminate(images(), conv(images()))
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.6 * values[0]
+    assert conv.weight.grad is None
+
+
+def test_patch_discriminator_is_ldms() -> None:
+    discriminator = patch_discriminator(in_channels=3)
+    # NLayerDiscriminator(input_nc=3, n_layers=3, ndf=64) of taming-transformers
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_633
+    assert discriminator(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
+
+
+def test_vae_loss_wanting_lpips_without_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="lpips_weights is null"):
+        VAELoss(CONFIG.model_copy(update={"perceptual_weight": 1.0}))

@@ -1,0 +1,68 @@
+"""What is counted on the meta device against what real tensors do."""
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.network.initialization import seeded_weights
+from models.network.mask_vae import build_mask_vae
+from models.training.cost import SavedBytes, meta_inputs, unet_cost, vae_cost
+from tests.models.toy_models import VAE, toy_inputs, toy_unet
+
+
+def test_saved_bytes_are_those_that_the_output_holds():
+    layer = torch.nn.Linear(8, 16)
+    given = torch.randn(4, 8)
+    saved = SavedBytes([given, *layer.parameters()])
+    with saved.watching():
+        output = layer(given).exp()
+        layer(torch.randn(4, 8))  # nobody holds it
+    assert saved.by_module().total() == output.nbytes
+    del output
+    assert saved.by_module().total() == 0
+
+
+def test_meta_inputs_are_what_the_network_takes():
+    toy = toy_unet()
+    inputs = {
+        name: torch.zeros(value.shape, dtype=value.dtype)
+        for name, value in meta_inputs(toy, 2, 5, torch.bfloat16).items()
+    }
+    with torch.no_grad():
+        assert toy.to(torch.bfloat16)(**inputs).shape == (1, 5, 4, 8, 8)
+
+
+def test_unet_cost_is_what_a_real_step_does() -> None:
+    unet = toy_unet()
+    inputs = toy_inputs(1, 4, num_conditions=2)
+    saved = SavedBytes([*unet.parameters(), *inputs.values()])
+    with saved.watching():
+        output = unet(**inputs)
+    kept = saved.by_module().total()
+    del output
+    # the counter does not know the fused kernel of processors
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        unet(**inputs).square().mean().backward()
+    cost = unet_cost(unet, 2, 2, torch.float32)
+    assert cost.tflop == pytest.approx(counter.get_total_flops() / 1e12, rel=0.02)
+    assert cost.kept_bytes == pytest.approx(kept, rel=0.05)
+    assert not any(weight.is_meta for weight in unet.parameters())
+
+
+def test_costs_fall_where_activations_are_computed_again() -> None:
+    unet = toy_unet()
+    plain = unet_cost(unet, 1, 3, torch.float32)
+    unet.recompute_levels([0])
+    first = unet_cost(unet, 1, 3, torch.float32)
+    unet.recompute_levels([0, 1])
+    both = unet_cost(unet, 1, 3, torch.float32)
+    assert both.kept_bytes < 0.8 * first.kept_bytes < 0.64 * plain.kept_bytes
+    assert both.tflop == plain.tflop, "the model's own operations"
+    with seeded_weights(0):
+        vae = build_mask_vae(VAE)
+    kept = vae_cost(vae, 16, torch.float32)
+    assert 4 < vae_cost(vae, 32, torch.float32).kept_bytes / kept.kept_bytes < 5, "its attention grows faster"
+    assert vae_cost(vae, 16, torch.bfloat16).kept_bytes < 0.6 * kept.kept_bytes
+    vae.enable_gradient_checkpointing()
+    assert vae_cost(vae, 16, torch.float32).kept_bytes < 0.8 * kept.kept_bytes

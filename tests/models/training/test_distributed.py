@@ -1,0 +1,202 @@
+"""Several processes train what one trains: the loop itself, joined by `models.training.distributed`."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from infra.execution.launchers import LocalTrainers
+from models.data.latents import LatentSet
+from models.training.checkpoints import Checkpoints
+from models.training.distributed import ALONE, Workers, joined
+from models.training.history import as_csv
+from models.training.interruption import Interrupted
+from models.training.sharding import own_part, shard
+from tests.models.toy_latents import write_toy_latents
+from tests.models.toy_training import LOOP as TOY_LOOP
+from tests.models.toy_training import Line, assert_equal_bits, run, weights
+from tests.models.training.test_diffusion import LOOP, make_training
+from tests.models.training.test_diffusion import run as run_stage
+
+LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
+
+
+def work(
+    latents: Path, folder: Path, fault: Callable[[], None] | None = None, *, sharded: bool = False, samples: int = 50
+) -> None:
+    """What each process does: a toy stage whose samples have one or several condition views."""
+    torch.set_num_threads(1)
+
+    def report(samples_seen: int, metrics: Any) -> None:  # noqa: ARG001
+        if fault is not None and samples_seen > 20 and not (folder / "struck").exists():
+            (folder / "struck").touch()
+            fault()
+
+    with joined(torch.device("cpu")) as workers:
+        training = make_training(LatentSet.open(latents))
+        if sharded:
+            shard(training.model, torch.device("cpu"), workers)
+            kept = sum(own_part(weight).numel() for weight in training.model.parameters())
+            assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
+            training = replace(training, workers=workers)
+        longer = LONGER.model_copy(update={"samples": samples})
+        run_stage(training, folder, longer, report=report, workers=workers)
+
+
+class SlowCheckpoints(Checkpoints):
+    def save(self, *arguments: Any, **keywords: Any) -> Path:
+        time.sleep(2)
+        return super().save(*arguments, **keywords)
+
+
+def stop_at_once(latents: Path, folder: Path) -> None:
+    """Asked to stop after the first step; notes whether the state was saved when it left."""
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as workers:
+        try:
+            training = make_training(LatentSet.open(latents))
+            checkpoints = SlowCheckpoints(folder, "toy")
+            run_stage(training, folder, LONGER, checkpoints=checkpoints, is_stopped=workers.rank == 1, workers=workers)
+        except Interrupted:
+            saved = [path.name for path in folder.glob("samples-*.pt")]
+            (folder / f"left-{workers.rank}").write_text(" ".join(saved))
+
+
+def kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **how: Any) -> dict[str, Any]:
+    """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
+    folder.mkdir(exist_ok=True)
+    job = partial(work, latents, folder, samples=samples, **how)
+    LocalTrainers(count).run(job, folder / f"desk-{samples}", lambda: None, count)
+    state = Checkpoints(folder, "toy").load_newest()
+    assert state is not None
+    assert state["samples_seen"] == samples
+    return state
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_latents(tmp_path_factory.mktemp("set") / "latents").folder
+
+
+@pytest.fixture(scope="module")
+def of_two(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return end_state(2, latents, tmp_path_factory.mktemp("two") / "run")
+
+
+@pytest.fixture(scope="module")
+def of_one(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return end_state(1, latents, tmp_path_factory.mktemp("one") / "run")
+
+
+def assert_equal_trainings(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Up to the order in which sums are added up."""
+    for name in ("train/loss", "train/grad_norm", "val/loss"):
+        ours, theirs = ([row[name] for row in state["history"]["rows"] if name in row] for state in (found, expected))
+        assert ours == pytest.approx(theirs, rel=1e-4), name
+    assert_equal_ends(found, expected)
+
+
+def assert_equal_ends(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for kind in ("weights", "average"):
+        assert found[kind].keys() == expected[kind].keys()
+        for name, value in expected[kind].items():
+            torch.testing.assert_close(found[kind][name], value, rtol=1e-2, atol=2e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(of_one: dict[str, Any], of_two: dict[str, Any]) -> None:
+    assert_equal_trainings(of_two, of_one)
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_the_weights_train_what_one_trains(
+    latents: Path, of_one: dict[str, Any], tmp_path: Path
+) -> None:
+    assert_equal_trainings(end_state(2, latents, tmp_path / "sharded", sharded=True), of_one)
+
+
+@pytest.mark.slow
+def test_training_goes_on_with_other_processes_than_it_began_with(
+    latents: Path, of_one: dict[str, Any], tmp_path: Path
+) -> None:
+    end_state(2, latents, tmp_path / "run", sharded=True, samples=20)
+    end_state(1, latents, tmp_path / "run", samples=30)
+    end_state(2, latents, tmp_path / "run", samples=40)
+    assert_equal_ends(end_state(2, latents, tmp_path / "run", sharded=True), of_one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
+    latents: Path, of_two: dict[str, Any], tmp_path: Path, *, sharded: bool
+) -> None:
+    straight = end_state(2, latents, tmp_path / "straight", sharded=True) if sharded else of_two
+    resumed = end_state(2, latents, tmp_path / "killed", fault=kill_myself, sharded=sharded)
+    assert (tmp_path / "killed" / "struck").exists()
+    assert as_csv(resumed["history"]["rows"]) == as_csv(straight["history"]["rows"])
+    for key in ("weights", "average", "optimizer"):
+        assert_equal_bits(resumed[key], straight[key])
+
+
+@pytest.mark.slow
+def test_processes_that_are_stopped_leave_once_the_state_is_saved(latents: Path, tmp_path: Path) -> None:
+    LocalTrainers(2).run(partial(stop_at_once, latents, tmp_path), tmp_path / "desk", lambda: None, 2)
+    for rank in (0, 1):
+        assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
+
+
+def take_up(own: dict[int, int], folder: Path) -> None:
+    """Each process has a checkpoint of another clock, as on a network folder that lags."""
+    with joined(torch.device("cpu")) as workers:
+        line, place = Line(), folder / str(workers.rank)
+        run(line, place, loop=TOY_LOOP.model_copy(update={"samples": own[workers.rank]}))
+        run(line, place, workers=workers)
+        (folder / f"weights-{workers.rank}").write_bytes(b"".join(weights(line.model)))
+
+
+def explode(folder: Path) -> None:
+    """Goes on from a checkpoint into a sample that is far off."""
+    with joined(torch.device("cpu")) as workers:
+        try:
+            run(Line(poisoned=62, poison=1e4), folder, workers=workers)
+        except FloatingPointError as error:
+            (folder / f"refused-{workers.rank}").write_text(str(error))
+
+
+@pytest.mark.slow
+def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(Line(), tmp_path, stop_at=40)
+    LocalTrainers(2).run(partial(explode, tmp_path), tmp_path / "desk", lambda: None, 2)
+    said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert said[0].startswith("the loss has exploded to more than 100 times the ")
+
+
+@pytest.mark.slow
+def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
+    LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "desk", lambda: None, 2)
+    assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
+
+
+def test_shares_of_a_step_are_disjoint_and_complete() -> None:
+    shares = [Workers(rank, 3).share(range(20, 31)) for rank in range(3)]
+    assert sorted(number for share in shares for number in share) == list(range(20, 31))
+    assert max(map(len, shares)) - min(map(len, shares)) == 1
+    assert ALONE.share(range(4)) == range(4)
+
+
+def test_more_processes_than_samples_in_a_step_are_refused(latents: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="6 workers for a batch of 5: each needs a sample; lower `trainers`"):
+        run_stage(make_training(LatentSet.open(latents)), tmp_path, LONGER, workers=Workers(0, 6))

@@ -1,0 +1,60 @@
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from models.training.history import History
+from models.training.throughput import Meter, count_tflop
+
+
+def test_network_that_was_counted_is_still_compiled() -> None:
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(len(inputs))
+        return graph.forward
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 16)
+
+        def forward(self, given):
+            return self.layer(given) + 1
+
+    network = Network()
+    network.compile(backend=backend)
+    given = torch.randn(4, 8)
+    assert count_tflop(lambda: network(given), given.device) == pytest.approx(2 * 4 * 8 * 16 / 1e12)
+    assert not compiled
+    network(given)
+    assert compiled
+
+
+def test_meter_says_how_long_it_waited_for_data() -> None:
+    def batches():
+        for number in range(3):
+            time.sleep(0.05)
+            yield number
+
+    meter = Meter(10, torch.device("cpu"))
+    for _ in meter.waiting(batches()):
+        time.sleep(0.05)
+    first = meter.since_last(40)
+    assert 0.3 < first["train/data_wait_share"] < 0.7
+    assert 30 / 0.6 < first["train/samples_per_second"] < 30 / 0.3
+    assert first["train/memory_gib"] > 0
+    assert meter.since_last(40)["train/data_wait_share"] == 0
+
+
+def test_history_knows_the_best_only_where_it_was_validated() -> None:
+    history = History()
+    assert not history.is_best_at(0)
+    history.append(8, {"val/loss": 2.0})
+    assert history.is_best_at(8)
+    assert not history.is_best_at(12), "nobody looked"
+    history.append(16, {"val/loss": 3.0})
+    assert not history.is_best_at(16)
+    history.append(24, {"val/loss": 1.0, "train/loss": 9.0})
+    assert history.is_best_at(24)

@@ -1,0 +1,192 @@
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from infra.execution.launchers import LocalTrainers
+from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
+from models.losses.vae_loss import VAELoss
+from models.network.initialization import seeded_weights
+from models.network.mask_vae import build_mask_vae
+from models.training.checkpoints import Checkpoints
+from models.training.distributed import ALONE, Workers, joined
+from models.training.interruption import Interrupted
+from models.training.loop import Trained, train
+from models.training.vae import VAETraining, as_unit_tensor, reconstruction_quality
+from tests.models.toy_training import assert_equal_bits
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Discs:
+    """Coloured discs, a function of their number."""
+
+    side: int = 16
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        y, x = np.mgrid[: self.side, : self.side]
+        inside = (x - 4 - index) ** 2 + (y - 8) ** 2 < 20
+        picture = np.zeros((self.side, self.side, 4), dtype=np.uint8)
+        picture[inside] = (250 - 40 * index, 40 * index, 90, 255)
+        return picture
+
+    def name(self, index: int) -> str:
+        return f"disc-{index}"
+
+
+def make_config(**overrides: Any) -> MaskVAEConfig:
+    fields: dict[str, Any] = {
+        "recipe": 1,
+        "vae": VAEConfig(
+            pretrained=None, block_out_channels=(8, 16), layers_per_block=1, latent_channels=4, norm_num_groups=4
+        ),
+        "crop": None,
+        "perceptual_weight": 0.0,
+        "lpips_weights": None,
+        "kl_weight": 1e-6,
+        "mask_weight": 1.0,
+        "discriminator_weight": 0.0,
+        "discriminator_start": 4,
+        "optimizer": OptimizerConfig(
+            learning_rate=3e-3,
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            schedule="constant",
+            warmup_samples=0,
+            max_grad_norm=1.0,
+        ),
+        "loop": LoopConfig(
+            batch_size=6, samples=36, ema_decay=0.9, log_every=2, validate_every=20, checkpoint_every=20
+        ),
+    }
+    return MaskVAEConfig(**(fields | overrides))
+
+
+def make_training(config: MaskVAEConfig, micro_batch: int | None = None, side: int = 16) -> VAETraining:
+    with seeded_weights(0):
+        vae, loss = build_mask_vae(config.vae), VAELoss(config)
+    discs = Discs(side)
+    pictures = as_unit_tensor(np.stack([discs[index] for index in range(4)]), CPU)
+    return VAETraining(vae, loss, discs, pictures, seed=3, batch_size=config.loop.batch_size, micro_batch=micro_batch)
+
+
+def run(
+    training: VAETraining, config: MaskVAEConfig, folder: Path, *, stop: bool = False, workers: Workers = ALONE
+) -> Trained:
+    return train(
+        training,
+        config.loop,
+        config.optimizer,
+        checkpoints=Checkpoints(folder, "vae"),
+        report=lambda *_: None,
+        stop=lambda: stop,
+        workers=workers,
+    )
+
+
+def run_until_stopped(config: MaskVAEConfig, folder: Path, *, stop: bool) -> None:
+    """What each process does."""
+    torch.set_num_threads(1)
+    with joined(CPU) as workers, suppress(Interrupted):
+        run(make_training(config, side=32), config, folder, stop=stop, workers=workers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("start", [3, 100])
+def test_vae_training_resumed_before_its_critic_joins_equals_an_undisturbed_one(
+    tmp_path: Path, count: int, start: int
+) -> None:
+    config = make_config(discriminator_weight=0.5, discriminator_start=start)
+    for name, stops in (("straight", [False]), ("resumed", [True, True, False])):
+        for number, stop in enumerate(stops):
+            job = partial(run_until_stopped, config, tmp_path / name, stop=stop)
+            LocalTrainers(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
+    resumed, straight = (Checkpoints(tmp_path / name, "vae").load_newest() for name in ("resumed", "straight"))
+    assert resumed is not None
+    assert any(name.startswith("1.") for name in resumed["optimizer"]["state"]) == (start == 3)
+    assert_equal_bits(resumed, straight)
+
+
+@pytest.mark.slow
+def test_vae_training_few_pictures_are_learnt(tmp_path: Path) -> None:
+    config = make_config()
+    config = config.model_copy(update={"loop": config.loop.model_copy(update={"samples": 1800})})
+    history = run(make_training(config), config, tmp_path).history
+    assert history[-1]["train/loss"] < history[0]["train/loss"] / 5
+    assert history[-1]["val/psnr"] > 20
+    assert history[-1]["val/mask_iou"] > 0.9
+
+
+def test_vae_training_reports_the_terms_of_its_loss(tmp_path: Path) -> None:
+    config = make_config()
+    row = run(make_training(config), config, tmp_path).history[-1]
+    assert row["train/loss"] == pytest.approx(row["train/l1"] + row["train/mask_bce"] + row["train/kl"], rel=1e-5)
+
+
+def test_vae_training_draws_depend_on_the_number_alone() -> None:
+    training = make_training(make_config(crop=8))
+    together = training.load(range(6, 12))
+    for position, number in enumerate(range(6, 12)):
+        alone = training.load([number])
+        assert np.array_equal(alone.pixels_BHW4[0], together.pixels_BHW4[position])
+        assert torch.equal(alone.noise_BChw[0], together.noise_BChw[position])
+    assert together.pixels_BHW4.shape == (6, 8, 8, 4)
+    assert together.step == 1
+
+
+def gradients(training: VAETraining) -> list[torch.Tensor]:
+    for part in training.parts(training.load(range(24, 30))):
+        part.loss.backward()
+    return [parameter.grad for parameter in training.model.parameters() if parameter.grad is not None]
+
+
+def test_vae_training_in_micro_batches_has_the_gradient_of_the_whole_batch() -> None:
+    whole, split = (gradients(make_training(make_config(), micro_batch)) for micro_batch in (None, 4))
+    assert len(whole) == len(split) > 10
+    for a, b in zip(whole, split, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_vae_training_discriminator_learns_from_its_own_loss_only() -> None:
+    config = make_config(discriminator_weight=0.5)
+    training = make_training(config, side=32)
+    batch = training.load(range(24, 30))  # step 4: the discriminator takes part
+    assert training.critic is not None
+    parts = training.parts(batch)
+    next(parts).loss.backward()
+    assert all(weight.grad is None for weight in training.critic.parameters())
+    before = [weight.grad.clone() for weight in training.model.parameters() if weight.grad is not None]
+    next(parts).loss.backward()
+    assert all(weight.grad is not None for weight in training.critic.parameters())
+    after = [weight.grad for weight in training.model.parameters() if weight.grad is not None]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_vae_training_discriminator_starts_at_its_step(tmp_path: Path) -> None:
+    config = make_config(discriminator_weight=0.5)
+    history = run(make_training(config, side=32), config, tmp_path).history
+    assert [row["samples_seen"] for row in history if "train/discriminator" in row] == [36]
+
+
+def test_reconstruction_quality_of_a_decoder_of_white_is_that_of_white() -> None:
+    vae = build_mask_vae(make_config().vae)
+    torch.nn.init.zeros_(vae.decoder.conv_out.weight)
+    with torch.no_grad():
+        vae.decoder.conv_out.bias.copy_(torch.tensor([1.0, 1.0, 1.0, -9.0]))
+    picture = torch.zeros(1, 4, 16, 16)
+    picture[:, 3, :4] = 1  # a quarter is black, the rest transparent
+    with torch.no_grad():
+        psnr, iou = reconstruction_quality(vae, picture)
+        assert psnr == pytest.approx(-10 * np.log10(0.25), abs=1e-3)
+        assert iou == 0
+        assert reconstruction_quality(vae, torch.zeros(1, 4, 16, 16))[1] == 1

@@ -1,0 +1,109 @@
+import tarfile
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.artifacts.shards import Layout, ShardReader, lay_out, read_item, seal_shards, write_item
+
+
+def make_items(count):
+    items = {}
+    for index in range(count):
+        uid = f"object-{index:03d}"
+        members = {"t00.png": bytes([index]) * (100 + index), "cameras.json": f'{{"i": {index}}}'.encode()}
+        items[uid] = lambda members=members: members
+    return items
+
+
+def seal(count, size, out, before=None):
+    """Seal that many items; their layout."""
+    layout: Layout = lay_out(make_items(count), size, before)
+    seal_shards(make_items(count), layout, out)
+    return layout
+
+
+def test_write_item_same_members_in_another_order_gives_equal_bytes(tmp_path):
+    write_item(tmp_path / "a.tar", {"x": b"1", "y": b"2"})
+    write_item(tmp_path / "b.tar", {"y": b"2", "x": b"1"})
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert read_item(tmp_path / "a.tar") == {"x": b"1", "y": b"2"}
+
+
+def test_shard_reader_reads_every_member_back(tmp_path):
+    items = make_items(20)
+    seal_shards(items, lay_out(items, 3), tmp_path / "out")
+    reader = ShardReader.open(tmp_path / "out")
+    for uid, read in items.items():
+        assert {name: reader.read(uid, name) for name in reader.names(uid)} == read()
+
+
+def test_sealed_shards_are_webdataset_tars(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    seal(5, 9, tmp_path / "out")
+    samples = list(webdataset.WebDataset(str(tmp_path / "out" / "shard-00000.tar"), shardshuffle=False))
+    assert [sample["__key__"] for sample in samples] == [f"object-{index:03d}" for index in range(5)]
+    assert samples[3]["t00.png"] == bytes([3]) * 103
+
+
+def test_seal_shards_a_tenth_more_objects_rewrites_none_of_the_full_shards(tmp_path):
+    before = seal(200, 8, tmp_path / "before")
+    seal(220, 8, tmp_path / "after", before)
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.tar")} for name in ("before", "after")
+    )
+    assert (len(first), len(second)) == (25, 28)
+    assert first.items() <= second.items()
+    assert len(ShardReader.open(tmp_path / "after").index) == 220
+
+
+def test_lay_out_fills_the_last_shard_before_a_new_one_is_begun():
+    layout = lay_out(make_items(20), 8, lay_out(make_items(13), 8))
+    counts = Counter(layout.shard_of.values())
+    assert counts == {"shard-00000.tar": 8, "shard-00001.tar": 8, "shard-00002.tar": 4}
+
+
+def test_seal_shards_object_that_was_not_made_keeps_its_place(tmp_path):
+    items = make_items(20)
+    layout = lay_out(items, 8)
+    seal_shards({uid: items[uid] for uid in sorted(items)[:-3]}, layout, tmp_path / "partly")
+    seal_shards(items, lay_out(items, 8, layout), tmp_path / "later")
+    seal(20, 8, tmp_path / "at once")
+    later, at_once = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("later", "at once")
+    )
+    assert later == at_once
+
+
+def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path):
+    seal(3, 9, tmp_path / "out")
+    shard = tmp_path / "out" / "shard-00000.tar"
+    shard.write_bytes(shard.read_bytes()[:600])
+    with pytest.raises(ValueError, match=r"shard-00000.tar is truncated.*dvc checkout"):
+        ShardReader.open(tmp_path / "out").read("object-002", "t00.png")
+
+
+def test_shard_reader_unsealed_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no index.json"):
+        ShardReader.open(tmp_path)
+
+
+UIDS = st.sets(st.text("abcdef", min_size=1, max_size=4), max_size=40)
+
+
+@given(UIDS, UIDS, st.integers(1, 9))
+def test_lay_out_holds_each_object_once_and_moves_none(first, second, size):
+    before = lay_out(first, size)
+    after = lay_out(second, size, before)
+    assert after.shard_of.keys() == second
+    assert max(Counter(after.shard_of.values()).values(), default=0) <= size
+    assert all(before.shard_of[uid] == after.shard_of[uid] for uid in first & second)
+    assert lay_out(second, size, after) == after
+    assert lay_out(second, size + 1, before) == lay_out(second, size + 1)
+
+
+def test_shard_tars_carry_no_time_or_owner(tmp_path):
+    seal(2, 9, tmp_path)
+    with tarfile.open(tmp_path / "shard-00000.tar") as tar:
+        assert {(member.mtime, member.uid, member.uname) for member in tar} == {(0, 0, "")}

@@ -1,0 +1,92 @@
+"""Photos in, a folder of views out, with a toy model through the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.__main__ import main
+from models.network.noise import scheduler
+from tests.models.toy_models import NOISE, toy_pipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "stage3"
+    toy_pipeline(scheduler(NOISE, "ddpm")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A red ball before a white wall, not square."""
+    y, x = np.mgrid[:40, :60]
+    pixels = np.full((40, 60, 3), 255, dtype=np.uint8)
+    pixels[(x - 30) ** 2 + (y - 20) ** 2 < 150] = (200, 40, 40)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def sample(model, out, *words):
+    return main(
+        ["sample", "--model", str(model), "--out", str(out), "--steps", "2", "--device", "cpu", *map(str, words)]
+    )
+
+
+def test_sample_photo_makes_views_cameras_sheet_and_turntable(model, photo, tmp_path, capsys):
+    assert sample(model, tmp_path / "drawn", photo) == 0
+    views = sorted((tmp_path / "drawn").glob("t??.png"))
+    assert [view.stem for view in views] == [f"t{index:02d}" for index in range(8)]
+    assert Image.open(views[0]).mode == "RGBA"
+    table = json.loads((tmp_path / "drawn" / "transforms.json").read_text())
+    assert [frame["file_path"] for frame in table["frames"]] == [view.name for view in views]
+    turntable = Image.open(tmp_path / "drawn" / "turntable.gif")
+    assert turntable.n_frames == 4
+    assert Image.open(tmp_path / "drawn" / "sheet.png").width > 4 * 16
+    assert "8 views, " in capsys.readouterr().out
+
+
+def test_sample_same_photo_and_seed_give_the_same_bytes(model, photo, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        assert sample(model, tmp_path / name, photo, photo, "--seed", seed, "--elevation", 30) == 0
+    one, two, three = ((tmp_path / name / "t05.png").read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+    assert not (tmp_path / "one" / "t00.png").exists()
+
+
+def test_sample_mask_is_taken_instead_of_the_background(model, photo, tmp_path):
+    Image.fromarray(np.where(np.mgrid[:40, :60][1] < 30, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
+    assert sample(model, tmp_path / "masked", photo, "--mask", tmp_path / "mask.png") == 0
+    assert sample(model, tmp_path / "found", photo) == 0
+    first, second = ((tmp_path / name / "t00.png").read_bytes() for name in ("masked", "found"))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere.png"], "nowhere.png does not exist"),
+        (["text.png"], "text.png is no picture that can be read"),
+        (["PHOTO", "--as-is"], "image is 60 x 40; pad it to a square"),
+        (["PHOTO", "--elevation", "12"], r"elevations_deg is [12.0]; the model knows [0.0, 30.0]"),
+        (["PHOTO", "--share", "2"], "share is 2.0"),
+        (["PHOTO", "--attention-chunk", "0"], "chunk is 0"),
+        (["PHOTO", "--mask", "PHOTO", "--mask", "PHOTO"], "masks must be as many as images"),
+    ],
+)
+def test_sample_mistake_is_a_sentence_and_leaves_nothing(model, photo, tmp_path, capsys, words, sentence):
+    (tmp_path / "text.png").write_text("no picture")
+    given = [str(photo) if word == "PHOTO" else tmp_path / word if word.endswith(".png") else word for word in words]
+    assert sample(model, tmp_path / "drawn", *given) == 2
+    assert sentence in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png", "text.png"]
+
+
+def test_sample_into_a_folder_that_exists_or_from_no_model_is_refused(model, photo, tmp_path, capsys):
+    (tmp_path / "drawn").mkdir()
+    assert sample(model, tmp_path / "drawn", photo) == 2
+    assert "exists; name another folder" in capsys.readouterr().err
+    assert sample(tmp_path, tmp_path / "new", photo) == 2
+    assert "name the folder of a saved pipeline" in capsys.readouterr().err
