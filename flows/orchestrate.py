@@ -19,6 +19,7 @@ from prefect.states import Completed
 from flows.checkout_lock import only_run
 from flows.params import load_params
 from flows.params_edit import set_params as write_params
+from flows.pipeline import FLOWS
 from flows.stage import FLOW_RUN
 from infra.execution.processes import ProcessGroup
 from infra.versioning import Repository, StageInfo, repro_command
@@ -84,8 +85,6 @@ def _task(stage: StageInfo) -> Any:
 
 
 def _deployed(name: str, set_params: dict[str, Any] | None, force: bool) -> list[State]:
-    from flows.pipeline import FLOWS
-
     with only_run(PROJECT):
         if set_params:
             write_params(PROJECT / "params.yaml", set_params)

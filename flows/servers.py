@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from prefect.settings import get_current_settings
+
 from flows.run_records import WORK
 from flows.status import deep_links, training_runs
 from infra.execution.processes import ProcessGroup, signals_raise
@@ -36,8 +38,6 @@ class Server:
 
 def configured_api() -> str:
     """The address of Prefect's API: environment, prefect.toml, or the user's Prefect profile, in this order."""
-    from prefect.settings import get_current_settings
-
     return str(get_current_settings().api.url or DEFAULT_API).rstrip("/")
 
 

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+from sqlalchemy.exc import SQLAlchemyError
+
 EXPERIMENT = "mvdiffusion-pp"
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 5.0
@@ -40,8 +43,6 @@ class TrackingStore:
         if self.is_server:
             self._check_server()
         mlflow = _import_mlflow()
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             self._client = mlflow.MlflowClient(tracking_uri=self.uri)
             self.experiment_id = self._find_experiment(None if self.is_server else root / "mlruns" / "artifacts")
@@ -160,8 +161,6 @@ class RunTracker:
 
     def image(self, path: Path, name: str) -> None:
         """A picture file, shown in the UI under `name`."""
-        from PIL import Image
-
         with Image.open(path) as picture:
             self._client.log_image(self.run_id, picture, key=re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII), step=0)
 

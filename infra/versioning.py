@@ -13,6 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import networkx
+from dvc.dependency import ParamsDependency
+from dvc.dependency.base import DependencyDoesNotExistError
+from dvc.exceptions import DvcException
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
+from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
+from dvc.utils.serialize import load_yaml
+
 from infra.execution.processes import runs
 
 LOCK = "dvc.lock"
@@ -61,9 +71,6 @@ class Repository:
     """One checkout as DVC sees it at the moment it is opened; open it again after a stage has run."""
 
     def __init__(self, root: Path) -> None:
-        from dvc.exceptions import DvcException
-        from dvc.repo import Repo
-
         self.root = root.resolve()
         try:
             self._repo = Repo(str(self.root))
@@ -78,9 +85,6 @@ class Repository:
         DVC does so itself where the process is gone, but not where it is a zombie, which stays as long as nobody
         collects it: in a container without an init, for ever.
         """
-        from dvc.fs import localfs
-        from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
-
         folder = self._repo.tmp_dir
         if folder is None or not (Path(folder) / RWLOCK_FILE).exists():
             return
@@ -93,8 +97,6 @@ class Repository:
 
         Raises ValueError for a target that is not a stage.
         """
-        import networkx
-
         wanted = {self._node(name) for name in targets} or set(self._graph.nodes)
         wanted = wanted.union(*(networkx.descendants(self._graph, node) for node in wanted))
         place = {node: index for index, node in enumerate(self._repo.index.stages)}
@@ -125,8 +127,6 @@ class Repository:
 
     def is_restorable(self, name: str) -> bool:
         """Whether DVC holds the result of exactly the present inputs, so that `dvc repro` would not run the command."""
-        from dvc.dependency.base import DependencyDoesNotExistError
-
         node = self._fresh(name)
         changes = self.changes(name)
         if all(change.what in ("deleted", "not in cache") for change in changes):
@@ -180,8 +180,6 @@ class Repository:
 
 def lock_entry(root: Path, name: str) -> dict[str, Any]:
     """What dvc.lock says of the stage; empty when it never ran."""
-    from dvc.utils.serialize import load_yaml  # YAML 1.2, where 1e-06 is a number
-
     path = root / LOCK
     content = (load_yaml(str(path)) if path.exists() else None) or {}
     return dict(content.get("stages", {}).get(name, {}))
@@ -189,8 +187,6 @@ def lock_entry(root: Path, name: str) -> dict[str, Any]:
 
 def lock_key(root: Path, name: str) -> str | None:
     """The run key of the stage's last committed run; None when it never ran."""
-    from dvc.stage.cache import _get_cache_hash
-
     entry = lock_entry(root, name)
     return str(_get_cache_hash(copy.deepcopy(entry), key=True)) if entry else None
 
@@ -226,16 +222,12 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def _key(node: Any) -> str | None:
-    from dvc.stage.cache import _can_hash, _get_stage_hash
-
     if not all(dep.exists for dep in node.deps):
         return None
     return str(_get_stage_hash(node)) if _can_hash(node) else None
 
 
 def _is_params(dep: Any) -> bool:
-    from dvc.dependency import ParamsDependency
-
     return isinstance(dep, ParamsDependency)
 
 

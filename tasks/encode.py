@@ -4,11 +4,24 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
 
-from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER
+from models.data.latents import (
+    FEATURE_EXTRACTOR,
+    IMAGE_ENCODER,
+    LatentLayout,
+    ObjectLatents,
+    ObjectRow,
+    write_index,
+    write_shard,
+)
+from models.network.image_encoder import build_image_encoder, build_image_processor, embed_images
+from models.training.vae import as_unit_tensor, posterior_moments
 from render.cameras import Camera
 from tasks.artifacts.atomic import place
 from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
@@ -18,21 +31,12 @@ from tasks.outcome import Done
 from tasks.ports import Tools
 from tasks.training.run import seed_of
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from models.data.latents import LatentLayout, ObjectLatents
-
 
 def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: Path, tools: Tools) -> None:
     """Latents and embeddings of every object, in shards like the views'; finished shards survive a crash.
 
     The image encoder is saved beside them, because the trained model must be used with the same one.
     """
-    import torch
-
-    from models.data.latents import ObjectRow, write_index, write_shard
-
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
@@ -111,8 +115,6 @@ class TargetGrid:
 
     def layout(self, white_1CHW: "Tensor", embedding_dim: int) -> "LatentLayout":
         """What the index says of all objects."""
-        from models.data.latents import LatentLayout
-
         one = self.cameras[0]
         return LatentLayout(
             num_targets=len(self.cameras),
@@ -141,10 +143,6 @@ class ViewEncoder:
     @classmethod
     def load(cls, vae: Path, config: EncodeConfig, seed: int, device: str) -> "ViewEncoder":
         """Load the VAE; load the image encoder, or build it from the seed."""
-        from diffusers import AutoencoderKL
-
-        from models.network.image_encoder import build_image_encoder, build_image_processor
-
         return cls(
             vae=AutoencoderKL.from_pretrained(vae).to(device).eval().requires_grad_(False),
             image_encoder=build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder")).to(device),
@@ -157,11 +155,6 @@ class ViewEncoder:
 
         Raises ValueError when a latent is not finite in float16.
         """
-        import torch
-
-        from models.data.latents import ObjectLatents
-        from models.network.image_encoder import embed_images
-
         conditions = views.images(uid, views.names(uid, "c"))
         pixels = np.concatenate([views.images(uid, views.names(uid, "t")), conditions])
         batches = range(0, len(pixels), self.batch_size)
@@ -172,8 +165,6 @@ class ViewEncoder:
 
     def moments(self, pixels_VHW4: np.ndarray) -> "Tensor":
         """Posterior mean and log variance (V, 2C, h, w), unscaled."""
-        from models.training.vae import as_unit_tensor, posterior_moments
-
         return posterior_moments(self.vae, as_unit_tensor(pixels_VHW4, self.vae.device))
 
     def save(self, out: Path) -> None:

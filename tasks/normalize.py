@@ -8,6 +8,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from render.errors import Unrenderable
+from render.placement import place
+from render.report import check
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.artifacts.placements import PLACEMENTS
@@ -47,9 +50,6 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
 def normalize_object(job: NormalizeJob) -> Outcome:
     """Measure one object; runs in a worker."""
     from render.blender.objects import inspect
-    from render.errors import Unrenderable
-    from render.placement import place
-    from render.report import check
 
     try:
         report = inspect(job.path)

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from models.config import ReconstructConfig
+from models.reconstruction.mesh import write_ply
+from models.reconstruction.surface import reconstruct_views
 from tasks.artifacts.atomic import whole_file
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import rng_for
@@ -60,11 +64,6 @@ def _list_jobs(
 
 def reconstruct_object(job: ReconstructJob) -> Outcome:
     """Make one mesh; runs in a worker."""
-    import torch
-
-    from models.reconstruction.mesh import write_ply
-    from models.reconstruction.surface import reconstruct_views
-
     torch.set_num_threads(job.threads)
     views = target_views(ViewSet.open(job.folder), job.object_uid)
     mesh = reconstruct_views(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from render.config import RenderConfig
 from render.device import Machine
+from render.errors import Unrenderable
 from render.placement import Placement
 from render.quality_gates import Inspection, facts
 from render.views import condition_cameras, target_cameras
@@ -58,7 +59,6 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
 def render_object(job: RenderJob) -> Outcome:
     """Render one object's views into its item; runs in a worker."""
     from render.blender.views import render_views
-    from render.errors import Unrenderable
 
     rng = rng_for(job.seed, "render", job.uid)
     cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]

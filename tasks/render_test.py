@@ -15,8 +15,10 @@ import numpy.typing as npt
 from render.cameras import Camera
 from render.config import RenderConfig
 from render.device import Machine
-from render.placement import Placement
+from render.errors import Unrenderable
+from render.placement import Placement, place
 from render.quality_gates import Inspection, facts
+from render.report import check
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
@@ -152,9 +154,6 @@ def render_test_object(job: TestJob) -> Outcome:
     """Render one test object and export its mesh into its item; runs in a worker."""
     from render.blender.objects import inspect, triangles
     from render.blender.views import render_views
-    from render.errors import Unrenderable
-    from render.placement import place
-    from render.report import check
 
     recipe, source = job.recipe, job.object
     cameras = recipe.cameras(job.uid)

@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import torch
+
+from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
@@ -22,9 +25,6 @@ from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
-
-if TYPE_CHECKING:
-    from models.inference.pipeline import MVDiffusionPipeline
 
 OBJECTS_PER_SHARD = 64
 
@@ -47,8 +47,6 @@ def sample_test_sets(
     test_views: Path, stages: Mapping[str, Path], config: SampleConfig, seed: int, out: Path, tools: Tools
 ) -> None:
     """Sample every case; one folder of views per case, listed in the manifest's facts."""
-    import torch
-
     torch.set_num_threads(tools.threads)
     views = ViewSet.open(test_views)
     inputs = {"test_views": views.manifest.fingerprint}
@@ -114,8 +112,6 @@ class Sampler:
     @cached_property
     def pipeline(self) -> "MVDiffusionPipeline":
         """The saved model with the sampler of the configuration."""
-        from models.inference.pipeline import load_pipeline
-
         return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
 
     def sample(self, case: Case, uid: str) -> tuple[list[Camera], list[Image]]:
@@ -134,8 +130,6 @@ class Sampler:
         return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
 
     def _draw(self, uid: str, conditions: list[Image]) -> list[Image]:
-        import torch
-
         seed = int(rng_for(self.seed, "sample", uid).integers(2**62))  # the same for every case, so that cases compare
         drawn = self.pipeline(
             conditions,

@@ -1,19 +1,23 @@
 """Stages train-stage1 to train-stage3: the multi-view diffusion model (sec. 5.5)."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from models.config import StageConfig
-from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER
+from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentSet
+from models.inference.pipeline import MVDiffusionPipeline
+from models.network.multiview_unet import MultiViewUNet
+from models.network.noise import scheduler
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
 from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
 from tasks.training.run import DRAWN, run_training, write_records
 from tasks.training.stage import RAW, StageTraining
-
-if TYPE_CHECKING:
-    from models.network.multiview_unet import MultiViewUNet
 
 
 def train_stage(
@@ -30,11 +34,6 @@ def train_stage(
 
     previous: the model of the stage before; None for the first, which builds its network.
     """
-    import torch
-    from diffusers import AutoencoderKL
-
-    from models.data.latents import LatentSet
-
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
@@ -84,11 +83,6 @@ def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, st
 
 def save_pipeline(unet: "MultiViewUNet", vae: Any, latents: Path, config: StageConfig, out: Path) -> None:
     """Everything that is needed to go from images to views."""
-    from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
-
-    from models.inference.pipeline import MVDiffusionPipeline
-    from models.network.noise import scheduler
-
     MVDiffusionPipeline(
         unet=unet,
         vae=vae,

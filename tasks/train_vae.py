@@ -2,9 +2,17 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from diffusers import AutoencoderKL
 
 from models.config import MaskVAEConfig
+from models.losses.vae_loss import VAELoss
+from models.network.initialization import seeded_weights
+from models.network.mask_vae import build_mask_vae, calibrate_scaling
+from models.network.pretrained import forget_origin
+from models.training.distributed import Workers
+from models.training.vae import VAETraining, as_unit_tensor, draw_latents, reconstruct
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, fingerprint, seal
@@ -12,13 +20,6 @@ from tasks.artifacts.views import Image, ViewSet
 from tasks.ports import Means, Tools
 from tasks.training.images import ViewPictures, kept_in_memory, list_pictures, spread
 from tasks.training.run import run_training, seed_of, write_records
-
-if TYPE_CHECKING:
-    import torch
-    from diffusers import AutoencoderKL
-
-    from models.training.distributed import Workers
-    from models.training.vae import VAETraining
 
 NUM_VALIDATION = 16
 """Pictures that validation always uses, and that the sheet shows."""
@@ -29,8 +30,6 @@ SHEET_COLUMNS = 8
 
 def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, tools: Tools) -> None:
     """Train on the views of the training objects; `out` becomes a diffusers AutoencoderKL with averaged weights."""
-    import torch
-
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
     pictures = list_pictures(view_set, "train")
@@ -60,11 +59,6 @@ def build_training(
     workers: "Workers",  # noqa: ARG001  it is small: each keeps all of it
 ) -> "VAETraining":
     """What is trained and on what; equal in every process."""
-    from models.losses.vae_loss import VAELoss
-    from models.network.initialization import seeded_weights
-    from models.network.mask_vae import build_mask_vae
-    from models.training.vae import VAETraining, as_unit_tensor
-
     view_set = ViewSet.open(views)
     with seeded_weights(seed_of(seed, "train-vae", "weights")):
         vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
@@ -99,10 +93,6 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
 
 def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures, out: Path) -> None:
     """Save as diffusers does; a VAE from scratch first gets the scaling factor for latents of unit deviation."""
-    from models.network.mask_vae import calibrate_scaling
-    from models.network.pretrained import forget_origin
-    from models.training.vae import as_unit_tensor, draw_latents
-
     if config.vae.pretrained is None:
         calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(spread(pictures, NUM_CALIBRATION), vae.device)))
     forget_origin(vae)
@@ -111,8 +101,6 @@ def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures
 
 def write_sheet(vae: "AutoencoderKL", pixels: Image, out: Path) -> Path:
     """Pairs of rows: pictures, and below them their reconstructions."""
-    from models.training.vae import as_unit_tensor, reconstruct
-
     rebuilt = reconstruct(vae, as_unit_tensor(pixels, vae.device))
     columns = min(SHEET_COLUMNS, len(pixels))
     shown = len(pixels) // columns * columns

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from infra.execution.worker_log import Broken, Job, attempt, capture_output, size, tail
 
 START_LIMIT = 600.0
@@ -34,8 +36,6 @@ class Worker:
 
 def resident_gb() -> float:
     """Resident memory of this process in GB (2**30 bytes)."""
-    import psutil
-
     return float(psutil.Process().memory_info().rss) / 2**30
 
 

@@ -4,12 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from models.config import ReconstructConfig
+from models.inference.pipeline import load_pipeline
+from models.network.noise import SchedulerName
+from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Views
 from render.cameras import Camera
@@ -18,9 +22,6 @@ from tasks.artifacts.atomic import whole_file, whole_folder, write_bytes
 from tasks.artifacts.views import Image as Rgba
 from tasks.artifacts.views import as_cameras
 from tasks.commands.export import TRANSFORMS, transforms
-
-if TYPE_CHECKING:
-    from models.network.noise import SchedulerName
 
 SHEET, TURNTABLE, MESH = "sheet.png", "turntable.gif", "mesh.ply"
 FRAME_MS = 200
@@ -75,10 +76,6 @@ def draw_photos(
 def _draw(
     model: Path, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], options: DrawOptions
 ) -> tuple[list[Camera], list[Rgba]]:
-    import torch
-
-    from models.inference.pipeline import load_pipeline
-
     pipeline = load_pipeline(model, scheduler=options.scheduler, device=options.device)
     pipeline.set_progress_bar_config(disable=False, desc="views")
     pipeline.unet.set_attention_chunk(options.attention_chunk)
@@ -129,8 +126,6 @@ def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgb
 def _write_mesh(
     path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], config: ReconstructConfig, options: DrawOptions
 ) -> None:
-    from models.reconstruction.mesh import write_ply
-
     posed: Any = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
     mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, options.device)

@@ -7,19 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from models.losses.lpips import LPIPS
+from models.losses.metrics import mask_iou, on_white, psnr, ssim
 from models.reconstruction.views import Cameras
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.views import ViewSet, as_cameras
 from tasks.config import EvaluateConfig
+from tasks.evaluation.mesh_metrics import chamfer_and_f_score, read_mesh, solid_voxels, visible_points, volume_iou
 from tasks.outcome import Done, Json, Outcome
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LPIPS_BATCH = 4
 """Images whose VGG features are held at once."""
@@ -76,8 +78,6 @@ class ObjectScore:
 
 def score_object(job: ScoreJob) -> Outcome:
     """Score an object in all its cases; runs in a worker. Facts: {"group": name, "cases": {case: {metric: value}}}."""
-    import torch
-
     torch.set_num_threads(job.threads)
     truths: dict[str, Truth] = {}
     scores: dict[str, Json] = {}
@@ -118,11 +118,6 @@ class Truth:
     @classmethod
     def load(cls, job: ScoreJob, case: Case, names: list[str]) -> "Truth":
         """Read the views `names` and the mesh of the job's object."""
-        import torch
-
-        from models.losses.metrics import on_white, psnr, ssim
-        from tasks.evaluation.mesh_metrics import read_mesh, solid_voxels, visible_points
-
         views = ViewSet.open(job.test_views)
         rgba = _load(views, job, names)
         rgb, white = on_white(rgba), torch.ones_like(rgba[..., :3]).permute(0, 3, 1, 2)
@@ -146,10 +141,6 @@ def score_views(sampled: ViewSet, truth: Truth, job: ScoreJob) -> dict[str, floa
     Where the copied condition image is the true view itself (the ring's first), that view counts neither for the floor
     nor for the margin over it (SPEC 3.1).
     """
-    import torch
-
-    from models.losses.metrics import mask_iou, on_white, psnr, ssim
-
     drawn = _load(sampled, job, truth.names)
     if drawn.shape != truth.rgba.shape:
         sizes = f"{tuple(drawn.shape)}, the truth is {tuple(truth.rgba.shape)}"
@@ -168,8 +159,6 @@ def score_views(sampled: ViewSet, truth: Truth, job: ScoreJob) -> dict[str, floa
 
 def score_mesh(path: Path, truth: Truth, job: ScoreJob) -> dict[str, float]:
     """Chamfer distance, F-score and volume IoU; the last is left out when the true mesh encloses nothing."""
-    from tasks.evaluation.mesh_metrics import chamfer_and_f_score, read_mesh, solid_voxels, visible_points, volume_iou
-
     mesh = read_mesh(path)
     points = visible_points(mesh, truth.cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
     chamfer, f_score = chamfer_and_f_score(points, truth.points)
@@ -179,13 +168,9 @@ def score_mesh(path: Path, truth: Truth, job: ScoreJob) -> dict[str, float]:
 
 def _load(views: ViewSet, job: ScoreJob, names: list[str]) -> "Tensor":
     """(V, H, W, 4) in [0, 1]."""
-    import torch
-
     return torch.from_numpy(views.images(job.uid, names).astype(np.float32) / 255).to(job.device)
 
 
 @cache
 def _perceptual(weights: str, device: str) -> Perceptual:
-    from models.losses.lpips import LPIPS
-
     return LPIPS(Path(weights)).to(device)

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.reconstruction.mesh import painted
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.views import ViewSet, target_views
+from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import Case, ObjectScore
 from tasks.report.html import Html, fold, join, tag
 from tasks.report.inputs import ReportInputs
@@ -74,15 +76,10 @@ class Gallery:
         return tag("a", picture, href=f"images/{name}-all.png", title=f"all {len(every)} views")
 
     def _true_mesh(self, uid: str) -> Html:
-        from models.reconstruction.mesh import painted
-        from tasks.evaluation.mesh_metrics import read_mesh
-
         mesh = painted(read_mesh(self.inputs.test_views / "meshes" / f"{uid}.ply"), target_views(self.truth, uid))
         return self._mesh(f"{uid}-truth-mesh", mesh_preview(mesh, self._first_azimuth(uid)))
 
     def _made_mesh(self, name: str, row: ObjectScore) -> Html:
-        from tasks.evaluation.mesh_metrics import read_mesh
-
         if "chamfer" not in row.metrics:
             return tag("p", "no mesh: the views enclose nothing", class_="none")
         mesh = read_mesh(self.inputs.meshes / row.case.name / f"{row.uid}.ply")

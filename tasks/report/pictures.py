@@ -2,18 +2,15 @@
 
 import io
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from models.reconstruction.mesh import Mesh
 from models.reconstruction.raster import rasterise
 from models.reconstruction.views import Cameras, Floats
 from render.cameras import look_at_origin
-
-if TYPE_CHECKING:
-    from models.reconstruction.mesh import Mesh
 
 Pixels = npt.NDArray[np.uint8]
 MAX_TILE = 160

@@ -9,18 +9,19 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import torch
 
 from models.config import TrainingConfig
+from models.training.checkpoints import Checkpoints
+from models.training.distributed import Workers, joined
+from models.training.interruption import Interrupted, stop_on_signal
+from models.training.loop import train
+from models.training.trainable import Report
 from tasks.artifacts.atomic import write_json
 from tasks.ports import Trainers
 from tasks.training.memory import Need, gpu_gib
-
-if TYPE_CHECKING:
-    import torch
-
-    from models.training.distributed import Workers
-    from models.training.trainable import Report
 
 REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
 
@@ -61,13 +62,6 @@ class TrainingJob:
 
         An error that would come again ends all processes; any other one is left to whoever starts them.
         """
-        import torch
-
-        from models.training.checkpoints import Checkpoints
-        from models.training.distributed import joined
-        from models.training.interruption import Interrupted, stop_on_signal
-        from models.training.loop import train
-
         if (self.desk / END).exists():
             return
         neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
@@ -138,8 +132,6 @@ def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: C
 
 def raise_end(path: Path) -> None:
     """Raise what the processes ended with."""
-    from models.training.interruption import Interrupted
-
     end = json.loads(path.read_bytes())
     if end["kind"] == "Interrupted":
         raise Interrupted(end["message"])

@@ -1,15 +1,14 @@
 """What a training will need, said before it starts; what cannot fit is refused with the numbers and the remedies."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from models.config import TrainingConfig
+from models.training.optimizers import STATE_BYTES
+from models.training.trainable import Trainable
 from tasks.ports import Tools
-
-if TYPE_CHECKING:
-    import torch
-
-    from models.training.trainable import Trainable
 
 GIB = 2**30
 
@@ -62,10 +61,6 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
 
     Raises ValueError when it cannot fit into the memory of this process's device.
     """
-    import torch
-
-    from models.training.optimizers import STATE_BYTES
-
     is_half = config.loop.precision == "bf16"
     cost = trainable.cost(torch.bfloat16 if is_half else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
@@ -102,6 +97,4 @@ def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str
 
 def gpu_gib(device: "torch.device") -> float:
     """Memory of a GPU that a training may take: what is free, and what this process holds already."""
-    import torch
-
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

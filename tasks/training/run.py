@@ -3,18 +3,22 @@
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import torch
 
 from models.config import TrainingConfig
+from models.training.checkpoints import Checkpoints
+from models.training.distributed import ALONE
+from models.training.history import as_csv, column_name
+from models.training.interruption import stop_on_signal
+from models.training.loop import Trained, train
+from models.training.trainable import Trainable
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.randomness import rng_for
 from tasks.ports import Tools
 from tasks.training.job import Build, TrainingJob, run_together
 from tasks.training.memory import check_need
-
-if TYPE_CHECKING:
-    from models.training.loop import Trained
-    from models.training.trainable import Trainable
 
 TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
 HISTORY = "history.csv"
@@ -35,13 +39,6 @@ def run_training(
 
     With several trainers, these do it; what they leave is then taken up here like any finished training.
     """
-    import torch
-
-    from models.training.checkpoints import Checkpoints
-    from models.training.distributed import ALONE
-    from models.training.interruption import stop_on_signal
-    from models.training.loop import train
-
     num_steps = -(-config.loop.samples // config.loop.batch_size)
     with stop_on_signal() as stop, tools.progress.steps(stage, num_steps) as show:
 
@@ -72,8 +69,6 @@ def run_training(
 
 def write_records(out: Path, trained: "Trained") -> dict[str, float]:
     """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
-    from models.training.history import as_csv, column_name
-
     final: dict[str, float] = {}
     for row in trained.history:
         final |= {column_name(name): value for name, value in row.items()}

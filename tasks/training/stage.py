@@ -4,24 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from diffusers import AutoencoderKL
 
 from models.config import StageConfig
+from models.data.draws import SamplePlan
+from models.data.latents import LatentSet
+from models.data.samples import SampleReader
+from models.network.initialization import seeded_weights
+from models.network.mask_vae import scale_latents
+from models.network.multiview_unet import MultiViewUNet, build_unet
+from models.network.noise import Diffusion
+from models.training.compiled import compile_in_place
+from models.training.diffusion import DiffusionTraining
+from models.training.distributed import ALONE, Workers
+from models.training.sharding import shard
+from models.training.validation import ValidationViews
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import Image
 from tasks.ports import Means
 from tasks.training.run import seed_of
-
-if TYPE_CHECKING:
-    import torch
-
-    from models.data.latents import LatentSet
-    from models.data.samples import SampleReader
-    from models.network.multiview_unet import MultiViewUNet
-    from models.training.diffusion import DiffusionTraining
-    from models.training.distributed import Workers
 
 RAW = "unet_raw"
 """Folder of the newest weights beside the averaged ones in `unet`."""
@@ -47,17 +52,6 @@ class StageTraining:
 
         Raises ValueError when network, data and stage do not fit together.
         """
-        from diffusers import AutoencoderKL
-
-        from models.data.latents import LatentSet
-        from models.network.mask_vae import scale_latents
-        from models.network.noise import Diffusion
-        from models.training.compiled import compile_in_place
-        from models.training.diffusion import DiffusionTraining
-        from models.training.distributed import ALONE
-        from models.training.sharding import shard
-        from models.training.validation import ValidationViews
-
         copy_of = None
         if self.means.copies is not None:
             copy_of = partial(self.means.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
@@ -120,9 +114,6 @@ def start_network(
 
     Raises ValueError when the stage has no network or two, or one that does not fit its data.
     """
-    from models.network.initialization import seeded_weights
-    from models.network.multiview_unet import MultiViewUNet, build_unet
-
     layout = latents.layout
     if previous is not None:
         if config.unet is not None:
@@ -158,9 +149,6 @@ def read_samples(
 
     Raises ValueError when there are no objects.
     """
-    from models.data.draws import SamplePlan
-    from models.data.samples import SampleReader
-
     if not uids:
         raise ValueError(f"{latents.folder} has no object of the split train; lower select.val_share")
     plan = SamplePlan(
