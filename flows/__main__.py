@@ -170,9 +170,9 @@ def _export(arguments: argparse.Namespace, root: Path) -> int:
 def _sample(arguments: argparse.Namespace, root: Path) -> int:
     from infra.machine import torch_device
     from models.config import ReconstructConfig
-    from tasks.commands.photos import DrawOptions, draw_photos
+    from tasks.commands.photos import SampleOptions, sample_photos
 
-    options = DrawOptions(
+    options = SampleOptions(
         scheduler=arguments.scheduler,
         steps=arguments.steps,
         guidance=arguments.guidance,
@@ -189,7 +189,7 @@ def _sample(arguments: argparse.Namespace, root: Path) -> int:
     )
     paths = [root / path for path in arguments.photos]
     masks = [root / path for path in arguments.mask]
-    files = draw_photos(root / arguments.model, paths, masks, options, mesh, root / arguments.out)
+    files = sample_photos(root / arguments.model, paths, masks, options, mesh, root / arguments.out)
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
     others = ", ".join(file.name for file in files if file not in views)
     print(f"{arguments.out}: {len(views)} views, {others}")

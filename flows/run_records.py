@@ -14,7 +14,7 @@ WORK = Path(".work")
 
 
 @dataclass(frozen=True)
-class Executed:
+class RunRecord:
     """The last time the command of a stage ran to its end."""
 
     run_id: str
@@ -26,13 +26,13 @@ class Executed:
     """Whether the MLflow run knows the hashes of the outputs."""
 
 
-def read_executed(root: Path, stage: str) -> Executed | None:
+def read_record(root: Path, stage: str) -> RunRecord | None:
     """The note of a stage; None when its command never ended well here."""
     path = _executed(root, stage)
-    return Executed(**read_json(path)) if path.exists() else None
+    return RunRecord(**read_json(path)) if path.exists() else None
 
 
-def write_executed(root: Path, stage: str, executed: Executed) -> None:
+def write_record(root: Path, stage: str, executed: RunRecord) -> None:
     """Replace the note of a stage."""
     write_json(_executed(root, stage), asdict(executed))
 
@@ -44,12 +44,12 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
     """
     tagged = []
     for path in sorted((root / WORK / "executed").glob("*.json")):
-        stage, executed = path.stem, Executed(**read_json(path))
+        stage, executed = path.stem, RunRecord(**read_json(path))
         if executed.is_tagged or not executed.key or lock_key(root, stage) != executed.key:
             continue
         if store.knows(executed.run_id):
             store.tag(executed.run_id, {f"dvc.out.{name}": value for name, value in out_hashes(root, stage).items()})
-        write_executed(root, stage, replace(executed, is_tagged=True))
+        write_record(root, stage, replace(executed, is_tagged=True))
         tagged.append(stage)
     return tagged
 

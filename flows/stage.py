@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.params import Params, load_params
-from flows.run_records import WORK, Executed, end_abandoned, note_end, note_start, tag_outputs, write_executed
+from flows.run_records import WORK, RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
 from infra.execution.processes import signals_raise
 from infra.profile import Profile, load_profile
 from infra.tracking import TrackingStore
@@ -80,7 +80,7 @@ def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, fl
             pipeline.steps[name](params, tools)
             seconds = time.monotonic() - start
         _report(tracker, [root / out for out in stage.outs], seconds)
-    write_executed(root, name, Executed(tracker.run_id, key, round(seconds, 3)))
+    write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
 
 
 def _tags(stage: StageInfo, repository: Repository, key: str, flow_run: str) -> dict[str, str]:

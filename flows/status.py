@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from flows.plan import Action, plan
-from flows.run_records import is_running, read_executed
+from flows.run_records import is_running, read_record
 from infra.versioning import Repository
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import MANIFEST
@@ -44,7 +44,7 @@ def stage_status(root: Path) -> list[StageStatus]:
     rows = []
     for row in plan(root):
         manifests = [root / out / MANIFEST for out in outs[row.stage] if (root / out / MANIFEST).exists()]
-        executed = read_executed(root, row.stage)
+        executed = read_record(root, row.stage)
         state = "never run" if row.reasons == ("never run",) else STATES[row.action]
         rows.append(
             StageStatus(
@@ -98,7 +98,7 @@ def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
 
 def training_runs(root: Path) -> list[str]:
     """MLflow's ids of the last training of each diffusion stage."""
-    found = (read_executed(root, stage) for stage in TRAININGS)
+    found = (read_record(root, stage) for stage in TRAININGS)
     return [executed.run_id for executed in found if executed]
 
 

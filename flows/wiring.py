@@ -10,10 +10,10 @@ from infra.execution.serial_pool import SerialPool
 from infra.machine import available_memory_gb
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
-from infra.storage.node_cache import NodeCopies
+from infra.storage.node_cache import NodeCache
 from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
-from tasks.ports import Means, Tools, Tracker, Trainers
+from tasks.ports import ComputeOptions, Tools, Tracker, Trainers
 
 WORK = Path(".work")
 """Unfinished work, outside DVC's outputs: DVC deletes those before a stage runs."""
@@ -38,7 +38,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             memory_gib=available_memory_gb(),
-            means=Means(
+            compute=ComputeOptions(
                 micro_batch=profile.micro_batch,
                 recompute_levels=tuple(profile.recompute_levels),
                 compile=profile.compile,
@@ -49,10 +49,10 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
         )
 
 
-def _copies(profile: Profile) -> NodeCopies | None:
+def _copies(profile: Profile) -> NodeCache | None:
     if profile.latents_url is None:
         return None
-    return NodeCopies(
+    return NodeCache(
         url=profile.latents_url,
         folder=Path(profile.latents_copies).absolute(),
         s3_endpoint_url=profile.s3_endpoint,

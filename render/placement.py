@@ -41,7 +41,7 @@ class Placement:
         return cls(center=(float(x), float(y), float(z)), scale=float(row["scale"]))
 
 
-def place(minimum: Point, maximum: Point, longest_side: float) -> Placement:
+def normalize_bounds(minimum: Point, maximum: Point, longest_side: float) -> Placement:
     """The placement that centres the box and makes its longest side `longest_side`.
 
     Raises Unrenderable when the box is not finite, is a single point, or is beyond single precision.

@@ -17,7 +17,7 @@ NEAREST = 1e-3
 
 
 @dataclass(frozen=True)
-class Window:
+class PixelWindow:
     """Columns left..right and rows top..bottom of a picture, ends excluded, in pixels, y down."""
 
     left: int
@@ -36,7 +36,7 @@ class Window:
         return slice(self.left, self.right)
 
 
-def hull(points: Points) -> Points:
+def convex_hull(points: Points) -> Points:
     """The corners of the convex hull of points (N, 3): enough of them for `window`. Flat sets come back as they are."""
     try:
         return points[ConvexHull(points).vertices]
@@ -44,7 +44,7 @@ def hull(points: Points) -> Points:
         return points
 
 
-def window(camera: Camera, points: Points, side: int) -> Window | None:
+def window(camera: Camera, points: Points, side: int) -> PixelWindow | None:
     """The part of a picture of `side` pixels that an object with the given points (N, 3) can cover; None: no part.
 
     The whole picture where a point lies beside or behind the camera.
@@ -54,9 +54,9 @@ def window(camera: Camera, points: Points, side: int) -> Window | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels, depths = project(camera, points, side)
     if depths.min() <= NEAREST:
-        return Window(0, 0, side, side)
+        return PixelWindow(0, 0, side, side)
     left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - MARGIN_PX, 0, side)
     right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + MARGIN_PX, 0, side)
     if left >= right or top >= bottom:
         return None
-    return Window(int(left), int(top), int(right), int(bottom))
+    return PixelWindow(int(left), int(top), int(right), int(bottom))

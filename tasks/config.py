@@ -114,7 +114,7 @@ class SampleConfig(Section):
     guidance: float = Field(ge=1)
     """1 = no classifier-free guidance (the paper mentions none)."""
     fov: Literal["raw", "fov_matched"]
-    """For the ring protocol, whose cameras have another field of view (SPEC.md 3.1)."""
+    """For the ring protocol, whose cameras have another field of view (docs/paper.md 3.1)."""
 
 
 class EvaluateConfig(Section):

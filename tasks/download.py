@@ -15,7 +15,7 @@ from tasks.ports import Tools
 from tasks.sources.fetching import Fetcher
 from tasks.sources.registry import open_source
 
-SILENT_IN_A_ROW = 16
+MAX_CONSECUTIVE_OFFLINE = 16
 """So many objects in a row without an answer: the server is gone, and to wait for each of the rest helps nobody."""
 
 
@@ -62,7 +62,7 @@ def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, to
     found: dict[str, Outcome] = dict(before)
     try:
         with tools.progress.items("download", len(todo)) as show:
-            patience = min(SILENT_IN_A_ROW, len(entries))
+            patience = min(MAX_CONSECUTIVE_OFFLINE, len(entries))
             for outcome in fetch_in_parallel(fetcher.fetch, todo, fetcher.source.num_connections, patience):
                 found[outcome.uid] = outcome
                 show(outcome)

@@ -23,7 +23,7 @@ from models.data.latents import (
 from models.network.image_encoder import build_image_encoder, build_image_processor, embed_images
 from models.training.vae import as_unit_tensor, posterior_moments
 from render.cameras import Camera
-from tasks.artifacts.atomic import place
+from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
 from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
@@ -51,7 +51,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
         for shard, uids in shards_of(view_set):
             if not (work / shard).exists():
                 write_shard(work / shard, {uid: encoder.encode(view_set, uid) for uid in uids})
-            place(work / shard, out / shard)
+            hard_link(work / shard, out / shard)
             for uid in uids:
                 rows[uid] = ObjectRow(shard, str(view_set.facts[uid]["split"]), grid.condition_columns(view_set, uid))
             show(len(rows), {})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import Unrenderable
-from render.placement import place
+from render.placement import normalize_bounds
 from render.report import check
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
@@ -54,7 +54,7 @@ def normalize_object(job: NormalizeJob) -> Outcome:
     try:
         report = inspect(job.path)
         check(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
-        placement = place(report.minimum, report.maximum, job.config.longest_side)
+        placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces})

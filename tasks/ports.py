@@ -101,7 +101,7 @@ class Copies(Protocol):
 
 
 @dataclass(frozen=True)
-class Means:
+class ComputeOptions:
     """How a training computes: its speed and its memory, not its result."""
 
     micro_batch: int | None = None
@@ -153,7 +153,7 @@ class Tools:
     """Where Objaverse lies."""
     memory_gib: float = float("inf")
     """Free on this machine; a GPU is asked itself."""
-    means: Means = Means()
+    compute: ComputeOptions = ComputeOptions()
     """How trainings compute."""
     trainers: Trainers | None = None
     """For trainings; None: this process alone."""

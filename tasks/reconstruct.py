@@ -9,7 +9,7 @@ import torch
 from models.config import ReconstructConfig
 from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
-from tasks.artifacts.atomic import whole_file
+from tasks.artifacts.atomic import atomic_file
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.views import ViewSet, target_views
@@ -72,6 +72,6 @@ def reconstruct_object(job: ReconstructJob) -> Outcome:
     if mesh is None:
         needed = f"{job.config.vote:.0%} of the {len(views.rgba)} views"
         return Rejected(job.uid, f"the visual hull is empty: no point is foreground in {needed}")
-    with whole_file(job.out) as part:
+    with atomic_file(job.out) as part:
         write_ply(mesh, part)
     return Done(job.uid, {"vertices": len(mesh.vertices), "faces": len(mesh.faces)})

@@ -16,7 +16,7 @@ from render.cameras import Camera
 from render.config import RenderConfig
 from render.device import Machine
 from render.errors import Unrenderable
-from render.placement import Placement, place
+from render.placement import Placement, normalize_bounds
 from render.quality_gates import Inspection, facts
 from render.report import check
 from render.views import ring_cameras, sparse_test_cameras
@@ -163,7 +163,7 @@ def render_test_object(job: TestJob) -> Outcome:
         if placement is None:
             report = inspect(source.path)
             check(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
-            placement = place(report.minimum, report.maximum, recipe.normalize.longest_side)
+            placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side)
         taken = render_views(
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
         )

@@ -39,7 +39,7 @@ def train_stage(
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
     key = fingerprint(Kind.DIFFUSION_MODEL, stage, config, seed, inputs)
     picture = tools.work / key / DRAWN
-    build = StageTraining(stage, latents, previous, vae, config, seed, tools.means, picture)
+    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, picture)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, AutoencoderKL.from_pretrained(vae)
     with trained.average.applied():

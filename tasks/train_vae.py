@@ -11,14 +11,14 @@ from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin
-from models.training.distributed import Workers
+from models.training.distributed import Ranks
 from models.training.vae import VAETraining, as_unit_tensor, draw_latents, reconstruct
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, fingerprint, seal
 from tasks.artifacts.views import Image, ViewSet
-from tasks.ports import Means, Tools
-from tasks.training.images import ViewPictures, kept_in_memory, list_pictures, spread
+from tasks.ports import ComputeOptions, Tools
+from tasks.training.images import ViewPictures, evenly_spaced, kept_in_memory, list_pictures
 from tasks.training.run import run_training, seed_of, write_records
 
 NUM_VALIDATION = 16
@@ -38,7 +38,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     check_sizes(config, side=pictures[0].shape[0])
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
-    build = partial(build_training, views, config, seed, tools.means)
+    build = partial(build_training, views, config, seed, tools.compute)
     key = fingerprint(Kind.MASK_VAE, config, seed, inputs)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
@@ -54,15 +54,15 @@ def build_training(
     views: Path,
     config: MaskVAEConfig,
     seed: int,
-    means: Means,
+    compute: ComputeOptions,
     device: "torch.device",
-    workers: "Workers",  # noqa: ARG001  it is small: each keeps all of it
+    ranks: "Ranks",  # noqa: ARG001  it is small: each keeps all of it
 ) -> "VAETraining":
     """What is trained and on what; equal in every process."""
     view_set = ViewSet.open(views)
     with seeded_weights(seed_of(seed, "train-vae", "weights")):
         vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
-    if means.recompute_levels:
+    if compute.recompute_levels:
         vae.enable_gradient_checkpointing()
     return VAETraining(
         model=vae,
@@ -71,13 +71,13 @@ def build_training(
         validation_B4HW=as_unit_tensor(shown_pictures(view_set), device),
         seed=seed_of(seed, "train-vae"),
         batch_size=config.loop.batch_size,
-        micro_batch=means.micro_batch,
+        micro_batch=compute.micro_batch,
     )
 
 
 def shown_pictures(views: ViewSet) -> Image:
     """Those that validation always uses, of held-out objects where there are any."""
-    return spread(list_pictures(views, "val") or list_pictures(views, "train"), NUM_VALIDATION)
+    return evenly_spaced(list_pictures(views, "val") or list_pictures(views, "train"), NUM_VALIDATION)
 
 
 def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
@@ -94,7 +94,7 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
 def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures, out: Path) -> None:
     """Save as diffusers does; a VAE from scratch first gets the scaling factor for latents of unit deviation."""
     if config.vae.pretrained is None:
-        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(spread(pictures, NUM_CALIBRATION), vae.device)))
+        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(evenly_spaced(pictures, NUM_CALIBRATION), vae.device)))
     forget_origin(vae)
     vae.save_pretrained(out)
 

@@ -25,7 +25,7 @@ from infra.execution.worker_log import last_lines
 MAX_RESTARTS = 2
 """A process that is killed has done nothing wrong; one that fails three times has."""
 PATIENCE_SECONDS = 3600
-"""For the slowest process; as models.training.distributed.PATIENCE."""
+"""For the slowest process; as models.training.distributed.COLLECTIVE_TIMEOUT."""
 LAUNCHER_LOG = "launcher.log"
 TICK = 0.2
 """Seconds between looks at the processes."""

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from infra.execution.ray_session import SessionFolder
-from infra.execution.ray_worker import START_LIMIT, Attempt, Hand, Worker
-from infra.execution.worker_log import Broken, FailedMaker, Job, OutcomeT, last_lines
+from infra.execution.ray_worker import START_LIMIT, Attempt, Worker, WorkerHandle
+from infra.execution.worker_log import FailedMaker, Job, OutcomeT, WorkError, last_lines
 
 MAX_ATTEMPTS = 2
 """How often an item is tried whose process dies: a second time, for the death may have had another cause."""
@@ -67,7 +67,7 @@ class RayPool(Generic[OutcomeT]):
         """
         if jobs:
             self._connect()
-            yield from _Shift(work, jobs, self._failed, self._limits, self._log_dir).run(self.num_workers)
+            yield from _Run(work, jobs, self._failed, self._limits, self._log_dir).run(self.num_workers)
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster; every worker process is gone afterwards."""
@@ -105,7 +105,7 @@ class RayPool(Generic[OutcomeT]):
         signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
 
 
-class _Shift(Generic[OutcomeT]):
+class _Run(Generic[OutcomeT]):
     """One run of a pool: the items still waiting, and the hands at work."""
 
     def __init__(
@@ -126,14 +126,14 @@ class _Shift(Generic[OutcomeT]):
         self._actor_class = ray.remote(num_cpus=1, num_gpus=limits.worker_gpus, max_restarts=0, max_task_retries=0)(
             Worker
         )
-        self._hands: list[Hand] = []
+        self._hands: list[WorkerHandle] = []
         self._start_deaths = 0
 
     def run(self, num_workers: int) -> Iterator[OutcomeT]:
         """Yield the outcomes; no process is left, however this ends."""
         try:
             for index in range(min(num_workers, len(self._waiting))):
-                self._hands.append(Hand(self._actor_class, self._log_dir / f"worker-{index:03d}.log"))
+                self._hands.append(WorkerHandle(self._actor_class, self._log_dir / f"worker-{index:03d}.log"))
             while self._hands:
                 for hand, has_ended in self._wait():
                     if hand in self._hands:  # else dismissed by one before it
@@ -144,7 +144,7 @@ class _Shift(Generic[OutcomeT]):
             for hand in self._hands:
                 hand.kill()
 
-    def _wait(self) -> list[tuple[Hand, bool]]:
+    def _wait(self) -> list[tuple[WorkerHandle, bool]]:
         """Hands that want attention, each with whether it has answered or died (True) or run out of time (False)."""
         import ray
 
@@ -154,7 +154,7 @@ class _Shift(Generic[OutcomeT]):
         now = time.monotonic()
         return [(hand, hand.pending in ended) for hand in self._hands if hand.pending in ended or hand.due <= now]
 
-    def _conclude(self, hand: Hand) -> list[OutcomeT]:
+    def _conclude(self, hand: WorkerHandle) -> list[OutcomeT]:
         """What a hand that has answered or died has to say: the outcome of its item, or nothing yet."""
         import ray
         from ray.exceptions import RayError, RayTaskError
@@ -172,9 +172,9 @@ class _Shift(Generic[OutcomeT]):
         outcome, memory_gb = answer
         hand.num_done += 1
         hand.is_spent = hand.num_done >= self._limits.recycle_after or memory_gb > self._limits.memory_limit_gb
-        return [self._fail(hand, outcome.error) if isinstance(outcome, Broken) else outcome]
+        return [self._fail(hand, outcome.error) if isinstance(outcome, WorkError) else outcome]
 
-    def _died(self, hand: Hand, error: Exception) -> list[OutcomeT]:
+    def _died(self, hand: WorkerHandle, error: Exception) -> list[OutcomeT]:
         """The process is gone: its item is tried once more, then it fails."""
         if hand.attempt is None:
             self._start_deaths += 1
@@ -188,7 +188,7 @@ class _Shift(Generic[OutcomeT]):
             return []
         return [self._fail(hand, f"its process died, {hand.attempt.number} times ({type(error).__name__})")]
 
-    def _overdue(self, hand: Hand) -> list[OutcomeT]:
+    def _overdue(self, hand: WorkerHandle) -> list[OutcomeT]:
         """The time is up: for the item, or for a process that does not come up while no other works either."""
         hand.is_spent = True
         if hand.attempt is not None:
@@ -203,23 +203,23 @@ class _Shift(Generic[OutcomeT]):
             )
         return []
 
-    def _go_on(self, hand: Hand) -> None:
+    def _go_on(self, hand: WorkerHandle) -> None:
         """Give a hand the next item, in a fresh process where needed; dismiss every idle hand when nothing waits."""
         if self._waiting and not hand.is_spent:
             hand.take(self._work, self._waiting.popleft(), self._limits.time_limit)
         else:
             self._dismiss(hand)
             if self._waiting:
-                self._hands.append(Hand(self._actor_class, hand.log))
+                self._hands.append(WorkerHandle(self._actor_class, hand.log))
         if not self._waiting:
             for idle in [other for other in self._hands if other.attempt is None]:
                 self._dismiss(idle)
 
-    def _dismiss(self, hand: Hand) -> None:
+    def _dismiss(self, hand: WorkerHandle) -> None:
         hand.kill()
         self._hands.remove(hand)
 
-    def _fail(self, hand: Hand, error: str) -> OutcomeT:
+    def _fail(self, hand: WorkerHandle, error: str) -> OutcomeT:
         """The record of the item in hand."""
         assert hand.attempt is not None
         return self._failed(uid=hand.attempt.job.uid, error=error, log=hand.last_words(), attempts=hand.attempt.number)

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from infra.execution.worker_log import Broken, Job, attempt, capture_output, size, tail
+from infra.execution.worker_log import Job, WorkError, attempt, capture_output, size, tail
 
 START_LIMIT = 600.0
 """Seconds a process may take to come up; a cluster that grows by itself needs minutes."""
@@ -26,10 +26,10 @@ class Worker:
         """Answers as soon as the process is ready for work."""
 
     def do(self, work: Callable[[Any], Any], job: Job) -> tuple[Any, float]:
-        """Return the outcome, or Broken, and this process's resident memory in GB afterwards."""
+        """Return the outcome, or WorkError, and this process's resident memory in GB afterwards."""
         print(f"=== {job.uid}", flush=True)  # noqa: T201 stdout is this worker's log
         answer = attempt(work, job)
-        if isinstance(answer, Broken):
+        if isinstance(answer, WorkError):
             print(answer.trace, flush=True)  # noqa: T201
         return answer, resident_gb()
 
@@ -47,7 +47,7 @@ class Attempt:
     number: int
 
 
-class Hand:
+class WorkerHandle:
     """One worker process: what it has in hand, since when, and where it writes. Starts the process at once."""
 
     def __init__(self, actor_class: Any, log: Path) -> None:

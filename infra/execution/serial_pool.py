@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic
 
-from infra.execution.worker_log import Broken, FailedMaker, Job, OutcomeT, attempt, last_lines
+from infra.execution.worker_log import FailedMaker, Job, OutcomeT, WorkError, attempt, last_lines
 
 
 class SerialPool(Generic[OutcomeT]):
@@ -17,7 +17,7 @@ class SerialPool(Generic[OutcomeT]):
         """Yield one outcome per job, in order."""
         for job in jobs:
             answer = attempt(work, job)
-            if isinstance(answer, Broken):
+            if isinstance(answer, WorkError):
                 yield self._failed(uid=job.uid, error=answer.error, log=last_lines(answer.trace), attempts=1)
             else:
                 yield answer

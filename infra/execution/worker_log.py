@@ -32,7 +32,7 @@ class FailedMaker(Protocol[OutcomeT_co]):
 
 
 @dataclass(frozen=True)
-class Broken:
+class WorkError:
     """An exception that came out of the work on one item."""
 
     error: str
@@ -40,7 +40,7 @@ class Broken:
     trace: str
 
 
-def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | Broken:
+def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | WorkError:
     """Do the work; an exception becomes a record. The only place that catches everything."""
     try:
         return work(job)
@@ -48,7 +48,7 @@ def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | Broken:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = "/".join(Path(last.filename).parts[-2:])
         text = f"{type(error).__name__}: {error} ({place}:{last.lineno} in {last.name})"
-        return Broken(text, "".join(traceback.format_exception(error)))
+        return WorkError(text, "".join(traceback.format_exception(error)))
 
 
 def capture_output(path: Path) -> None:

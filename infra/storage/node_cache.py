@@ -16,7 +16,7 @@ LOCAL_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
-class NodeCopies:
+class NodeCache:
     """Of the files below `url`; pickles."""
 
     url: str

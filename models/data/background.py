@@ -14,7 +14,7 @@ SOFTNESS = 0.6
 """Standard deviation in pixels of the blur that gives the mask's edge its greys."""
 
 
-def cut_out(photo: Rgb) -> npt.NDArray[np.uint8]:
+def foreground_mask(photo: Rgb) -> npt.NDArray[np.uint8]:
     """The mask (H, W), 0 to 255, of what stands before the plain background of `photo` (H, W, 3).
 
     The background is what has the border's colour and is connected with the border; holes in the object stay filled.

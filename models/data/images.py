@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.data.background import cut_out
+from models.data.background import foreground_mask
 
 Picture = Image.Image | npt.NDArray[np.uint8]
 """Grey, RGB or RGBA with straight alpha; arrays are (height, width), (height, width, 3) or (height, width, 4)."""
@@ -32,13 +32,13 @@ def as_pil(picture: Picture, mask: Picture | None = None) -> Image.Image:
         image = image.convert("RGBA")
         alpha = image.getchannel("A")
     else:
-        alpha = Image.fromarray(cut_out(np.asarray(image.convert("RGB"))))
+        alpha = Image.fromarray(foreground_mask(np.asarray(image.convert("RGB"))))
     rgba = image.convert("RGB")
     rgba.putalpha(alpha)
     return rgba
 
 
-def framed(image: Image.Image, share: float = USUAL_SHARE) -> Image.Image:
+def crop_to_object(image: Image.Image, share: float = USUAL_SHARE) -> Image.Image:
     """A square around the object, whose longest side takes `share` of it: how the network has seen objects.
 
     Measured where the object hides at least half of what is behind it. Beyond the picture it is transparent.
@@ -52,7 +52,7 @@ def framed(image: Image.Image, share: float = USUAL_SHARE) -> Image.Image:
     return image.crop((x, y, x + side, y + side))
 
 
-def seen_at(image: Image.Image, from_deg: float, to_deg: float) -> Image.Image:
+def change_fov(image: Image.Image, from_deg: float, to_deg: float) -> Image.Image:
     """What a camera with field of view `to_deg` sees from where the square picture was taken at `from_deg`.
 
     A crop, or a transparent margin; the size in pixels changes along.

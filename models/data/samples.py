@@ -17,7 +17,7 @@ class Samples:
     """Samples that have the same number of views, so that no mask is needed."""
 
     clean_BVCHW: Tensor
-    """Scaled latents of all views; the condition views are denoised too (SPEC.md 1.3)."""
+    """Scaled latents of all views; the condition views are denoised too (docs/paper.md 1.3)."""
     noise_BVCHW: Tensor
     condition_BKCHW: Tensor
     """Scaled latents of the condition images; zero where the condition is dropped."""

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
-from models.data.images import Picture, as_pil, framed, resized, seen_at, to_arrays, to_tensor
+from models.data.images import Picture, as_pil, change_fov, crop_to_object, resized, to_arrays, to_tensor
 from models.inference.sampling import Generators, one_per_object, sample_views
 from models.inference.targets import TargetCamera, cameras_of, choose_targets
 from models.network.image_encoder import embed_images
@@ -188,9 +188,9 @@ class MVDiffusionPipeline(DiffusionPipeline):
         if image.getchannel("A").getextrema()[1] == 0:
             raise ValueError("the mask of an image is empty: no pixel belongs to the object")
         if object_share is not None:
-            image = framed(image, object_share)
+            image = crop_to_object(image, object_share)
         if fov_deg is not None:
-            image = seen_at(image, fov_deg, self.unet.config.geometry["fov_deg"])
+            image = change_fov(image, fov_deg, self.unet.config.geometry["fov_deg"])
         return resized(image, self.resolution)
 
     def _encode(self, objects: list[list[Image.Image]]) -> dict[str, Tensor]:

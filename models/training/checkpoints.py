@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 FORMAT = 2
 """Of a checkpoint: names and nesting of what models.training.loop keeps."""
-PATIENCE = 60.0
+LOCK_TIMEOUT = 60.0
 """Seconds for the processes of a stage that was killed, which finish their step and save."""
 BEST = "best.pt"
 """Name of the checkpoint with the best validation."""
@@ -71,14 +71,14 @@ class Checkpoints:
         return path
 
     @contextmanager
-    def kept_to_oneself(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """No other process trains into the folder meanwhile; one that is about to leave is waited for.
 
         Raises BlockingIOError when it does not leave. A killed process leaves nothing locked.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as handle:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + LOCK_TIMEOUT
             while not _lock(handle):
                 if time.monotonic() > deadline:
                     raise BlockingIOError(

@@ -21,7 +21,7 @@ class SampleCost:
     """One training sample: forward and backward."""
 
     tflop: float
-    kept_bytes: int
+    saved_activation_bytes: int
     """For the backward pass, with a fused attention kernel."""
 
 
@@ -91,13 +91,13 @@ def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) ->
 
 
 @dataclass(eq=False)
-class Kept:
+class SavedTensor:
     """A tensor that the backward pass will ask for, and the module that made it."""
 
     tensor: Tensor
     module: str
 
-    def again(self) -> Tensor:
+    def unpack(self) -> Tensor:
         """The tensor."""
         return self.tensor
 
@@ -110,13 +110,13 @@ class SavedBytes:
 
     def __init__(self, present: Sequence[Tensor]) -> None:
         self._present = {tensor.untyped_storage()._cdata for tensor in present}
-        self._kept: WeakSet[Kept] = WeakSet()
+        self._kept: WeakSet[SavedTensor] = WeakSet()
         self._modules = ModuleTracker()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Count what is computed meanwhile."""
-        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._keep, Kept.again):
+        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._keep, SavedTensor.unpack):
             yield
 
     def by_module(self) -> Counter[str]:
@@ -128,7 +128,7 @@ class SavedBytes:
             sizes[by_storage[storage].module] += by_storage[storage].tensor.untyped_storage().nbytes()
         return sizes
 
-    def _keep(self, tensor: Tensor) -> Kept:
-        kept = Kept(tensor.detach(), max(self._modules.parents, key=len))
+    def _keep(self, tensor: Tensor) -> SavedTensor:
+        kept = SavedTensor(tensor.detach(), max(self._modules.parents, key=len))
         self._kept.add(kept)
         return kept

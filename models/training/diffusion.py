@@ -13,8 +13,8 @@ from models.network.conditioning import assemble
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
 from models.training.cost import SampleCost, unet_cost
-from models.training.distributed import ALONE, Workers
-from models.training.trainable import Part
+from models.training.distributed import SINGLE, Ranks
+from models.training.trainable import MicroBatchLoss
 from models.training.validation import ValidationViews
 
 NUM_VALIDATION_SAMPLES = 16
@@ -42,25 +42,25 @@ class DiffusionTraining:
     """At most so many samples at once, to save memory; None for whole groups."""
     views: ValidationViews | None = None
     """Draws an object at every validation; None: only losses."""
-    workers: Workers = ALONE
+    ranks: Ranks = SINGLE
     """Among whom the network is split: all of them must compute equally many parts of a step."""
-    critic: None = None
+    discriminator: None = None
     may_be_sharded: ClassVar[bool] = True
 
     def load(self, numbers: Sequence[int]) -> list[Samples]:
         """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
         return [self.reader.read(number) for number in numbers]
 
-    def parts(self, batch: list[Samples]) -> Iterator[Part]:
+    def micro_batches(self, batch: list[Samples]) -> Iterator[MicroBatchLoss]:
         """One part per group of samples with equally many views."""
         groups = group_by_views(batch, self.micro_batch)
-        num_parts = self.workers.most(len(groups), self.white_CHW.device)
+        num_parts = self.ranks.all_reduce_max(len(groups), self.white_CHW.device)
         for samples in groups:
             loss = self.sample_losses(samples).sum() / len(batch)
-            yield Part(loss, {"loss": loss})
+            yield MicroBatchLoss(loss, {"loss": loss})
         for _ in range(len(groups), num_parts):
             nothing = self.sample_losses(groups[0]).sum() * 0
-            yield Part(nothing, {"loss": nothing})
+            yield MicroBatchLoss(nothing, {"loss": nothing})
 
     def sample_losses(self, samples: Samples) -> Tensor:
         """(B,) weighted squared error of each sample, conditions included."""

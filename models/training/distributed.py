@@ -17,14 +17,14 @@ from torch import Tensor, distributed
 ThingT = TypeVar("ThingT")
 STORE = "MVDPP_STORE"
 """Environment variable: file through which processes of one machine find each other, where no launcher says it."""
-PATIENCE = timedelta(hours=1)
+COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """For the slowest process: the first one validates and writes checkpoints alone."""
 BUCKET = 2**26
 """Numbers that travel together."""
 
 
 @dataclass(frozen=True)
-class Workers:
+class Ranks:
     """All processes, from the point of view of one."""
 
     rank: int = 0
@@ -50,22 +50,22 @@ class Workers:
             for tensor, total in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(total.view_as(tensor))
 
-    def meet(self, device: torch.device) -> None:
+    def barrier(self, device: torch.device) -> None:
         """Wait until all processes are here."""
-        self.most(0, device)
+        self.all_reduce_max(0, device)
 
     def any(self, answer: bool, device: torch.device) -> bool:
         """Whether any process says yes."""
-        return self.most(int(answer), device) > 0
+        return self.all_reduce_max(int(answer), device) > 0
 
-    def most(self, number: int, device: torch.device) -> int:
+    def all_reduce_max(self, number: int, device: torch.device) -> int:
         """The greatest of all processes' numbers."""
         numbers = torch.zeros(self.size, dtype=torch.int64, device=device)
         numbers[self.rank] = number
         self.add([numbers])
         return int(numbers.max())
 
-    def from_first(self, thing: ThingT) -> ThingT:
+    def broadcast(self, thing: ThingT) -> ThingT:
         """What the first process has; must pickle."""
         if self.size == 1:
             return thing
@@ -74,28 +74,28 @@ class Workers:
         return things[0]
 
 
-ALONE = Workers()
+SINGLE = Ranks()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Workers]:
+def init_distributed(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that torchrun, Ray Train or `infra.execution.launchers` started; alone where none did."""
     if distributed.is_initialized():
-        yield Workers(distributed.get_rank(), distributed.get_world_size())
+        yield Ranks(distributed.get_rank(), distributed.get_world_size())
         return
     if "RANK" not in os.environ:
-        yield ALONE
+        yield SINGLE
         return
-    workers = Workers(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{os.environ[STORE]}" if STORE in os.environ else "env://",
-        rank=workers.rank,
-        world_size=workers.size,
-        timeout=PATIENCE,
+        rank=ranks.rank,
+        world_size=ranks.size,
+        timeout=COLLECTIVE_TIMEOUT,
     )
     try:
-        yield workers
+        yield ranks
     finally:
         distributed.destroy_process_group()
 

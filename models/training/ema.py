@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from models.training.sharding import own_part, sharded_like
+from models.training.sharding import local_shard, sharded_like
 
 
 class MovingAverage:
@@ -56,7 +56,7 @@ class MovingAverage:
             average.copy_(value)
 
     def _values(self) -> list[Tensor]:
-        return [own_part(parameter.detach()) for parameter in self._parameters.values()]
+        return [local_shard(parameter.detach()) for parameter in self._parameters.values()]
 
     def _write(self, values: list[Tensor]) -> None:
         for own, value in zip(self._values(), values, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 Row = dict[str, float]
 
 
-class Window:
+class MetricAccumulator:
     """Means of metrics over the steps since the last report."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.window = Window()
+        self.window = MetricAccumulator()
 
     def append(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
         """Add a row."""

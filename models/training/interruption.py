@@ -15,10 +15,10 @@ class Interrupted(SystemExit):
 
 
 @contextmanager
-def stop_on_signal(*, patient: bool = False) -> Iterator[Callable[[], bool]]:
+def stop_on_signal(*, ignore_repeats: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether SIGTERM or SIGINT has arrived; a second signal ends the process at once.
 
-    patient: it does not; for processes that are told so by several others at once.
+    ignore_repeats: it does not; for processes that are told so by several others at once.
 
     Signals reach the main thread only; elsewhere the function always says no.
     """
@@ -34,7 +34,7 @@ def stop_on_signal(*, patient: bool = False) -> Iterator[Callable[[], bool]]:
 
     def note(_number: int, _frame: FrameType | None) -> None:
         arrived.set()
-        if not patient:
+        if not ignore_repeats:
             restore()
 
     for number in previous:

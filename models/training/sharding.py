@@ -12,18 +12,18 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
-from models.training.distributed import Workers
+from models.training.distributed import Ranks
 
 BLOCKS = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
 """What is gathered at once; none lies in another."""
 
 
-def shard(network: nn.Module, device: torch.device, workers: Workers) -> None:
-    """Split `network`, equal in all `workers`, in place; it then computes on `device`.
+def shard(network: nn.Module, device: torch.device, ranks: Ranks) -> None:
+    """Split `network`, equal in all `ranks`, in place; it then computes on `device`.
 
-    From now on all workers must call it equally often, forward and backward (`Workers.most`).
+    From now on all ranks must call it equally often, forward and backward (`Ranks.most`).
     """
-    mesh = init_device_mesh(device.type, (workers.size,))
+    mesh = init_device_mesh(device.type, (ranks.size,))
     blocks = [module for module in network.modules() if isinstance(module, BLOCKS)]
     for module in (*blocks, network):
         # the outermost one too: what validation has left whole would not see the next step's weights
@@ -39,18 +39,18 @@ def is_sharded(network: nn.Module) -> bool:
     return any(isinstance(weight, DTensor) for weight in network.parameters())
 
 
-def own_part(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """The numbers of a tensor that this process keeps, sharing its memory."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def sharded_like(tensor: Tensor, own: Tensor) -> Tensor:
-    """What the processes keep as their `own_part`s of something with the shape of `tensor`, as one tensor."""
+    """What the processes keep as their `local_shard`s of something with the shape of `tensor`, as one tensor."""
     if not isinstance(tensor, DTensor):
         return own
     return DTensor.from_local(own, tensor.device_mesh, tensor.placements, shape=tensor.shape, stride=tensor.stride())
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """All numbers of a tensor; every process that keeps a part must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -17,9 +17,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from models.training.distributed import Workers
+from models.training.distributed import Ranks
 from models.training.ema import MovingAverage
-from models.training.sharding import is_sharded, whole
+from models.training.sharding import full_tensor, is_sharded
 
 NOTHING: Mapping[str, Any] = {"weights": {}, "average": {}, "optimizer": {}}
 """What a process has that did not read the checkpoint."""
@@ -29,11 +29,11 @@ class TrainingState:
     """Weights, average and optimizer of a training."""
 
     def __init__(
-        self, modules: Sequence[nn.Module], average: MovingAverage, optimizer: torch.optim.Optimizer, workers: Workers
+        self, modules: Sequence[nn.Module], average: MovingAverage, optimizer: torch.optim.Optimizer, ranks: Ranks
     ) -> None:
         """modules: the trained ones; `average` is of the first."""
         self._all = nn.ModuleList(modules)
-        self._average, self._optimizer, self._workers = average, optimizer, workers
+        self._average, self._optimizer, self._workers = average, optimizer, ranks
         self.is_sharded = is_sharded(self._all)
 
     def gather(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class TrainingState:
         options = StateDictOptions(full_state_dict=self.is_sharded, cpu_offload=self.is_sharded)
         averaged = {}
         for name, value in self._average.state().items():
-            tensor = whole(value)
+            tensor = full_tensor(value)
             if self._workers.is_first:
                 averaged[name] = tensor.cpu() if self.is_sharded else tensor
         return {
@@ -50,19 +50,19 @@ class TrainingState:
             "optimizer": get_optimizer_state_dict(self._all, self._optimizer, options=options),
         }
 
-    def spread(self, state: Mapping[str, Any]) -> None:
+    def load_from_rank0(self, state: Mapping[str, Any]) -> None:
         """Take up the first process's state, all processes together; what others hand in does not matter."""
         together = self._workers.size > 1
         options = StateDictOptions(full_state_dict=together, broadcast_from_rank0=together)
         set_model_state_dict(self._all[0], state["average"], options=options)
         self._average.take_from_model()
         set_model_state_dict(self._all, state["weights"], options=options)
-        with self._resting(self._workers.from_first(list(state["optimizer"].get("state", ())))):
+        with self._frozen_without_state(self._workers.broadcast(list(state["optimizer"].get("state", ())))):
             set_optimizer_state_dict(self._all, self._optimizer, state["optimizer"], options=options)
 
     @contextmanager
-    def _resting(self, stepped: Sequence[str]) -> Iterator[None]:
-        """The optimizer has no state of weights that are not in `stepped`: a critic that has not joined yet."""
+    def _frozen_without_state(self, stepped: Sequence[str]) -> Iterator[None]:
+        """The optimizer has no state of weights that are not in `stepped`: a discriminator that has not joined yet."""
         resting = [
             weight for name, weight in self._all.named_parameters() if weight.requires_grad and name not in stepped
         ]

@@ -15,7 +15,7 @@ PEAKS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "4090": 165.0, "L40": 181.
 """Dense bfloat16 matrix products in TFLOP/s, by the makers' data sheets."""
 
 
-class Meter:
+class ThroughputMeter:
     """Counts samples, time, and the share of it spent waiting for data, from report to report."""
 
     def __init__(self, samples_seen: int, device: torch.device) -> None:
@@ -24,7 +24,7 @@ class Meter:
         """Of all operations a sample needs; None where nobody counted."""
         self._restart(samples_seen)
 
-    def waiting(self, batches: Iterable[ItemT]) -> Iterator[ItemT]:
+    def timed(self, batches: Iterable[ItemT]) -> Iterator[ItemT]:
         """The batches; the time it takes to get each counts as waiting."""
         iterator = iter(batches)
         while True:

@@ -11,7 +11,7 @@ from models.training.cost import SampleCost
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatchLoss:
     """A share of one step's loss; the parts of a step are differentiated one after another and add up to its loss."""
 
     loss: Tensor
@@ -36,7 +36,7 @@ class Trainable(Protocol[BatchT]):
         ...
 
     @property
-    def critic(self) -> nn.Module | None:
+    def discriminator(self) -> nn.Module | None:
         """Trained beside the model but not averaged: a discriminator."""
         ...
 
@@ -44,7 +44,7 @@ class Trainable(Protocol[BatchT]):
         """Read and assemble samples; runs in a second thread while the previous step computes."""
         ...
 
-    def parts(self, batch: BatchT) -> Iterator[Part]:
+    def micro_batches(self, batch: BatchT) -> Iterator[MicroBatchLoss]:
         """Loss of a batch, in parts that fit into memory."""
         ...
 

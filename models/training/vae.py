@@ -17,7 +17,7 @@ from models.data.latents import sample_posterior
 from models.losses.vae_loss import VAELoss
 from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, to_vae_input
 from models.training.cost import SampleCost, vae_cost
-from models.training.trainable import Part
+from models.training.trainable import MicroBatchLoss
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -64,7 +64,7 @@ class VAETraining:
     """The adaptive weight of the discriminator asks for the gradient of one whole layer."""
 
     @property
-    def critic(self) -> nn.Module | None:
+    def discriminator(self) -> nn.Module | None:
         """The patch discriminator, if the loss has one."""
         return self.loss.discriminator
 
@@ -87,36 +87,38 @@ class VAETraining:
         top, left = rng.integers(picture.shape[0] - crop + 1), rng.integers(picture.shape[1] - crop + 1)
         return picture[top : top + crop, left : left + crop]
 
-    def parts(self, batch: Pictures) -> Iterator[Part]:
+    def micro_batches(self, batch: Pictures) -> Iterator[MicroBatchLoss]:
         """Loss of the VAE and, once it takes part, that of the discriminator on the same decoded pictures."""
         num_images = len(batch.pixels_BHW4)
         size = self.micro_batch or num_images
         for first in range(0, num_images, size):
             rgba_B4HW = as_unit_tensor(batch.pixels_BHW4[first : first + size], self.model.device)
             noise_BChw = batch.noise_BChw[first : first + size].to(self.model.device)
-            yield from self._parts(rgba_B4HW, noise_BChw, batch.step, share=len(rgba_B4HW) / num_images)
+            yield from self._micro_batches(rgba_B4HW, noise_BChw, batch.step, share=len(rgba_B4HW) / num_images)
 
-    def _parts(self, rgba_B4HW: Tensor, noise_BChw: Tensor, step: int, *, share: float) -> Iterator[Part]:
+    def _micro_batches(
+        self, rgba_B4HW: Tensor, noise_BChw: Tensor, step: int, *, share: float
+    ) -> Iterator[MicroBatchLoss]:
         images = to_vae_input(rgba_B4HW)
         posterior = self.model.encode(images).latent_dist
         decoded = self.model.decode(posterior.mean + posterior.std * noise_BChw).sample
-        if self.critic is not None:
-            self.critic.requires_grad_(requires_grad=False)  # the VAE's loss must not train it
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(requires_grad=False)  # the VAE's loss must not train it
         last_layer = self.model.decoder.conv_out.weight
         loss, terms = self.loss.generator(images, decoded, posterior, step=step, last_layer=last_layer)
         metrics = {_METRICS.get(name, name): term * share for name, term in terms.items()}
-        yield Part(loss * share, metrics | {"loss": loss.detach() * share})
-        if self.critic is not None and self.loss.is_adversarial(step):
-            self.critic.requires_grad_(requires_grad=True)
+        yield MicroBatchLoss(loss * share, metrics | {"loss": loss.detach() * share})
+        if self.discriminator is not None and self.loss.is_adversarial(step):
+            self.discriminator.requires_grad_(requires_grad=True)
             criticism = self.loss.discriminate(images, decoded) * share
-            yield Part(criticism, {"discriminator": criticism})
+            yield MicroBatchLoss(criticism, {"discriminator": criticism})
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """Names of pictures."""
         return [self.source.name(item_of(self.seed, number, len(self.source))) for number in numbers]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
-        """Of a picture through encoder and decoder; perceptual network and critic come on top."""
+        """Of a picture through encoder and decoder; perceptual network and discriminator come on top."""
         side = self.loss.config.crop or self.validation_B4HW.shape[-1]
         return vae_cost(self.model, side, dtype)
 

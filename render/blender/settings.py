@@ -13,7 +13,7 @@ from render.config import RenderConfig
 from render.device import Device, Machine
 from render.lights import Rig
 from render.quality import Quality
-from render.window import Window
+from render.window import PixelWindow
 
 LEAST_THREADS = 2
 """Told to use one thread, Cycles keeps a second one spinning: 1.9 times the processor time for the same view. Two
@@ -113,7 +113,7 @@ def aim(camera: Camera) -> None:
     placed.data.angle = math.radians(camera.fov_deg)
 
 
-def look_through(part: Window, side: int) -> None:
+def look_through(part: PixelWindow, side: int) -> None:
     """Render this part of the picture alone; Blender counts from the bottom and cuts fractions of a pixel off."""
     render = bpy.context.scene.render
     render.use_border = render.use_crop_to_border = True

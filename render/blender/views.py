@@ -21,16 +21,16 @@ from render.lights import build_rig
 from render.passes import Floats, View
 from render.placement import Placement
 from render.stdout import captured_stdout
-from render.window import Window, hull, window
+from render.window import PixelWindow, convex_hull, window
 
 PICTURE = "view.png"
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedScene:
     """An object that waits for its views to be taken."""
 
-    ticket: int
+    load_id: int
     """The number of the load."""
     folder: Path
     """Where Blender writes what it renders."""
@@ -61,32 +61,32 @@ def render_views(
         if not config.passes:
             for camera in cameras:
                 with captured_stdout():
-                    view = View(shoot(camera, ready))
+                    view = View(render_rgba(camera, ready))
                 yield view
             return
         with captured_stdout():
-            pictures = [shoot(camera, ready) for camera in cameras]
+            pictures = [render_rgba(camera, ready) for camera in cameras]
             look_at_geometry(ready.folder)
-            surfaces = [survey(camera, ready) for camera in cameras]
+            surfaces = [render_geometry(camera, ready) for camera in cameras]
         for rgba, (depth, normal) in zip(pictures, surfaces, strict=True):
             yield View(rgba, depth if "depth" in config.passes else None, normal if "normal" in config.passes else None)
 
 
 def prepare(
     path: Path, placement: Placement, config: RenderConfig, folder: Path, *, uid: str, seed: int, machine: Machine
-) -> Ready:
+) -> PreparedScene:
     """Set the scene for all views of an object; Blender writes what it renders to files in `folder`."""
-    ticket = load(path)
+    load_id = load(path)
     move_object(placement)
-    outline = hull(np.concatenate([np.empty((0, 3)), *(seen(vertices, faces) for vertices, faces in pieces())]))
+    outline = convex_hull(np.concatenate([np.empty((0, 3)), *(seen(vertices, faces) for vertices, faces in pieces())]))
     switch_on(build_rig(config.light, np.random.default_rng(number(seed, uid, "light"))))
     add_camera()
     configure(config, machine)
     bpy.context.scene.cycles.seed = number(seed, uid, "noise")  # per object: a new one costs a full update
-    return Ready(ticket, folder, outline, config)
+    return PreparedScene(load_id, folder, outline, config)
 
 
-def shoot(camera: Camera, ready: Ready) -> Rgba:
+def render_rgba(camera: Camera, ready: PreparedScene) -> Rgba:
     """Render one picture. Colour under zero alpha, into which the denoiser bleeds, is set to black.
 
     Raises RuntimeError when another object was loaded since.
@@ -103,8 +103,8 @@ def shoot(camera: Camera, ready: Ready) -> Rgba:
     return image
 
 
-def survey(camera: Camera, ready: Ready) -> tuple[Floats, Floats]:
-    """Depth (H, W) and normals (H, W, 3) of one view, after `look_at_geometry`; raises as `shoot` does."""
+def render_geometry(camera: Camera, ready: PreparedScene) -> tuple[Floats, Floats]:
+    """Depth (H, W) and normals (H, W, 3) of one view, after `look_at_geometry`; raises as `render_rgba` does."""
     side = ready.config.resolution
     depth, normal = np.zeros((side, side), dtype=np.float32), np.zeros((side, side, 3), dtype=np.float32)
     part = point(camera, ready)
@@ -113,9 +113,9 @@ def survey(camera: Camera, ready: Ready) -> tuple[Floats, Floats]:
     return depth, normal
 
 
-def point(camera: Camera, ready: Ready) -> Window | None:
+def point(camera: Camera, ready: PreparedScene) -> PixelWindow | None:
     """Put the camera where it belongs; the part of the picture that it renders, None where there is nothing to see."""
-    if bpy.context.scene.get(LOADED) != ready.ticket:
+    if bpy.context.scene.get(LOADED) != ready.load_id:
         raise RuntimeError("another object was loaded before all views of this one were taken; take them all first")
     part = window(camera, ready.outline, ready.config.resolution)
     if part is not None:

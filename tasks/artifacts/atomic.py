@@ -10,7 +10,7 @@ from typing import Any
 
 
 @contextmanager
-def errors_name(path: Path) -> Iterator[None]:
+def with_filename(path: Path) -> Iterator[None]:
     """An OSError that names no file, as a full disk's does, is given the name of `path`."""
     try:
         yield
@@ -21,12 +21,12 @@ def errors_name(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with errors_name(path):
+        with with_filename(path):
             yield part
             with part.open("rb") as handle:
                 os.fsync(handle.fileno())
@@ -36,7 +36,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder`; on success it becomes `folder`, on any error it is removed.
 
     What a killed process has left of it is removed first.
@@ -53,7 +53,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_bytes(content)
 
 
@@ -67,12 +67,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def place(source: Path, target: Path) -> None:
+def hard_link(source: Path, target: Path) -> None:
     """Put `source` at `target` without a second copy where the file system allows it (hard link)."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
-        with whole_file(target) as part:
+        with atomic_file(target) as part:
             shutil.copyfile(source, part)

@@ -14,14 +14,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.artifacts.atomic import errors_name, place, read_json, write_json
+from tasks.artifacts.atomic import hard_link, read_json, with_filename, write_json
 from tasks.artifacts.manifest import fingerprint, parse_outcome
 from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, lay_out, read_item
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
 
 SEALED = "sealed.json"
-HOPELESS = 20
+MAX_FIRST_FAILURES = 20
 """So many failures from the start end a stage; 180,000 of them would take days to say the same."""
 
 
@@ -64,7 +64,7 @@ class Journal:
         """Record one outcome; on disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
-        with errors_name(self.path), self.path.open("a") as handle:
+        with with_filename(self.path), self.path.open("a") as handle:
             handle.write(f"\n{line}\n")
             handle.flush()
             os.fsync(handle.fileno())
@@ -107,7 +107,7 @@ class ItemStore:
         """
         fresh = self.folder / f"sealed-{fingerprint(dict(keys), asdict(layout))}"
         for path in (*out.glob("shard-*.tar"), out / INDEX):
-            place(path, fresh / path.name)
+            hard_link(path, fresh / path.name)
         write_json(self.folder / SEALED, {"folder": fresh.name, "keys": dict(keys), "layout": asdict(layout)})
         self.__dict__.pop("_sealed", None)
         for stale in self.folder.glob("sealed-*"):
@@ -150,7 +150,7 @@ def run_resumable(
     assert len({job.key for job in jobs}) == len(jobs), "two jobs share a key"
     journal = Journal(folder / "journal.jsonl")
     known = journal.known()
-    found = {job.uid: known[job.key] for job in jobs if job.key in known and _stands(known[job.key], job, store)}
+    found = {job.uid: known[job.key] for job in jobs if job.key in known and _is_reusable(known[job.key], job, store)}
     todo = [job for job in jobs if job.uid not in found]
     if found:
         tools.progress.note(f"{label}: {len(found)} of {len(jobs)} were finished before, {len(todo)} to go")
@@ -167,21 +167,21 @@ def run_resumable(
             journal.append(key_of[outcome.uid], outcome)
             found[outcome.uid] = outcome
             show(outcome)
-            if not known and len(first) < HOPELESS:
+            if not known and len(first) < MAX_FIRST_FAILURES:
                 first.append(outcome)
-                _check_hope(label, first)
+                _abort_if_all_failed(label, first)
     return [found[uid] for uid in sorted(found)]
 
 
-def _check_hope(label: str, first: Sequence[Outcome]) -> None:
+def _abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
     failed = [outcome for outcome in first if isinstance(outcome, Failed)]
-    if len(failed) == HOPELESS:
+    if len(failed) == MAX_FIRST_FAILURES:
         raise RuntimeError(
-            f"{label}: each of the first {HOPELESS} objects failed; this machine or the stage is at fault rather "
-            f"than they. Last: {failed[-1].uid}: {failed[-1].error}"
+            f"{label}: each of the first {MAX_FIRST_FAILURES} objects failed; this machine or the stage is at fault "
+            f"rather than they. Last: {failed[-1].uid}: {failed[-1].error}"
         )
 
 
-def _stands(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
+def _is_reusable(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
     """A rejection stands for good, a finished item as long as its file is there."""
     return store is None or not isinstance(outcome, Done) or store.has(job.uid, job.key)

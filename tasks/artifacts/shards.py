@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.artifacts.atomic import read_json, whole_file, write_json
+from tasks.artifacts.atomic import atomic_file, read_json, write_json
 from tasks.artifacts.randomness import share_of
 
 INDEX = "index.json"
@@ -20,7 +20,7 @@ Members = Mapping[str, bytes]
 
 def write_item(path: Path, members: Members) -> None:
     """Write one object's files as a small tar, whole or not at all; equal members give equal bytes."""
-    with whole_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(members):
             _add(tar, name, members[name])
 
@@ -81,7 +81,7 @@ def _name(number: int) -> str:
 
 def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> dict[str, object]:
     rows: dict[str, object] = {}
-    with whole_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for uid, read in items.items():
             places = {}
             for name, content in sorted(read().items()):

@@ -8,7 +8,7 @@ from typing import Any
 
 from render.cameras import Camera
 from render.passes import DEPTH_UNIT
-from tasks.artifacts.atomic import whole_folder, write_bytes
+from tasks.artifacts.atomic import atomic_folder, write_bytes
 from tasks.artifacts.views import ViewSet
 
 TRANSFORMS = "transforms.json"
@@ -59,7 +59,7 @@ def _frame(camera: Camera, side: int, present: set[str]) -> dict[str, Any]:
 def _export_object(views: ViewSet, uid: str, folder: Path) -> Path:
     cameras = views.cameras(uid)
     side = len(views.image(uid, cameras[0].name))
-    with whole_folder(folder) as part:
+    with atomic_folder(folder) as part:
         files = [name for name in views.reader.names(uid) if name.endswith(".png")]
         for name in files:
             write_bytes(part / name, views.reader.read(uid, name))

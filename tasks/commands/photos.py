@@ -18,7 +18,7 @@ from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Views
 from render.cameras import Camera
 from render.images import contact_sheet, encode_png, over_background
-from tasks.artifacts.atomic import whole_file, whole_folder, write_bytes
+from tasks.artifacts.atomic import atomic_file, atomic_folder, write_bytes
 from tasks.artifacts.views import Image as Rgba
 from tasks.artifacts.views import as_cameras
 from tasks.commands.export import TRANSFORMS, transforms
@@ -30,7 +30,7 @@ TURNTABLE_ELEVATION_DEG = 15.0
 
 
 @dataclass(frozen=True)
-class DrawOptions:
+class SampleOptions:
     """How views are drawn; the pipeline says what each means."""
 
     scheduler: "SchedulerName"
@@ -45,8 +45,13 @@ class DrawOptions:
     device: str
 
 
-def draw_photos(
-    model: Path, photos: Sequence[Path], masks: Sequence[Path], options: DrawOptions, mesh: ReconstructConfig, out: Path
+def sample_photos(
+    model: Path,
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    options: SampleOptions,
+    mesh: ReconstructConfig,
+    out: Path,
 ) -> list[Path]:
     """Write `out/<view>.png`, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
 
@@ -61,7 +66,7 @@ def draw_photos(
         )
     pictures, covers = ([_open(path) for path in paths] for paths in (photos, masks))
     cameras, images = _draw(model, pictures, covers, options)
-    with whole_folder(out) as part:
+    with atomic_folder(out) as part:
         for camera, image in zip(cameras, images, strict=True):
             write_bytes(part / f"{camera.name}.png", encode_png(image))
         write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, len(images[0])), indent=1).encode())
@@ -74,7 +79,7 @@ def draw_photos(
 
 
 def _draw(
-    model: Path, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], options: DrawOptions
+    model: Path, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], options: SampleOptions
 ) -> tuple[list[Camera], list[Rgba]]:
     pipeline = load_pipeline(model, scheduler=options.scheduler, device=options.device)
     pipeline.set_progress_bar_config(disable=False, desc="views")
@@ -119,16 +124,16 @@ def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgb
     turning = [pair for pair in zip(cameras, images, strict=True) if pair[0].elevation_deg == nearest]
     turning.sort(key=lambda pair: pair[0].azimuth_deg)
     frames = [Image.fromarray(over_background(image, np.full(3, 255.0))) for _, image in turning]
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0)
 
 
 def _write_mesh(
-    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], config: ReconstructConfig, options: DrawOptions
+    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], config: ReconstructConfig, options: SampleOptions
 ) -> None:
     posed: Any = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
     mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, options.device)
     if mesh is not None:
-        with whole_file(path) as part:
+        with atomic_file(path) as part:
             write_ply(mesh, part)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.artifacts.atomic import place
+from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.resume import Journal
 from tasks.artifacts.tables import Entry, folder_of
@@ -46,7 +46,7 @@ class Fetcher:
             if error.errno == errno.EFBIG:
                 return Rejected(entry.uid, f"larger than max_mb {self.config.max_mb:g}")
             return Failed(entry.uid, self._words(error))
-        if fault := find_fault(main):
+        if fault := validation_error(main):
             shutil.rmtree(folder)
             return Rejected(entry.uid, fault)
         outcome = Done(entry.uid, describe_files(main, folder, entry.uid))
@@ -68,12 +68,12 @@ class Fetcher:
             if isinstance(row, Done) and row.facts["bytes"] == _size(folders[uid]) <= self._max_bytes
         }
 
-    def place(self, entries: Iterable[Entry], out: Path) -> None:
+    def hard_link(self, entries: Iterable[Entry], out: Path) -> None:
         """Link the finished files into `out/<2 hex of the uid's hash>/`."""
         for entry in entries:
             folder = self._folder(entry)
             for file in _files(folder):
-                place(file, out / folder_of(entry.uid) / file.relative_to(folder))
+                hard_link(file, out / folder_of(entry.uid) / file.relative_to(folder))
 
     @property
     def _max_bytes(self) -> int:
@@ -91,7 +91,7 @@ class Fetcher:
         return (error.strerror or str(error)).replace(self.hub_url.rstrip("/") + "/", "")
 
 
-def find_fault(main: Path) -> str | None:
+def validation_error(main: Path) -> str | None:
     """Why a file cannot be an object: empty, or a GLB whose header is wrong. None: nothing is wrong at first sight."""
     size = main.stat().st_size
     if size == 0:

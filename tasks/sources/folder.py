@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tasks.artifacts.atomic import whole_file, whole_folder
+from tasks.artifacts.atomic import atomic_file, atomic_folder
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.sources.aesthetic_scores import read_scores
@@ -58,7 +58,7 @@ class FolderSource:
             raise OSError(errno.EFBIG, f"{main}: {size} bytes, the limit is {max_bytes}")
         if len(files) == 1:
             target = folder / f"{entry.uid}{main.suffix.lower()}"
-            with whole_file(target) as part:
+            with atomic_file(target) as part:
                 shutil.copyfile(main, part)
             return target
         base = Path(os.path.commonpath([file.parent for file in files]))
@@ -104,7 +104,7 @@ def _read_notes(table: Path) -> dict[str, dict[str, str]]:
 
 def _copy_tree(files: list[Path], base: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
-    with whole_folder(target) as part:
+    with atomic_folder(target) as part:
         for file in files:
             copy = part / file.relative_to(base)
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def kept_in_memory(pictures: ViewPictures, limit: int = MEMORY_BYTES) -> ViewPic
     return MemoryPictures(pixels, [pictures.name(index) for index in range(len(pictures))])
 
 
-def spread(pictures: ViewPictures, count: int) -> Image:
+def evenly_spaced(pictures: ViewPictures, count: int) -> Image:
     """At most `count` pictures evenly from the list, always the same: (N, H, W, 4)."""
     chosen = np.unique(np.linspace(0, len(pictures) - 1, count).astype(int))
     return np.stack([pictures[int(index)] for index in chosen])

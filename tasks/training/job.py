@@ -15,13 +15,13 @@ import torch
 
 from models.config import TrainingConfig
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import Workers, joined
+from models.training.distributed import Ranks, init_distributed
 from models.training.interruption import Interrupted, stop_on_signal
 from models.training.loop import train
 from models.training.trainable import Report
 from tasks.artifacts.atomic import write_json
 from tasks.ports import Trainers
-from tasks.training.memory import Need, gpu_gib
+from tasks.training.memory import MemoryEstimate, gpu_gib
 
 REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
 
@@ -32,8 +32,8 @@ TrainableT_co = TypeVar("TrainableT_co", covariant=True)
 class Build(Protocol[TrainableT_co]):
     """Makes what is trained."""
 
-    def __call__(self, device: "torch.device", workers: "Workers") -> TrainableT_co:
-        """On `device`, in one of these workers."""
+    def __call__(self, device: "torch.device", ranks: "Ranks") -> TrainableT_co:
+        """On `device`, in one of these ranks."""
         ...
 
 
@@ -51,9 +51,9 @@ class TrainingJob:
     threads: int
     """Of all processes on this machine together."""
     count: int
-    need: Need
+    need: MemoryEstimate
     """Of each process."""
-    desk: Path
+    exchange_dir: Path
     """For what the processes and the stage tell each other: new for each run, because those of a killed stage may still
     be saving."""
 
@@ -62,7 +62,7 @@ class TrainingJob:
 
         An error that would come again ends all processes; any other one is left to whoever starts them.
         """
-        if (self.desk / END).exists():
+        if (self.exchange_dir / END).exists():
             return
         neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         torch.set_num_threads(max(1, self.threads // neighbours))
@@ -70,26 +70,26 @@ class TrainingJob:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-        with joined(device) as workers, stop_on_signal(patient=True) as stop:
+        with init_distributed(device) as ranks, stop_on_signal(ignore_repeats=True) as stop:
             try:
-                if self.config.loop.batch_size >= workers.size != self.count:
+                if self.config.loop.batch_size >= ranks.size != self.count:
                     raise ValueError(
-                        f"the launcher has started {workers.size} processes, but `trainers` in the profile says "
+                        f"the launcher has started {ranks.size} processes, but `trainers` in the profile says "
                         f"{self.count}; make them equal"
                     )
                 if device.type == "cuda":
                     self.need.require(str(device), gpu_gib(device))
                 train(
-                    self.build(device, workers),
+                    self.build(device, ranks),
                     self.config.loop,
                     self.config.optimizer,
                     checkpoints=Checkpoints(self.folder, self.key),
                     report=self.note,
-                    stop=lambda: stop() or (self.desk / STOP).exists(),
-                    workers=workers,
+                    stop=lambda: stop() or (self.exchange_dir / STOP).exists(),
+                    ranks=ranks,
                 )
             except Interrupted as end:
-                if workers.is_first:
+                if ranks.is_first:
                     self.note_end("Interrupted", str(end))
             except (ValueError, FloatingPointError, OSError, torch.OutOfMemoryError) as error:
                 traceback.print_exc()
@@ -97,12 +97,12 @@ class TrainingJob:
 
     def note(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
         """Report to the stage."""
-        with (self.desk / REPORTS).open("a") as handle:
+        with (self.exchange_dir / REPORTS).open("a") as handle:
             handle.write(json.dumps({"samples_seen": samples_seen, "metrics": dict(metrics)}) + "\n")
 
     def note_end(self, kind: str, message: str, number: int | None = None) -> None:
         """Tell the stage why it is over. A disk too full even for this raises OSError, and the log has to do."""
-        write_json(self.desk / END, {"kind": kind, "message": message, "errno": number})
+        write_json(self.exchange_dir / END, {"kind": kind, "message": message, "errno": number})
 
 
 def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: Callable[[], bool]) -> None:
@@ -110,23 +110,23 @@ def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: C
 
     Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
     """
-    job.desk.mkdir(parents=True)
-    (job.desk / REPORTS).touch()
-    with (job.desk / REPORTS).open() as reports:
+    job.exchange_dir.mkdir(parents=True)
+    (job.exchange_dir / REPORTS).touch()
+    with (job.exchange_dir / REPORTS).open() as reports:
 
         def watch() -> None:
-            is_over = (job.desk / END).exists()
+            is_over = (job.exchange_dir / END).exists()
             while (line := reports.readline()).endswith("\n"):
                 row = json.loads(line)
                 report(row["samples_seen"], row["metrics"])
             if line:
                 reports.seek(reports.tell() - len(line))  # half a line: the rest comes
             if stop():
-                (job.desk / STOP).touch()
+                (job.exchange_dir / STOP).touch()
             if is_over:  # and all reports are read that came before
-                raise_end(job.desk / END)
+                raise_end(job.exchange_dir / END)
 
-        trainers.run(job, job.desk, watch, job.count)
+        trainers.run(job, job.exchange_dir, watch, job.count)
         watch()
 
 

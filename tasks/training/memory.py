@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryEstimate:
     """Of one training process."""
 
     stage: str
@@ -56,7 +56,9 @@ class Need:
         )
 
 
-def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int) -> Need:
+def check_memory(
+    stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int
+) -> MemoryEstimate:
     """Say what the training in `count` processes needs.
 
     Raises ValueError when it cannot fit into the memory of this process's device.
@@ -65,15 +67,15 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
     cost = trainable.cost(torch.bfloat16 if is_half else torch.float32)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
-    is_split = tools.means.shard_weights and trainable.may_be_sharded
-    kept_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
+    is_split = tools.compute.shard_weights and trainable.may_be_sharded
+    state_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
     copied_bytes = 2 if is_half else 0  # autocast keeps its copy of each weight until the backward pass
-    need = Need(
+    need = MemoryEstimate(
         stage=stage,
         parameters=parameters,
-        state_gib=parameters * (kept_bytes + copied_bytes) / GIB,
-        kept_gib=cost.kept_bytes / GIB,
-        at_once=min(own, tools.means.micro_batch or own),
+        state_gib=parameters * (state_bytes + copied_bytes) / GIB,
+        kept_gib=cost.saved_activation_bytes / GIB,
+        at_once=min(own, tools.compute.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
     )
     tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
@@ -84,7 +86,7 @@ def check_need(stage: str, trainable: "Trainable[Any]", config: TrainingConfig, 
     return need
 
 
-def describe(need: Need, config: TrainingConfig, count: int, device: str) -> str:
+def describe(need: MemoryEstimate, config: TrainingConfig, count: int, device: str) -> str:
     """One line."""
     steps = -(-config.loop.samples // config.loop.batch_size)
     return (

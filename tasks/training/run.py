@@ -9,7 +9,7 @@ import torch
 
 from models.config import TrainingConfig
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import ALONE
+from models.training.distributed import SINGLE
 from models.training.history import as_csv, column_name
 from models.training.interruption import stop_on_signal
 from models.training.loop import Trained, train
@@ -18,7 +18,7 @@ from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.randomness import rng_for
 from tasks.ports import Tools
 from tasks.training.job import Build, TrainingJob, run_together
-from tasks.training.memory import check_need
+from tasks.training.memory import check_memory
 
 TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
 HISTORY = "history.csv"
@@ -53,14 +53,16 @@ def run_training(
 
         count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
         if tools.trainers is not None and count > 1:
-            trainable = build(torch.device("cpu"), ALONE)
-            need = check_need(stage, trainable, config, tools, count)
-            desk = tools.work / key / f"together-{secrets.token_hex(4)}"
-            job = TrainingJob(build, config, key, tools.work / key, tools.device, tools.threads, count, need, desk)
+            trainable = build(torch.device("cpu"), SINGLE)
+            need = check_memory(stage, trainable, config, tools, count)
+            exchange_dir = tools.work / key / f"together-{secrets.token_hex(4)}"
+            job = TrainingJob(
+                build, config, key, tools.work / key, tools.device, tools.threads, count, need, exchange_dir
+            )
             run_together(job, tools.trainers, report, stop)
         else:
-            trainable = build(torch.device(tools.device), ALONE)
-            check_need(stage, trainable, config, tools, 1)
+            trainable = build(torch.device(tools.device), SINGLE)
+            check_memory(stage, trainable, config, tools, 1)
         checkpoints = Checkpoints(tools.work / key, key)
         return trainable, train(
             trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop

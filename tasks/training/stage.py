@@ -18,14 +18,14 @@ from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion
 from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
-from models.training.distributed import ALONE, Workers
+from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
 from models.training.validation import ValidationViews
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import Image
-from tasks.ports import Means
+from tasks.ports import ComputeOptions
 from tasks.training.run import seed_of
 
 RAW = "unet_raw"
@@ -43,27 +43,27 @@ class StageTraining:
     vae: Path
     config: StageConfig
     seed: int
-    means: Means
+    compute: ComputeOptions
     picture: Path
     """File for what each validation draws."""
 
-    def __call__(self, device: "torch.device", workers: "Workers") -> "DiffusionTraining":
-        """The trainable, on `device`; split among `workers` if that is asked for.
+    def __call__(self, device: "torch.device", ranks: "Ranks") -> "DiffusionTraining":
+        """The trainable, on `device`; split among `ranks` if that is asked for.
 
         Raises ValueError when network, data and stage do not fit together.
         """
         copy_of = None
-        if self.means.copies is not None:
-            copy_of = partial(self.means.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
+        if self.compute.copies is not None:
+            copy_of = partial(self.compute.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
         latents = LatentSet.open(self.latents, copy_of)
         vae = AutoencoderKL.from_pretrained(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
-        unet.recompute_levels(self.means.recompute_levels)
-        is_split = self.means.shard_weights and workers.size > 1
+        unet.recompute_levels(self.compute.recompute_levels)
+        is_split = self.compute.shard_weights and ranks.size > 1
         if is_split:
-            shard(unet, device, workers)
+            shard(unet, device, ranks)
         unet.to(device)
-        if self.means.compile:
+        if self.compute.compile:
             compile_in_place(unet)
         train_uids = latents.uids("train")
         held_out = latents.uids("val") or train_uids
@@ -82,7 +82,7 @@ class StageTraining:
             reader=reader,
             validation=validation,
             white_CHW=white_CHW,
-            micro_batch=self.means.micro_batch,
+            micro_batch=self.compute.micro_batch,
             views=None
             if self.config.drawn_steps == 0
             else ValidationViews(
@@ -92,9 +92,9 @@ class StageTraining:
                 uid=held_out[0],
                 num_steps=self.config.drawn_steps,
                 white_CHW=white_CHW,
-                show=partial(write_drawn, self.picture) if workers.is_first else ignore,
+                show=partial(write_drawn, self.picture) if ranks.is_first else ignore,
             ),
-            workers=workers if is_split else ALONE,
+            ranks=ranks if is_split else SINGLE,
         )
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +18,6 @@ from render.images import Rgba, encode_png
 from render.placement import place
 from render.views import target_cameras
 from tests.bench.render_methods import Method, method
-
-if TYPE_CHECKING:
-    from render.blender.views import Ready
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 MACHINE = Machine(threads=2)
@@ -86,30 +82,30 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     for name, value in chosen.cycles.items():
         setattr(bpy.context.scene.cycles, name, value)
     shown, began, wall = cameras(config, job.views), time.process_time(), time.perf_counter()
-    images = _shoot(shown, ready)
+    images = _render(shown, ready)
     taken, taken_wall = time.process_time(), time.perf_counter()
     encoded = [encode_png(image) for image in images]
     saved = time.process_time()
     bpy.context.scene.render.resolution_x = bpy.context.scene.render.resolution_y = 16
     bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
     tiny = replace(ready, config=config.model_copy(update={"resolution": 16}))
-    _shoot(shown[:1], tiny)
+    _render(shown[:1], tiny)
     small = time.process_time()
-    _shoot(shown, tiny)
+    _render(shown, tiny)
     fixed = time.process_time() - small
     np.save(Path(job.out) / f"{path.stem}.npy", np.stack(images))
     assert len(encoded) == len(images)
     return Cost(path.stem, began - start, taken - began, taken_wall - wall, fixed, saved - taken)
 
 
-def _shoot(shown: Sequence[Camera], ready: "Ready") -> list[Rgba]:
-    from render.blender.views import shoot
+def _render(shown: Sequence[Camera], ready: "PreparedScene") -> list[Rgba]:
+    from render.blender.views import render_rgba
     from render.stdout import captured_stdout
 
     images = []
     for camera in shown:
         with captured_stdout():
-            images.append(shoot(camera, ready))
+            images.append(render_rgba(camera, ready))
     return images
 
 

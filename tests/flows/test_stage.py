@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.params import Params
-from flows.run_records import Executed, note_start, read_executed, tag_outputs, write_executed
+from flows.run_records import RunRecord, note_start, read_record, tag_outputs, write_record
 from flows.stage import Pipeline, Step, stage_process
 from infra.profile import Profile
 from infra.tracking import TrackingStore
@@ -112,7 +112,7 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     assert "manifest.json" in [file.path for file in store._client.list_artifacts(found.info.run_id)]
     sheets = [file.path for file in store._client.list_artifacts(found.info.run_id, "images")]
     assert len([path for path in sheets if path.endswith(".png")]) == 12
-    executed = read_executed(root, "catalog")
+    executed = read_record(root, "catalog")
     assert executed is not None
     assert (executed.run_id, executed.key) == (found.info.run_id, repository.run_key("catalog"))
 
@@ -140,7 +140,7 @@ def test_stage_that_fails_says_one_sentence_and_keeps_the_traceback(
     assert answer == f"stage catalog failed: {error}\n(traceback: .work/logs/catalog.log)\n"
     assert "Traceback" in (root / ".work/logs/catalog.log").read_text()
     assert last_run(root).info.status == "FAILED"
-    assert read_executed(root, "catalog") is None
+    assert read_record(root, "catalog") is None
 
 
 def test_stage_that_fails_shows_the_traceback_when_verbose(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,7 +233,7 @@ def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
     note.write_text(json.dumps({"run_id": lost, "pid": 2**22}))
     assert run_catalog(root, make_catalog) == 0
     run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f", "catalog")
-    write_executed(root, "catalog", Executed(lost, Repository(root).run_key("catalog"), 1.0))
+    write_record(root, "catalog", RunRecord(lost, Repository(root).run_key("catalog"), 1.0))
     assert tag_outputs(root, store) == ["catalog"]
     (root / "dvc.lock").unlink()
 
@@ -256,5 +256,5 @@ def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:
 def test_outputs_of_other_inputs_are_not_tagged(root: Path) -> None:
     store = TrackingStore(root, None)
     run_id = store._client.create_run(store.experiment_id).info.run_id
-    write_executed(root, "catalog", Executed(run_id, "0" * 64, 1.0))
+    write_record(root, "catalog", RunRecord(run_id, "0" * 64, 1.0))
     assert tag_outputs(root, store) == []

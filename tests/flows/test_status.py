@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
-from flows.run_records import Executed, note_start, write_executed
+from flows.run_records import RunRecord, note_start, write_record
 from flows.status import deep_links, render_panel, render_status, stage_status, training_runs
 from tasks.artifacts.atomic import write_json
 from tests.tiny_repo import copy_repo, edit
@@ -28,7 +28,7 @@ def test_status_says_what_is_stale_and_what_it_holds(repo: Path) -> None:
     edit(repo, "second: {depth: 3", "second: {depth: 4")
     counts = {"done": 5, "rejected": 2, "failed": 1}
     write_json(repo / "data/first/manifest.json", {"counts": counts})
-    write_executed(repo, "second", Executed("run2", "key", 12.4))
+    write_record(repo, "second", RunRecord("run2", "key", 12.4))
     note_start(repo, "third", "run3")
     rows = {row.stage: row for row in stage_status(repo)}
     assert rows["first"].counts == counts
@@ -75,7 +75,7 @@ def test_panel_before_the_first_run_has_nothing(tmp_path: Path) -> None:
 
 def test_deep_links_compare_the_trainings(tmp_path: Path) -> None:
     for stage in ("train-stage1", "train-stage3", "render"):
-        write_executed(tmp_path, stage, Executed(f"run-{stage}", "", 1.0))
+        write_record(tmp_path, stage, RunRecord(f"run-{stage}", "", 1.0))
     runs = training_runs(tmp_path)
     assert runs == ["run-train-stage1", "run-train-stage3"]
     experiment, compare = deep_links("http://127.0.0.1:5000", "1", runs)

@@ -11,9 +11,9 @@ from models.config import LoopConfig, OptimizerConfig
 from models.data.draws import Purpose, stream
 from models.training.checkpoints import Checkpoints
 from models.training.cost import SampleCost
-from models.training.distributed import ALONE, Workers
+from models.training.distributed import SINGLE, Ranks
 from models.training.loop import Trained, train
-from models.training.trainable import Part
+from models.training.trainable import MicroBatchLoss
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=0.05, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=8, max_grad_norm=1.0
@@ -31,7 +31,7 @@ class Line:
             torch.manual_seed(0)
             wide = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
-        self.critic = None
+        self.discriminator = None
         self.num_parts = num_parts
         self.poisoned, self.poison = poisoned, poison
         self.loaded: list[int] = []
@@ -45,17 +45,17 @@ class Line:
             y[list(numbers).index(self.poisoned)] = self.poison
         return x, y
 
-    def parts(self, batch: tuple[Tensor, Tensor]) -> Iterator[Part]:
+    def micro_batches(self, batch: tuple[Tensor, Tensor]) -> Iterator[MicroBatchLoss]:
         x, y = batch
         for x_part, y_part in zip(x.chunk(self.num_parts), y.chunk(self.num_parts), strict=True):
             loss = (self.model(x_part) - y_part).square().sum() / len(x)
-            yield Part(loss, {"loss": loss})
+            yield MicroBatchLoss(loss, {"loss": loss})
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         return [f"point-{number}" for number in numbers]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:  # noqa: ARG002
-        return SampleCost(tflop=0.0, kept_bytes=4 * 8)
+        return SampleCost(tflop=0.0, saved_activation_bytes=4 * 8)
 
     def validate(self) -> dict[str, float]:
         x, y = self.load(range(10_000, 10_016))
@@ -69,7 +69,7 @@ def run(
     loop: LoopConfig = LOOP,
     optimizer: OptimizerConfig = OPTIMIZER,
     stop_at: int | None = None,
-    workers: Workers = ALONE,
+    ranks: Ranks = SINGLE,
 ) -> Trained:
     """Train; `stop_at` is the clock at which a stop is asked for."""
     seen = [0]
@@ -81,7 +81,7 @@ def run(
         return stop_at is not None and seen[0] >= stop_at
 
     checkpoints = Checkpoints(folder, "toy")
-    return train(trainable, loop, optimizer, checkpoints=checkpoints, report=report, stop=stop, workers=workers)
+    return train(trainable, loop, optimizer, checkpoints=checkpoints, report=report, stop=stop, ranks=ranks)
 
 
 def weights(module: nn.Module) -> list[bytes]:

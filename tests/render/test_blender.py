@@ -149,7 +149,7 @@ def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_
     ready = shots.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
     everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))
     for view in CAMERAS:
-        part, whole = (shots.shoot(view, state).astype(int) for state in (ready, everything))
+        part, whole = (shots.render_rgba(view, state).astype(int) for state in (ready, everything))
         assert ((part[..., 3] > 0) == (whole[..., 3] > 0)).mean() > 0.995
         assert np.abs(part - whole).mean() < 1.0
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.errors import Unrenderable
-from render.placement import Placement, place
+from render.placement import Placement, normalize_bounds
 
 numbers = st.floats(-1e6, 1e6)
 sides = st.floats(1e-3, 1e6)
@@ -16,7 +16,7 @@ corners = st.tuples(numbers, numbers, numbers)
 @given(corners, st.tuples(sides, sides, sides), st.floats(0.1, 10))
 def test_place_any_box_is_centred_with_the_longest_side_asked_for(low, size, longest):
     high = tuple(a + b for a, b in zip(low, size, strict=True))
-    matrix = place(low, high, longest).world_from_object
+    matrix = normalize_bounds(low, high, longest).world_from_object
     placed = np.array([[*low, 1], [*high, 1]]) @ matrix[:3].T
     tolerance = longest / max(size) * 1e-9  # what double precision leaves of coordinates up to a million
     np.testing.assert_allclose(placed.sum(axis=0), 0, atol=tolerance)
@@ -35,11 +35,11 @@ def test_place_any_box_is_centred_with_the_longest_side_asked_for(low, size, lon
 )
 def test_place_impossible_box_is_unrenderable(low, high, reason):
     with pytest.raises(Unrenderable, match=reason):
-        place(low, high, 1.0)
+        normalize_bounds(low, high, 1.0)
 
 
 def test_place_flat_box_is_fine():
-    assert place((0, 0, 0), (4, 2, 0), 1.0) == Placement((2.0, 1.0, 0.0), 0.25)
+    assert normalize_bounds((0, 0, 0), (4, 2, 0), 1.0) == Placement((2.0, 1.0, 0.0), 0.25)
 
 
 @given(st.builds(Placement, corners, sides))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.cameras import project
-from render.window import MARGIN_PX, Window, hull, window
+from render.window import MARGIN_PX, PixelWindow, convex_hull, window
 from tests.render.toys import camera
 
 CUBE = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
@@ -27,7 +27,7 @@ def test_window_holds_every_point_with_its_margin(azimuth, elevation, distance, 
 
 def test_window_hull_gives_the_same_as_all_points():
     points = np.random.default_rng(0).normal(0, 0.2, (5000, 3))
-    corners = hull(points)
+    corners = convex_hull(points)
     assert len(corners) < 500
     assert window(camera(33, 21), corners, 256) == window(camera(33, 21), points, 256)
 
@@ -36,7 +36,7 @@ def test_window_cube_seen_from_the_front_is_its_near_face():
     focal = 50 / np.tan(np.radians(30))
     reach = 0.2 * focal / (1.5 - 0.2)
     low, high = int(np.floor(50 - reach)) - MARGIN_PX, int(np.ceil(50 + reach)) + MARGIN_PX
-    assert window(camera(0, 0, 1.5, 60), CUBE * 0.4, 100) == Window(low, low, high, high)
+    assert window(camera(0, 0, 1.5, 60), CUBE * 0.4, 100) == PixelWindow(low, low, high, high)
 
 
 def test_window_object_outside_the_picture_has_none():
@@ -45,10 +45,10 @@ def test_window_object_outside_the_picture_has_none():
 
 
 def test_window_camera_inside_the_object_takes_the_whole_picture():
-    assert window(camera(0, 0, 0.4), CUBE, 64) == Window(0, 0, 64, 64)
-    assert window(camera(0, 0, 0.5), CUBE, 64) == Window(0, 0, 64, 64)
+    assert window(camera(0, 0, 0.4), CUBE, 64) == PixelWindow(0, 0, 64, 64)
+    assert window(camera(0, 0, 0.5), CUBE, 64) == PixelWindow(0, 0, 64, 64)
 
 
 @pytest.mark.parametrize("points", [np.empty((0, 3)), np.zeros((1, 3)), CUBE[:3], CUBE * [1, 1, 0]])
 def test_hull_of_what_has_no_volume_is_all_of_it(points):
-    np.testing.assert_array_equal(hull(points), points)
+    np.testing.assert_array_equal(convex_hull(points), points)

@@ -16,7 +16,7 @@ from tasks.artifacts.manifest import open_manifest, read_ledger, seal
 from tasks.artifacts.tables import Entry, SelectedEntry, folder_of, read_objects, write_selected
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
-from tasks.download import SILENT_IN_A_ROW, download_objects, fetch_in_parallel
+from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_parallel
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.select import select_objects
@@ -221,17 +221,17 @@ def test_fetch_in_parallel_gives_up_after_too_many_silent_answers_in_a_row() -> 
 
     seen: list[Outcome] = []
     with pytest.raises(ConnectionError, match="nobody there"):
-        seen.extend(fetch_in_parallel(fetch, [entry(index) for index in range(1000)], 1, SILENT_IN_A_ROW))
+        seen.extend(fetch_in_parallel(fetch, [entry(index) for index in range(1000)], 1, MAX_CONSECUTIVE_OFFLINE))
     assert len(asked) < 1000
 
 
 def test_fetch_in_parallel_counts_single_silent_answers_as_failed() -> None:
     def fetch(item: Entry) -> Outcome:
-        if int(item.uid.removeprefix("object")) % SILENT_IN_A_ROW == 1:
+        if int(item.uid.removeprefix("object")) % MAX_CONSECUTIVE_OFFLINE == 1:
             raise ConnectionError("reset")
         return Done(item.uid)
 
-    rows = list(fetch_in_parallel(fetch, [entry(index) for index in range(64)], 1, SILENT_IN_A_ROW))
+    rows = list(fetch_in_parallel(fetch, [entry(index) for index in range(64)], 1, MAX_CONSECUTIVE_OFFLINE))
     assert sum(isinstance(row, Failed) for row in rows) == 4
     assert len(rows) == 64
 

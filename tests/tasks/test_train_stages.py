@@ -20,7 +20,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 
 from infra.execution.launchers import LocalTrainers
-from infra.storage.node_cache import NodeCopies
+from infra.storage.node_cache import NodeCache
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.latents import LatentSet, sample_posterior
 from models.inference.pipeline import MVDiffusionPipeline
@@ -31,10 +31,10 @@ from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import open_manifest
 from tasks.artifacts.views import ViewSet
 from tasks.encode import encode_views
-from tasks.ports import Means
+from tasks.ports import ComputeOptions
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
-from tasks.training.images import kept_in_memory, list_pictures, spread
+from tasks.training.images import evenly_spaced, kept_in_memory, list_pictures
 from tests.infra.s3 import S3Server
 from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.infra.storage.test_node_cache import s3 as s3
@@ -136,7 +136,7 @@ def test_train_vae_leaves_a_model_its_records_and_a_sheet(made: Path) -> None:
 def test_train_vae_from_scratch_scales_latents_to_unit_deviation(made: Path) -> None:
     """Of posterior samples, which are what the diffusion is trained on; 33 small pictures tell it to a few per cent."""
     vae = AutoencoderKL.from_pretrained(made / "vae")
-    pictures = spread(list_pictures(ViewSet.open(made / "views"), "train"), 64)
+    pictures = evenly_spaced(list_pictures(ViewSet.open(made / "views"), "train"), 64)
     moments = posterior_moments(vae, as_unit_tensor(pictures, torch.device("cpu")))
     noise = torch.randn(moments[:, :4].shape, generator=torch.Generator().manual_seed(0))
     scaled = sample_posterior(moments, noise) * vae.config.scaling_factor
@@ -370,10 +370,14 @@ def await_end(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("means", [Means(), Means(shard_weights=True, recompute_levels=(0,), micro_batch=1)])
-def test_train_stage_with_two_processes_makes_what_one_makes(made: Path, tmp_path: Path, means: Means) -> None:
+@pytest.mark.parametrize(
+    "compute", [ComputeOptions(), ComputeOptions(shard_weights=True, recompute_levels=(0,), micro_batch=1)]
+)
+def test_train_stage_with_two_processes_makes_what_one_makes(
+    made: Path, tmp_path: Path, compute: ComputeOptions
+) -> None:
     tracker = MemoryTracker()
-    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2), means=means)
+    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2), compute=compute)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     for one, two in zip(history_of(made / "stage1"), history_of(tmp_path / "stage1"), strict=True):
         assert {name: float(value) for name, value in two.items() if value} == pytest.approx(
@@ -394,8 +398,8 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
 ) -> None:
     url = s3.upload(made / "latents", "training", "latents")
     s3.busy = 2
-    copies = NodeCopies(url, tmp_path / "copies", s3.url, attempts=4)
-    tools = replace(make_tools(tmp_path), means=Means(copies=copies))
+    copies = NodeCache(url, tmp_path / "copies", s3.url, attempts=4)
+    tools = replace(make_tools(tmp_path), compute=ComputeOptions(copies=copies))
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     assert files_of(tmp_path / "stage1") == files_of(made / "stage1")
     for path in (made / "stage1" / "unet").iterdir():
@@ -407,12 +411,12 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
 
 
 def test_train_stage_that_recomputes_and_splits_its_batches_makes_the_same(made: Path, tmp_path: Path) -> None:
-    tools = replace(make_tools(tmp_path), means=Means(micro_batch=1, recompute_levels=(0, 1)))
+    tools = replace(make_tools(tmp_path), compute=ComputeOptions(micro_batch=1, recompute_levels=(0, 1)))
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     plain = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
     for name, weight in MultiViewUNet.from_pretrained(tmp_path / "stage1" / "unet").state_dict().items():
         torch.testing.assert_close(weight, plain[name], rtol=1e-2, atol=1e-4, msg=name)
-    vae = replace(make_tools(tmp_path), means=Means(micro_batch=3, recompute_levels=(0,)))
+    vae = replace(make_tools(tmp_path), compute=ComputeOptions(micro_batch=3, recompute_levels=(0,)))
     train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", vae)
     plain = AutoencoderKL.from_pretrained(made / "vae").state_dict()
     for name, weight in AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict().items():

@@ -50,10 +50,10 @@ TORCHRUN = [
 @pytest.mark.parametrize("trainers", [LocalTrainers(2), LaunchedTrainers(2, TORCHRUN)])
 def test_trainers_run_the_work_once_in_each_process(trainers: ProcessTrainers, tmp_path: Path) -> None:
     seen: list[int] = []
-    trainers.run(partial(leave_rank, tmp_path), tmp_path / "desk", watch=lambda: seen.append(1), count=2)
+    trainers.run(partial(leave_rank, tmp_path), tmp_path / "exchange_dir", watch=lambda: seen.append(1), count=2)
     assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0-of-2", "rank-1-of-2"]
     assert seen
-    assert not list((tmp_path / "desk").glob("store-*"))
+    assert not list((tmp_path / "exchange_dir").glob("store-*"))
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_trainers_give_up_on_a_process_that_fails_three_times(
     trainers: ProcessTrainers, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(RuntimeError, match=rf"(?s){name}.* ended with code 1: .*the second one cannot"):
-        trainers.run(partial(fail, tmp_path), tmp_path / "desk", watch=lambda: None, count=2)
+        trainers.run(partial(fail, tmp_path), tmp_path / "exchange_dir", watch=lambda: None, count=2)
     assert len(list(tmp_path.glob("try-of-1-*"))) == 3
     assert [record.message[-8:] for record in caplog.records] == ["(1 of 2)", "(2 of 2)"]
 
@@ -77,7 +77,7 @@ def test_trainers_end_their_processes_when_the_watch_raises(trainers: ProcessTra
             raise ValueError("enough")
 
     with pytest.raises(ValueError, match="enough"):
-        trainers.run(partial(wait, tmp_path), tmp_path / "desk", watch=watch, count=2)
+        trainers.run(partial(wait, tmp_path), tmp_path / "exchange_dir", watch=watch, count=2)
     pids = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
@@ -86,12 +86,14 @@ def test_trainers_end_their_processes_when_the_watch_raises(trainers: ProcessTra
 def test_killed_process_is_not_given_the_words_of_another(tmp_path: Path) -> None:
     slow = 1.0  # so that both have ended at the next look
     with pytest.raises(RuntimeError, match=r"training process 1 of 2 ended with code -9: it said nothing$"):
-        LocalTrainers(2).run(partial(lose_the_other, tmp_path), tmp_path / "desk", lambda: time.sleep(slow), count=2)
+        LocalTrainers(2).run(
+            partial(lose_the_other, tmp_path), tmp_path / "exchange_dir", lambda: time.sleep(slow), count=2
+        )
 
 
 def test_launcher_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="`torchruin` ended with code 1: cannot run 'torchruin': No such file"):
-        LaunchedTrainers(2, ["torchruin"]).run(print, tmp_path / "desk", watch=lambda: None, count=2)
+        LaunchedTrainers(2, ["torchruin"]).run(print, tmp_path / "exchange_dir", watch=lambda: None, count=2)
 
 
 def test_tied_command_ends_with_the_process_that_started_it() -> None:

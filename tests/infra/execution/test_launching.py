@@ -28,7 +28,7 @@ def test_launched_trainers_train_what_local_ones_train(latents, of_two, tmp_path
 def assert_same_training(trainers, latents, of_two, folder):
     folder.mkdir()
     ticks = []
-    trainers.run(partial(work, latents, folder), folder / "desk", watch=lambda: ticks.append(1), count=2)
+    trainers.run(partial(work, latents, folder), folder / "exchange_dir", watch=lambda: ticks.append(1), count=2)
     state = Checkpoints(folder, "toy").load_newest()
     assert ticks
     for name, expected in of_two["weights"].items():

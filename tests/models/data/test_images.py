@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.data.background import cut_out
-from models.data.images import as_pil, framed, seen_at
+from models.data.background import foreground_mask
+from models.data.images import as_pil, crop_to_object, change_fov
 
 
 def photo(background=(230, 230, 228), noise=0):
@@ -22,7 +22,7 @@ def photo(background=(230, 230, 228), noise=0):
 @pytest.mark.parametrize("noise", [0, 6])
 @pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), (40, 160, 70)])
 def test_cut_out_finds_the_object_with_its_holes_filled(background, noise):
-    mask = cut_out(photo(background, noise)) > 127
+    mask = foreground_mask(photo(background, noise)) > 127
     expected = np.zeros((60, 80), dtype=bool)
     expected[15:45, 20:60] = True
     assert (mask == expected).mean() > 0.99
@@ -34,12 +34,12 @@ def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share():
     with pytest.raises(
         ValueError, match=r"not plain: \d\d% of its border have one colour, 95% are needed; give a mask"
     ):
-        cut_out(pixels)
+        foreground_mask(pixels)
 
 
 def test_cut_out_of_nothing_is_refused():
     with pytest.raises(ValueError, match="nothing but its background"):
-        cut_out(np.full((20, 20, 3), 200, dtype=np.uint8))
+        foreground_mask(np.full((20, 20, 3), 200, dtype=np.uint8))
 
 
 def test_as_pil_takes_alpha_then_mask_then_the_background():
@@ -58,7 +58,7 @@ def test_as_pil_takes_alpha_then_mask_then_the_background():
 def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height, width, share):
     pixels = np.zeros((60, 80, 4), dtype=np.uint8)
     pixels[5 : 5 + height, 30 : 30 + width] = 255
-    square = framed(Image.fromarray(pixels), share)
+    square = crop_to_object(Image.fromarray(pixels), share)
     assert square.width == square.height
     alpha = np.asarray(square)[..., 3] > 0
     assert alpha.sum() == height * width
@@ -70,16 +70,16 @@ def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height, width
 
 def test_framed_share_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"share is 1.2; .* at most 1"):
-        framed(Image.new("RGBA", (8, 8)), 1.2)
+        crop_to_object(Image.new("RGBA", (8, 8)), 1.2)
 
 
 def test_seen_at_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents():
     disc = np.zeros((200, 200, 4), dtype=np.uint8)
     disc[50:150, 50:150] = 255
-    wide = seen_at(Image.fromarray(disc), 49.13, 60)
+    wide = change_fov(Image.fromarray(disc), 49.13, 60)
     share = (np.asarray(wide)[..., 3] > 0).any(axis=0).mean()
     assert share == pytest.approx(0.5 * math.tan(math.radians(49.13 / 2)) / math.tan(math.radians(30)), abs=0.01)
-    back = seen_at(wide, 60, 49.13)
+    back = change_fov(wide, 60, 49.13)
     assert abs(back.width - 200) <= 2
     with pytest.raises(ValueError, match="field of view is 0"):
-        seen_at(wide, 0, 60)
+        change_fov(wide, 0, 60)

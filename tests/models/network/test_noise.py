@@ -45,7 +45,7 @@ def test_diffusion_agrees_with_the_ddpm_scheduler(config: NoiseConfig) -> None:
 
 
 def test_diffusion_of_the_paper_ends_near_but_not_at_zero_signal() -> None:
-    assert Diffusion(NOISE).alpha[-1].square().item() == pytest.approx(0.00158, abs=5e-6)  # SPEC.md 1.5
+    assert Diffusion(NOISE).alpha[-1].square().item() == pytest.approx(0.00158, abs=5e-6)  # docs/paper.md 1.5
     assert Diffusion(SCALED).alpha[-1].square().item() == pytest.approx(0.00466, abs=5e-6)
 
 

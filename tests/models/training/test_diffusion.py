@@ -12,7 +12,7 @@ from models.network.multiview_unet import build_unet
 from models.network.noise import Diffusion
 from models.training.checkpoints import Checkpoints
 from models.training.diffusion import DiffusionTraining, validation_timesteps
-from models.training.distributed import ALONE, Workers
+from models.training.distributed import SINGLE, Ranks
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
 from models.training.loop import Trained, train
@@ -57,7 +57,7 @@ def run(
     checkpoints: Checkpoints | None = None,
     report: Report = lambda *_: None,
     is_stopped: bool = False,
-    workers: Workers = ALONE,
+    ranks: Ranks = SINGLE,
 ) -> Trained:
     return train(
         training,
@@ -66,7 +66,7 @@ def run(
         checkpoints=checkpoints or Checkpoints(folder, "toy"),
         report=report,
         stop=lambda: is_stopped,
-        workers=workers,
+        ranks=ranks,
     )
 
 
@@ -92,7 +92,7 @@ def test_diffusion_training_interrupted_twice_equals_undisturbed_run(latents: La
 
 def loss_and_gradients(training: DiffusionTraining) -> tuple[float, list[torch.Tensor]]:
     total = 0.0
-    for part in training.parts(training.load(range(8))):
+    for part in training.micro_batches(training.load(range(8))):
         part.loss.backward()
         total += part.metrics["loss"].item()
     return total, [weight.grad for weight in training.model.parameters() if weight.grad is not None]
@@ -113,7 +113,7 @@ def test_diffusion_training_loss_is_the_mean_over_samples_of_the_mean_over_all_v
     training = make_training(latents)
     batch = training.load(range(4))
     with torch.no_grad():
-        loss = sum(part.loss.item() for part in training.parts(batch))
+        loss = sum(part.loss.item() for part in training.micro_batches(batch))
         one_by_one = [training.sample_losses(sample).item() for sample in batch]
     assert loss == pytest.approx(sum(one_by_one) / 4, rel=1e-5)
 

@@ -15,10 +15,10 @@ import torch
 from infra.execution.launchers import LocalTrainers
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import ALONE, Workers, joined
+from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
-from models.training.sharding import own_part, shard
+from models.training.sharding import local_shard, shard
 from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_training import LOOP as TOY_LOOP
 from tests.models.toy_training import Line, assert_equal_bits, run, weights
@@ -39,15 +39,15 @@ def work(
             (folder / "struck").touch()
             fault()
 
-    with joined(torch.device("cpu")) as workers:
+    with init_distributed(torch.device("cpu")) as ranks:
         training = make_training(LatentSet.open(latents))
         if sharded:
-            shard(training.model, torch.device("cpu"), workers)
-            kept = sum(own_part(weight).numel() for weight in training.model.parameters())
+            shard(training.model, torch.device("cpu"), ranks)
+            kept = sum(local_shard(weight).numel() for weight in training.model.parameters())
             assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
-            training = replace(training, workers=workers)
+            training = replace(training, ranks=ranks)
         longer = LONGER.model_copy(update={"samples": samples})
-        run_stage(training, folder, longer, report=report, workers=workers)
+        run_stage(training, folder, longer, report=report, ranks=ranks)
 
 
 class SlowCheckpoints(Checkpoints):
@@ -59,14 +59,14 @@ class SlowCheckpoints(Checkpoints):
 def stop_at_once(latents: Path, folder: Path) -> None:
     """Asked to stop after the first step; notes whether the state was saved when it left."""
     torch.set_num_threads(1)
-    with joined(torch.device("cpu")) as workers:
+    with init_distributed(torch.device("cpu")) as ranks:
         try:
             training = make_training(LatentSet.open(latents))
             checkpoints = SlowCheckpoints(folder, "toy")
-            run_stage(training, folder, LONGER, checkpoints=checkpoints, is_stopped=workers.rank == 1, workers=workers)
+            run_stage(training, folder, LONGER, checkpoints=checkpoints, is_stopped=ranks.rank == 1, ranks=ranks)
         except Interrupted:
             saved = [path.name for path in folder.glob("samples-*.pt")]
-            (folder / f"left-{workers.rank}").write_text(" ".join(saved))
+            (folder / f"left-{ranks.rank}").write_text(" ".join(saved))
 
 
 def kill_myself() -> None:
@@ -77,7 +77,7 @@ def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **h
     """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
     folder.mkdir(exist_ok=True)
     job = partial(work, latents, folder, samples=samples, **how)
-    LocalTrainers(count).run(job, folder / f"desk-{samples}", lambda: None, count)
+    LocalTrainers(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
     state = Checkpoints(folder, "toy").load_newest()
     assert state is not None
     assert state["samples_seen"] == samples
@@ -151,34 +151,34 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
 
 @pytest.mark.slow
 def test_processes_that_are_stopped_leave_once_the_state_is_saved(latents: Path, tmp_path: Path) -> None:
-    LocalTrainers(2).run(partial(stop_at_once, latents, tmp_path), tmp_path / "desk", lambda: None, 2)
+    LocalTrainers(2).run(partial(stop_at_once, latents, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
 
 
 def take_up(own: dict[int, int], folder: Path) -> None:
     """Each process has a checkpoint of another clock, as on a network folder that lags."""
-    with joined(torch.device("cpu")) as workers:
-        line, place = Line(), folder / str(workers.rank)
-        run(line, place, loop=TOY_LOOP.model_copy(update={"samples": own[workers.rank]}))
-        run(line, place, workers=workers)
-        (folder / f"weights-{workers.rank}").write_bytes(b"".join(weights(line.model)))
+    with init_distributed(torch.device("cpu")) as ranks:
+        line, place = Line(), folder / str(ranks.rank)
+        run(line, place, loop=TOY_LOOP.model_copy(update={"samples": own[ranks.rank]}))
+        run(line, place, ranks=ranks)
+        (folder / f"weights-{ranks.rank}").write_bytes(b"".join(weights(line.model)))
 
 
 def explode(folder: Path) -> None:
     """Goes on from a checkpoint into a sample that is far off."""
-    with joined(torch.device("cpu")) as workers:
+    with init_distributed(torch.device("cpu")) as ranks:
         try:
-            run(Line(poisoned=62, poison=1e4), folder, workers=workers)
+            run(Line(poisoned=62, poison=1e4), folder, ranks=ranks)
         except FloatingPointError as error:
-            (folder / f"refused-{workers.rank}").write_text(str(error))
+            (folder / f"refused-{ranks.rank}").write_text(str(error))
 
 
 @pytest.mark.slow
 def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(Line(), tmp_path, stop_at=40)
-    LocalTrainers(2).run(partial(explode, tmp_path), tmp_path / "desk", lambda: None, 2)
+    LocalTrainers(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert said[0].startswith("the loss has exploded to more than 100 times the ")
@@ -186,17 +186,17 @@ def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
-    LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "desk", lambda: None, 2)
+    LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
 
 
 def test_shares_of_a_step_are_disjoint_and_complete() -> None:
-    shares = [Workers(rank, 3).share(range(20, 31)) for rank in range(3)]
+    shares = [Ranks(rank, 3).share(range(20, 31)) for rank in range(3)]
     assert sorted(number for share in shares for number in share) == list(range(20, 31))
     assert max(map(len, shares)) - min(map(len, shares)) == 1
-    assert ALONE.share(range(4)) == range(4)
+    assert SINGLE.share(range(4)) == range(4)
 
 
 def test_more_processes_than_samples_in_a_step_are_refused(latents: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="6 workers for a batch of 5: each needs a sample; lower `trainers`"):
-        run_stage(make_training(LatentSet.open(latents)), tmp_path, LONGER, workers=Workers(0, 6))
+    with pytest.raises(ValueError, match="6 ranks for a batch of 5: each needs a sample; lower `trainers`"):
+        run_stage(make_training(LatentSet.open(latents)), tmp_path, LONGER, ranks=Ranks(0, 6))

@@ -74,11 +74,11 @@ class Killed(Line):
 
     at = 4
 
-    def parts(self, batch):  # type: ignore[no-untyped-def]
+    def micro_batches(self, batch):  # type: ignore[no-untyped-def]
         self.at -= 1
         if self.at == 0:
             os.kill(os.getpid(), signal.SIGTERM)
-        yield from super().parts(batch)
+        yield from super().micro_batches(batch)
 
 
 def test_train_on_sigterm_finishes_the_step_saves_and_resumes(tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_train_newest_checkpoint_truncated_goes_on_from_the_one_before(tmp_path:
 def test_train_into_a_folder_that_another_training_uses_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.training.checkpoints.PATIENCE", 0.3)
+    monkeypatch.setattr("models.training.checkpoints.LOCK_TIMEOUT", 0.3)
     with (
-        Checkpoints(tmp_path, "toy").kept_to_oneself(),
+        Checkpoints(tmp_path, "toy").exclusive(),
         pytest.raises(BlockingIOError, match=rf"another process trains into {tmp_path}; wait until it has ended"),
     ):
         run(Line(), tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.training.checkpoints import Checkpoints, size_of
-from models.training.distributed import Workers
+from models.training.distributed import Ranks
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
 from models.training.loop import Trained
@@ -56,7 +56,7 @@ def test_eight_bit_training_resumed_equals_an_undisturbed_one(tmp_path: Path) ->
 
 def test_eight_bit_moments_of_several_processes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"state_bits is 8, which works with one process alone; set `trainers` to 1"):
-        run(Line(), tmp_path, optimizer=EIGHT, workers=Workers(0, 2))
+        run(Line(), tmp_path, optimizer=EIGHT, ranks=Ranks(0, 2))
 
 
 @pytest.mark.skipif(HAS_TORCHAO, reason="torchao is installed")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models.training.history import History
-from models.training.throughput import Meter, count_tflop
+from models.training.throughput import ThroughputMeter, count_tflop
 
 
 def test_network_that_was_counted_is_still_compiled() -> None:
@@ -38,8 +38,8 @@ def test_meter_says_how_long_it_waited_for_data() -> None:
             time.sleep(0.05)
             yield number
 
-    meter = Meter(10, torch.device("cpu"))
-    for _ in meter.waiting(batches()):
+    meter = ThroughputMeter(10, torch.device("cpu"))
+    for _ in meter.timed(batches()):
         time.sleep(0.05)
     first = meter.since_last(40)
     assert 0.3 < first["train/data_wait_share"] < 0.7

@@ -14,7 +14,7 @@ from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import ALONE, Workers, joined
+from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.interruption import Interrupted
 from models.training.loop import Trained, train
 from models.training.vae import VAETraining, as_unit_tensor, reconstruction_quality
@@ -80,7 +80,7 @@ def make_training(config: MaskVAEConfig, micro_batch: int | None = None, side: i
 
 
 def run(
-    training: VAETraining, config: MaskVAEConfig, folder: Path, *, stop: bool = False, workers: Workers = ALONE
+    training: VAETraining, config: MaskVAEConfig, folder: Path, *, stop: bool = False, ranks: Ranks = SINGLE
 ) -> Trained:
     return train(
         training,
@@ -89,15 +89,15 @@ def run(
         checkpoints=Checkpoints(folder, "vae"),
         report=lambda *_: None,
         stop=lambda: stop,
-        workers=workers,
+        ranks=ranks,
     )
 
 
 def run_until_stopped(config: MaskVAEConfig, folder: Path, *, stop: bool) -> None:
     """What each process does."""
     torch.set_num_threads(1)
-    with joined(CPU) as workers, suppress(Interrupted):
-        run(make_training(config, side=32), config, folder, stop=stop, workers=workers)
+    with init_distributed(CPU) as ranks, suppress(Interrupted):
+        run(make_training(config, side=32), config, folder, stop=stop, ranks=ranks)
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_vae_training_draws_depend_on_the_number_alone() -> None:
 
 
 def gradients(training: VAETraining) -> list[torch.Tensor]:
-    for part in training.parts(training.load(range(24, 30))):
+    for part in training.micro_batches(training.load(range(24, 30))):
         part.loss.backward()
     return [parameter.grad for parameter in training.model.parameters() if parameter.grad is not None]
 
@@ -161,13 +161,13 @@ def test_vae_training_discriminator_learns_from_its_own_loss_only() -> None:
     config = make_config(discriminator_weight=0.5)
     training = make_training(config, side=32)
     batch = training.load(range(24, 30))  # step 4: the discriminator takes part
-    assert training.critic is not None
-    parts = training.parts(batch)
+    assert training.discriminator is not None
+    parts = training.micro_batches(batch)
     next(parts).loss.backward()
-    assert all(weight.grad is None for weight in training.critic.parameters())
+    assert all(weight.grad is None for weight in training.discriminator.parameters())
     before = [weight.grad.clone() for weight in training.model.parameters() if weight.grad is not None]
     next(parts).loss.backward()
-    assert all(weight.grad is not None for weight in training.critic.parameters())
+    assert all(weight.grad is not None for weight in training.discriminator.parameters())
     after = [weight.grad for weight in training.model.parameters() if weight.grad is not None]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 

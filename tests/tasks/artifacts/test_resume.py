@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.artifacts.resume import HOPELESS, ItemStore, Journal, run_resumable
+from tasks.artifacts.resume import MAX_FIRST_FAILURES, ItemStore, Journal, run_resumable
 from tasks.artifacts.shards import lay_out, seal_shards, write_item
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tests.tasks.toolbox import make_tools
@@ -71,7 +71,7 @@ def test_run_resumable_ends_when_the_first_objects_fail_one_and_all(tmp_path):
     keys = {f"broken{index:02d}": f"k{index}" for index in range(50)}
     with pytest.raises(RuntimeError, match=r"each of the first 20 objects failed.*Last: broken19: OSError: no luck"):
         run(tmp_path, keys)
-    assert len(worked_on(tmp_path)) == HOPELESS
+    assert len(worked_on(tmp_path)) == MAX_FIRST_FAILURES
 
 
 def test_run_resumable_failures_of_an_earlier_run_do_not_end_the_next(tmp_path):
