@@ -94,7 +94,7 @@ class UNetConfig(Section):
     cross_attention_dim: int = Field(ge=8)
     norm_num_groups: int = Field(ge=1)
     condition_flag: Literal[0, 1]
-    """Value of the branch channel in the condition branch (M_pos); the other branch has 1 minus it (docs/paper.md 1.3)."""
+    """Value of the branch channel in the condition branch (M_pos); the other has 1 minus it (docs/paper.md 1.3)."""
     max_condition_views: int = Field(ge=1)
     """Condition view embeddings: 10 in the paper."""
     view_embedding: bool

@@ -66,7 +66,7 @@ def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, to
             for outcome in fetch_in_parallel(fetcher.fetch, todo, fetcher.source.num_connections, patience):
                 found[outcome.uid] = outcome
                 show(outcome)
-        fetcher.place([entry for entry in entries if isinstance(found[entry.uid], Done)], out)
+        fetcher.link_into([entry for entry in entries if isinstance(found[entry.uid], Done)], out)
     except ConnectionError as error:
         raise ConnectionError(
             f"download: the server does not answer, {_num_here(found)} of {len(entries)} objects are here: {error}. "

@@ -68,7 +68,7 @@ class Fetcher:
             if isinstance(row, Done) and row.facts["bytes"] == _size(folders[uid]) <= self._max_bytes
         }
 
-    def hard_link(self, entries: Iterable[Entry], out: Path) -> None:
+    def link_into(self, entries: Iterable[Entry], out: Path) -> None:
         """Link the finished files into `out/<2 hex of the uid's hash>/`."""
         for entry in entries:
             folder = self._folder(entry)

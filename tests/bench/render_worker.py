@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from render.cameras import Camera
 from render.config import RenderConfig
 from render.device import Machine
 from render.images import Rgba, encode_png
-from render.placement import place
+from render.placement import normalize_bounds
 from render.views import target_cameras
 from tests.bench.render_methods import Method, method
 
@@ -72,7 +73,7 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     params = load_params(PARAMS)
     config = params.render.model_copy(update={"resolution": job.side, "quality": chosen.quality, "passes": ()})
     report = objects.inspect(path)  # not counted: stage normalize does it once for everybody
-    placement = place(report.minimum, report.maximum, params.normalize.longest_side)
+    placement = normalize_bounds(report.minimum, report.maximum, params.normalize.longest_side)
     start = time.process_time()
     with captured_stdout():
         ready = views.prepare(path, placement, config, Path(job.out), uid=path.stem, seed=0, machine=MACHINE)
@@ -98,7 +99,7 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     return Cost(path.stem, began - start, taken - began, taken_wall - wall, fixed, saved - taken)
 
 
-def _render(shown: Sequence[Camera], ready: "PreparedScene") -> list[Rgba]:
+def _render(shown: Sequence[Camera], ready: Any) -> list[Rgba]:
     from render.blender.views import render_rgba
     from render.stdout import captured_stdout
 
