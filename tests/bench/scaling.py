@@ -20,7 +20,7 @@ from flows.params import load_params
 from infra.execution.processes import environment
 from infra.execution.ray_pool import Limits, RayPool
 from render.device import Machine
-from render.placement import place
+from render.placement import normalize_bounds
 from tasks.outcome import Done, Failed, Outcome
 from tasks.render import RenderJob, render_object
 from tasks.sources.procedural.objects import FAMILIES, object_uid, write_object
@@ -71,7 +71,7 @@ def _objects_per_minute(arguments: argparse.Namespace) -> float:
             uid, path = object_uid(index), folder / f"{index}.glb"
             write_object(FAMILIES[0], 0, index, path)
             report = inspect(path)
-            placement = place(report.minimum, report.maximum, 1.0)
+            placement = normalize_bounds(report.minimum, report.maximum, 1.0)
             item = folder / "items" / f"{uid}.tar"
             jobs.append(RenderJob(uid, uid, path, placement, "train", config, 0, Machine(1), item))
         times = []

@@ -46,14 +46,14 @@ def rendered(family: str, folder: Path) -> npt.NDArray[np.uint8]:
     from render.blender.objects import inspect
     from render.blender.views import render_views
     from render.device import Machine
-    from render.placement import place
+    from render.placement import normalize_bounds
     from render.views import condition_cameras, target_cameras
     from tasks.artifacts.randomness import rng_for
 
     config = params().render.model_copy(update={"resolution": SIDE, "quality": QUALITY})
     path = make_object(family, folder)
     report = inspect(path)
-    placement = place(report.minimum, report.maximum, params().normalize.longest_side)
+    placement = normalize_bounds(report.minimum, report.maximum, params().normalize.longest_side)
     cameras = [*target_cameras(config), *condition_cameras(config, rng_for(0, "render", path.stem))]
     chosen = [camera for camera in cameras if camera.name in VIEWS]
     taken = render_views(path, placement, chosen, config, uid=path.stem, seed=0, machine=Machine(1))

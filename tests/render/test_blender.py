@@ -16,7 +16,7 @@ from render.config import LightConfig
 from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
-from render.placement import place
+from render.placement import normalize_bounds
 from tests.render.toys import camera, painted, toy_config, write_axes, write_box
 
 pytestmark = pytest.mark.blender
@@ -35,7 +35,7 @@ RANDOM = LightConfig(sky=0.5, ground=0.5, suns="random", sun=1.5)
 
 def placed(path, longest_side=1.0):
     report = objects.inspect(path)
-    return place(report.minimum, report.maximum, longest_side)
+    return normalize_bounds(report.minimum, report.maximum, longest_side)
 
 
 def views(path, cameras, config=None, *, uid="object", seed=0, threads=1):
@@ -157,14 +157,14 @@ def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_
 def test_render_views_object_beside_the_picture_is_an_empty_view(box):
     low = camera(0, 0, 1.5, 20)
     report = objects.inspect(box)
-    beside = replace(place(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
+    beside = replace(normalize_bounds(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
     (view,) = shots.render_views(box, beside, [low], toy_config(), uid="object", seed=0, machine=Machine(1))
     assert not view.rgba.any()
 
 
 def test_render_views_camera_inside_the_object_takes_the_whole_picture(box):
     report = objects.inspect(box)
-    large = place(report.minimum, report.maximum, 20.0)
+    large = normalize_bounds(report.minimum, report.maximum, 20.0)
     (view,) = shots.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, machine=Machine(1))
     assert coverage(view.rgba) == 1
 

@@ -4,7 +4,7 @@ import pytest
 from render.config import LightConfig
 from render.device import Machine
 from render.lights import build_rig
-from render.placement import place
+from render.placement import normalize_bounds
 from tests.render.toys import camera, toy_config, write_box
 
 
@@ -40,7 +40,7 @@ def test_sky_and_ground_light_what_faces_them_as_an_area_light_far_and_wide_does
     path = write_box(tmp_path / "white.glb", (255, 255, 255))
     light = LightConfig(sky=30_000 / (np.pi * 100**2), ground=0.051, suns="none", sun=0.0)
     report = objects.inspect(path)
-    placement = place(report.minimum, report.maximum, 1.0)
+    placement = normalize_bounds(report.minimum, report.maximum, 1.0)
     shown = [camera(90, 85), camera(0, 0), camera(90, -85)]
     config = toy_config(light=light, samples=256, max_bounces=0)
     taken = shots.render_views(path, placement, shown, config, uid="white", seed=0, machine=Machine(2))

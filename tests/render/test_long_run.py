@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from render.device import Machine
-from render.placement import place
+from render.placement import normalize_bounds
 from tasks.sources.procedural.objects import FAMILIES, write_object
 from tests.render.toys import camera, toy_config
 
@@ -25,7 +25,7 @@ def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path):
     for number in range(IMPORTS):
         path = paths[number % len(paths)]
         report = objects.inspect(path)
-        placement = place(report.minimum, report.maximum, 1.0)
+        placement = normalize_bounds(report.minimum, report.maximum, 1.0)
         shown = [camera(azimuth, 20) for azimuth in (0, 120)]
         views = shots.render_views(path, placement, shown, config, uid=path.stem, seed=0, machine=Machine(1))
         assert all(view.rgba.any() for view in views)

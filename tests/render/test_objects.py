@@ -6,7 +6,7 @@ import pytest
 from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
-from render.placement import place
+from render.placement import normalize_bounds
 from render.report import check
 from tests.render.toys import OBJECTS, camera, toy_config
 
@@ -55,7 +55,7 @@ RENDERED = [
 def checked(name):
     report = objects.inspect(OBJECTS / f"{name}.glb")
     check(report, max_faces=500_000, missing_texture="reject")
-    return report, place(report.minimum, report.maximum, 1.0)
+    return report, normalize_bounds(report.minimum, report.maximum, 1.0)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -30,11 +30,11 @@ def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path):
     objects = pytest.importorskip("render.blender.objects")
     shots = pytest.importorskip("render.blender.views")
     from render.device import Machine
-    from render.placement import place
+    from render.placement import normalize_bounds
 
     box = write_box(tmp_path / "box.glb")
     report = objects.inspect(box)
-    placement = place(report.minimum, report.maximum, 1.0)
+    placement = normalize_bounds(report.minimum, report.maximum, 1.0)
 
     def view(**quality):
         config = toy_config(resolution=96, light={"sky": 0.5, "ground": 0.5, "suns": "studio", "sun": 1.5}, **quality)

@@ -76,7 +76,7 @@ def test_pool_exception_fails_the_item_only_and_names_its_place(pool: Any, tmp_p
     got = outcomes(pool, tmp_path, "raise-1", "do-1", "do-2")
     broken = got["raise-1"]
     assert isinstance(broken, Failed)
-    assert broken.error.startswith("ValueError: the teapot has no lid (infra/execution/pool_jobs.py:")
+    assert broken.error.startswith("ValueError: the teapot has no lid (execution/pool_jobs.py:")
     assert "Traceback" in broken.log
     assert str(Path.cwd()) not in broken.log
     assert broken.attempts == 1
