@@ -91,7 +91,7 @@ def test_folder_outside_git_is_refused_with_git_init(tmp_path: Path) -> None:
 def test_bootstrap_with_a_current_stamp_installs_nothing(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".venv").mkdir()
-    (tmp_path / "requirements.txt").write_text("einops==0.8.2\n")
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
     (tmp_path / ".venv" / bootstrap.STAMP).write_text(bootstrap.stamp_of(tmp_path / "requirements.txt"))
     bootstrap.bootstrap(tmp_path, {})
     assert not (tmp_path / ".venv" / "bin").exists()
@@ -99,9 +99,9 @@ def test_bootstrap_with_a_current_stamp_installs_nothing(tmp_path: Path) -> None
 
 def test_stamp_changes_with_a_pin(tmp_path: Path) -> None:
     pins = tmp_path / "requirements.txt"
-    pins.write_text("einops==0.8.2\n")
+    pins.write_text("six==1.17.0\n")
     before = bootstrap.stamp_of(pins)
-    pins.write_text("einops==0.8.1\n")
+    pins.write_text("six==1.16.0\n")
     assert bootstrap.stamp_of(pins) != before
 
 
