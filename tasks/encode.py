@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from models.data.latents import (
@@ -21,6 +20,7 @@ from models.data.latents import (
     write_shard,
 )
 from models.network.image_encoder import build_image_encoder, build_image_processor, embed_images
+from models.network.mask_vae import load_mask_vae
 from models.training.vae import as_unit_tensor, posterior_moments
 from render.cameras import Camera
 from tasks.artifacts.atomic import hard_link
@@ -144,7 +144,7 @@ class ViewEncoder:
     def load(cls, vae: Path, config: EncodeConfig, seed: int, device: str) -> "ViewEncoder":
         """Load the VAE; load the image encoder, or build it from the seed."""
         return cls(
-            vae=AutoencoderKL.from_pretrained(vae).to(device).eval().requires_grad_(False),
+            vae=load_mask_vae(vae).to(device).eval().requires_grad_(False),
             image_encoder=build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder")).to(device),
             feature_extractor=build_image_processor(config.image_encoder.image_size),
             batch_size=config.batch_size,

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
-from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessorPil
 
 from models.config import StageConfig
 from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentSet
 from models.inference.pipeline import MVDiffusionPipeline
+from models.network.image_encoder import load_image_encoder
+from models.network.mask_vae import load_mask_vae
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import scheduler
 from tasks.artifacts.atomic import write_bytes
@@ -41,7 +42,7 @@ def train_stage(
     picture = tools.work / key / DRAWN
     build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, picture)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
-    unet, frozen_vae = training.model, AutoencoderKL.from_pretrained(vae)
+    unet, frozen_vae = training.model, load_mask_vae(vae)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, config, out)
     unet.save_pretrained(out / RAW)
@@ -86,7 +87,7 @@ def save_pipeline(unet: "MultiViewUNet", vae: Any, latents: Path, config: StageC
     MVDiffusionPipeline(
         unet=unet,
         vae=vae,
-        image_encoder=CLIPVisionModelWithProjection.from_pretrained(latents / IMAGE_ENCODER),
+        image_encoder=load_image_encoder(latents / IMAGE_ENCODER),
         feature_extractor=CLIPImageProcessorPil.from_pretrained(latents / FEATURE_EXTRACTOR),
         scheduler=scheduler(config.noise, "ddpm"),
     ).save_pretrained(out)

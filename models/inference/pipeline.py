@@ -21,7 +21,7 @@ from models.network.image_encoder import embed_images
 from models.network.mask_vae import decode_rgba, encode_rgba, white_latent
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import SchedulerName, change_scheduler
-from models.network.pretrained import forget_origin
+from models.network.pretrained import align, forget_origin
 
 LOADER = "pipeline.py"
 """File beside a saved model through which diffusers finds this class without an import by hand:
@@ -64,10 +64,11 @@ class MVDiffusionPipeline(DiffusionPipeline):
         scheduler: Any,
     ) -> None:
         super().__init__()
+        # here, since DiffusionPipeline.from_pretrained(custom_pipeline=...) loads vae and image encoder by itself
         self.register_modules(
-            unet=unet,
-            vae=vae,
-            image_encoder=image_encoder,
+            unet=align(unet),
+            vae=align(vae),
+            image_encoder=align(image_encoder),
             feature_extractor=feature_extractor,
             scheduler=scheduler,
         )

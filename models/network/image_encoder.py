@@ -1,6 +1,7 @@
 """The CLIP vision tower that tells every view what the condition images show (sec. 4.2)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -9,7 +10,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 
 from models.data.images import Picture, as_pil, on_white
 from models.network.initialization import seeded_weights
-from models.network.pretrained import locate, require_equal
+from models.network.pretrained import align, locate, require_equal
 
 UNTRAINED_FACTOR = 3.0
 """Scale of random weights. At CLIP's own 1.0 embeddings of different pictures differ by 5 % of their size (measured),
@@ -69,9 +70,14 @@ def build_image_encoder(shape: ImageEncoderShape, *, seed: int) -> CLIPVisionMod
             untrained = {"intermediate_size": 4 * shape.hidden_size, "initializer_factor": UNTRAINED_FACTOR}
             encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**untrained, **wanted))
     else:
-        encoder = CLIPVisionModelWithProjection.from_pretrained(**locate(shape.pretrained))
+        encoder = align(CLIPVisionModelWithProjection.from_pretrained(**locate(shape.pretrained)))
         require_equal(wanted, encoder.config.to_dict(), shape.pretrained)
     return encoder.eval().requires_grad_(False)
+
+
+def load_image_encoder(folder: Path) -> CLIPVisionModelWithProjection:
+    """The tower saved in `folder`; it computes the same bits as the one that was saved."""
+    return align(CLIPVisionModelWithProjection.from_pretrained(folder))
 
 
 def build_image_processor(image_size: int) -> CLIPImageProcessorPil:

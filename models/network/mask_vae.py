@@ -5,6 +5,7 @@ Colours inside are composited on white and lie in [-1, 1]. The mask goes in as [
 
 # B image, C latent channel, H and W image size, h and w latent size
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from models.config import VAEConfig
-from models.network.pretrained import forget_origin, locate, require_equal
+from models.network.pretrained import align, forget_origin, locate, require_equal
 
 DECODE_BATCH = 8
 """Images decoded at once; bounds memory only."""
@@ -26,7 +27,7 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
     """
     shape = config.model_dump(exclude={"pretrained"})
     if config.pretrained is not None:
-        vae = AutoencoderKL.from_pretrained(**locate(config.pretrained))
+        vae = align(AutoencoderKL.from_pretrained(**locate(config.pretrained)))
         found = dict(vae.config) | {"block_out_channels": tuple(vae.config.block_out_channels)}
         require_equal(shape, found, config.pretrained)
         forget_origin(vae)
@@ -39,6 +40,11 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
         up_block_types=["UpDecoderBlock2D"] * num_levels,
         **shape | {"block_out_channels": list(config.block_out_channels)},
     )
+
+
+def load_mask_vae(folder: Path) -> AutoencoderKL:
+    """The VAE saved in `folder`; it computes the same bits as the one that was saved."""
+    return align(AutoencoderKL.from_pretrained(folder))
 
 
 def extend_to_mask(vae: AutoencoderKL) -> AutoencoderKL:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.config import UNetConfig
 from models.network.attention import Kernel, MultiViewAttention
-from models.network.pretrained import forget_origin, locate, require_equal
+from models.network.pretrained import align, forget_origin, locate, require_equal
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
@@ -139,6 +139,13 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
     def recomputed_levels(self) -> list[int]:
         """What `recompute_levels` was told."""
         return [level for level, block in enumerate(self.base.down_blocks) if block.gradient_checkpointing]
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **settings: Any) -> Any:
+        """Load a saved model as every diffusers model does; it computes the same bits as the one that was saved."""
+        loaded = super().from_pretrained(*args, **settings)
+        align(loaded[0] if isinstance(loaded, tuple) else loaded)  # a tuple with output_loading_info=True
+        return loaded
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save config and weights; the config does not tell where the model was loaded from."""

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 
 from models.config import StageConfig
 from models.data.draws import SamplePlan
 from models.data.latents import LatentSet
 from models.data.samples import SampleReader
 from models.network.initialization import seeded_weights
-from models.network.mask_vae import scale_latents
+from models.network.mask_vae import load_mask_vae, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion
 from models.training.compiled import compile_in_place
@@ -56,7 +55,7 @@ class StageTraining:
         if self.compute.copies is not None:
             copy_of = partial(self.compute.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
         latents = LatentSet.open(self.latents, copy_of)
-        vae = AutoencoderKL.from_pretrained(self.vae)
+        vae = load_mask_vae(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
         unet.recompute_levels(self.compute.recompute_levels)
         is_split = self.compute.shard_weights and ranks.size > 1
