@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from tests.bench.model_methods import ALL_VIEWS, METHODS, outputs_agree
 from tests.bench.model_worker import network
 
 
-def test_methods_that_attend_to_all_views_compute_what_ours_does():
+def test_methods_that_attend_to_all_views_compute_what_ours_does() -> None:
     unet = network("toy", 8).eval()
     with torch.no_grad():
         for parameter in unet.parameters():
@@ -26,7 +27,7 @@ def test_methods_that_attend_to_all_views_compute_what_ours_does():
 
 
 @pytest.mark.slow
-def test_bench_model_measures_ours_beside_a_peer(tmp_path, capsys):
+def test_bench_model_measures_ours_beside_a_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "table.json"
     words = ["--width", "toy", "--views", "3", "--side", "8", "--rounds", "1", "--steps", "1", "--out", str(out)]
     main([*words, "--methods", "ours", "MVDream, as published"])

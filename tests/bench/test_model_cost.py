@@ -1,15 +1,16 @@
 import pytest
 
+from models.network.multiview_unet import MultiViewUNet
 from tests.bench.model_cost import PAPER, count, meta_unet
 
 
 @pytest.fixture(scope="module")
-def unet():
+def unet() -> MultiViewUNet:
     return meta_unet(PAPER)
 
 
 @pytest.mark.slow
-def test_cost_of_the_full_network_is_quadratic_in_the_views_by_self_attention_alone(unet):
+def test_cost_of_the_full_network_is_quadratic_in_the_views_by_self_attention_alone(unet: MultiViewUNet) -> None:
     assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(868e6, rel=2e-3)
     few, many = count(unet, 1, 8), count(unet, 1, 32)
     assert few.forward_tflop == pytest.approx(15.76, abs=0.01)

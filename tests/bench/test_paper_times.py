@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ SMALL = ["--device", "cpu", "--width", "toy", "--side", "8", "--targets", "2", "
 
 
 @pytest.mark.slow
-def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(tmp_path, capsys, monkeypatch):
+def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen = ("32 views, 75 DDPM steps", "training sample of 1 + 8 views", "training sample, activations recomputed")
     monkeypatch.setattr("tests.bench.paper_times.ROWS", {name: ROWS[name] for name in chosen})
     out = tmp_path / "times.json"

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tests.bench.render_methods import OURS, PEERS
 NAMES = [OURS[1].name, PEERS.name]
 
 
-def test_psnr_is_that_of_the_pictures_on_white():
+def test_psnr_is_that_of_the_pictures_on_white() -> None:
     truth = np.zeros((2, 4, 4, 4), dtype=np.uint8)
     images = truth.copy()
     images[..., :3] = 77  # under zero alpha, so it does not count
@@ -19,7 +20,7 @@ def test_psnr_is_that_of_the_pictures_on_white():
 
 @pytest.mark.slow
 @pytest.mark.blender
-def test_bench_render_measures_ours_beside_a_peer(tmp_path, capsys):
+def test_bench_render_measures_ours_beside_a_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "table.json"
     words = ["--side", "64", "--views", "2", "--rounds", "1", "--objects", "2", "--out", str(out)]
     main([*words, "--methods", *NAMES])

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,7 @@ from tests.bench.scaling import main
 
 @pytest.mark.slow
 @pytest.mark.blender
-def test_bench_scaling_measures_one_worker_beside_two(tmp_path, capsys):
+def test_bench_scaling_measures_one_worker_beside_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "rates.json"
     main(["--objects", "2", "--side", "16", "--rounds", "1", "--out", str(out)])
     rates = json.loads(out.read_text())

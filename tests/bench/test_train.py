@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -6,7 +7,7 @@ from tests.bench.train import main
 
 
 @pytest.mark.slow
-def test_bench_train_prints_rates_of_reading_and_training(tmp_path, capsys):
+def test_bench_train_prints_rates_of_reading_and_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "rates.json"
     main(
         [

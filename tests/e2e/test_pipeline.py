@@ -36,7 +36,7 @@ def lock(folder: Path) -> dict:
     return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
 
 
-def test_pipeline_makes_models_samples_meshes_and_a_report(made):
+def test_pipeline_makes_models_samples_meshes_and_a_report(made: Path) -> None:
     metrics = json.loads((made / "reports" / "metrics.json").read_text())
     cases = {"stage1-sparse-1", "stage2-sparse-1", "stage3-sparse-1", "stage3-sparse-2", "stage1-ring-1"}
     assert cases <= set(metrics)
@@ -49,7 +49,7 @@ def test_pipeline_makes_models_samples_meshes_and_a_report(made):
     assert list((made / "data" / "views" / "sheets").glob("*.png"))
 
 
-def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_completes(made):
+def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_completes(made: Path) -> None:
     rows = [json.loads(line) for line in (made / "data" / "objects" / "ledger.jsonl").read_text().splitlines()]
     rows += [json.loads(line) for line in (made / "data" / "normalized" / "ledger.jsonl").read_text().splitlines()]
     broken = [row for row in rows if row["uid"] == "broken" and row["status"] != "done"]
@@ -62,18 +62,18 @@ def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_co
     assert set(views) == {"mug", "car", "robot"}
 
 
-def test_pipeline_second_repro_runs_nothing(made):
+def test_pipeline_second_repro_runs_nothing(made: Path) -> None:
     assert ran(repro(made)) == []
 
 
-def test_pipeline_changed_value_runs_only_what_depends_on_it(made, tmp_path):
+def test_pipeline_changed_value_runs_only_what_depends_on_it(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     shutil.copytree(made, folder, symlinks=True)
     set_params(folder / "params.yaml", {"reconstruct.vote": 0.8})
     assert ran(repro(folder)) == ["reconstruct", "evaluate"]
 
 
-def test_pipeline_misspelt_key_stops_before_any_work(made, tmp_path):
+def test_pipeline_misspelt_key_stops_before_any_work(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     shutil.copytree(made, folder, symlinks=True)
     params = folder / "params.yaml"
@@ -90,7 +90,9 @@ def test_pipeline_misspelt_key_stops_before_any_work(made, tmp_path):
     ("stage", "signs"),
     [("render", ".work/render/*/items/*.tar"), ("train-stage1", ".work/train-stage1/*/samples-*.pt")],
 )
-def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(made, tmp_path, stage, signs):
+def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(
+    made: Path, tmp_path: Path, stage: str, signs: str
+) -> None:
     folder = tmp_path / "project"
     shutil.copytree(made, folder, symlinks=True, ignore=shutil.ignore_patterns(".work"))
     out = next(iter(yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]["outs"]))

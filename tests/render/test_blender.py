@@ -2,21 +2,26 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import trimesh
 from PIL import Image
 from scipy.spatial import ConvexHull
 from trimesh.exchange.gltf import export_gltf
 
-from render.cameras import project
-from render.config import LightConfig
+from render.cameras import Camera, Matrix, project
+from render.config import LightConfig, RenderConfig
 from render.device import Machine
 from render.errors import Unrenderable
-from render.images import coverage
-from render.placement import normalize_bounds
+from render.images import Rgba, coverage
+from render.passes import Floats, View
+from render.placement import Placement, normalize_bounds
 from tests.render.toys import camera, painted, toy_config, write_axes, write_box
 
 pytestmark = pytest.mark.blender
@@ -33,38 +38,48 @@ STUDIO = LightConfig(sky=0.5, ground=0.5, suns="studio", sun=1.5)
 RANDOM = LightConfig(sky=0.5, ground=0.5, suns="random", sun=1.5)
 
 
-def placed(path, longest_side=1.0):
+def placed(path: Path, longest_side: float = 1.0) -> Placement:
     report = objects.inspect(path)
     return normalize_bounds(report.minimum, report.maximum, longest_side)
 
 
-def views(path, cameras, config=None, *, uid="object", seed=0, threads=1):
+def views(
+    path: Path,
+    cameras: Sequence[Camera],
+    config: RenderConfig | None = None,
+    *,
+    uid: str = "object",
+    seed: int = 0,
+    threads: int = 1,
+) -> list[Rgba]:
     return [view.rgba for view in take(path, cameras, config or toy_config(), uid=uid, seed=seed, threads=threads)]
 
 
-def take(path, cameras, config, *, uid="object", seed=0, threads=1):
+def take(
+    path: Path, cameras: Sequence[Camera], config: RenderConfig, *, uid: str = "object", seed: int = 0, threads: int = 1
+) -> list[View]:
     machine = Machine(threads)
     return list(shots.render_views(path, placed(path), cameras, config, uid=uid, seed=seed, machine=machine))
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory):
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_box(tmp_path_factory.mktemp("box") / "box.glb")
 
 
 @pytest.fixture(scope="module")
-def axes(tmp_path_factory):
+def axes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_axes(tmp_path_factory.mktemp("axes") / "axes.glb")
 
 
-def test_inspect_box_is_reported_z_up_in_the_files_units(box):
+def test_inspect_box_is_reported_z_up_in_the_files_units(box: Path) -> None:
     report = objects.inspect(box)
     np.testing.assert_allclose(np.subtract(report.maximum, report.minimum), [1.0, 0.3, 0.6], atol=1e-6)
     assert (report.num_faces, report.num_meshes, report.num_materials) == (12, 1, 1)
     assert (report.missing_textures, report.is_skinned, report.num_animations) == ((), False, 0)
 
 
-def test_render_views_box_has_the_silhouette_that_project_predicts(box):
+def test_render_views_box_has_the_silhouette_that_project_predicts(box: Path) -> None:
     config = toy_config(samples=16)
     corners, _ = objects.triangles(box, placed(box))
     for view, image in zip(CAMERAS, views(box, CAMERAS, config), strict=True):
@@ -75,12 +90,12 @@ def test_render_views_box_has_the_silhouette_that_project_predicts(box):
         assert coverage(image) * config.resolution**2 == pytest.approx(ConvexHull(expected).volume, rel=0.02)
 
 
-def dominates(pixel, channel):
+def dominates(pixel: Rgba, channel: int) -> bool:
     """Whether one colour channel is strong and the others are weak."""
     return pixel[channel] > 200 and max(np.delete(pixel[:3], channel)) < 60
 
 
-def test_render_views_axes_are_upright_and_turned_as_the_cameras_say(axes):
+def test_render_views_axes_are_upright_and_turned_as_the_cameras_say(axes: Path) -> None:
     front, side = views(axes, [camera(0, 0), camera(270, 0)])
     reddest = front[30:34, 30:34].mean(axis=(0, 1))
     assert dominates(reddest, 0), "glTF +x looks at azimuth 0"
@@ -92,7 +107,7 @@ def test_render_views_axes_are_upright_and_turned_as_the_cameras_say(axes):
     assert dominates(bluest, 2), "glTF +z looks at azimuth 270"
 
 
-def test_render_views_uniform_light_shows_the_objects_own_colour(tmp_path):
+def test_render_views_uniform_light_shows_the_objects_own_colour(tmp_path: Path) -> None:
     path = write_box(tmp_path / "grey.glb", (128, 128, 128))
     image = views(path, [camera()], toy_config(samples=64, max_bounces=0))[0]
     linear = 128 / 255
@@ -101,7 +116,7 @@ def test_render_views_uniform_light_shows_the_objects_own_colour(tmp_path):
     np.testing.assert_allclose(image[32, 32, :3], expected, atol=8)
 
 
-def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box, axes):
+def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box: Path, axes: Path) -> None:
     config = toy_config(denoise="fast", light=RANDOM)
     once = views(box, CAMERAS, config)
     again = views(box, CAMERAS, config)
@@ -113,12 +128,12 @@ def test_render_views_same_arguments_give_same_pixels_whatever_came_before(box, 
     np.testing.assert_array_equal(once[2:3], alone)
 
 
-def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box):
-    def shown(light, **names):
+def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box: Path) -> None:
+    def shown(light: LightConfig, **names: Any) -> npt.NDArray[np.float64]:
         config = toy_config(light=light, samples=32)
         return views(box, [camera(30, 30)], config, **names)[0].astype(float)
 
-    def difference(light, one, other):
+    def difference(light: LightConfig, one: dict[str, Any], other: dict[str, Any]) -> float:
         return np.abs(shown(light, **one) - shown(light, **other)).mean()
 
     noise = difference(STUDIO, {"uid": "a"}, {"uid": "b"})
@@ -127,7 +142,7 @@ def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box
     assert difference(RANDOM, {"seed": 0}, {"seed": 1}) > 2 * noise
 
 
-def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(tmp_path):
+def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(tmp_path: Path) -> None:
     path = tmp_path / "ball.glb"
     painted(trimesh.creation.icosphere(subdivisions=4), (255, 255, 255)).export(path)
     config = toy_config(light=STUDIO, samples=16, denoise="fast", max_bounces=4)
@@ -138,13 +153,13 @@ def test_render_views_studio_light_models_a_white_object_without_blowing_it_out(
     assert np.percentile(values, 95) - np.percentile(values, 5) > 40, "the light shows the form"
 
 
-def test_render_views_background_is_clean_though_denoised(box):
+def test_render_views_background_is_clean_though_denoised(box: Path) -> None:
     image = views(box, [camera(30, 30)], toy_config(denoise="fast"))[0]
     assert image[0, 0].tolist() == [0, 0, 0, 0]
     assert not image[image[..., 3] == 0].any()
 
 
-def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_path):
+def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box: Path, tmp_path: Path) -> None:
     config = toy_config(samples=16)
     ready = shots.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
     everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))
@@ -154,7 +169,7 @@ def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box, tmp_
         assert np.abs(part - whole).mean() < 1.0
 
 
-def test_render_views_object_beside_the_picture_is_an_empty_view(box):
+def test_render_views_object_beside_the_picture_is_an_empty_view(box: Path) -> None:
     low = camera(0, 0, 1.5, 20)
     report = objects.inspect(box)
     beside = replace(normalize_bounds(report.minimum, report.maximum, 0.1), center=(0.0, 0.0, 30.0))
@@ -162,14 +177,14 @@ def test_render_views_object_beside_the_picture_is_an_empty_view(box):
     assert not view.rgba.any()
 
 
-def test_render_views_camera_inside_the_object_takes_the_whole_picture(box):
+def test_render_views_camera_inside_the_object_takes_the_whole_picture(box: Path) -> None:
     report = objects.inspect(box)
     large = normalize_bounds(report.minimum, report.maximum, 20.0)
     (view,) = shots.render_views(box, large, [camera()], toy_config(), uid="object", seed=0, machine=Machine(1))
     assert coverage(view.rgba) == 1
 
 
-def test_render_views_second_object_before_the_first_is_finished_is_refused(box):
+def test_render_views_second_object_before_the_first_is_finished_is_refused(box: Path) -> None:
     first = shots.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1))
     next(first)
     views(box, CAMERAS[:1])
@@ -177,8 +192,8 @@ def test_render_views_second_object_before_the_first_is_finished_is_refused(box)
         next(first)
 
 
-def test_render_views_lights_in_the_file_do_not_shine(tmp_path, box):
-    def with_light(tree):
+def test_render_views_lights_in_the_file_do_not_shine(tmp_path: Path, box: Path) -> None:
+    def with_light(tree: dict[str, Any]) -> None:
         tree["extensionsUsed"] = ["KHR_lights_punctual"]
         tree["extensions"] = {"KHR_lights_punctual": {"lights": [{"type": "point", "intensity": 5000.0}]}}
         tree["nodes"].append({"extensions": {"KHR_lights_punctual": {"light": 0}}, "translation": [0.0, 1.0, 2.0]})
@@ -188,7 +203,7 @@ def test_render_views_lights_in_the_file_do_not_shine(tmp_path, box):
     np.testing.assert_array_equal(views(lit, CAMERAS[:2]), views(box, CAMERAS[:2]))
 
 
-def test_render_views_depth_and_normals_are_those_of_the_surface(box):
+def test_render_views_depth_and_normals_are_those_of_the_surface(box: Path) -> None:
     config = toy_config(passes=("depth", "normal"), samples=16)
     for view, taken in zip(CAMERAS, take(box, CAMERAS, config), strict=True):
         surface = taken.depth > 0
@@ -206,7 +221,7 @@ def test_render_views_depth_and_normals_are_those_of_the_surface(box):
 
 
 @pytest.mark.parametrize(("alpha", "sees"), [(0.3, "wall"), (0.49, "wall"), (0.51, "veil"), (0.9, "veil")])
-def test_render_views_veil_is_solid_or_absent_in_depth_and_normals(tmp_path, alpha, sees):
+def test_render_views_veil_is_solid_or_absent_in_depth_and_normals(tmp_path: Path, alpha: float, sees: str) -> None:
     wall, veil = trimesh.creation.box((0.2, 1.0, 1.0)), trimesh.creation.box((0.02, 1.0, 1.0))
     veil.apply_translation((0.4, 0, 0))
     scene = trimesh.Scene([painted(wall, (200, 200, 200)), painted(veil, (40, 40, 200))])
@@ -220,7 +235,7 @@ def test_render_views_veil_is_solid_or_absent_in_depth_and_normals(tmp_path, alp
     np.testing.assert_allclose(taken.normal[28:36, 28:36] @ [1, 0, 0], 1, atol=1e-3)
 
 
-def unproject(view, columns, rows, depths, side):
+def unproject(view: Camera, columns: Matrix, rows: Matrix, depths: Floats, side: int) -> Matrix:
     """World points (N, 3) that lie `depths` in front of the camera's plane, behind the given places in the picture."""
     focal = 0.5 * side / np.tan(np.radians(view.fov_deg) / 2)
     rays = np.stack([(columns - side / 2) / focal, (side / 2 - rows) / focal, -np.ones_like(columns)], axis=1)
@@ -228,25 +243,25 @@ def unproject(view, columns, rows, depths, side):
     return rays * depths[:, None] @ pose[:3, :3].T + pose[:3, 3]
 
 
-def test_render_views_passes_leave_the_colours_alone(box):
+def test_render_views_passes_leave_the_colours_alone(box: Path) -> None:
     alone = views(box, CAMERAS, toy_config(denoise="fast"))
     beside = views(box, CAMERAS, toy_config(denoise="fast", passes=("depth", "normal")))
     np.testing.assert_array_equal(alone, beside)
 
 
-def test_render_views_pass_that_is_not_asked_for_is_not_made(box):
+def test_render_views_pass_that_is_not_asked_for_is_not_made(box: Path) -> None:
     (taken,) = take(box, CAMERAS[:1], toy_config(passes=("normal",)))
     assert taken.depth is None
     assert taken.normal.any()
 
 
-def test_render_views_device_that_is_absent_is_a_sentence(box):
+def test_render_views_device_that_is_absent_is_a_sentence(box: Path) -> None:
     with pytest.raises(RuntimeError, match=r"render_device is hip.*no such card here; set render_device: cpu"):
         next(shots.render_views(box, placed(box), CAMERAS, toy_config(), uid="a", seed=0, machine=Machine(1, "hip")))
 
 
 @pytest.mark.slow
-def test_render_views_eevee_sees_what_cycles_sees(tmp_path):
+def test_render_views_eevee_sees_what_cycles_sees(tmp_path: Path) -> None:
     """In a process of its own: without a GL device Blender aborts."""
     box = write_box(tmp_path / "box.glb", (200, 40, 40))
     program = (
@@ -267,7 +282,7 @@ def test_render_views_eevee_sees_what_cycles_sees(tmp_path):
     assert np.abs(cycles - eevee)[both].mean() < 20
 
 
-def test_triangles_box_is_the_placed_mesh(box):
+def test_triangles_box_is_the_placed_mesh(box: Path) -> None:
     vertices, faces = objects.triangles(box, placed(box, longest_side=2.0))
     assert (vertices.dtype, faces.dtype, faces.shape) == (np.float32, np.int32, (12, 3))
     mesh = trimesh.Trimesh(vertices, faces)
@@ -276,14 +291,14 @@ def test_triangles_box_is_the_placed_mesh(box):
     np.testing.assert_allclose(mesh.bounds, [[-1, -0.3, -0.6], [1, 0.3, 0.6]], atol=1e-6)
 
 
-def test_triangles_several_parts_keep_their_places(axes):
+def test_triangles_several_parts_keep_their_places(axes: Path) -> None:
     vertices, faces = objects.triangles(axes, placed(axes))
     parts = trimesh.Trimesh(vertices, faces).split()
     assert len(parts) == 6
     assert sorted(float(part.centroid[2].round(3)) for part in parts) == [-0.4, 0, 0, 0, 0, 0.4]
 
 
-def test_inspect_vertex_of_no_face_does_not_count(tmp_path):
+def test_inspect_vertex_of_no_face_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "loose.obj"
     path.write_text("v 0 0 0\nv 1 0 0\nv 0 2 0\nv 100 100 100\nf 1 2 3\n")
     report = objects.inspect(path)
@@ -291,7 +306,7 @@ def test_inspect_vertex_of_no_face_does_not_count(tmp_path):
     assert report.num_faces == 1
 
 
-def test_inspect_not_finite_vertex_is_unrenderable(tmp_path, box):
+def test_inspect_not_finite_vertex_is_unrenderable(tmp_path: Path, box: Path) -> None:
     content = bytearray(box.read_bytes())
     position = content.rindex(struct.pack("<3f", 0.5, 0.3, 0.15))
     content[position : position + 4] = struct.pack("<f", float("nan"))
@@ -301,7 +316,7 @@ def test_inspect_not_finite_vertex_is_unrenderable(tmp_path, box):
         objects.inspect(path)
 
 
-def write_textured(folder, kind):
+def write_textured(folder: Path, kind: str) -> Path:
     """A box whose texture `paint.png` lies beside it."""
     mesh = trimesh.creation.box((1, 1, 1))
     picture = Image.new("RGB", (8, 8), "orange")
@@ -318,7 +333,7 @@ def write_textured(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["gltf", "obj"])
-def test_inspect_texture_that_is_gone_is_named(tmp_path, kind):
+def test_inspect_texture_that_is_gone_is_named(tmp_path: Path, kind: str) -> None:
     path = write_textured(tmp_path, kind)
     assert objects.inspect(path).missing_textures == ()
     (picture,) = tmp_path.glob("*.png")
@@ -334,22 +349,24 @@ def test_inspect_texture_that_is_gone_is_named(tmp_path, kind):
         ("scan.ply", b"ply\n", "'.ply' are not read"),
     ],
 )
-def test_inspect_unreadable_file_is_unrenderable_with_a_reason(tmp_path, box, name, content, reason):
+def test_inspect_unreadable_file_is_unrenderable_with_a_reason(
+    tmp_path: Path, box: Path, name: str, content: bytes | None, reason: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(box.read_bytes()[:-100] if content is None else content)
     with pytest.raises(Unrenderable, match=reason):
         objects.inspect(path)
 
 
-def test_inspect_absent_file_is_our_mistake_not_the_objects(tmp_path):
+def test_inspect_absent_file_is_our_mistake_not_the_objects(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         objects.inspect(tmp_path / "none.glb")
 
 
-def test_inspect_on_another_thread_is_refused_before_blender_crashes(box):
+def test_inspect_on_another_thread_is_refused_before_blender_crashes(box: Path) -> None:
     errors = []
 
-    def work():
+    def work() -> None:
         try:
             objects.inspect(box)
         except RuntimeError as error:

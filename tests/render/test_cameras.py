@@ -12,7 +12,9 @@ cameras = st.builds(Camera, st.just("t00"), azimuths, elevations, distances, st.
 
 
 @given(azimuths, elevations, distances)
-def test_look_at_origin_any_angle_is_a_rotation_that_faces_the_origin(azimuth, elevation, distance):
+def test_look_at_origin_any_angle_is_a_rotation_that_faces_the_origin(
+    azimuth: float, elevation: float, distance: float
+) -> None:
     pose = look_at_origin(azimuth, elevation, distance)
     rotation, position = pose[:3, :3], pose[:3, 3]
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
@@ -22,27 +24,29 @@ def test_look_at_origin_any_angle_is_a_rotation_that_faces_the_origin(azimuth, e
     assert rotation[2, 1] > 0, "world up must be up in the picture"
 
 
-def test_look_at_origin_azimuth_counts_from_x_towards_y():
+def test_look_at_origin_azimuth_counts_from_x_towards_y() -> None:
     np.testing.assert_allclose(look_at_origin(0, 0, 2)[:3, 3], [2, 0, 0], atol=1e-12)
     np.testing.assert_allclose(look_at_origin(90, 0, 2)[:3, 3], [0, 2, 0], atol=1e-12)
     np.testing.assert_allclose(look_at_origin(0, 30, 2)[2, 3], 1)
 
 
 @pytest.mark.parametrize("elevation", [90, -90, 120])
-def test_look_at_origin_pole_is_refused(elevation):
+def test_look_at_origin_pole_is_refused(elevation: float) -> None:
     with pytest.raises(ValueError, match="between -90 and 90"):
         look_at_origin(0, elevation, 1)
 
 
 @given(cameras)
-def test_project_origin_falls_on_the_middle_at_the_cameras_distance(camera):
+def test_project_origin_falls_on_the_middle_at_the_cameras_distance(camera: Camera) -> None:
     pixels, depths = project(camera, np.zeros((1, 3)), 64)
     np.testing.assert_allclose(pixels, [[32, 32]], atol=1e-6)
     np.testing.assert_allclose(depths, [camera.distance])
 
 
 @given(cameras, st.floats(0, 64), st.floats(0, 64), st.floats(0.1, 10))
-def test_project_point_on_the_ray_of_a_pixel_returns_to_that_pixel(camera, x, y, depth):
+def test_project_point_on_the_ray_of_a_pixel_returns_to_that_pixel(
+    camera: Camera, x: float, y: float, depth: float
+) -> None:
     ray = np.linalg.inv(camera.pixel_from_camera(64)) @ [x, y, 1]
     in_world = camera.world_from_camera[:3, :3] @ (ray * depth) + camera.world_from_camera[:3, 3]
     pixels, depths = project(camera, in_world[None], 64)
@@ -50,7 +54,7 @@ def test_project_point_on_the_ray_of_a_pixel_returns_to_that_pixel(camera, x, y,
     np.testing.assert_allclose(depths, [depth], rtol=1e-6)
 
 
-def test_project_higher_point_has_a_smaller_row_and_the_field_of_view_ends_at_the_border():
+def test_project_higher_point_has_a_smaller_row_and_the_field_of_view_ends_at_the_border() -> None:
     camera = Camera("t00", 0, 0, 1.0, 60)
     half = np.tan(np.radians(30))
     pixels, _ = project(camera, np.array([[0, 0, half], [0, half, 0]]), 100)
@@ -58,5 +62,5 @@ def test_project_higher_point_has_a_smaller_row_and_the_field_of_view_ends_at_th
 
 
 @given(cameras)
-def test_camera_through_json_is_the_same(camera):
+def test_camera_through_json_is_the_same(camera: Camera) -> None:
     assert Camera.from_json(camera.as_json()) == camera

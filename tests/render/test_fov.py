@@ -17,7 +17,7 @@ def disc(side: int, radius: float, fov_deg: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("before", "after"), [(60.0, 49.13), (49.13, 60.0), (60.0, 60.0)])
-def test_change_fov_gives_what_the_other_camera_sees(before, after):
+def test_change_fov_gives_what_the_other_camera_sees(before: float, after: float) -> None:
     changed = change_fov(disc(128, 0.3, before), before, after, 128)
     expected = disc(128, 0.3, after)
     union = (changed[..., 3] > 127) | (expected[..., 3] > 127)
@@ -26,19 +26,19 @@ def test_change_fov_gives_what_the_other_camera_sees(before, after):
     assert changed[64, 64].tolist() == [200, 40, 10, 255]
 
 
-def test_change_fov_same_field_and_size_changes_nothing():
+def test_change_fov_same_field_and_size_changes_nothing() -> None:
     image = disc(64, 0.2, 60.0)
     assert np.array_equal(change_fov(image, 60.0, 60.0, 64), image)
 
 
-def test_change_fov_wider_view_is_transparent_where_nothing_was_seen():
+def test_change_fov_wider_view_is_transparent_where_nothing_was_seen() -> None:
     full = np.full((64, 64, 4), 255, np.uint8)
     wider = change_fov(full, 40.0, 80.0, 64)
     assert wider[0, 0, 3] == 0
     assert wider[32, 32, 3] == 255
 
 
-def test_change_fov_colour_does_not_darken_at_the_edge_of_the_mask():
+def test_change_fov_colour_does_not_darken_at_the_edge_of_the_mask() -> None:
     changed = change_fov(disc(128, 0.3, 60.0), 60.0, 49.13, 64)
     edge = changed[(changed[..., 3] > 60) & (changed[..., 3] < 200)]
     assert len(edge) > 10

@@ -1,5 +1,7 @@
 """A worker that renders one object after the other does not grow."""
 
+from pathlib import Path
+
 import psutil
 import pytest
 
@@ -16,7 +18,7 @@ IMPORTS, SETTLED = 200, 50
 GROWTH_MB = 50
 
 
-def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path):
+def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path: Path) -> None:
     paths = [tmp_path / f"{family}.glb" for family in FAMILIES[:10]]
     for index, path in enumerate(paths):
         write_object(path.stem, 0, index, path)

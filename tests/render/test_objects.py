@@ -6,8 +6,8 @@ import pytest
 from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
-from render.placement import normalize_bounds
-from render.report import check
+from render.placement import Placement, normalize_bounds
+from render.report import ObjectReport, check
 from tests.render.toys import OBJECTS, camera, toy_config
 
 pytestmark = [
@@ -52,14 +52,14 @@ RENDERED = [
 ]
 
 
-def checked(name):
+def checked(name: str) -> tuple[ObjectReport, Placement]:
     report = objects.inspect(OBJECTS / f"{name}.glb")
     check(report, max_faces=500_000, missing_texture="reject")
     return report, normalize_bounds(report.minimum, report.maximum, 1.0)
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_inspect_unusable_file_is_turned_away_with_its_reason(name):
+def test_inspect_unusable_file_is_turned_away_with_its_reason(name: str) -> None:
     with pytest.raises(Unrenderable) as error:
         checked(name)
     assert REFUSED[name] in str(error.value)
@@ -67,7 +67,7 @@ def test_inspect_unusable_file_is_turned_away_with_its_reason(name):
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
+def test_render_views_awkward_file_is_seen_whole_in_the_middle(name: str) -> None:
     report, placement = checked(name)
     config = toy_config(resolution=32, samples=2)
     path = OBJECTS / f"{name}.glb"
@@ -81,7 +81,7 @@ def test_render_views_awkward_file_is_seen_whole_in_the_middle(name):
     assert np.ptp(seen, axis=0).max() == pytest.approx(1, abs=1e-5)
 
 
-def test_inspect_skinned_figure_is_measured_as_posed_without_bone_shapes():
+def test_inspect_skinned_figure_is_measured_as_posed_without_bone_shapes() -> None:
     report = objects.inspect(OBJECTS / "khr_CesiumMan.glb")
     assert report.is_skinned
     assert report.num_animations == 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.errors import Unrenderable
-from render.placement import Placement, normalize_bounds
+from render.placement import Placement, Point, normalize_bounds
 
 numbers = st.floats(-1e6, 1e6)
 sides = st.floats(1e-3, 1e6)
@@ -14,7 +14,7 @@ corners = st.tuples(numbers, numbers, numbers)
 
 
 @given(corners, st.tuples(sides, sides, sides), st.floats(0.1, 10))
-def test_place_any_box_is_centred_with_the_longest_side_asked_for(low, size, longest):
+def test_place_any_box_is_centred_with_the_longest_side_asked_for(low: Point, size: Point, longest: float) -> None:
     high = tuple(a + b for a, b in zip(low, size, strict=True))
     matrix = normalize_bounds(low, high, longest).world_from_object
     placed = np.array([[*low, 1], [*high, 1]]) @ matrix[:3].T
@@ -33,16 +33,16 @@ def test_place_any_box_is_centred_with_the_longest_side_asked_for(low, size, lon
         ((0, 0, 0), (1e30, 0, 0), "longest side"),
     ],
 )
-def test_place_impossible_box_is_unrenderable(low, high, reason):
+def test_place_impossible_box_is_unrenderable(low: Point, high: Point, reason: str) -> None:
     with pytest.raises(Unrenderable, match=reason):
         normalize_bounds(low, high, 1.0)
 
 
-def test_place_flat_box_is_fine():
+def test_place_flat_box_is_fine() -> None:
     assert normalize_bounds((0, 0, 0), (4, 2, 0), 1.0) == Placement((2.0, 1.0, 0.0), 0.25)
 
 
 @given(st.builds(Placement, corners, sides))
-def test_placement_through_json_is_the_same(placement):
+def test_placement_through_json_is_the_same(placement: Placement) -> None:
     row = json.loads(json.dumps(placement.as_json() | {"uid": "a"}))
     assert Placement.from_json(row) == placement

@@ -1,26 +1,29 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from render.config import GatesConfig
 from render.errors import Unrenderable
+from render.images import Rgba
 from render.quality_gates import Inspection, facts, measures
 from tests.render.toys import GATES
 
 
-def picture(colour=(120, 90, 60), rows=slice(4, 12), columns=slice(4, 12)):
+def picture(colour: tuple[int, ...] = (120, 90, 60), rows: slice = slice(4, 12), columns: slice = slice(4, 12)) -> Rgba:
     """A block in the middle of an empty picture of 16 x 16."""
     rgba = np.zeros((16, 16, 4), dtype=np.uint8)
     rgba[rows, columns] = (*colour, 255)
     return rgba
 
 
-def flags(rgba, **gates):
+def flags(rgba: Rgba, **gates: Any) -> list[str]:
     inspection = Inspection(GatesConfig(**(GATES | gates)), num_views=4)
     inspection.look("t00", rgba)
     return list(inspection.flags)
 
 
-def test_gates_pass_a_good_view():
+def test_gates_pass_a_good_view() -> None:
     assert measures(picture()) == {"empty": 0.25, "clipped": 0.0, "black": pytest.approx(120 / 255), "blown": 0.0}
     assert flags(picture()) == []
 
@@ -35,23 +38,23 @@ def test_gates_pass_a_good_view():
         (picture(colour=(255, 255, 255)), "blown"),
     ],
 )
-def test_gates_name_what_is_wrong(rgba, gate):
+def test_gates_name_what_is_wrong(rgba: Rgba, gate: str) -> None:
     assert flags(rgba) == [gate]
 
 
-def test_gates_one_bright_spot_is_not_black_and_a_coloured_light_is_not_blown():
+def test_gates_one_bright_spot_is_not_black_and_a_coloured_light_is_not_blown() -> None:
     rgba = picture(colour=(5, 3, 7))
     rgba[5, 5:8, :3] = 200
     assert flags(rgba) == []
     assert flags(picture(colour=(255, 255, 0))) == []
 
 
-def test_gates_see_each_pixel_of_the_border_once():
+def test_gates_see_each_pixel_of_the_border_once() -> None:
     assert measures(np.full((4, 4, 4), 255, dtype=np.uint8))["clipped"] == 1
     assert measures(picture(rows=slice(0, 1), columns=slice(0, 1)))["clipped"] == 1 / 60
 
 
-def test_inspection_rejects_as_soon_as_a_gate_failed_too_often():
+def test_inspection_rejects_as_soon_as_a_gate_failed_too_often() -> None:
     inspection = Inspection(GatesConfig(**GATES), num_views=4)
     for name in ("t00", "t01"):
         inspection.look(name, picture(rows=slice(0, 0)))
@@ -61,12 +64,12 @@ def test_inspection_rejects_as_soon_as_a_gate_failed_too_often():
         inspection.look("t03", picture(rows=slice(0, 0)))
 
 
-def test_inspection_flags_without_end_where_the_share_is_one():
+def test_inspection_flags_without_end_where_the_share_is_one() -> None:
     inspection = Inspection(GatesConfig(**GATES), num_views=2)
     for name in ("t00", "t01"):
         inspection.look(name, picture(colour=(0, 0, 0)))
     assert inspection.flags == {"black": ["t00", "t01"]}
 
 
-def test_facts_of_good_views_are_none():
+def test_facts_of_good_views_are_none() -> None:
     assert facts({}) == {}

@@ -8,7 +8,7 @@ from render.report import ObjectReport, check
 GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), False, 0)
 
 
-def test_check_good_object_passes():
+def test_check_good_object_passes() -> None:
     check(GOOD, max_faces=12, missing_texture="reject")
 
 
@@ -23,13 +23,13 @@ def test_check_good_object_passes():
         (replace(GOOD, missing_textures=("a", "b", "c", "d")), "4 textures ('a', 'b', 'c', ...) are missing"),
     ],
 )
-def test_check_bad_object_is_unrenderable_with_a_reason(report, reason):
+def test_check_bad_object_is_unrenderable_with_a_reason(report: ObjectReport, reason: str) -> None:
     with pytest.raises(Unrenderable) as error:
         check(report, max_faces=12, missing_texture="reject")
     assert str(error.value).startswith(reason)
 
 
-def test_check_missing_texture_may_be_kept():
+def test_check_missing_texture_may_be_kept() -> None:
     check(replace(GOOD, missing_textures=("x.png",)), max_faces=12, missing_texture="keep")
 
 
@@ -53,5 +53,5 @@ Location: /somewhere/bpy/__init__.py:109
         ("", "Blender's importer refused the file: no reason given"),
     ],
 )
-def test_importer_reason_is_one_clear_line(message, reason):
+def test_importer_reason_is_one_clear_line(message: str, reason: str) -> None:
     assert importer_reason(message) == reason

@@ -1,6 +1,7 @@
 import base64
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from tests.render.toys import write_box
 CORNER = struct.pack("<3f", 0.5, 0.3, 0.15)
 
 
-def spoilt(content, value):
+def spoilt(content: bytes, value: float) -> bytes:
     """The file with one coordinate of a corner of the box replaced."""
     position = content.rindex(CORNER)
     return content[:position] + struct.pack("<f", value) + content[position + 4 :]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_has_finite_vertices_one_bad_coordinate_in_a_glb_is_found(tmp_path, value):
+def test_has_finite_vertices_one_bad_coordinate_in_a_glb_is_found(tmp_path: Path, value: float) -> None:
     path = write_box(tmp_path / "box.glb")
     assert has_finite_vertices(path)
     path.write_bytes(spoilt(path.read_bytes(), value))
@@ -28,14 +29,14 @@ def test_has_finite_vertices_one_bad_coordinate_in_a_glb_is_found(tmp_path, valu
 
 
 @pytest.mark.parametrize("place", ["beside", "inside"])
-def test_has_finite_vertices_gltf_buffers_are_read_wherever_they_lie(tmp_path, place):
+def test_has_finite_vertices_gltf_buffers_are_read_wherever_they_lie(tmp_path: Path, place: str) -> None:
     (tmp_path / "parts").mkdir()
     for value, expected in ((0.5, True), (np.nan, False)):
         path = write_gltf(tmp_path, place, value)
         assert has_finite_vertices(path) is expected
 
 
-def write_gltf(folder, place, value):
+def write_gltf(folder: Path, place: str, value: float) -> Path:
     files = export_gltf(trimesh.Scene(trimesh.creation.box((1.0, 0.6, 0.3))))
     tree = json.loads(files["model.gltf"])
     for index, buffer in enumerate(tree["buffers"]):
@@ -53,7 +54,7 @@ def write_gltf(folder, place, value):
 
 
 @pytest.mark.parametrize(("line", "expected"), [("v 1 2 3", True), ("v 1 nan 3", False), ("v -Inf 2 3", False)])
-def test_has_finite_vertices_obj_lines(tmp_path, line, expected):
+def test_has_finite_vertices_obj_lines(tmp_path: Path, line: str, expected: bool) -> None:
     path = tmp_path / "a.obj"
     path.write_text(f"o nano\n{line}\nvn nan 0 0\n")
     assert has_finite_vertices(path) is expected

@@ -1,6 +1,7 @@
 """Small configurations and objects for the tests of render/."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -25,7 +26,7 @@ SIDES = (1.0, 0.6, 0.3)
 """Of the box, along glTF's x, y (up) and z."""
 
 
-def toy_config(**changes):
+def toy_config(**changes: Any) -> RenderConfig:
     """Fields of the configuration, or of its quality."""
     values = {
         "recipe": 1,
@@ -48,23 +49,29 @@ def toy_config(**changes):
     return RenderConfig(**(values | changes))
 
 
-def camera(azimuth_deg=0.0, elevation_deg=0.0, distance=1.5, fov_deg=60.0, name="t00"):
+def camera(
+    azimuth_deg: float = 0.0,
+    elevation_deg: float = 0.0,
+    distance: float = 1.5,
+    fov_deg: float = 60.0,
+    name: str = "t00",
+) -> Camera:
     return Camera(name, azimuth_deg, elevation_deg, distance, fov_deg)
 
 
-def painted(mesh, colour):
+def painted(mesh: Any, colour: tuple[int, ...]) -> Any:
     """The mesh in one matt colour, 0 to 255."""
     material = PBRMaterial(baseColorFactor=[*colour, 255], roughnessFactor=1.0, metallicFactor=0.0)
     mesh.visual = TextureVisuals(uv=np.zeros((len(mesh.vertices), 2)), material=material)
     return mesh
 
 
-def write_box(path, colour=(200, 200, 200), **export):
+def write_box(path: Path, colour: tuple[int, ...] = (200, 200, 200), **export: Any) -> Path:
     painted(trimesh.creation.box(SIDES), colour).export(path, **export)
     return path
 
 
-def write_axes(path):
+def write_axes(path: Path) -> Path:
     """Six cubes on the axes of glTF: +x red, +y (up) green, +z blue, the opposite ones grey."""
     colours = {0: (255, 0, 0), 1: (0, 255, 0), 2: (0, 0, 255)}
     scene = trimesh.Scene()

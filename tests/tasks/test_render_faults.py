@@ -3,17 +3,18 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from infra.execution.ray_pool import Limits, RayPool
+from render.config import RenderConfig
 from tasks.artifacts.manifest import MANIFEST, read_ledger
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome
-from tasks.render import render_objects
+from tasks.render import RenderJob, render_objects
 from tests.small_disk import small_disk
 from tests.tasks import faults
 from tests.tasks.test_render_stages import NORMALIZE, RENDER, digests, write_set
@@ -50,7 +51,7 @@ def ray_pool(folder: Path, **limits: float) -> Iterator[RayPool[Outcome]]:
         yield pool
 
 
-def render(source: Path, folder: Path, pool: RayPool[Outcome], config=STRICT) -> dict[str, str]:
+def render(source: Path, folder: Path, pool: RayPool[Outcome], config: RenderConfig = STRICT) -> dict[str, str]:
     shutil.rmtree(folder / "views", ignore_errors=True)  # as DVC does
     tools = make_tools(folder, pool=pool, threads=2)
     render_objects(source / "objects", source / "normalized", config, 0, folder / "views", tools)
@@ -58,14 +59,22 @@ def render(source: Path, folder: Path, pool: RayPool[Outcome], config=STRICT) ->
 
 
 @pytest.mark.parametrize("fault", [faults.abort, faults.be_killed], ids=["abort", "sigkill"])
-def test_render_worker_that_dies_once_costs_nothing(source, undisturbed, tmp_path, monkeypatch, fault):
+def test_render_worker_that_dies_once_costs_nothing(
+    source: Path,
+    undisturbed: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[RenderJob], Outcome],
+) -> None:
     monkeypatch.setattr("tasks.render.render_object", fault)
     with ray_pool(tmp_path) as pool:
         assert render(source, tmp_path, pool) == undisturbed
     assert list(tmp_path.glob("work/*/fault")), "the fault did happen"
 
 
-def test_render_object_that_hangs_is_ended_and_made_by_the_next_run(source, undisturbed, tmp_path, monkeypatch):
+def test_render_object_that_hangs_is_ended_and_made_by_the_next_run(
+    source: Path, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tasks.render.render_object", faults.hang)
     with ray_pool(tmp_path, time_limit=40) as pool:
         with pytest.raises(RuntimeError, match=r"mug: took longer than 40 s; raise `time_limit` in the profile"):
@@ -76,7 +85,9 @@ def test_render_object_that_hangs_is_ended_and_made_by_the_next_run(source, undi
     assert journal.count('"uid": "car"') == journal.count('"uid": "robot"') == 1, "finished objects are not made again"
 
 
-def test_render_poisoned_object_is_tried_twice_and_the_rest_is_made(source, undisturbed, tmp_path, monkeypatch):
+def test_render_poisoned_object_is_tried_twice_and_the_rest_is_made(
+    source: Path, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tasks.render.render_object", faults.always_abort)
     with ray_pool(tmp_path) as pool:
         render(source, tmp_path, pool, RENDER)
@@ -90,7 +101,9 @@ def test_render_poisoned_object_is_tried_twice_and_the_rest_is_made(source, undi
         assert render(source, tmp_path, pool) == undisturbed
 
 
-def test_render_full_disk_is_a_sentence_and_the_next_run_goes_on(source, undisturbed, tmp_path, monkeypatch):
+def test_render_full_disk_is_a_sentence_and_the_next_run_goes_on(
+    source: Path, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with small_disk(tmp_path / "disk") as resize:
         monkeypatch.setenv("TMPDIR", str(tmp_path / "disk"))  # where Blender writes what it renders
         monkeypatch.setattr("tempfile.tempdir", None)

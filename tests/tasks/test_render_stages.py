@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from tasks.artifacts.views import ViewSet
 from tasks.commands.export import export_nerf
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.normalize import normalize_objects
-from tasks.outcome import Done, Rejected
+from tasks.outcome import Done, Outcome, Rejected
+from tasks.ports import Job, Tools
 from tasks.render import render_objects
 from tasks.render_test import TestRecipe, render_test_sets
 from tasks.sources.procedural.objects import write_object
@@ -68,7 +71,7 @@ class CountingPool(SerialPool):
     def __init__(self) -> None:
         self.uids: list[str] = []
 
-    def run(self, work, jobs):
+    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Path:
         self.uids += [job.uid for job in jobs]
         return super().run(work, jobs)
 
@@ -91,14 +94,14 @@ def write_set(folder: Path, objects: dict[str, tuple[str, int]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     write_set(folder / "objects", {"car": ("car", 2), "mug": ("mug", 0)})
     make(folder, make_tools(folder))
     return folder
 
 
-def make(folder: Path, tools) -> None:
+def make(folder: Path, tools: Tools) -> None:
     for name in ("normalized", "views", "test_views"):
         shutil.rmtree(folder / name, ignore_errors=True)
     normalize_objects(folder / "objects", NORMALIZE, folder / "normalized", tools)
@@ -115,7 +118,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_normalize_broken_file_is_rejected_with_its_reason_and_the_rest_is_placed(run):
+def test_normalize_broken_file_is_rejected_with_its_reason_and_the_rest_is_placed(run: Path) -> None:
     outcomes = {outcome.uid: outcome for outcome in read_ledger(run / "normalized")}
     assert isinstance(outcomes["broken"], Rejected)
     assert outcomes["broken"].reason
@@ -123,7 +126,7 @@ def test_normalize_broken_file_is_rejected_with_its_reason_and_the_rest_is_place
     assert [row["uid"] for row in placements] == ["car", "mug"]
 
 
-def test_render_views_are_complete_and_show_something_with_a_clean_background(run):
+def test_render_views_are_complete_and_show_something_with_a_clean_background(run: Path) -> None:
     views = ViewSet.open(run / "views")
     assert views.uids == ["car", "mug"]
     for uid in views.uids:
@@ -137,7 +140,7 @@ def test_render_views_are_complete_and_show_something_with_a_clean_background(ru
     assert (run / "views" / "sheets" / "car.png").exists()
 
 
-def test_render_same_command_again_makes_equal_bytes_and_renders_nothing(run):
+def test_render_same_command_again_makes_equal_bytes_and_renders_nothing(run: Path) -> None:
     before = digests(run / "views") | digests(run / "test_views")
     pool = CountingPool()
     make(run, make_tools(run, pool=pool))
@@ -145,14 +148,14 @@ def test_render_same_command_again_makes_equal_bytes_and_renders_nothing(run):
     assert digests(run / "views") | digests(run / "test_views") == before
 
 
-def test_render_in_another_place_gives_equal_bytes(run, tmp_path):
+def test_render_in_another_place_gives_equal_bytes(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "objects", tmp_path / "objects")
     make(tmp_path, make_tools(tmp_path))
     assert digests(tmp_path / "views") == digests(run / "views")
     assert digests(tmp_path / "test_views") == digests(run / "test_views")
 
 
-def test_render_more_objects_renders_only_the_new_one(run, tmp_path):
+def test_render_more_objects_renders_only_the_new_one(run: Path, tmp_path: Path) -> None:
     for name in ("objects", "normalized", "views", "test_views"):
         shutil.copytree(run / name, tmp_path / name)
     pool = CountingPool()
@@ -167,7 +170,7 @@ def test_render_more_objects_renders_only_the_new_one(run, tmp_path):
     assert ViewSet.open(tmp_path / "views").uids == ["car", "mug", "zebra"]
 
 
-def test_render_two_equal_files_are_two_objects_also_the_second_time(tmp_path):
+def test_render_two_equal_files_are_two_objects_also_the_second_time(tmp_path: Path) -> None:
     write_set(tmp_path / "objects", {"mug": ("mug", 0), "twin": ("mug", 0)})
     make(tmp_path, make_tools(tmp_path))
     before = digests(tmp_path / "views")
@@ -178,14 +181,14 @@ def test_render_two_equal_files_are_two_objects_also_the_second_time(tmp_path):
     assert digests(tmp_path / "views") == before
 
 
-def test_normalize_when_nothing_is_left_stops_with_the_reason(tmp_path):
+def test_normalize_when_nothing_is_left_stops_with_the_reason(tmp_path: Path) -> None:
     write_set(tmp_path / "objects", {})
     with pytest.raises(RuntimeError, match=r"broken"):
         normalize_objects(tmp_path / "objects", NORMALIZE, tmp_path / "normalized", make_tools(tmp_path))
     assert not (tmp_path / "normalized" / "manifest.json").exists()
 
 
-def test_render_test_targets_are_aligned_with_the_first_condition(run):
+def test_render_test_targets_are_aligned_with_the_first_condition(run: Path) -> None:
     views = ViewSet.open(run / "test_views")
     groups = {uid: views.facts[uid]["group"] for uid in views.uids}
     assert groups == {"car": "held_out", "mug": "train"}
@@ -196,7 +199,7 @@ def test_render_test_targets_are_aligned_with_the_first_condition(run):
         assert len(views.names(uid, "r")) == 8
 
 
-def test_render_test_mesh_stands_where_the_views_show_it(run):
+def test_render_test_mesh_stands_where_the_views_show_it(run: Path) -> None:
     from render.cameras import project
 
     views = ViewSet.open(run / "test_views")
@@ -210,7 +213,7 @@ def test_render_test_mesh_stands_where_the_views_show_it(run):
             assert np.abs(pixels[:, 1].max() - rows.max() - 1) < 1.5
 
 
-def test_render_passes_are_kept_read_and_exported(run, tmp_path):
+def test_render_passes_are_kept_read_and_exported(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "again"
     shutil.copytree(run, folder)
     shutil.rmtree(folder / "views")
@@ -235,13 +238,13 @@ def test_render_passes_are_kept_read_and_exported(run, tmp_path):
     assert (exported / frame["normal_file_path"]).exists()
 
 
-def test_render_more_objects_leaves_the_shards_of_the_others_alone(run, tmp_path):
+def test_render_more_objects_leaves_the_shards_of_the_others_alone(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "again"
     shutil.copytree(run, folder)
     tools = make_tools(folder)
     config = RENDER.model_copy(update={"objects_per_shard": 1})
 
-    def render(name, tools=tools):
+    def render(name: str, tools: Tools = tools) -> dict[str, bytes]:
         for made in ("normalized", "views"):
             shutil.rmtree(folder / made, ignore_errors=True)
         normalize_objects(folder / name, NORMALIZE, folder / "normalized", tools)

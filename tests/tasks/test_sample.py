@@ -1,6 +1,7 @@
 """Stage sample with a real pipeline at toy size: 8 targets (4 azimuths, 2 elevations) of 16 pixels."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done
+from tasks.ports import Tools
 from tasks.sample import list_cases, sample_test_sets
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
@@ -30,7 +32,7 @@ CONFIG = SampleConfig(
 )
 
 
-def write_test_views(folder):
+def write_test_views(folder: Path) -> Path:
     ring = ring_cameras(views=8, elevation_deg=30.0, fov_deg=49.13, distance=1.5)
     items = {}
     for number, uid in enumerate(("ball", "cone")):
@@ -44,14 +46,14 @@ def write_test_views(folder):
     return folder / "test_views"
 
 
-def write_stage(folder, noise: NoiseConfig):
+def write_stage(folder: Path, noise: NoiseConfig) -> Path:
     toy_pipeline(scheduler(noise, "ddpm")).save_pretrained(folder)
     seal(folder, Kind.DIFFUSION_MODEL, config=noise, inputs={})
     return folder
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     write_test_views(folder)
     for stage in CONFIG.stages:
@@ -60,19 +62,19 @@ def run(tmp_path_factory):
     return folder
 
 
-def make(folder, out, tools):
+def make(folder: Path, out: Path, tools: Tools) -> None:
     stages = {stage: folder / stage for stage in CONFIG.stages}
     sample_test_sets(folder / "test_views", stages, CONFIG, 0, out, tools)
 
 
-def test_list_cases_asks_only_stage3_with_several_conditions(run):
+def test_list_cases_asks_only_stage3_with_several_conditions(run: Path) -> None:
     names = [case.name for case in list_cases(CONFIG, ViewSet.open(run / "test_views"))]
     assert names == ["stage1-sparse-1", "stage1-ring-1", "stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1"]
     facts = open_manifest(run / "samples", "samples").facts
     assert [case["name"] for case in facts["cases"]] == names
 
 
-def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run):
+def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run: Path) -> None:
     truth = ViewSet.open(run / "test_views")
     samples = ViewSet.open(run / "samples" / "stage3-sparse-2")
     assert samples.uids == truth.uids
@@ -83,14 +85,14 @@ def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run):
         assert images.std() > 0
 
 
-def test_sample_ring_case_carries_the_ring_views_it_can_answer(run):
+def test_sample_ring_case_carries_the_ring_views_it_can_answer(run: Path) -> None:
     samples = ViewSet.open(run / "samples" / "stage1-ring-1")
     assert samples.names("ball", "r") == ["r00", "r02", "r04", "r06"]
     assert {camera.elevation_deg for camera in samples.cameras_named("ball", "r")} == {30.0}
     assert samples.cameras_named("ball", "t")[0].azimuth_deg == 0.0
 
 
-def test_sample_same_command_again_gives_equal_views_without_sampling(run):
+def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path) -> None:
     before = {case: (run / "samples" / case / "shard-00000.tar").read_bytes() for case in ("stage1-sparse-1",)}
     for stage in CONFIG.stages:  # a second run that had to load a model would fail
         (run / stage / "model_index.json").rename(run / stage / "hidden.json")
@@ -101,7 +103,7 @@ def test_sample_same_command_again_gives_equal_views_without_sampling(run):
         assert (run / "again" / case / "shard-00000.tar").read_bytes() == content
 
 
-def test_sample_from_scratch_elsewhere_gives_equal_views(run, tmp_path):
+def test_sample_from_scratch_elsewhere_gives_equal_views(run: Path, tmp_path: Path) -> None:
     make(run, tmp_path / "samples", make_tools(tmp_path))
     for case in ("stage1-sparse-1", "stage3-sparse-2", "stage3-ring-1"):
         first, second = (ViewSet.open(folder / case) for folder in (run / "samples", tmp_path / "samples"))

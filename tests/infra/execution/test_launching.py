@@ -1,12 +1,15 @@
 """Ray Train and torchrun start the same processes as `infra.execution.launchers.LocalTrainers` does."""
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from infra.execution.launchers import LaunchedTrainers, RayTrainers
 from models.training.checkpoints import Checkpoints
+from tasks.ports import Trainers
 from tests.infra.execution.test_cluster import cluster as cluster
 from tests.infra.execution.test_launchers import TORCHRUN
 from tests.models.training.test_distributed import latents as latents
@@ -16,16 +19,18 @@ from tests.models.training.test_distributed import work
 pytestmark = pytest.mark.slow
 
 
-def test_ray_trainers_train_what_local_ones_train(cluster, latents, of_two, tmp_path):
+def test_ray_trainers_train_what_local_ones_train(
+    cluster: Any, latents: Path, of_two: dict[str, Any], tmp_path: Path
+) -> None:
     cluster.add_node(**cluster.node)
     assert_same_training(RayTrainers(2, address=cluster.address, use_gpu=False), latents, of_two, tmp_path / "run")
 
 
-def test_launched_trainers_train_what_local_ones_train(latents, of_two, tmp_path):
+def test_launched_trainers_train_what_local_ones_train(latents: Path, of_two: dict[str, Any], tmp_path: Path) -> None:
     assert_same_training(LaunchedTrainers(2, TORCHRUN), latents, of_two, tmp_path / "run")
 
 
-def assert_same_training(trainers, latents, of_two, folder):
+def assert_same_training(trainers: Trainers, latents: Path, of_two: dict[str, Any], folder: Path) -> None:
     folder.mkdir()
     ticks = []
     trainers.run(partial(work, latents, folder), folder / "exchange_dir", watch=lambda: ticks.append(1), count=2)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.data.background import foreground_mask
-from models.data.images import as_pil, crop_to_object, change_fov
+from models.data.background import Rgb, foreground_mask
+from models.data.images import as_pil, change_fov, crop_to_object
 
 
-def photo(background=(230, 230, 228), noise=0):
+def photo(background: tuple[int, int, int] = (230, 230, 228), noise: int = 0) -> Rgb:
     """A red box with a hole in the background's colour, 60 x 80."""
     pixels = np.full((60, 80, 3), background, dtype=np.int64)
     pixels[15:45, 20:60] = (180, 40, 30)
@@ -21,14 +21,14 @@ def photo(background=(230, 230, 228), noise=0):
 
 @pytest.mark.parametrize("noise", [0, 6])
 @pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), (40, 160, 70)])
-def test_cut_out_finds_the_object_with_its_holes_filled(background, noise):
+def test_cut_out_finds_the_object_with_its_holes_filled(background: tuple[int, int, int], noise: int) -> None:
     mask = foreground_mask(photo(background, noise)) > 127
     expected = np.zeros((60, 80), dtype=bool)
     expected[15:45, 20:60] = True
     assert (mask == expected).mean() > 0.99
 
 
-def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share():
+def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share() -> None:
     pixels = photo()
     pixels[:20] = (10, 90, 200)
     with pytest.raises(
@@ -37,12 +37,12 @@ def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share():
         foreground_mask(pixels)
 
 
-def test_cut_out_of_nothing_is_refused():
+def test_cut_out_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing but its background"):
         foreground_mask(np.full((20, 20, 3), 200, dtype=np.uint8))
 
 
-def test_as_pil_takes_alpha_then_mask_then_the_background():
+def test_as_pil_takes_alpha_then_mask_then_the_background() -> None:
     rgba = np.dstack([photo(), np.full((60, 80), 90, dtype=np.uint8)])
     assert as_pil(rgba).getchannel("A").getextrema() == (90, 90)
     mask = np.full((60, 80), 30, dtype=np.uint8)
@@ -55,7 +55,7 @@ def test_as_pil_takes_alpha_then_mask_then_the_background():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1))
-def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height, width, share):
+def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height: int, width: int, share: float) -> None:
     pixels = np.zeros((60, 80, 4), dtype=np.uint8)
     pixels[5 : 5 + height, 30 : 30 + width] = 255
     square = crop_to_object(Image.fromarray(pixels), share)
@@ -68,12 +68,12 @@ def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height, width
     assert abs(columns.min() + columns.max() + 1 - square.width) <= 1
 
 
-def test_framed_share_out_of_range_is_refused():
+def test_framed_share_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"share is 1.2; .* at most 1"):
         crop_to_object(Image.new("RGBA", (8, 8)), 1.2)
 
 
-def test_seen_at_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents():
+def test_seen_at_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents() -> None:
     disc = np.zeros((200, 200, 4), dtype=np.uint8)
     disc[50:150, 50:150] = 255
     wide = change_fov(Image.fromarray(disc), 49.13, 60)

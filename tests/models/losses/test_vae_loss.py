@@ -41,7 +41,9 @@ def last_layer() -> nn.Conv2d:
         return nn.Conv2d(4, 4, 3, padding=1)
 
 
-def generator(loss: VAELoss, decoded: torch.Tensor, step: int = 0, weight: torch.Tensor | None = None):
+def generator(
+    loss: VAELoss, decoded: torch.Tensor, step: int = 0, weight: torch.Tensor | None = None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     last = decoded if weight is None else weight
     return loss.generator(images(), decoded, posterior(), step=step, last_layer=last)
 

@@ -11,7 +11,7 @@ from models.training.cost import SavedBytes, meta_inputs, unet_cost, vae_cost
 from tests.models.toy_models import VAE, toy_inputs, toy_unet
 
 
-def test_saved_bytes_are_those_that_the_output_holds():
+def test_saved_bytes_are_those_that_the_output_holds() -> None:
     layer = torch.nn.Linear(8, 16)
     given = torch.randn(4, 8)
     saved = SavedBytes([given, *layer.parameters()])
@@ -23,7 +23,7 @@ def test_saved_bytes_are_those_that_the_output_holds():
     assert saved.by_module().total() == 0
 
 
-def test_meta_inputs_are_what_the_network_takes():
+def test_meta_inputs_are_what_the_network_takes() -> None:
     toy = toy_unet()
     inputs = {
         name: torch.zeros(value.shape, dtype=value.dtype)

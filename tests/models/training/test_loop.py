@@ -1,12 +1,14 @@
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from models.config import LoopConfig
 from models.data.draws import stream
@@ -15,6 +17,7 @@ from models.training.history import as_csv
 from models.training.interruption import Interrupted, stop_on_signal
 from models.training.learning_rate import learning_rate_at
 from models.training.loop import train
+from models.training.trainable import MicroBatchLoss
 from tests.models.toy_training import LOOP, OPTIMIZER, Line, run, weights
 from tests.small_disk import small_disk
 
@@ -74,7 +77,7 @@ class Killed(Line):
 
     at = 4
 
-    def micro_batches(self, batch):  # type: ignore[no-untyped-def]
+    def micro_batches(self, batch: tuple[Tensor, Tensor]) -> Iterator[MicroBatchLoss]:
         self.at -= 1
         if self.at == 0:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -107,7 +110,9 @@ def test_train_already_complete_returns_without_another_step(tmp_path: Path) -> 
     assert again.history[-1]["samples_seen"] == LOOP.samples
 
 
-def test_train_newest_checkpoint_corrupt_goes_on_from_the_one_before(tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
+def test_train_newest_checkpoint_corrupt_goes_on_from_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     straight = Line()
     run(straight, tmp_path)
     newest = max(tmp_path.glob("samples-*.pt"))

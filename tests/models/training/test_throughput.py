@@ -1,8 +1,11 @@
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.fx import GraphModule
 
 from models.training.history import History
 from models.training.throughput import ThroughputMeter, count_tflop
@@ -11,7 +14,7 @@ from models.training.throughput import ThroughputMeter, count_tflop
 def test_network_that_was_counted_is_still_compiled() -> None:
     compiled = []
 
-    def backend(graph, inputs):
+    def backend(graph: GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
         compiled.append(len(inputs))
         return graph.forward
 
@@ -20,7 +23,7 @@ def test_network_that_was_counted_is_still_compiled() -> None:
             super().__init__()
             self.layer = nn.Linear(8, 16)
 
-        def forward(self, given):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
             return self.layer(given) + 1
 
     network = Network()
@@ -33,7 +36,7 @@ def test_network_that_was_counted_is_still_compiled() -> None:
 
 
 def test_meter_says_how_long_it_waited_for_data() -> None:
-    def batches():
+    def batches() -> Iterator[int]:
         for number in range(3):
             time.sleep(0.05)
             yield number

@@ -1,9 +1,12 @@
 import errno
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -51,13 +54,13 @@ def worked_on(tmp_path: Path) -> list[str]:
     return seen
 
 
-def run(tmp_path, keys):
+def run(tmp_path: Path, keys: Mapping[str, str]) -> tuple[ItemStore, list[Outcome]]:
     store = ItemStore(tmp_path / "work")
     outcomes = run_resumable("render", work, jobs(store, tmp_path, keys), make_tools(tmp_path), store.folder, store)
     return store, outcomes
 
 
-def test_run_resumable_second_run_does_nothing_but_retry_failures(tmp_path):
+def test_run_resumable_second_run_does_nothing_but_retry_failures(tmp_path: Path) -> None:
     keys = {"a": "a1", "bad": "b1", "broken": "c1"}
     _, first = run(tmp_path, keys)
     assert sorted(worked_on(tmp_path)) == ["a", "bad", "broken"]
@@ -67,14 +70,14 @@ def test_run_resumable_second_run_does_nothing_but_retry_failures(tmp_path):
     assert first == second
 
 
-def test_run_resumable_ends_when_the_first_objects_fail_one_and_all(tmp_path):
+def test_run_resumable_ends_when_the_first_objects_fail_one_and_all(tmp_path: Path) -> None:
     keys = {f"broken{index:02d}": f"k{index}" for index in range(50)}
     with pytest.raises(RuntimeError, match=r"each of the first 20 objects failed.*Last: broken19: OSError: no luck"):
         run(tmp_path, keys)
     assert len(worked_on(tmp_path)) == MAX_FIRST_FAILURES
 
 
-def test_run_resumable_failures_of_an_earlier_run_do_not_end_the_next(tmp_path):
+def test_run_resumable_failures_of_an_earlier_run_do_not_end_the_next(tmp_path: Path) -> None:
     keys = {f"broken{index:02d}": f"k{index}" for index in range(30)}
     run(tmp_path, {"a": "a1"} | keys)
     _, outcomes = run(tmp_path, {"a": "a1"} | keys | {"b": "b1"})
@@ -82,13 +85,13 @@ def test_run_resumable_failures_of_an_earlier_run_do_not_end_the_next(tmp_path):
     assert [outcome.uid for outcome in outcomes if outcome.status == "done"] == ["a", "b"]
 
 
-def test_run_resumable_many_failures_after_a_success_are_counted_not_fatal(tmp_path):
+def test_run_resumable_many_failures_after_a_success_are_counted_not_fatal(tmp_path: Path) -> None:
     keys = {"a": "a1"} | {f"broken{index:02d}": f"k{index}" for index in range(50)}
     _, outcomes = run(tmp_path, keys)
     assert [outcome.status for outcome in outcomes].count("failed") == 50
 
 
-def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
+def test_run_resumable_item_file_lost_makes_it_again(tmp_path: Path) -> None:
     store, _ = run(tmp_path, {"a": "a1"})
     worked_on(tmp_path)
     store.path("a1").unlink()
@@ -96,7 +99,7 @@ def test_run_resumable_item_file_lost_makes_it_again(tmp_path):
     assert worked_on(tmp_path) == ["a"]
 
 
-def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_path):
+def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_path: Path) -> None:
     store, _ = run(tmp_path, {"a": "a1", "b": "b1"})
     seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, LAYOUT, tmp_path / "out")
     store.keep(tmp_path / "out", {"a": "a1", "b": "b1"}, LAYOUT)
@@ -110,7 +113,7 @@ def test_run_resumable_after_sealing_only_new_and_changed_objects_are_made(tmp_p
     assert store.members("b", "b2") == {"t00.png": b"b2"}
 
 
-def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(tmp_path):
+def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(tmp_path: Path) -> None:
     keys = {"a": "a1", "b": "b1", "c": "c1"}
     store = ItemStore(tmp_path / "work")
     todo = jobs(store, tmp_path, keys)
@@ -124,11 +127,11 @@ def test_run_resumable_full_disk_stops_keeps_what_is_done_and_blames_no_object(t
     assert [outcome.status for outcome in outcomes] == ["done", "done", "done"]
 
 
-def kill_at(monkeypatch, module, function, call):
+def kill_at(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, call: int) -> None:
     """Let the `call`-th call of a function end the process."""
     real, calls = getattr(module, function), []
 
-    def killed(*args, **kwargs):
+    def killed(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
         if len(calls) == call:
             raise KeyboardInterrupt
@@ -139,11 +142,13 @@ def kill_at(monkeypatch, module, function, call):
 
 @pytest.mark.parametrize("call", [1, 2, 3])
 @pytest.mark.parametrize(("first", "second"), [(1, 3), (3, 1)])
-def test_item_store_killed_while_it_keeps_another_layout_loses_no_item(tmp_path, monkeypatch, first, second, call):
+def test_item_store_killed_while_it_keeps_another_layout_loses_no_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int, call: int
+) -> None:
     keys = {uid: f"{uid}1" for uid in "abcde"}
     store, _ = run(tmp_path, keys)
 
-    def keep(size, out):
+    def keep(size: int, out: Path) -> None:
         layout = store.lay_out(keys, size)
         seal_shards({uid: partial(store.members, uid, key) for uid, key in keys.items()}, layout, out)
         store.keep(out, keys, layout)
@@ -162,7 +167,9 @@ def test_item_store_killed_while_it_keeps_another_layout_loses_no_item(tmp_path,
     ("module", "function", "call"),
     [(os, "link", 1), (os, "link", 3), (os, "replace", 1), (shutil, "rmtree", 1)],
 )
-def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, module, function, call):
+def test_item_store_killed_while_it_keeps_loses_no_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, call: int
+) -> None:
     keys = {"a": "a1", "b": "b1"}
     store, _ = run(tmp_path, keys)
     seal_shards({uid: partial(store.members, uid, f"{uid}1") for uid in "ab"}, LAYOUT, tmp_path / "out")
@@ -182,7 +189,7 @@ def test_item_store_killed_while_it_keeps_loses_no_item(tmp_path, monkeypatch, m
     assert store.members("b", "b2") == {"t00.png": b"b2"}
 
 
-def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path):
+def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append("k1", Done("a"))
     with journal.path.open("a") as handle:
@@ -191,7 +198,7 @@ def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path):
     assert journal.known() == {"k1": Done("a"), "k3": Rejected("c", "why")}
 
 
-def test_journal_failure_is_not_final_but_a_later_success_is(tmp_path):
+def test_journal_failure_is_not_final_but_a_later_success_is(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append("k", Failed("a", "boom"))
     assert journal.known() == {}

@@ -1,5 +1,7 @@
 import tarfile
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.artifacts.shards import Layout, ShardReader, lay_out, read_item, seal_shards, write_item
 
 
-def make_items(count):
+def make_items(count: int) -> dict[str, Callable[[], dict[str, bytes]]]:
     items = {}
     for index in range(count):
         uid = f"object-{index:03d}"
@@ -17,21 +19,21 @@ def make_items(count):
     return items
 
 
-def seal(count, size, out, before=None):
+def seal(count: int, size: int, out: Path, before: Layout | None = None) -> Layout:
     """Seal that many items; their layout."""
     layout: Layout = lay_out(make_items(count), size, before)
     seal_shards(make_items(count), layout, out)
     return layout
 
 
-def test_write_item_same_members_in_another_order_gives_equal_bytes(tmp_path):
+def test_write_item_same_members_in_another_order_gives_equal_bytes(tmp_path: Path) -> None:
     write_item(tmp_path / "a.tar", {"x": b"1", "y": b"2"})
     write_item(tmp_path / "b.tar", {"y": b"2", "x": b"1"})
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     assert read_item(tmp_path / "a.tar") == {"x": b"1", "y": b"2"}
 
 
-def test_shard_reader_reads_every_member_back(tmp_path):
+def test_shard_reader_reads_every_member_back(tmp_path: Path) -> None:
     items = make_items(20)
     seal_shards(items, lay_out(items, 3), tmp_path / "out")
     reader = ShardReader.open(tmp_path / "out")
@@ -39,7 +41,7 @@ def test_shard_reader_reads_every_member_back(tmp_path):
         assert {name: reader.read(uid, name) for name in reader.names(uid)} == read()
 
 
-def test_sealed_shards_are_webdataset_tars(tmp_path):
+def test_sealed_shards_are_webdataset_tars(tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     seal(5, 9, tmp_path / "out")
     samples = list(webdataset.WebDataset(str(tmp_path / "out" / "shard-00000.tar"), shardshuffle=False))
@@ -47,7 +49,7 @@ def test_sealed_shards_are_webdataset_tars(tmp_path):
     assert samples[3]["t00.png"] == bytes([3]) * 103
 
 
-def test_seal_shards_a_tenth_more_objects_rewrites_none_of_the_full_shards(tmp_path):
+def test_seal_shards_a_tenth_more_objects_rewrites_none_of_the_full_shards(tmp_path: Path) -> None:
     before = seal(200, 8, tmp_path / "before")
     seal(220, 8, tmp_path / "after", before)
     first, second = (
@@ -58,13 +60,13 @@ def test_seal_shards_a_tenth_more_objects_rewrites_none_of_the_full_shards(tmp_p
     assert len(ShardReader.open(tmp_path / "after").index) == 220
 
 
-def test_lay_out_fills_the_last_shard_before_a_new_one_is_begun():
+def test_lay_out_fills_the_last_shard_before_a_new_one_is_begun() -> None:
     layout = lay_out(make_items(20), 8, lay_out(make_items(13), 8))
     counts = Counter(layout.shard_of.values())
     assert counts == {"shard-00000.tar": 8, "shard-00001.tar": 8, "shard-00002.tar": 4}
 
 
-def test_seal_shards_object_that_was_not_made_keeps_its_place(tmp_path):
+def test_seal_shards_object_that_was_not_made_keeps_its_place(tmp_path: Path) -> None:
     items = make_items(20)
     layout = lay_out(items, 8)
     seal_shards({uid: items[uid] for uid in sorted(items)[:-3]}, layout, tmp_path / "partly")
@@ -76,7 +78,7 @@ def test_seal_shards_object_that_was_not_made_keeps_its_place(tmp_path):
     assert later == at_once
 
 
-def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path):
+def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path: Path) -> None:
     seal(3, 9, tmp_path / "out")
     shard = tmp_path / "out" / "shard-00000.tar"
     shard.write_bytes(shard.read_bytes()[:600])
@@ -84,7 +86,7 @@ def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path):
         ShardReader.open(tmp_path / "out").read("object-002", "t00.png")
 
 
-def test_shard_reader_unsealed_folder_is_refused(tmp_path):
+def test_shard_reader_unsealed_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no index.json"):
         ShardReader.open(tmp_path)
 
@@ -93,7 +95,7 @@ UIDS = st.sets(st.text("abcdef", min_size=1, max_size=4), max_size=40)
 
 
 @given(UIDS, UIDS, st.integers(1, 9))
-def test_lay_out_holds_each_object_once_and_moves_none(first, second, size):
+def test_lay_out_holds_each_object_once_and_moves_none(first: set[str], second: set[str], size: int) -> None:
     before = lay_out(first, size)
     after = lay_out(second, size, before)
     assert after.shard_of.keys() == second
@@ -103,7 +105,7 @@ def test_lay_out_holds_each_object_once_and_moves_none(first, second, size):
     assert lay_out(second, size + 1, before) == lay_out(second, size + 1)
 
 
-def test_shard_tars_carry_no_time_or_owner(tmp_path):
+def test_shard_tars_carry_no_time_or_owner(tmp_path: Path) -> None:
     seal(2, 9, tmp_path)
     with tarfile.open(tmp_path / "shard-00000.tar") as tar:
         assert {(member.mtime, member.uid, member.uname) for member in tar} == {(0, 0, "")}

@@ -1,6 +1,7 @@
 """Photos in, a folder of views out, with a toy model through the command line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ from tests.models.toy_models import NOISE, toy_pipeline
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "stage3"
     toy_pipeline(scheduler(NOISE, "ddpm")).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture
-def photo(tmp_path):
+def photo(tmp_path: Path) -> Path:
     """A red ball before a white wall, not square."""
     y, x = np.mgrid[:40, :60]
     pixels = np.full((40, 60, 3), 255, dtype=np.uint8)
@@ -29,13 +30,15 @@ def photo(tmp_path):
     return path
 
 
-def sample(model, out, *words):
+def sample(model: Path, out: Path, *words: object) -> int:
     return main(
         ["sample", "--model", str(model), "--out", str(out), "--steps", "2", "--device", "cpu", *map(str, words)]
     )
 
 
-def test_sample_photo_makes_views_cameras_sheet_and_turntable(model, photo, tmp_path, capsys):
+def test_sample_photo_makes_views_cameras_sheet_and_turntable(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert sample(model, tmp_path / "drawn", photo) == 0
     views = sorted((tmp_path / "drawn").glob("t??.png"))
     assert [view.stem for view in views] == [f"t{index:02d}" for index in range(8)]
@@ -48,7 +51,7 @@ def test_sample_photo_makes_views_cameras_sheet_and_turntable(model, photo, tmp_
     assert "8 views, " in capsys.readouterr().out
 
 
-def test_sample_same_photo_and_seed_give_the_same_bytes(model, photo, tmp_path):
+def test_sample_same_photo_and_seed_give_the_same_bytes(model: Path, photo: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         assert sample(model, tmp_path / name, photo, photo, "--seed", seed, "--elevation", 30) == 0
     one, two, three = ((tmp_path / name / "t05.png").read_bytes() for name in ("one", "two", "three"))
@@ -56,7 +59,7 @@ def test_sample_same_photo_and_seed_give_the_same_bytes(model, photo, tmp_path):
     assert not (tmp_path / "one" / "t00.png").exists()
 
 
-def test_sample_mask_is_taken_instead_of_the_background(model, photo, tmp_path):
+def test_sample_mask_is_taken_instead_of_the_background(model: Path, photo: Path, tmp_path: Path) -> None:
     Image.fromarray(np.where(np.mgrid[:40, :60][1] < 30, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
     assert sample(model, tmp_path / "masked", photo, "--mask", tmp_path / "mask.png") == 0
     assert sample(model, tmp_path / "found", photo) == 0
@@ -76,7 +79,9 @@ def test_sample_mask_is_taken_instead_of_the_background(model, photo, tmp_path):
         (["PHOTO", "--mask", "PHOTO", "--mask", "PHOTO"], "masks must be as many as images"),
     ],
 )
-def test_sample_mistake_is_a_sentence_and_leaves_nothing(model, photo, tmp_path, capsys, words, sentence):
+def test_sample_mistake_is_a_sentence_and_leaves_nothing(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
     (tmp_path / "text.png").write_text("no picture")
     given = [str(photo) if word == "PHOTO" else tmp_path / word if word.endswith(".png") else word for word in words]
     assert sample(model, tmp_path / "drawn", *given) == 2
@@ -84,7 +89,9 @@ def test_sample_mistake_is_a_sentence_and_leaves_nothing(model, photo, tmp_path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png", "text.png"]
 
 
-def test_sample_into_a_folder_that_exists_or_from_no_model_is_refused(model, photo, tmp_path, capsys):
+def test_sample_into_a_folder_that_exists_or_from_no_model_is_refused(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "drawn").mkdir()
     assert sample(model, tmp_path / "drawn", photo) == 2
     assert "exists; name another folder" in capsys.readouterr().err

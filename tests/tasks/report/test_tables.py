@@ -13,7 +13,7 @@ def scores(psnr: float, over_white: float, over_copy: float) -> dict[str, dict[s
     return {"train": {"psnr": psnr, "psnr_over_white": over_white, "psnr_over_copy": over_copy}}
 
 
-def test_verdicts_judge_the_last_stage_by_its_least_margin_and_more_views_against_fewer():
+def test_verdicts_judge_the_last_stage_by_its_least_margin_and_more_views_against_fewer() -> None:
     summary = {
         "stage1-sparse-1": scores(15.0, 1.0, -2.0),
         "stage3-ring-1": scores(16.0, 2.0, -0.5),
