@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +54,20 @@ def paired_sheet(above: Sequence[Rgba], below: Sequence[Rgba], columns: int) -> 
     return contact_sheet(rows, columns)
 
 
-def contact_sheet(images: Sequence[Rgba], columns: int, *, labels: Sequence[str] | None = None) -> Rgba:
-    """All images, row by row, on light checkerboards; opaque RGBA. `labels` are written under them.
+def contact_sheet(
+    images: Sequence[Rgba],
+    columns: int,
+    *,
+    labels: Sequence[str] | None = None,
+    background: Literal["checkerboard", "white"] = "checkerboard",
+) -> Rgba:
+    """Arrange all images on one opaque RGBA page, row by row.
+
+    Args:
+        images: (H, W, 4) each, of one size.
+        columns: Images per row.
+        labels: One line of text under each image.
+        background: What shows through where an image is transparent; the page between the images is white.
 
     Raises ValueError when there is no image, when they differ in size, or when labels and images differ in number.
     """
@@ -66,8 +79,9 @@ def contact_sheet(images: Sequence[Rgba], columns: int, *, labels: Sequence[str]
     rows = -(-len(images) // columns)
     page = Image.new("RGB", (min(columns, len(images)) * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
     draw = ImageDraw.Draw(page)
+    behind = checkerboard(height, width) if background == "checkerboard" else np.full(3, 255.0)
     for index, (image, label) in enumerate(zip(images, labels or [""] * len(images), strict=True)):
         left, top = index % columns * step_x + MARGIN_PX, index // columns * step_y + MARGIN_PX
-        page.paste(Image.fromarray(over_background(image, checkerboard(height, width))), (left, top))
+        page.paste(Image.fromarray(over_background(image, behind)), (left, top))
         draw.text((left, top + height + 1), label, fill="black")
     return np.array(page.convert("RGBA"))

@@ -46,6 +46,13 @@ def test_contact_sheet_transparent_picture_shows_the_checkerboard() -> None:
     assert set(np.unique(inside)) == {LIGHT, DARK}
 
 
+def test_contact_sheet_on_white_shows_half_transparent_colours_mixed_with_white() -> None:
+    sheet = contact_sheet([plain((9, 9, 9, 0)), plain((0, 100, 255, 51))], columns=2, background="white")
+    inside = sheet[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX, :3]
+    assert (inside[:, :16] == 255).all()
+    assert (inside[:, -16:] == [204, 224, 255]).all()
+
+
 def test_contact_sheet_labels_are_written_below_their_pictures() -> None:
     bare, labelled = (contact_sheet([plain((0, 0, 0, 255))], 1, labels=labels) for labels in (None, ["t00"]))
     assert labelled.shape[0] > bare.shape[0]
