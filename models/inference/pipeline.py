@@ -2,6 +2,7 @@
 
 # B object, K condition view, T target, C latent channel, H and W latent size, D embedding width
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,16 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 from models.data.images import Picture, as_pil, change_fov, crop_to_object, resized, to_arrays, to_tensor
 from models.inference.sampling import Generators, one_per_object, sample_views
 from models.inference.targets import TargetCamera, cameras_of, choose_targets
+from models.network import multiview_unet
 from models.network.image_encoder import embed_images
 from models.network.mask_vae import decode_rgba, encode_rgba, white_latent
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import SchedulerName, change_scheduler
 from models.network.pretrained import align, forget_origin
+
+# model_index.json of folders saved before 0.2 names the network's module by its old place; diffusers loads a class only
+# from a module that is imported already.
+sys.modules.setdefault("models.multiview_unet", multiview_unet)
 
 LOADER = "pipeline.py"
 """File beside a saved model through which diffusers finds this class without an import by hand:

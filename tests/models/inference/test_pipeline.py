@@ -108,10 +108,22 @@ def test_pipeline_photo_before_a_plain_background_is_cut_out_and_framed(pipeline
     assert [bool((row > 127).any()) for row in alphas[1]] == [4 <= index < 12 for index in range(16)]
 
 
+def as_saved_before_the_move(folder: Path) -> None:
+    """Give the folder the names of modules that version 0.1 wrote."""
+    for name in ("model_index.json", "pipeline.py"):
+        text = (folder / name).read_text()
+        old = text.replace("models.network.multiview_unet", "models.multiview_unet")
+        (folder / name).write_text(old.replace("models.inference.pipeline", "models.pipeline"))
+        assert (folder / name).read_text() != text
+
+
+@pytest.mark.parametrize("is_old", [False, True])
 def test_pipeline_folder_loads_in_a_process_that_imports_diffusers_alone(
-    pipeline: MVDiffusionPipeline, tmp_path: Path
+    pipeline: MVDiffusionPipeline, tmp_path: Path, is_old: bool
 ) -> None:
     pipeline.save_pretrained(tmp_path / "model")
+    if is_old:
+        as_saved_before_the_move(tmp_path / "model")
     picture(0).save(tmp_path / "view.png")
     program = (
         "import sys, torch; from diffusers import DiffusionPipeline; from PIL import Image\n"
