@@ -1,6 +1,5 @@
 """A real DVC project of three stages that each take a moment: first -> second -> third, made in a temporary folder."""
 
-import atexit
 import functools
 import os
 import shutil
@@ -63,10 +62,8 @@ def _made() -> Path:
 
 
 def _folder() -> Path:
-    """A temporary folder that is removed when the tests have ended."""
-    root = Path(tempfile.mkdtemp(prefix="tiny-repo-"))
-    atexit.register(shutil.rmtree, root)
-    return root
+    """A new folder among the temporary files of the tests, which pytest removes (tests/conftest.py)."""
+    return Path(tempfile.mkdtemp(prefix="tiny-repo-"))
 
 
 @functools.cache
