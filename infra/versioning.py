@@ -1,7 +1,7 @@
-"""The graph of dvc.yaml, what is stale in it and why, and the hashes of what goes in and out. All use of DVC is here.
+"""The graph of dvc.yaml, what is stale in it and why, and the hashes of what goes in and out.
 
-DVC is pinned (pyproject.toml): `_edit_rwlock`, `_get_stage_hash`, `_get_cache_hash` and two methods of the run-cache
-are private to it, and each use has a test in tests/infra/test_versioning.py.
+All use of DVC is here and in infra/dvc_locks.py. DVC is pinned (pyproject.toml): `_get_stage_hash`, `_get_cache_hash`
+and two methods of the run-cache are private to it, and each use has a test in tests/infra/test_versioning.py.
 """
 
 import contextlib
@@ -17,13 +17,11 @@ import networkx
 from dvc.dependency import ParamsDependency
 from dvc.dependency.base import DependencyDoesNotExistError
 from dvc.exceptions import DvcException
-from dvc.fs import localfs
 from dvc.repo import Repo
-from dvc.rwlock import RWLOCK_FILE, _edit_rwlock
 from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
 from dvc.utils.serialize import load_yaml
 
-from infra.execution.processes import runs
+from infra.dvc_locks import forget_ended_runs
 
 LOCK = "dvc.lock"
 
@@ -76,21 +74,16 @@ class Repository:
             self._repo = Repo(str(self.root))
             self._graph = self._repo.index.graph
         except DvcException as error:
-            raise ValueError(f"{self.root} has no readable dvc.yaml ({error}); run from the project's root") from error
+            raise ValueError(_why_unreadable(self.root, error)) from error
         self._nodes = {stage.name: stage for stage in self._repo.index.stages if stage.cmd}
 
     def forget_ended_runs(self) -> None:
         """Free what a killed `dvc repro` still holds.
 
-        DVC does so itself where the process is gone, but not where it is a zombie, which stays as long as nobody
-        collects it: in a container without an init, for ever.
+        Raises ValueError when DVC's notes of them cannot be read and a process that may hold them still runs.
         """
-        folder = self._repo.tmp_dir
-        if folder is None or not (Path(folder) / RWLOCK_FILE).exists():
-            return
-        with _edit_rwlock(folder, localfs, False) as held:
-            held["write"] = {path: row for path, row in held["write"].items() if runs(row["pid"])}
-            held["read"] = {path: [row for row in rows if runs(row["pid"])] for path, rows in held["read"].items()}
+        if self._repo.tmp_dir is not None:
+            forget_ended_runs(self.root, Path(self._repo.tmp_dir))
 
     def stages(self, targets: Iterable[str] = ()) -> list[StageInfo]:
         """All stages, or `targets` and what they need, in an order in which they can run: dvc.yaml's where it can.
@@ -176,6 +169,15 @@ class Repository:
             outs=tuple(out.def_path for out in node.outs),
             policy=(node.meta or {}).get("prefect", {}),
         )
+
+
+def _why_unreadable(root: Path, error: DvcException) -> str:
+    if LOCK in str(error):  # DVC writes it in place, so a process that is killed meanwhile leaves it torn or empty
+        return (
+            f"{root / LOCK} is broken ({error}); restore it with `git checkout {LOCK}`, or remove it: the next run "
+            "then takes what it needs from DVC's run-cache"
+        )
+    return f"{root} has no readable dvc.yaml ({error}); run from the project's root"
 
 
 def lock_entry(root: Path, name: str) -> dict[str, Any]:
