@@ -17,7 +17,8 @@ class CatalogConfig(Section):
     include: tuple[str, ...] = Field(min_length=1)
     """Glob patterns on the uid; an object is listed when any matches."""
     max_objects: int | None = Field(ge=1)
-    """For `procedural`: how many to make. Otherwise: take the first N by uid hash, null for all."""
+    """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object.
+    Otherwise: the first N objects by uid hash, null for all."""
     scores: str | None
     """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
     and `aesthetic_score`. null: the source's own table, if it has one.

@@ -70,8 +70,8 @@ def _objects(folder: Path | None, made: Path) -> list[Path]:
     if folder is not None:
         return sorted(folder.glob("*.glb"))
     made.mkdir()
-    for index, family in enumerate(FAMILIES):
-        write_object(family, 0, index, made / f"{family}.glb")
+    for name, family in FAMILIES.items():
+        write_object(name, 0, family.place, made / f"{name}.glb")
     return sorted(made.iterdir())
 
 

@@ -23,7 +23,7 @@ from render.device import Machine
 from render.placement import normalize_bounds
 from tasks.outcome import Done, Failed, Outcome
 from tasks.render import RenderJob, render_object
-from tasks.sources.procedural.objects import FAMILIES, object_uid, write_object
+from tasks.sources.procedural.objects import write_object
 from tests.bench.render_worker import PARAMS
 
 LIMITS = Limits(time_limit=600, recycle_after=1000, memory_limit_gb=64)
@@ -68,8 +68,8 @@ def _objects_per_minute(arguments: argparse.Namespace) -> float:
         folder = Path(scratch)
         jobs = []
         for index in range(arguments.objects + WARM_UP * arguments.workers):
-            uid, path = object_uid(index), folder / f"{index}.glb"
-            write_object(FAMILIES[0], 0, index, path)
+            uid, path = f"mug-{index:04d}", folder / f"{index}.glb"
+            write_object("mug", 0, index, path)
             report = inspect(path)
             placement = normalize_bounds(report.minimum, report.maximum, 1.0)
             item = folder / "items" / f"{uid}.tar"

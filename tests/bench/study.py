@@ -18,14 +18,14 @@ from ruamel.yaml import YAML
 
 from flows.params_edit import set_params
 from infra.execution.processes import environment
+from tasks.sources.procedural.objects import ROUND
 from tests.bench.study_report import differences, table, write_picture
 from tests.project_copy import ROOT, copy_project
 
 FAMILIES = ("mug", "chair", "car", "mushroom", "duck", "snowman")
-NUM_FAMILIES = 23
 SMALL: dict[str, Any] = {
     "catalog.include": [f"{family}-*" for family in FAMILIES],
-    "catalog.max_objects": 40 * NUM_FAMILIES,
+    "catalog.max_objects": 40 * ROUND,
     "select.max_objects": None,
     "select.val_share": 0.1,
     "render.quality": "draft",

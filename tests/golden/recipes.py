@@ -25,7 +25,7 @@ def params() -> Params:
 
 def make_object(family: str, folder: Path) -> Path:
     """The first object of a family, as the catalog makes it."""
-    index = FAMILIES.index(family)
+    index = FAMILIES[family].place
     path = folder / f"{object_uid(index)}.glb"
     write_object(family, 0, index, path)
     return path

@@ -19,9 +19,9 @@ GROWTH_MB = 50
 
 
 def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{family}.glb" for family in FAMILIES[:10]]
-    for index, path in enumerate(paths):
-        write_object(path.stem, 0, index, path)
+    paths = [tmp_path / f"{family}.glb" for family in list(FAMILIES)[:10]]
+    for path in paths:
+        write_object(path.stem, 0, FAMILIES[path.stem].place, path)
     config = toy_config(resolution=16, samples=1, passes=("depth", "normal"))
     memory_mb = []
     for number in range(IMPORTS):

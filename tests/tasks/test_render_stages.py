@@ -252,7 +252,7 @@ def test_render_more_objects_leaves_the_shards_of_the_others_alone(run: Path, tm
         return {path.name: path.read_bytes() for path in (folder / "views").glob("*.tar")}
 
     before = render("objects")
-    write_set(folder / "more", {"car": ("car", 2), "mug": ("mug", 0), "boat": ("boat", 4), "x1": ("lamp", 7)})
+    write_set(folder / "more", {"car": ("car", 2), "mug": ("mug", 0), "duck": ("duck", 8), "x1": ("books", 9)})
     after = render("more")
     assert len(before) == 2
     assert len(after) == 4

@@ -1,4 +1,4 @@
-"""Things of a room: chair, table, desk lamp, alarm clock, stack of books."""
+"""Things of a room: chair, stack of books, guitar."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tasks.sources.procedural.colours import (
     WHITE,
     Colour,
     darker,
-    hsv,
+    mixed,
     pale,
     timber,
     trio,
@@ -18,10 +18,10 @@ from tasks.sources.procedural.colours import (
 )
 from tasks.sources.procedural.fruit import apple, apple_hue, stalk
 from tasks.sources.procedural.parts import Finish, Part, glossy, matte, metal, printed
-from tasks.sources.procedural.patterns import any_pattern, bands, plaid, stripes, wood
-from tasks.sources.procedural.pictures import clock_face, cover, spine
+from tasks.sources.procedural.patterns import any_pattern, bands, plaid, wood
+from tasks.sources.procedural.pictures import cover, spine
 from tasks.sources.procedural.shape import Shape, joined
-from tasks.sources.procedural.solids import ball, box, circle, cylinder, lathe, prism, ring, tube, vessel
+from tasks.sources.procedural.solids import ball, box, cylinder, prism, ring, tube
 
 
 def _legs(width: float, depth: float, height: float, radius: float, splay: float) -> Shape:
@@ -61,106 +61,6 @@ def chair(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-def table(rng: np.random.Generator) -> list[Part]:
-    """A desk with a drawer in front; a runner, a plate and an apple on top."""
-    cloth, china, fruit = trio(rng)
-    width, depth, high = rng.uniform(1.1, 1.35), rng.uniform(0.62, 0.75), rng.uniform(0.62, 0.72)
-    tone = timber(rng)
-    board, front = printed(wood(rng, tone, 5)), printed(wood(rng, darker(tone, 0.75), 3))
-    place = rng.uniform(0.25, 0.35) * float(rng.choice([-1, 1]))
-    runner = box(0.42, depth + 0.02, 0.016, 0.006)
-    flaps = [box(0.42, 0.016, 0.2, 0.006).at(0, y, high - 0.14) for y in (-depth / 2 - 0.014, depth / 2 + 0.014)]
-    fabric = printed(any_pattern(rng, pale(rng), cloth), 0.9)
-    plate = lathe([(0, 0), (0.1, 0), (0.19, 0.035), (0.185, 0.045), (0.1, 0.015), (0, 0.015)])
-    return [
-        Part("top", box(width, depth, 0.06, 0.02).at(z=high), board),
-        Part("legs", _legs(width - 0.14, depth - 0.14, high, 0.05, 1.0), front),
-        Part("drawer", box(width - 0.26, depth - 0.12, 0.15, 0.01).at(z=high - 0.15), front),
-        Part(
-            "knobs",
-            joined([ball(0.032, 1, 16).at(x, -depth / 2 + 0.04, high - 0.075) for x in (-0.36, 0.36)]),
-            metal(BRASS),
-        ),
-        Part("runner", joined([runner.at(z=high + 0.058), *flaps]).at(-place), fabric),
-        Part("plate", plate.at(place, 0, high + 0.06), glossy(china, 0.2)),
-        Part("apple", apple(0.125).at(place, 0, high + 0.065), glossy(vivid(rng, apple_hue(rng)), 0.25)),
-        Part("stalk", stalk(0.125).at(place, 0, high + 0.065), matte(darker(fruit))),
-    ]
-
-
-def lamp(rng: np.random.Generator) -> list[Part]:
-    """A desk lamp with two arms, bent to the right."""
-    main, second, third = trio(rng)
-    elbow = np.array([-rng.uniform(0.22, 0.34), 0.0, rng.uniform(0.52, 0.62)])
-    wrist = elbow + np.array([rng.uniform(0.42, 0.52), 0.0, rng.uniform(0.26, 0.36)])
-    tilt = rng.uniform(25, 45)
-    wide = rng.uniform(0.27, 0.33)
-    shade = vessel([(0.085, 0.0), (0.11, 0.1), (wide * 0.8, 0.25), (wide, 0.40)], 0.02).turned("y", 180 - tilt)
-    start = wrist - [0.0, 0.0, 0.02]
-    pattern = (
-        bands((main, WHITE, main, WHITE, main), (0.35, 0.45, 0.72, 0.85))
-        if rng.uniform() < 0.5
-        else stripes(main, pale(rng), 14)
-    )
-    bulb = ball(0.12, 1.15, 20).at(z=0.24).turned("y", 180 - tilt).at(*start)
-    joints = [ball(0.055, 1, 18).at(*elbow), ball(0.05, 1, 18).at(*wrist), ball(0.06, 1, 18).at(0, 0, 0.1)]
-    arms = [tube([(0, y, 0.08), elbow + np.array([0, y, 0])], 0.02, 12) for y in (-0.03, 0.03)]
-    return [
-        Part("base", cylinder(rng.uniform(0.26, 0.32), 0.075, 0.025, 44), glossy(second)),
-        Part("button", cylinder(0.045, 0.04, 0.01, 20).at(0.0, -0.17, 0.065), glossy(third)),
-        Part("lower_arm", joined(arms), metal(STEEL)),
-        Part("upper_arm", tube([elbow, wrist], 0.024, 12), metal(STEEL)),
-        Part("joints", joined(joints), glossy(third)),
-        Part("shade", shade.at(*start), printed(pattern, 0.35)),
-        Part("bulb", bulb, glossy((1.0, 0.93, 0.6), 0.2)),
-    ]
-
-
-def clock(rng: np.random.Generator) -> list[Part]:
-    """An alarm clock with two bells; the dial is in front, the key behind."""
-    main, second, accent = trio(rng)
-    radius, depth = rng.uniform(0.42, 0.48), rng.uniform(0.24, 0.34)
-    middle = radius + 0.12
-    face = printed(clock_face(rng, pale(rng, 0.13), accent), 0.5)
-    drum = cylinder(radius, depth, 0.03, 48).turned("x", 90).at(0, depth / 2, middle)
-    dial = prism(circle(radius * 0.9, 48), 0.02).turned("x", 90).at(0, -depth / 2 + 0.004, middle)
-    bezel = ring(radius * 0.92, 0.035, 48).turned("x", 90).at(0, -depth / 2, middle)
-    dome = lathe([(0, 0), (0.19, 0), (0.18, 0.06), (0.12, 0.13), (0, 0.16)], 32)
-    bells = [dome.turned("y", side * 32).at(side * radius * 0.58, 0, middle + radius * 0.86) for side in (-1, 1)]
-    feet = [
-        tube([(side * radius * 0.5, 0, middle - radius * 0.8), (side * radius * 0.8, 0, 0.03)], [0.05, 0.035])
-        for side in (-1, 1)
-    ]
-    hammer = joined(
-        [
-            tube([(0, 0, middle + radius), (0, 0, middle + radius + 0.2)], 0.016, 8),
-            ball(0.05, 1, 16).at(0, 0, middle + radius + 0.2),
-        ]
-    )
-    handle = tube(
-        [
-            (-0.17, 0, middle + radius + 0.16),
-            (-0.12, 0, middle + radius + 0.32),
-            (0.12, 0, middle + radius + 0.32),
-            (0.17, 0, middle + radius + 0.16),
-        ],
-        0.018,
-        10,
-    )
-    key = box(0.16, 0.02, 0.09, 0.008).at(0, depth / 2 + 0.08, middle - 0.05)
-    shaft = cylinder(0.025, 0.1, 0, 16).turned("x", -90).at(0, depth / 2, middle)
-    return [
-        Part("drum", drum, glossy(main)),
-        Part("dial", dial, face),
-        Part("bezel", bezel, metal(BRASS if rng.uniform() < 0.5 else STEEL)),
-        Part("bells", joined(bells), metal(hsv(0.12, 0.5, 0.95), 0.2)),
-        Part("feet", joined(feet), glossy(second)),
-        Part("hammer", hammer, glossy(INK)),
-        Part("handle", handle, metal(STEEL)),
-        Part("key", joined([key, shaft]), glossy(accent)),
-    ]
-
-
 def _book(rng: np.random.Generator, size: tuple[float, float, float], cloth: Colour, words: str) -> list[Part]:
     """A closed book lying on its back, its spine in front."""
     width, depth, height = size
@@ -194,3 +94,48 @@ def books(rng: np.random.Generator) -> list[Part]:
         ("leaf", leaf, matte(LEAF)),
     ]
     return [*parts, *(Part(name, shape.at(*place), finish) for name, shape, finish in extras)]
+
+
+def guitar(rng: np.random.Generator) -> list[Part]:
+    """An acoustic guitar standing on its end, strings in front."""
+    main, second, _ = trio(rng)
+    tone = mixed(timber(rng), main, rng.uniform(0.2, 0.8))
+    rise = -0.46 * np.cos(np.linspace(0.0, np.pi, 41))
+    waist = rng.uniform(0.12, 0.16) * np.exp(-(((rise - 0.10) / 0.11) ** 2))
+    half = (np.clip(1 - (rise / 0.46) ** 2, 0, 1) ** 0.42) * (0.38 - 0.17 * (rise + 0.3).clip(0) - waist)
+    right = np.stack([half, rise], axis=-1)
+    plan = np.concatenate([right, (right * [-1, 1])[-2:0:-1]])
+    foot, depth = float(-plan[:, 1].min()), rng.uniform(0.16, 0.21)
+
+    def upright(shape: Shape, y: float) -> Shape:
+        return shape.turned("x", 90).at(0, y, foot)
+
+    neck_end, board = foot + 0.92, -depth / 2 - 0.015
+    strings = [
+        tube([(x, board - 0.025, foot - 0.17), (x, board - 0.025, neck_end)], 0.0045, 6)
+        for x in np.linspace(-0.03, 0.03, 6)
+    ]
+    pegs = [
+        ball(0.026, 0.7, 12).at(side * 0.075, -0.06, neck_end + 0.05 + 0.06 * row)
+        for side in (-1, 1)
+        for row in range(3)
+    ]
+    frets = [box(0.075, 0.01, 0.006, 0.001).at(0, board - 0.013, foot + z) for z in np.linspace(0.34, 0.86, 8)]
+    return [
+        Part("body", upright(prism(plan, depth, 0.015), depth / 2), glossy(darker(tone, 0.7))),
+        Part("top", upright(prism(plan * 0.95, 0.012), -depth / 2 + 0.004), printed(wood(rng, tone, 9), 0.3)),
+        Part("hole", cylinder(0.095, 0.012).turned("x", 90).at(0, -depth / 2 - 0.006, foot + 0.06), matte(INK)),
+        Part("rosette", ring(0.105, 0.014).turned("x", 90).at(0, -depth / 2 - 0.008, foot + 0.06), glossy(second)),
+        Part("neck", box(0.08, 0.06, 0.76, 0.015).at(0, -depth / 2 + 0.02, foot + 0.2), glossy(darker(tone, 0.55))),
+        Part("board", box(0.076, 0.025, 0.72, 0.005).at(0, board, foot + 0.2), matte(darker(tone, 0.3))),
+        Part("frets", joined(frets), metal(BRASS)),
+        Part("head", box(0.13, 0.045, 0.22, 0.015).at(0, -depth / 2 + 0.02, neck_end), printed(wood(rng, tone))),
+        Part("pegs", joined(pegs), metal(STEEL)),
+        Part("bridge", box(0.2, 0.03, 0.04, 0.01).at(0, -depth / 2 - 0.01, foot - 0.2), matte(darker(tone, 0.3))),
+        Part("strings", joined(strings), metal(STEEL)),
+        Part(
+            "guard",
+            cylinder(0.1, 0.008).scaled(0.7, 1.25, 1).turned("x", 90).at(0.15, -depth / 2 - 0.006, foot - 0.04),
+            glossy(second, 0.2),
+        ),
+    ]

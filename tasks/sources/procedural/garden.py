@@ -1,10 +1,10 @@
-"""Things that grow: mushroom, cactus in a pot, vase of flowers; and a snowman."""
+"""Things of a garden: mushroom, vase of flowers, snowman."""
 
 import numpy as np
 
-from tasks.sources.procedural.colours import INK, LEAF, SOIL, WHITE, darker, hsv, mixed, pale, trio, vivid
+from tasks.sources.procedural.colours import INK, LEAF, WHITE, darker, hsv, mixed, pale, trio, vivid
 from tasks.sources.procedural.parts import Part, glossy, matte, printed
-from tasks.sources.procedural.patterns import any_pattern, bands, dots, gradient, stripes, zigzag
+from tasks.sources.procedural.patterns import any_pattern, bands, dots, gradient, stripes
 from tasks.sources.procedural.shape import Floats, Shape, around, joined
 from tasks.sources.procedural.solids import ball, bezier, cylinder, lathe, ring, tube, vessel
 
@@ -56,47 +56,6 @@ def mushroom(rng: np.random.Generator) -> list[Part]:
         Part("grass", joined(blades), matte(mixed(LEAF, (0.6, 0.85, 0.2), 0.5))),
         Part("beetle", ball(0.075, 0.7, 16).at(-side * 0.36, -0.34, 0.1), glossy(bug)),
     ]
-
-
-def cactus(rng: np.random.Generator) -> list[Part]:
-    """A cactus with two arms and a flower, in a painted pot."""
-    main, second, bloom = trio(rng)
-    green = hsv(rng.uniform(0.30, 0.42), rng.uniform(0.55, 0.75), rng.uniform(0.45, 0.65))
-    skin = printed(stripes(green, mixed(green, (0.85, 1, 0.6), 0.45), 10, share=0.7), 0.7)
-    high, thick = rng.uniform(0.55, 0.75), rng.uniform(0.15, 0.19)
-    pot = [(0.22, 0.0), (0.32, 0.34), (0.36, 0.34), (0.37, 0.44)]
-    trunk = tube([(0, 0, 0.36 + high * t) for t in np.linspace(0, 1, 14)], _rounded(thick, 14), 20)
-    arms = [
-        _arm(1, thick, 0.36 + high * rng.uniform(0.25, 0.4), rng.uniform(0.24, 0.36)),
-        _arm(-1, thick, 0.36 + high * rng.uniform(0.45, 0.6), rng.uniform(0.16, 0.28)),
-    ]
-    petals = around(ball(0.075, 0.4, 14).scaled(1, 0.7, 1).turned("y", -25).at(0.075), 6)
-    crown = 0.36 + high
-    pattern = zigzag(main, pale(rng), 8, 3) if rng.uniform() < 0.5 else any_pattern(rng, main, pale(rng))
-    turn = rng.uniform(-25, 25)
-    pebbles = [ball(rng.uniform(0.03, 0.05), 0.7, 12).at(0.25 * np.cos(a), 0.25 * np.sin(a), 0.41) for a in range(5)]
-    return [
-        Part("pot", vessel(pot, 0.03), printed(pattern, 0.5)),
-        Part("saucer", cylinder(0.33, 0.04, 0.012), glossy(second)),
-        Part("soil", cylinder(0.34, 0.03).at(z=0.37), matte(SOIL)),
-        Part("trunk", trunk, skin),
-        Part("arms", joined(arms).turned("z", turn), skin),
-        Part("petals", petals.at(z=crown), glossy(bloom, 0.6)),
-        Part("heart", ball(0.05, 0.8, 14).at(z=crown + 0.03), matte(hsv(0.14, 0.9, 1.0))),
-        Part("pebbles", joined(pebbles), matte(pale(rng, 0.1))),
-    ]
-
-
-def _rounded(radius: float, count: int) -> list[float]:
-    """Radii of a rod of `count` rows with a round end."""
-    return [*([radius] * (count - 5)), *(radius * float(np.sqrt(1 - t**2)) for t in (0.3, 0.55, 0.75, 0.9, 0.99))]
-
-
-def _arm(side: int, thick: float, start: float, rise: float) -> Shape:
-    """A cactus arm, bent up."""
-    reach = thick + 0.17
-    bend = bezier([(side * thick * 0.5, 0, start), (side * reach * 1.1, 0, start), (side * reach, 0, start + rise)], 20)
-    return tube(bend, _rounded(thick * 0.55, 20), 18)
 
 
 def vase(rng: np.random.Generator) -> list[Part]:

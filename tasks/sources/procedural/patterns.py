@@ -77,26 +77,6 @@ def gradient(low: Colour, high: Colour) -> Picture:
     return blend(v, low, high)
 
 
-def bricks(brick: Colour, mortar: Colour, columns: int, rows: int) -> Picture:
-    """Running bond, each brick of its own shade."""
-    u, v = grid()
-    row = np.floor(v * rows).astype(int)
-    x = u * columns + 0.5 * (row % 2)
-    column = np.floor(x).astype(int) % columns
-    is_mortar = (x % 1 < 0.07) | ((v * rows) % 1 < 0.14)
-    shade = 0.35 * ((row * 7 + column * 13) % 5) / 4
-    return blend(np.where(is_mortar, 1.0, shade * 0.6), brick, mortar)
-
-
-def shingles(low: Colour, high: Colour, columns: int, rows: int) -> Picture:
-    """Round roof tiles, shaded towards their upper edge."""
-    u, v = grid()
-    row = np.floor(v * rows)
-    x = (u * columns + 0.5 * (row % 2)) % 1 - 0.5
-    y = (v * rows) % 1
-    return blend(np.where(y < 0.45 * (2 * x) ** 2, 0.0, 0.4 + 0.6 * (1 - y)), low, high)
-
-
 def wood(rng: np.random.Generator, tone: Colour, rings: float = 7.0) -> Picture:
     """Grain running from left to right."""
     u, v = grid()

@@ -66,22 +66,6 @@ def emblem(rng: np.random.Generator, ground: Colour, mark: Colour) -> Picture:
     return drawn(256, 128, ground, paint)
 
 
-def label(words: str, paper: Colour, mark: Colour) -> Picture:
-    """A wrap for a bottle: the name in front, small print behind."""
-
-    def paint(draw: Draw) -> None:
-        draw.rectangle((0, 0, 768, 40), fill=ink(mark))
-        draw.rectangle((0, 344, 768, 384), fill=ink(mark))
-        draw.ellipse((234, 70, 534, 314), fill=ink(mark))
-        text(draw, (384, 160), words, 84, paper)
-        draw.polygon(star((384, 250), 40), fill=ink(paper))
-        for line in range(7):
-            for left in (24, 624):
-                draw.rectangle((left, 90 + 32 * line, left + 90 + 10 * (line % 3), 102 + 32 * line), fill=ink(INK))
-
-    return drawn(256, 128, paper, paint)
-
-
 def cover(words: str, cloth: Colour, mark: Colour) -> Picture:
     """A book's cover: frame, title, figure."""
 
@@ -104,31 +88,6 @@ def spine(words: str, cloth: Colour, mark: Colour) -> Picture:
     return drawn(256, 48, cloth, paint)
 
 
-def clock_face(rng: np.random.Generator, paper: Colour, accent: Colour) -> Picture:
-    """A dial with twelve marks, four numerals, two hands and a second hand."""
-    hour, minute = rng.uniform(0, 12), rng.uniform(0, 60)
-
-    def hand(draw: Draw, turn: float, length: float, width: int, colour: Colour) -> None:
-        tip = (192 + length * np.sin(2 * np.pi * turn), 192 - length * np.cos(2 * np.pi * turn))
-        draw.line(((192, 192), tip), fill=ink(colour), width=width)
-
-    def paint(draw: Draw) -> None:
-        draw.ellipse((2, 2, 382, 382), outline=ink(accent), width=22)
-        for mark in range(12):
-            direction = np.array([np.sin(np.pi * mark / 6), -np.cos(np.pi * mark / 6)])
-            inner, outer = 192 + direction * 140, 192 + direction * 160
-            draw.line((*inner, *outer), fill=ink(INK), width=16 if mark % 3 == 0 else 8)
-            if mark % 3 == 0:
-                centre = 192 + direction * 108
-                text(draw, (centre[0], centre[1]), str(mark or 12), 54, INK)
-        hand(draw, hour / 12, 82, 22, INK)
-        hand(draw, minute / 60, 128, 14, INK)
-        hand(draw, (minute * 7 % 60) / 60, 134, 7, accent)
-        draw.ellipse((174, 174, 210, 210), fill=ink(accent))
-
-    return drawn(128, 128, paper, paint)
-
-
 def console(panel: Colour, lamps: tuple[Colour, Colour, Colour]) -> Picture:
     """A robot's chest: a gauge, three lamps, a grille."""
 
@@ -143,17 +102,3 @@ def console(panel: Colour, lamps: tuple[Colour, Colour, Colour]) -> Picture:
             draw.rectangle((74, 290 + 24 * line, 310, 302 + 24 * line), fill=ink(INK))
 
     return drawn(128, 128, panel, paint)
-
-
-def window(frame: Colour, glass: Colour) -> Picture:
-    """A window with four panes and a glint."""
-
-    def paint(draw: Draw) -> None:
-        for left in (40, 204):
-            for top in (40, 204):
-                draw.rectangle((left, top, left + 140, top + 140), fill=ink(glass))
-                draw.polygon(
-                    ((left, top + 90), (left + 90, top), (left + 130, top), (left, top + 130)), fill=ink(WHITE)
-                )
-
-    return drawn(128, 128, frame, paint)

@@ -117,12 +117,6 @@ def prism(outline: ArrayLike, height: float, bevel: float = 0.0) -> Shape:
     return joined([sheet(wall, wall_uv), sheet(top, lid_uv), sheet(bottom[::-1], lid_uv[::-1])])
 
 
-def circle(radius: float, count: int = 40) -> Floats:
-    """A round outline (N, 2) for `prism`."""
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    return radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-
-
 _BOX_SIDES = (((1, 0, 0), (0, 0, 1)), ((0, 1, 0), (0, 0, 1)), ((-1, 0, 0), (0, 0, 1)),
               ((0, -1, 0), (0, 0, 1)), ((1, 0, 0), (0, 1, 0)), ((1, 0, 0), (0, -1, 0)))  # fmt: skip
 """Right and up of each side: front, right, back, left, top, bottom."""

@@ -4,12 +4,19 @@ from pathlib import Path
 
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
-from tasks.sources.procedural.objects import describe, family_of, object_uid, score_object, write_object
+from tasks.sources.procedural.objects import (
+    describe,
+    family_of,
+    object_indices,
+    object_uid,
+    score_object,
+    write_object,
+)
 from tasks.sources.source import choose
 
 
 class ProceduralSource:
-    """`max_objects` objects, the families in turn. A location is `procedural:FAMILY/INDEX`."""
+    """The objects with an index below `catalog.max_objects`. A location is `procedural:FAMILY/INDEX`."""
 
     is_permanent = False
     num_connections = 1
@@ -23,7 +30,7 @@ class ProceduralSource:
 
     def entries(self) -> list[Entry]:
         """See Source."""
-        indices = {object_uid(index): index for index in range(self._count)}
+        indices = {object_uid(index): index for index in object_indices(self._count)}
         return [self._entry(uid, indices[uid]) for uid in choose(indices, self._config, self._seed)]
 
     def _entry(self, uid: str, index: int) -> Entry:

@@ -1,10 +1,10 @@
-"""Toys: car, rocket, robot, rubber duck, sailing boat."""
+"""Toys: car, rocket, robot, rubber duck."""
 
 import numpy as np
 
 from tasks.sources.procedural.colours import BRASS, INK, STEEL, WHITE, darker, hsv, pale, trio, vivid
 from tasks.sources.procedural.parts import Part, glossy, matte, metal, printed
-from tasks.sources.procedural.patterns import bands, checks, gradient, stripes
+from tasks.sources.procedural.patterns import any_pattern, bands, checks, dots, gradient, stripes
 from tasks.sources.procedural.pictures import console, emblem
 from tasks.sources.procedural.shape import Shape, around, joined
 from tasks.sources.procedural.solids import ball, bezier, box, cylinder, lathe, prism, ring, tube
@@ -141,4 +141,34 @@ def robot(rng: np.random.Generator) -> list[Part]:
         Part("legs", joined(legs), metal(STEEL)),
         Part("boots", joined(boots), glossy(third)),
         Part("tank", tank, metal(BRASS)),
+    ]
+
+
+def duck(rng: np.random.Generator) -> list[Part]:
+    """A bath duck with a scarf and a hat, looking at the eye."""
+    yellow = vivid(rng, float(rng.choice([0.135, 0.135, 0.93, 0.52])))
+    scarf, hat, _ = trio(rng)
+    high, size = rng.uniform(0.66, 0.74), rng.uniform(0.27, 0.31)
+    body = ball(0.42, 0.74, 36).scaled(0.86, 1.12, 1).at(0, 0.08, 0.30)
+    tail = tube(bezier([(0, 0.3, 0.36), (0, 0.6, 0.34), (0, 0.68, 0.62)], 14), [0.2, 0.12, 0.02], 18)
+    wings = [ball(0.25, 0.62, 24).scaled(0.28, 1.05, 1).turned("x", -14).at(x, 0.14, 0.36) for x in (-0.35, 0.35)]
+    head = (0, -0.2, high)
+    bill = ball(0.13, 0.36, 24).scaled(1, 1.15, 1)
+    beak = joined([bill.at(0, -0.2 - size, high - 0.03), bill.scaled(0.8, 0.8, 0.8).at(0, -0.19 - size, high - 0.075)])
+    sides = (-0.13, 0.13)
+    eyes = [ball(0.068, 1, 18).scaled(0.7, 0.6, 1).at(x, -0.2 - size * 0.86, high + 0.07) for x in sides]
+    pupils = [ball(0.036, 1, 14).scaled(0.8, 0.6, 1).at(x, -0.235 - size * 0.86, high + 0.07) for x in sides]
+    brim = cylinder(0.22, 0.03, 0.01)
+    crown = [(0.0, 0.0), (0.15, 0.0), (0.145, 0.15), (0.12, 0.18), (0.0, 0.18)]
+    place = (0.0, -0.15, high + size * 0.86)
+    return [
+        Part("body", joined([body, tail]), glossy(yellow, 0.25)),
+        Part("wings", joined(wings), glossy(darker(yellow, 0.88), 0.3)),
+        Part("head", ball(size, 1, 34).at(*head), glossy(yellow, 0.25)),
+        Part("beak", beak, glossy(hsv(0.06, 0.95, 0.98))),
+        Part("eyes", joined(eyes), glossy(WHITE)),
+        Part("pupils", joined(pupils), glossy(INK, 0.1)),
+        Part("scarf", ring(0.24, 0.065).at(0, -0.17, high - 0.24), printed(dots(scarf, WHITE, 14, 4), 0.8)),
+        Part("hat", lathe(crown).turned("x", -8).at(*place), printed(any_pattern(rng, hat, pale(rng)), 0.6)),
+        Part("brim", brim.turned("x", -8).at(*place), glossy(hat, 0.6)),
     ]
