@@ -83,23 +83,23 @@ def _render(path: Path, chosen: Method, job: Job) -> Cost:
     for name, value in chosen.cycles.items():
         setattr(bpy.context.scene.cycles, name, value)
     shown, began, wall = cameras(config, job.views), time.process_time(), time.perf_counter()
-    images = _render(shown, ready)
+    images = _render_all(shown, ready)
     taken, taken_wall = time.process_time(), time.perf_counter()
     encoded = [encode_png(image) for image in images]
     saved = time.process_time()
     bpy.context.scene.render.resolution_x = bpy.context.scene.render.resolution_y = 16
     bpy.context.scene.cycles.samples, bpy.context.scene.cycles.use_denoising = 1, False
     tiny = replace(ready, config=config.model_copy(update={"resolution": 16}))
-    _render(shown[:1], tiny)
+    _render_all(shown[:1], tiny)
     small = time.process_time()
-    _render(shown, tiny)
+    _render_all(shown, tiny)
     fixed = time.process_time() - small
     np.save(Path(job.out) / f"{path.stem}.npy", np.stack(images))
     assert len(encoded) == len(images)
     return Cost(path.stem, began - start, taken - began, taken_wall - wall, fixed, saved - taken)
 
 
-def _render(shown: Sequence[Camera], ready: Any) -> list[Rgba]:
+def _render_all(shown: Sequence[Camera], ready: Any) -> list[Rgba]:
     from render.blender.views import render_rgba
     from render.stdout import captured_stdout
 
