@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.params import Params, load_params
@@ -73,22 +73,22 @@ def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, fl
     end_abandoned(root, name, store)
     tag_outputs(root, store)
     key = repository.run_key(name) or ""
-    tags = _tags(stage, repository, key, flow_run)
+    hashes = repository.dep_hashes(name)
+    tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
     with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
         with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:
             start = time.monotonic()
-            pipeline.steps[name](params, tools)
+            pipeline.steps[name](params, replace(tools, input_hashes=hashes))
             seconds = time.monotonic() - start
         _report(tracker, [root / out for out in stage.outs], seconds)
     write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
 
 
-def _tags(stage: StageInfo, repository: Repository, key: str, flow_run: str) -> dict[str, str]:
+def _tags(stage: StageInfo, repository: Repository, key: str, hashes: Mapping[str, str]) -> dict[str, str]:
     code = commit(repository.root)
     tags = {"stage": stage.name, "dvc.stage": stage.name, "dvc.run_key": key, "mlflow.note.content": stage.desc}
     tags |= {"git.commit": code.revision, "git.dirty": str(code.is_dirty).lower()}
-    tags |= {"prefect.flow_run": flow_run} if flow_run else {}
-    return tags | {f"dvc.dep.{path}": value for path, value in repository.dep_hashes(stage.name).items()}
+    return tags | {f"dvc.dep.{path}": value for path, value in hashes.items()}
 
 
 def _params(params: Params, stage: StageInfo) -> dict[str, object]:

@@ -1,10 +1,10 @@
 """Stage catalog: which objects there are, and how good each looks (sec. 5.1). Downloads no object."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import MANIFEST, Kind, seal
 from tasks.artifacts.tables import OBJECTS, Entry, write_entries
 from tasks.config import CatalogConfig
@@ -27,7 +27,7 @@ def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> N
     tools.tracker.metrics({"objects": len(entries), "scored": scored})
     (out / MANIFEST).unlink(missing_ok=True)
     write_entries(out / OBJECTS, entries)
-    content = hashlib.sha256((out / OBJECTS).read_bytes()).hexdigest()
+    content = sha256_of(out / OBJECTS)
     facts = {"objects": len(entries), "scored": scored}
     seal(out, Kind.CATALOG, config=config, inputs={"seed": str(seed), "objects": content}, facts=facts)
 

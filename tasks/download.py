@@ -1,12 +1,12 @@
 """Stage download: the kept objects only, each whole, checked, and fetched once however often the stage is restarted."""
 
 import errno
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.tables import OBJECTS, ObjectFile, SelectedEntry, read_selected, write_objects
 from tasks.config import CatalogConfig, DownloadConfig
@@ -43,7 +43,7 @@ def download_objects(
     }
     tools.tracker.metrics({**counts, "megabytes": sum(file.bytes for file in files) / 1e6})
     write_objects(out / OBJECTS, files)
-    content = hashlib.sha256((out / OBJECTS).read_bytes()).hexdigest()
+    content = sha256_of(out / OBJECTS)
     seal(
         out,
         Kind.OBJECTS,

@@ -24,7 +24,8 @@ from models.network.mask_vae import load_mask_vae
 from models.training.vae import as_unit_tensor, posterior_moments
 from render.cameras import Camera
 from tasks.artifacts.atomic import hard_link
-from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
+from tasks.artifacts.content import work_key
+from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
 from tasks.outcome import Done
@@ -42,7 +43,8 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
     encoder = ViewEncoder.load(vae, config, seed, tools.device)
-    work = tools.work / fingerprint(Kind.LATENTS, config.model_dump(mode="json", exclude={"batch_size"}), seed, inputs)
+    recipe = config.model_dump(mode="json", exclude={"batch_size"})
+    work = tools.work / work_key(Kind.LATENTS, recipe, seed, reads={"views": views, "mask_vae": vae}, tools=tools)
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     grid = TargetGrid.of(view_set)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -93,7 +93,7 @@ class Copies(Protocol):
     """Copies of a data set's files on this node's own disk; must pickle."""
 
     def path(self, key: str, name: str) -> Path:
-        """The copy of file `name` of the data set with fingerprint `key`; made at the first call on a node.
+        """The copy of file `name`, made at the first call on a node; `key` is a hash of the data set's content.
 
         Raises OSError when it cannot be made.
         """
@@ -140,7 +140,7 @@ class Tools:
     tracker: Tracker
     store: Store
     work: Path
-    """Folder of this stage for unfinished work; survives a crash and is keyed by fingerprint inside."""
+    """Folder of this stage for unfinished work; survives a crash and is divided by work keys."""
     threads: int
     """CPU threads this process may use."""
     device: str
@@ -157,6 +157,9 @@ class Tools:
     """How trainings compute."""
     trainers: Trainers | None = None
     """For trainings; None: this process alone."""
+    input_hashes: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the content of the stage's inputs that are known already, such as DVC's, by path; the others are
+    computed from the files where they are needed (tasks.artifacts.content)."""
 
     @property
     def worker_machine(self) -> Machine:

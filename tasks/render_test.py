@@ -4,7 +4,6 @@ Sparse views: condition views c00.. and 32 targets t00.. whose first azimuth is 
 Ring: SyncDreamer's 16 views r00.. at one elevation; r00 is the condition image.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from render.quality_gates import Inspection, facts
 from render.report import check
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.artifacts.placements import read_placements
 from tasks.artifacts.randomness import rng_for, share_of
@@ -139,7 +139,7 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
         root = Path(test.folder)
         for uid, path in find_objects(root).items():
             files = [path, *side_files(path, root)]
-            digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+            digests = [sha256_of(file) for file in files]
             yield TestObject(uid, fingerprint(*digests), path, "scan", None)
         return
     placements = read_placements(normalized)

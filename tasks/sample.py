@@ -18,7 +18,8 @@ from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
-from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
+from tasks.artifacts.content import work_key
+from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.resume import ItemStore
 from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
@@ -52,21 +53,28 @@ def sample_test_sets(
     inputs = {"test_views": views.manifest.fingerprint}
     inputs |= {stage: open_manifest(folder, Kind.DIFFUSION_MODEL).fingerprint for stage, folder in stages.items()}
     cases = list_cases(config, views)
-    folder = tools.work / fingerprint(config, seed, inputs)
-    with tools.progress.items("sample", len(cases) * len(views.uids)) as show:
+    keys: dict[str, str] = {
+        stage: work_key(config, seed, reads={"test_views": test_views, "model": stages[stage]}, tools=tools)
+        for stage in config.stages
+    }
+    stores = {case: ItemStore(tools.work / keys[case.stage] / case.name) for case in cases}
+    num_items = len(cases) * len(views.uids)
+    num_before = sum(store.has(uid, uid) for store in stores.values() for uid in views.uids)
+    if num_before:
+        tools.progress.note(f"sample: {num_before} of {num_items} were sampled before, {num_items - num_before} to go")
+    with tools.progress.items("sample", num_items) as show:
         for case, sampler in _with_samplers(
             cases, lambda stage: Sampler(stages[stage], config, seed, views, tools.device)
         ):
-            store = ItemStore(folder / case.name)
-            outcomes = []
+            store, outcomes = stores[case], []
             for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
                 outcomes.append(outcome)
-            keys = {uid: uid for uid in views.uids}
-            layout = store.lay_out(keys, OBJECTS_PER_SHARD)
-            seal_views(store.readers(keys), layout, out / case.name)
+            items = {uid: uid for uid in views.uids}
+            layout = store.lay_out(items, OBJECTS_PER_SHARD)
+            seal_views(store.readers(items), layout, out / case.name)
             seal(out / case.name, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
-            store.keep(out / case.name, keys, layout)
+            store.keep(out / case.name, items, layout)
     facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
     seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
 

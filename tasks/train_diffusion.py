@@ -1,5 +1,6 @@
 """Stages train-stage1 to train-stage3: the multi-view diffusion model (sec. 5.5)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from models.network.mask_vae import load_mask_vae
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import scheduler
 from tasks.artifacts.atomic import write_bytes
-from tasks.artifacts.manifest import Kind, fingerprint, open_manifest, seal
+from tasks.artifacts.content import content_of, work_key
+from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
 from tasks.training.run import DRAWN, run_training, write_records
@@ -38,9 +40,12 @@ def train_stage(
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
-    key = fingerprint(Kind.DIFFUSION_MODEL, stage, config, seed, inputs)
+    reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
+    key = work_key(Kind.DIFFUSION_MODEL, stage, config, seed, reads=reads, tools=tools)
     picture = tools.work / key / DRAWN
-    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, picture)
+    copies = tools.compute.copies
+    copy_of = None if copies is None else partial(copies.path, content_of(latents, tools))
+    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, picture)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
     with trained.average.applied():

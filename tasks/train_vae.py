@@ -15,7 +15,8 @@ from models.training.distributed import Ranks
 from models.training.vae import VAETraining, as_unit_tensor, draw_latents, reconstruct
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
-from tasks.artifacts.manifest import Kind, fingerprint, seal
+from tasks.artifacts.content import work_key
+from tasks.artifacts.manifest import Kind, seal
 from tasks.artifacts.views import Image, ViewSet
 from tasks.ports import ComputeOptions, Tools
 from tasks.training.images import ViewPictures, evenly_spaced, kept_in_memory, list_pictures
@@ -39,7 +40,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)
-    key = fingerprint(Kind.MASK_VAE, config, seed, inputs)
+    key = work_key(Kind.MASK_VAE, config, seed, reads={"views": views}, tools=tools)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
         save_vae(training.model, config, pictures, out)

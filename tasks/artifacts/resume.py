@@ -1,7 +1,7 @@
 """Resume is the same command again: what one run finished, the next one finds.
 
-Unfinished work lives outside the stage's output (DVC deletes that before each run), in a folder named after the
-stage's configuration. Items are keyed by their own content, so adding objects makes only the new ones.
+Unfinished work lies outside the stage's output, which DVC deletes before each run. Items are keyed by their own content
+in a folder named after the stage's configuration, so adding objects makes only the new ones.
 """
 
 import errno

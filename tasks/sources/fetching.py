@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.artifacts.atomic import hard_link
+from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.resume import Journal
 from tasks.artifacts.tables import Entry, folder_of
@@ -112,7 +113,7 @@ def validation_error(main: Path) -> str | None:
 
 def describe_files(main: Path, folder: Path, uid: str) -> dict[str, str | int]:
     """The ledger's facts of the object in `folder`: main file as placed, hash, size in bytes."""
-    hashes = {file.relative_to(folder).as_posix(): _sha256(file) for file in _files(folder)}
+    hashes = {file.relative_to(folder).as_posix(): sha256_of(file) for file in _files(folder)}
     listing = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
     only = next(iter(hashes.values())) if len(hashes) == 1 else None
     return {
@@ -120,11 +121,6 @@ def describe_files(main: Path, folder: Path, uid: str) -> dict[str, str | int]:
         "sha256": only or hashlib.sha256(listing.encode()).hexdigest(),
         "bytes": _size(folder),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """What a diffusion stage trains, on what, and from which weights: assembled alike in every process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from models.training.sharding import shard
 from models.training.validation import ValidationViews
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
-from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
 from tasks.training.run import seed_of
@@ -43,6 +42,8 @@ class StageTraining:
     config: StageConfig
     seed: int
     compute: ComputeOptions
+    copy_of: Callable[[str], Path] | None
+    """Where this node's copy of a shard of the latents lies; None: the shards are read in `latents`."""
     picture: Path
     """File for what each validation draws."""
 
@@ -51,10 +52,7 @@ class StageTraining:
 
         Raises ValueError when network, data and stage do not fit together.
         """
-        copy_of = None
-        if self.compute.copies is not None:
-            copy_of = partial(self.compute.copies.path, open_manifest(self.latents, Kind.LATENTS).fingerprint)
-        latents = LatentSet.open(self.latents, copy_of)
+        latents = LatentSet.open(self.latents, self.copy_of)
         vae = load_mask_vae(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
         unet.recompute_levels(self.compute.recompute_levels)

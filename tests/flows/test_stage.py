@@ -117,6 +117,18 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     assert (executed.run_id, executed.key) == (found.info.run_id, repository.run_key("catalog"))
 
 
+def test_stage_is_told_the_hashes_of_its_inputs(root: Path) -> None:
+    told: dict[str, str] = {}
+
+    def step(params: Params, tools: Tools) -> None:
+        told.update(tools.input_hashes)
+        make_catalog(params, tools)
+
+    assert run_catalog(root, step) == 0
+    assert told == Repository(root).dep_hashes("catalog")
+    assert told["data/source"].endswith(".dir")
+
+
 def test_stage_clears_what_an_unfinished_run_left(root: Path) -> None:
     (root / OUT).mkdir(parents=True)
     (root / OUT / "half.csv").write_text("uid")

@@ -44,23 +44,25 @@ def cameras_of(number: int, offset_deg: float = 0.0) -> list[Camera]:
     ]
 
 
-def picture(number: int, camera: Camera) -> Image:
+def picture(number: int, camera: Camera, shade: int = 120) -> Image:
     """(SIDE, SIDE, 4)"""
     y, x = np.mgrid[:SIDE, :SIDE]
     center_x, center_y = 4 + camera.azimuth_deg / 45, 6 + camera.elevation_deg / 10
     image = np.zeros((SIDE, SIDE, 4), dtype=np.uint8)
-    image[(x - center_x) ** 2 + (y - center_y) ** 2 < 16] = (240 - 50 * number, 50 * number, 120, 255)
+    image[(x - center_x) ** 2 + (y - center_y) ** 2 < 16] = (240 - 50 * number, 50 * number, shade, 255)
     return image
 
 
-def write_small_views(folder: Path, *, num_objects: int = 4, per_shard: int = 2, offset_deg: float = 0.0) -> Path:
-    """Objects o0, o1, ...; the last is held out."""
+def write_small_views(
+    folder: Path, *, num_objects: int = 4, per_shard: int = 2, offset_deg: float = 0.0, shade: int = 120
+) -> Path:
+    """Objects o0, o1, ...; the last is held out. `shade` changes pixels and no manifest."""
     store = ItemStore(folder / "items")
     outcomes = []
     for number in range(num_objects):
         uid = f"o{number}"
         cameras = cameras_of(number, offset_deg)
-        write_views(store.path(uid), cameras, [View(picture(number, camera)) for camera in cameras], {})
+        write_views(store.path(uid), cameras, [View(picture(number, camera, shade)) for camera in cameras], {})
         outcomes.append(Done(uid, {"split": "val" if number == num_objects - 1 else "train"}))
     out = folder / "views"
     items = store.readers({row.uid: row.uid for row in outcomes})

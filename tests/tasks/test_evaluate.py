@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,20 @@ def test_evaluate_same_inputs_give_the_same_bytes(finished: tuple[ReportInputs, 
         for folder in (reports, tmp_path / "again")
     )
     assert first == second
+
+
+def test_reconstruct_and_evaluate_of_other_samples_of_the_same_recipe_make_anew(tmp_path: Path) -> None:
+    """Both keep no unfinished work: what stands in their outputs was made of what lies in `samples` now."""
+    first, other = (
+        make_run(tmp_path / name, {PERFECT: spoil}, side=16) for name, spoil in (("first", None), ("other", blur(0.5)))
+    )
+    assert open_manifest(first.samples, Kind.SAMPLES) == open_manifest(other.samples, Kind.SAMPLES)
+    finish(first, tmp_path / "reports", tmp_path)
+    mesh = (first.meshes / PERFECT / "box.ply").read_bytes()
+    finish(replace(first, samples=other.samples), tmp_path / "reports", tmp_path)
+    assert (first.meshes / PERFECT / "box.ply").read_bytes() != mesh
+    assert metrics_of((first, tmp_path / "reports"))[PERFECT]["train"]["psnr"] < MAX_PSNR
+    assert not (tmp_path / "work").exists()
 
 
 def test_evaluate_unsealed_input_stops_before_any_work(finished: tuple[ReportInputs, Path], tmp_path: Path) -> None:

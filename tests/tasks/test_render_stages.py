@@ -170,6 +170,35 @@ def test_render_more_objects_renders_only_the_new_one(run: Path, tmp_path: Path)
     assert ViewSet.open(tmp_path / "views").uids == ["car", "mug", "zebra"]
 
 
+def test_stages_that_read_objects_make_anew_only_the_one_whose_file_is_another(run: Path, tmp_path: Path) -> None:
+    """The folder of objects keeps its fingerprint, as when they were made again by the same recipe."""
+    shutil.copytree(run, tmp_path / "run")
+    folder = tmp_path / "run"
+    before = digests(folder / "views")
+    fingerprint = open_manifest(folder / "objects", Kind.OBJECTS).fingerprint
+    shutil.rmtree(folder / "objects")
+    write_set(folder / "objects", {"car": ("car", 2), "mug": ("mug", 1)})
+    assert open_manifest(folder / "objects", Kind.OBJECTS).fingerprint == fingerprint
+    pool = CountingPool()
+    make(folder, make_tools(folder, pool=pool))
+    assert pool.uids == ["mug"] * 3, "normalize, render and render-test, one time each"
+    assert digests(folder / "views") != before
+
+
+def test_render_with_another_placement_renders_again(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    folder = tmp_path / "run"
+    placements = folder / "normalized" / "placements.jsonl"
+    rows = [json.loads(line) for line in placements.read_text().splitlines()]
+    rows[0]["scale"] *= 0.9
+    placements.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shutil.rmtree(folder / "views")
+    pool = CountingPool()
+    tools = make_tools(folder, pool=pool)
+    render_objects(folder / "objects", folder / "normalized", RENDER, 0, folder / "views", tools)
+    assert pool.uids == [rows[0]["uid"]]
+
+
 def test_render_two_equal_files_are_two_objects_also_the_second_time(tmp_path: Path) -> None:
     write_set(tmp_path / "objects", {"mug": ("mug", 0), "twin": ("mug", 0)})
     make(tmp_path, make_tools(tmp_path))

@@ -70,6 +70,11 @@ def test_select_of_equal_input_writes_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one/selected" / file).read_bytes() == (tmp_path / "two/selected" / file).read_bytes()
 
 
+def test_select_of_another_catalog_of_the_same_recipe_keeps_what_that_one_has(tmp_path: Path) -> None:
+    assert set(run_select(tmp_path, {"a": 6.0, "b": 7.0})) == {"a", "b"}
+    assert set(run_select(tmp_path, {"a": 4.0, "c": 8.0, "d": 9.0})) == {"c", "d"}
+
+
 @given(st.sets(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=2, max_size=30), st.floats(0.001, 0.999))
 def test_split_always_has_both_sides(uids: set[str], share: float) -> None:
     assert set(split_objects(sorted(uids), share).values()) == {"train", "val"}
