@@ -1,99 +1,87 @@
-"""Charts as inline SVG: curves over samples seen, and PSNR bars with the floors marked. Colours come from the page."""
+"""Charts as SVG files: loss curves over samples seen, and PSNR bars beside the baselines.
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+Equal input gives equal bytes: ids are salted, there is no date, and text is drawn as paths of matplotlib's own font.
+"""
 
-from tasks.report.html import Html, tag
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 24
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+
+from tasks.evaluation.object_scores import Case
+from tasks.report.tables import BASELINES, Summary, all_groups
+from tasks.report.words import case_title, groups_title
+
+STYLE = "tasks.report.templates.charts"
 MAX_POINTS = 240
-"""Per curve; longer ones are shown as means of stretches."""
-BAR_HEIGHT, BAR_GAP, NAME_WIDTH = 16, 8, 190
-Point = tuple[float, float]
-Place = Callable[[float, float], Point]
+"""Points per curve; a longer curve is shown as means over equal stretches."""
+MARK_STYLES: tuple[tuple[float, Sequence[float]], ...] = ((0, ()), (0, (1.5, 1)))
+"""Dashes of the mark of each baseline: none, then (on, off) in line widths."""
+Curve = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One PSNR with the floors it should beat."""
-
-    name: str
-    value: float
-    white: float
-    copied: float
-    colour: int
-    """0, 1 or 2."""
+@contextmanager
+def _svg_axes(inches: tuple[float, float], buffer: io.BytesIO) -> Iterator[Axes]:
+    """Axes whose figure is written as SVG at the end, whatever settings of matplotlib the user has."""
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=inches, layout="constrained")
+        yield (axes := figure.add_subplot())
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
 
 
-def curve_chart(curves: Mapping[str, Sequence[Point]], label: str) -> Html:
-    """Up to two curves over samples seen; the vertical axis is logarithmic when all values are positive."""
-    thin = [shorten(points) for points in curves.values()]
-    xs, ys = zip(*(point for points in thin for point in points), strict=True)
-    is_log = min(ys) > 0
-    scale = math.log10 if is_log else float
-    low, high = scale(min(ys)), scale(max(ys))
-    high = high if high > low else low + 1
-    right = max(xs) or 1
-
-    def place(x: float, y: float) -> Point:
-        across = LEFT + x / right * (WIDTH - LEFT - RIGHT)
-        return across, TOP + (high - scale(y)) / (high - low) * (HEIGHT - TOP - BOTTOM)
-
-    parts = [_grid_line(low + share * (high - low), is_log, place) for share in (0, 1 / 3, 2 / 3, 1)]
-    for share in (0, 0.5, 1):
-        anchor = {0: "start", 0.5: "middle", 1: "end"}[share]
-        across = LEFT + share * (WIDTH - LEFT - RIGHT)
-        parts.append(tag("text", _short(share * right), x=f"{across:.1f}", y=HEIGHT - 7, text_anchor=anchor))
-    for index, points in enumerate(thin):
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-        parts.append(tag("polyline", points=line, class_=f"line{index % 2}"))
-    return tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label)
+def loss_chart(curves: Mapping[str, Curve]) -> bytes:
+    """SVG of curves (points, 2) over samples seen, on a logarithmic axis when all values are positive."""
+    buffer = io.BytesIO()
+    with _svg_axes((3.1, 2.3), buffer) as axes:
+        for name, points in curves.items():
+            axes.plot(*shorten(points).T, label=name)
+        losses = np.concatenate([points[:, 1] for points in curves.values()])
+        if losses.min() > 0:
+            axes.set_yscale("log")
+            is_wide = losses.max() > 10 * losses.min()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if is_wide else MaxNLocator(5))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set(xlabel="samples seen", ylabel="loss", xlim=(0, None))
+        axes.grid(axis="y")
+    return buffer.getvalue()
 
 
-def _grid_line(level: float, is_log: bool, place: Place) -> Html:
-    value = 10**level if is_log else level
-    y = place(0, value)[1]
-    line = tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid")
-    return Html(line + tag("text", f"{value:.3g}", x=LEFT - 6, y=f"{y + 4:.1f}", text_anchor="end"))
+def shorten(points: Curve) -> Curve:
+    """At most MAX_POINTS points (points, 2): the means over stretches of equal length."""
+    stretches = np.array_split(points, min(MAX_POINTS, len(points)))
+    return np.stack([stretch.mean(axis=0) for stretch in stretches])
 
 
-def shorten(points: Sequence[Point]) -> list[Point]:
-    """At most MAX_POINTS points: means over stretches of equal length."""
-    step = -(-len(points) // MAX_POINTS)
-    stretches = [points[start : start + step] for start in range(0, len(points), step)]
-    return [(sum(x for x, _ in one) / len(one), sum(y for _, y in one) / len(one)) for one in stretches]
-
-
-def _short(value: float) -> str:
-    """4000 -> 4k."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
-
-
-def bar_chart(bars: Sequence[Bar]) -> Html:
-    """Horizontal bars from 0 dB; a solid mark at the all-white floor, a dashed one at the copied condition image."""
-    width, height = 720, len(bars) * (BAR_HEIGHT + BAR_GAP) + 6
-    scale = (width - NAME_WIDTH - 60) / max(max(bar.value, bar.white, bar.copied) for bar in bars)
-    parts = []
-    for index, bar in enumerate(bars):
-        y = index * (BAR_HEIGHT + BAR_GAP) + 4
-        middle, end = y + BAR_HEIGHT - 4, NAME_WIDTH + scale * max(bar.value, 0)
-        parts.append(tag("text", bar.name, x=NAME_WIDTH - 10, y=middle, text_anchor="end", class_="name"))
-        shape: dict[str, str | int] = {
-            "x": NAME_WIDTH,
-            "y": y,
-            "width": f"{end - NAME_WIDTH:.1f}",
-            "height": BAR_HEIGHT,
-            "rx": 3,
-        }
-        parts.append(tag("rect", class_=f"bar{bar.colour}", fill_opacity="0.75", **shape))
-        for floor, style in ((bar.white, "floor"), (bar.copied, "floor dashed")):
-            x = f"{NAME_WIDTH + scale * floor:.1f}"
-            parts.append(tag("line", x1=x, x2=x, y1=y - 3, y2=y + BAR_HEIGHT + 3, class_=style))
-        label = NAME_WIDTH + scale * max(bar.value, bar.white, bar.copied) + 8
-        parts.append(tag("text", f"{bar.value:.1f} dB", x=f"{label:.1f}", y=middle))
-    return tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label="PSNR of every case")
+def psnr_chart(cases: Sequence[Case], summary: Summary) -> bytes:
+    """SVG with a bar for the PSNR of every case and group of objects, and a mark for each baseline."""
+    groups, buffer = all_groups(cases, summary), io.BytesIO()
+    height = 0.8 / len(groups)
+    with _svg_axes((8.4, 1 + 0.24 * len(cases) * len(groups)), buffer) as axes:
+        for index, group in enumerate(groups):
+            scores = {y: summary[case.name][group] for y, case in enumerate(cases) if group in summary[case.name]}
+            middles = np.array([*scores]) + (index - (len(groups) - 1) / 2) * height
+            axes.barh(
+                middles, [row["psnr"] for row in scores.values()], 0.86 * height, alpha=0.75, label=groups_title(group)
+            )
+            for (suffix, title), style in zip(BASELINES.items(), MARK_STYLES, strict=True):
+                values, label = [row[f"psnr_{suffix}"] for row in scores.values()], title if index == 0 else ""
+                axes.vlines(values, middles - height / 2, middles + height / 2, "black", linestyles=style, label=label)
+            for y, row in zip(middles, scores.values(), strict=True):
+                right = max(row[f"psnr{suffix}"] for suffix in ("", *(f"_{name}" for name in BASELINES)))
+                axes.annotate(f"{row['psnr']:.1f}", (right, y), (5, 0), textcoords="offset points", va="center")
+        titles = [f"{case_title(case)}{', ring' if case.protocol == 'ring' else ''}" for case in cases]
+        axes.set_yticks(range(len(cases)), titles)
+        axes.tick_params("y", length=0)
+        axes.set(xlabel="PSNR (dB)", ylim=(len(cases) - 0.5, -0.5))
+        axes.margins(x=0.08)
+        axes.grid(axis="x")
+    return buffer.getvalue()

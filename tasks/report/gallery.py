@@ -1,96 +1,109 @@
-"""The part of the report to look at: per test object what was given, the truth, and what each case made of it."""
+"""Gallery of the test objects: what was given, the truth, and what each case made of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from models.reconstruction.mesh import painted
-from tasks.artifacts.atomic import write_bytes
+from models.reconstruction.mesh import Mesh, painted
+from render.cameras import Camera
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.evaluation.mesh_metrics import read_mesh
-from tasks.evaluation.object_scores import Case, ObjectScore
-from tasks.report.html import Html, fold, join, tag
+from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
-from tasks.report.pictures import mesh_preview, strip
-from tasks.report.words import case_title, group_title
+from tasks.report.pictures import Picture, mesh_preview, save_picture, view_sheet
+from tasks.report.tables import group_order
+from tasks.report.words import case_title
 
 MAX_OBJECTS = 40
 SHOWN_ELEVATION_DEG = 30.0
-"""The row of views that stands for all of them; a click shows the others."""
+"""The views nearest to this elevation stand for all of them; a click shows the others."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """True or sampled views of an object, and its mesh if there is one."""
+
+    label: str
+    note: str
+    views: Picture
+    mesh: Picture | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One object under one protocol: the given views, then the truth and every case row by row."""
+
+    given: Picture
+    num_given: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class ShownObject:
+    """A test object with a panel per protocol."""
+
+    uid: str
+    group: str
+    panels: Mapping[Literal["sparse", "ring"], Panel]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Draws objects into the folder `images` beside the page."""
+    """Draws test objects into the folder `images` of `out`."""
 
     inputs: ReportInputs
     truth: ViewSet
     out: Path
 
-    def draw(self, rows: Sequence[ObjectScore]) -> Html:
-        """A block per object, training objects first."""
-        order = sorted({(row.group != "train", row.group, row.uid) for row in rows})[:MAX_OBJECTS]
-        return join(self._object([row for row in rows if row.uid == uid]) for _, _, uid in order)
+    def draw(self, scores: Sequence[ObjectScore]) -> Iterator[ShownObject]:
+        """The first MAX_OBJECTS objects, training objects first."""
+        for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in scores})[:MAX_OBJECTS]:
+            members = [row for row in scores if row.uid == uid]
+            mesh = self._true_mesh(uid)
+            protocols = dict.fromkeys(row.case.protocol for row in members)
+            panels = {
+                name: self._panel([row for row in members if row.case.protocol == name], mesh) for name in protocols
+            }
+            yield ShownObject(uid, group, panels)
 
-    def _object(self, rows: Sequence[ObjectScore]) -> Html:
-        uid = rows[0].uid
-        title = tag("h3", uid, " ", tag("span", group_title(rows[0].group), class_="badge"))
-        true_mesh = self._true_mesh(uid)
-        parts = {
-            protocol: join(self._protocol(members, true_mesh))
-            for protocol in ("sparse", "ring")
-            if (members := [row for row in rows if row.case.protocol == protocol])
-        }
-        ring = [fold("Ring protocol: SyncDreamer's cameras, one view given", parts["ring"])] if "ring" in parts else []
-        return tag("article", title, parts.get("sparse", Html()), *ring, class_="object")
-
-    def _protocol(self, rows: Sequence[ObjectScore], true_mesh: Html) -> Iterator[Html]:
-        case, uid = rows[0].case, rows[0].uid
-        shown, every, columns = self._names(uid, case)
-        most = max(row.case.conditions for row in rows)
+    def _panel(self, scores: Sequence[ObjectScore], true_mesh: Picture) -> Panel:
+        """The panel of one object and protocol, from its scores in all cases of the protocol."""
+        uid, case = scores[0].uid, scores[0].case
+        most = max(row.case.conditions for row in scores)
         given = [case.copied] if case.protocol == "ring" else self.truth.names(uid, "c")[:most]
-        pictures = self._picture(f"{uid}-{case.protocol}-given", strip(self.truth.images(uid, given), len(given)))
-        yield tag("div", tag("p", "Given", tag("small", f"{len(given)} at most")), pictures, class_="row given")
-        views = self._views(f"{uid}-{case.protocol}-truth", self.truth, uid, (shown, every, columns))
-        yield tag("div", tag("p", "Truth"), views, true_mesh, class_="row")
-        for row in rows:
-            name, sampled = f"{uid}-{row.case.name}", ViewSet.open(self.inputs.samples / row.case.name)
-            label = tag("p", case_title(row.case), tag("small", f"{row.metrics['psnr']:.1f} dB"))
-            views = self._views(name, sampled, uid, (shown, every, columns))
-            yield tag("div", label, views, self._made_mesh(name, row), class_="row")
-
-    def _names(self, uid: str, case: Case) -> tuple[list[str], list[str], int]:
-        """Names of the views in the strip and of all scored views, and how many of these make a row of the sheet."""
+        sheet = view_sheet(self.truth.images(uid, given), len(given))
+        picture = save_picture(self.out, f"{uid}-{case.protocol}-given.png", sheet, f"{uid}: given views")
         cameras = ViewSet.open(self.inputs.samples / case.name).cameras_named(uid, case.prefix)
-        distances = [abs(camera.elevation_deg - SHOWN_ELEVATION_DEG) for camera in cameras]
-        shown = [camera.name for camera, far in zip(cameras, distances, strict=True) if far == min(distances)]
-        return shown, [camera.name for camera in cameras], len(shown)
+        views = self._views(f"{uid}-{case.protocol}-truth", "true views", self.truth, uid, cameras)
+        cases = [self._case(row, cameras) for row in scores]
+        return Panel(picture, len(given), (Row("Truth", "", views, true_mesh), *cases))
 
-    def _views(self, name: str, views: ViewSet, uid: str, names: tuple[list[str], list[str], int]) -> Html:
-        """A strip of some views that leads to the sheet of all."""
-        shown, every, columns = names
-        picture = self._picture(name, strip(views.images(uid, shown), columns))
-        if len(every) == len(shown):
+    def _case(self, score: ObjectScore, cameras: Sequence[Camera]) -> Row:
+        """The sampled views of a case, and the mesh rebuilt from them."""
+        uid, case, title = score.uid, score.case, case_title(score.case)
+        sampled, mesh = ViewSet.open(self.inputs.samples / case.name), None
+        if "chamfer" in score.metrics:
+            made = read_mesh(self.inputs.meshes / case.name / f"{uid}.ply")
+            mesh = self._mesh(f"{uid}-{case.name}-mesh", f"mesh of {title}", made, uid)
+        views = self._views(f"{uid}-{case.name}", f"views of {title}", sampled, uid, cameras)
+        return Row(title, f"{score.metrics['psnr']:.1f} dB", views, mesh)
+
+    def _views(self, name: str, what: str, views: ViewSet, uid: str, cameras: Sequence[Camera]) -> Picture:
+        """The views nearest to SHOWN_ELEVATION_DEG, with the sheet of all of them where there are more."""
+        distance = {camera.name: abs(camera.elevation_deg - SHOWN_ELEVATION_DEG) for camera in cameras}
+        shown = [view for view in distance if distance[view] == min(distance.values())]
+        sheet = view_sheet(views.images(uid, shown), len(shown))
+        picture = save_picture(self.out, f"{name}.png", sheet, f"{uid}: {what}")
+        if len(shown) == len(cameras):
             return picture
-        self._picture(f"{name}-all", strip(views.images(uid, every), columns))
-        return tag("a", picture, href=f"images/{name}-all.png", title=f"all {len(every)} views")
+        sheet = view_sheet(views.images(uid, list(distance)), len(shown))
+        return replace(picture, sheet=save_picture(self.out, f"{name}-all.png", sheet, f"{uid}: all {what}").file)
 
-    def _true_mesh(self, uid: str) -> Html:
+    def _true_mesh(self, uid: str) -> Picture:
         mesh = painted(read_mesh(self.inputs.test_views / "meshes" / f"{uid}.ply"), target_views(self.truth, uid))
-        return self._mesh(f"{uid}-truth-mesh", mesh_preview(mesh, self._first_azimuth(uid)))
+        return self._mesh(f"{uid}-truth-mesh", "true mesh", mesh, uid)
 
-    def _made_mesh(self, name: str, row: ObjectScore) -> Html:
-        if "chamfer" not in row.metrics:
-            return tag("p", "no mesh: the views enclose nothing", class_="none")
-        mesh = read_mesh(self.inputs.meshes / row.case.name / f"{row.uid}.ply")
-        return self._mesh(f"{name}-mesh", mesh_preview(mesh, self._first_azimuth(row.uid)))
-
-    def _first_azimuth(self, uid: str) -> float:
-        return self.truth.cameras_named(uid, "t")[0].azimuth_deg
-
-    def _mesh(self, name: str, picture: bytes) -> Html:
-        return tag("div", self._picture(name, picture), class_="meshes")
-
-    def _picture(self, name: str, picture: bytes) -> Html:
-        write_bytes(self.out / "images" / f"{name}.png", picture)
-        return tag("img", src=f"images/{name}.png", alt=name.replace("-", " "), loading="lazy")
+    def _mesh(self, name: str, what: str, mesh: Mesh, uid: str) -> Picture:
+        preview = mesh_preview(mesh, self.truth.cameras_named(uid, "t")[0].azimuth_deg)
+        return save_picture(self.out, f"{name}.png", preview, f"{uid}: {what}, in colour and untextured")

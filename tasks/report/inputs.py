@@ -1,11 +1,10 @@
-"""What the report is about: every sealed folder of the run."""
+"""The folders of a finished run that the report is about."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.artifacts.atomic import read_json
-from tasks.artifacts.manifest import MANIFEST, Manifest
+from tasks.artifacts.manifest import Kind, Manifest, open_manifest
 
 
 @dataclass(frozen=True)
@@ -19,27 +18,27 @@ class ReportInputs:
     views: Path
     mask_vae: Path
     stages: Mapping[str, Path]
-    """stage1.. -> folder of the trained model."""
+    """Folder of the trained model per training stage: stage1, stage2, stage3."""
     test_views: Path
     samples: Path
     meshes: Path
 
-    def folders(self) -> Iterator[tuple[str, Path]]:
-        """(stage of the pipeline, folder), in the order of the data."""
-        yield from (("catalog", self.catalog), ("select", self.selected), ("download", self.objects))
-        yield from (("normalize", self.normalized), ("render", self.views), ("train-vae", self.mask_vae))
-        yield from ((f"train-{stage}", folder) for stage, folder in sorted(self.stages.items()))
-        yield from (("render-test", self.test_views), ("sample", self.samples), ("reconstruct", self.meshes))
+    def folders(self) -> Iterator[tuple[str, Path, Kind]]:
+        """(stage of the pipeline, its folder, what the folder holds), in the order of the data."""
+        yield "catalog", self.catalog, Kind.CATALOG
+        yield "select", self.selected, Kind.SELECTED
+        yield "download", self.objects, Kind.OBJECTS
+        yield "normalize", self.normalized, Kind.PLACEMENTS
+        yield "render", self.views, Kind.VIEWS
+        yield "train-vae", self.mask_vae, Kind.MASK_VAE
+        yield from ((f"train-{stage}", path, Kind.DIFFUSION_MODEL) for stage, path in sorted(self.stages.items()))
+        yield "render-test", self.test_views, Kind.VIEWS
+        yield "sample", self.samples, Kind.SAMPLES
+        yield "reconstruct", self.meshes, Kind.MESHES
 
     def manifests(self) -> dict[str, Manifest]:
-        """The manifest of each folder.
+        """The manifest of each folder, by stage.
 
-        Raises ValueError for a folder that was not sealed.
+        Raises ValueError for a folder that is not sealed or holds something else.
         """
-        return {stage: _read_manifest(folder) for stage, folder in self.folders()}
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    if not (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} has no {MANIFEST}: the stage that makes it did not finish; run `dvc repro`")
-    return Manifest(**read_json(folder / MANIFEST))
+        return {stage: open_manifest(folder, kind) for stage, folder, kind in self.folders()}

@@ -101,7 +101,7 @@ def make_run(folder: Path, spoils: Mapping[str, Spoil | None], *, side: int = 32
     for case, spoil in spoils.items():
         seal_view_set(folder / "samples" / case, _sampled(truth, case, spoil), render, groups)
     cases = [_case(name) for name in spoils]
-    seal(folder / "samples", "samples", config=params.sample, inputs={}, facts={"cases": cases})
+    seal(folder / "samples", Kind.SAMPLES, config=params.sample, inputs={}, facts={"cases": cases})
     return _seal_rest(folder, params, render, truth, groups)
 
 
@@ -143,21 +143,21 @@ def _seal_rest(
     groups: Mapping[str, str],
 ) -> ReportInputs:
     done: list[Outcome] = [Done(uid) for uid in truth]
-    poor: list[Outcome] = [Rejected("vase", "score 4.2 < 5.0"), Rejected("lamp", "score 3.1 < 5.0")]
-    seal(folder / "catalog", "catalog", config=params.catalog, inputs={}, facts={"objects": 5})
-    seal(folder / "selected", "selected", config=params.select, inputs={}, outcomes=[*done, *poor])
-    seal(folder / "objects", "objects", config=params.download, inputs={}, outcomes=done)
-    seal(folder / "normalized", "placements", config=params.normalize, inputs={}, outcomes=done)
+    poor: list[Outcome] = [Rejected("vase", "score 4.2 < 5.0"), Rejected("<script>lamp</script>", "score 3.1 < 5.0")]
+    seal(folder / "catalog", Kind.CATALOG, config=params.catalog, inputs={}, facts={"objects": 5})
+    seal(folder / "selected", Kind.SELECTED, config=params.select, inputs={}, outcomes=[*done, *poor])
+    seal(folder / "objects", Kind.OBJECTS, config=params.download, inputs={}, outcomes=done)
+    seal(folder / "normalized", Kind.PLACEMENTS, config=params.normalize, inputs={}, outcomes=done)
     flags = {"torus": {"clipped": ["t03", "t11"], "blown": ["t03"]}, "box": {"clipped": ["c00"]}}
     seal_view_set(folder / "views", truth, render, groups, flags)
-    for name, config in (
-        ("mask_vae", params.train_vae),
-        ("stage1", params.train_stage1),
-        ("stage2", params.train_stage2),
-        ("stage3", params.train_stage3),
+    for name, kind, config in (
+        ("mask_vae", Kind.MASK_VAE, params.train_vae),
+        ("stage1", Kind.DIFFUSION_MODEL, params.train_stage1),
+        ("stage2", Kind.DIFFUSION_MODEL, params.train_stage2),
+        ("stage3", Kind.DIFFUSION_MODEL, params.train_stage3),
     ):
         _write_history(folder / name / "history.csv")
-        seal(folder / name, "model", config=config, inputs={})
+        seal(folder / name, kind, config=config, inputs={})
     return ReportInputs(
         catalog=folder / "catalog",
         selected=folder / "selected",

@@ -59,6 +59,9 @@ def test_wheel_gives_the_command_its_profiles_and_its_types(installed: Path, tmp
     assert "pool" in run(installed / "bin" / "python", "-c", load, cwd=tmp_path)
     (site_packages,) = installed.glob("lib/python*/site-packages")
     assert all((site_packages / name / "py.typed").exists() for name in CODE)
+    templates = [path.relative_to(ROOT) for path in (ROOT / "tasks" / "report" / "templates").iterdir()]
+    assert templates
+    assert all((site_packages / path).is_file() for path in templates)
 
 
 def test_version_is_the_same_wherever_it_stands() -> None:

@@ -1,0 +1,54 @@
+"""Checks that a trained model must pass: better than both baselines, and no worse with more given views."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tasks.evaluation.object_scores import Case
+from tasks.report.tables import BASELINES, Summary, all_groups
+from tasks.report.words import case_title, groups_title, stage_title
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, whether it holds, and the numbers that say so."""
+
+    claim: str
+    holds: bool
+    numbers: str
+
+
+def verdicts(cases: Sequence[Case], summary: Summary) -> list[Verdict]:
+    """All checks, those against the baselines first."""
+    return [*_baseline_verdicts(cases, summary), *_condition_verdicts(cases, summary)]
+
+
+def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
+    """Only the last training stage is judged; how far the earlier ones came stands in the tables."""
+    last = max(case.stage for case in cases)
+    for protocol in sorted({case.protocol for case in cases}, reverse=True):
+        members = [case for case in cases if case.stage == last and case.protocol == protocol]
+        for group in all_groups(members, summary):
+            margins = [
+                (summary[case.name][group][f"psnr_over_{baseline}"], f"{case_title(case)}, over {baseline}")
+                for case in members
+                if group in summary[case.name]
+                for baseline in BASELINES
+            ]
+            least, where = min(margins)
+            claim = f"{stage_title(last)}, {protocol} views: better than both baselines on {groups_title(group)}"
+            yield Verdict(claim, least > 0, f"least margin {least:+.2f} dB: {where}")
+
+
+def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
+    """The case with the most given views is compared with the one with the fewest, for each training stage."""
+    sparse = [case for case in cases if case.protocol == "sparse"]
+    for stage in sorted({case.stage for case in sparse}):
+        members = sorted((case for case in sparse if case.stage == stage), key=lambda case: case.conditions)
+        fewest, most = members[0], members[-1]
+        if fewest == most:
+            continue
+        for group in all_groups([most], summary):
+            if group in summary[fewest.name]:
+                one, many = summary[fewest.name][group]["psnr"], summary[most.name][group]["psnr"]
+                claim = f"{case_title(most)}: at least as good as with {fewest.conditions} on {groups_title(group)}"
+                yield Verdict(claim, many >= one, f"{many:.2f} dB against {one:.2f} dB")
