@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=MLFLOW_PORT, help=f"of MLflow; default: {MLFLOW_PORT}")
     add("sync", _sync, "Tag MLflow runs with the hashes of what they made, as dvc.lock has them.")
     add("panel", _panel, "Show where the results lie.")
+    graph = add("graph", _graph, "Compare dvc.yaml and prefect.yaml with the stages and flows of flows/pipeline.py.")
+    graph.add_argument("--write", action="store_true", help="bring the two files to what flows/pipeline.py says")
     return parser
 
 
@@ -146,7 +148,7 @@ def _stage(arguments: argparse.Namespace, root: Path) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the stage shows its own
     from flows.pipeline import STAGES
-    from flows.stage import FLOW_RUN, Pipeline, stage_process
+    from flows.stage_process import FLOW_RUN, Pipeline, stage_process
     from flows.wiring import open_tools
 
     return stage_process(
@@ -258,6 +260,18 @@ def _panel(arguments: argparse.Namespace, root: Path) -> int:
     del arguments
     Console().print(render_panel(root))
     return 0
+
+
+def _graph(arguments: argparse.Namespace, root: Path) -> int:
+    from flows.graph import stale_files, write_files
+
+    if arguments.write:
+        print("\n".join(f"wrote {name}" for name in write_files(root)) or "dvc.yaml and prefect.yaml are up to date")
+        return 0
+    stale = stale_files(root)
+    for name in stale:
+        print(f"{name} differs from flows/pipeline.py; run `python -m flows graph --write`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 def _profile_name() -> str:

@@ -20,7 +20,7 @@ from flows.checkout_lock import only_run
 from flows.params import load_params
 from flows.params_edit import set_params as write_params
 from flows.pipeline import FLOWS
-from flows.stage import FLOW_RUN
+from flows.stage_process import FLOW_RUN
 from infra.execution.processes import ProcessGroup
 from infra.versioning import Repository, StageInfo, repro_command
 
@@ -84,68 +84,35 @@ def _task(stage: StageInfo) -> Any:
     )(reproduce)
 
 
-def _deployed(name: str, set_params: dict[str, Any] | None, force: bool) -> list[State]:
-    with only_run(PROJECT):
-        if set_params:
-            write_params(PROJECT / "params.yaml", set_params)
-        load_params(PROJECT / "params.yaml")
-        states = walk(PROJECT, FLOWS[name], force=force)
-    with ProcessGroup([sys.executable, "-m", "flows", "sync"], root=PROJECT, output=subprocess.PIPE) as sync:
-        for line in sync.lines():
-            get_run_logger().info(line)
-    return states
+def deployed_flow(name: str) -> Any:
+    """The Prefect flow of one row of FLOWS, over this checkout."""
+    (row,) = (row for row in FLOWS if row.name == name)
+
+    @flow(name=row.name, description=row.description)
+    def run(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+        """Bring the flow's target up to date.
+
+        Args:
+            set_params: values to write into params.yaml first, such as {"render.quality": "draft"}.
+            force: run every stage, also those that are up to date.
+        """
+        with only_run(PROJECT):
+            if set_params:
+                write_params(PROJECT / "params.yaml", set_params)
+            load_params(PROJECT / "params.yaml")
+            states = walk(PROJECT, row.target, force=force)
+        command = [sys.executable, "-m", "flows", "sync"]
+        with ProcessGroup(command, root=PROJECT, output=subprocess.PIPE) as tagging:
+            for line in tagging.lines():
+                get_run_logger().info(line)
+        return states
+
+    return run
 
 
-@flow(name="render-objaverse")
-def render_objaverse(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
-    """Catalog to rendered views.
-
-    Args:
-        set_params: values to write into params.yaml first, such as {"render.quality": "draft"}.
-        force: run every stage, also those that are up to date.
-    """
-    return _deployed("render-objaverse", set_params, force)
-
-
-@flow(name="train-mask-vae")
-def train_mask_vae(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
-    """The mask-aware VAE, and the views it learns from.
-
-    Args:
-        set_params: values to write into params.yaml first, such as {"train_vae.loop.samples": 32000}.
-        force: run every stage, also those that are up to date.
-    """
-    return _deployed("train-mask-vae", set_params, force)
-
-
-@flow(name="train-diffusion")
-def train_diffusion(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
-    """The three stages of diffusion training, and what they need.
-
-    Args:
-        set_params: values to write into params.yaml first, such as {"train_stage3.loop.samples": 8000}.
-        force: run every stage, also those that are up to date.
-    """
-    return _deployed("train-diffusion", set_params, force)
-
-
-@flow(name="evaluate")
-def evaluate(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
-    """The report, and what it needs.
-
-    Args:
-        set_params: values to write into params.yaml first, such as {"sample.steps": 50}.
-        force: run every stage, also those that are up to date.
-    """
-    return _deployed("evaluate", set_params, force)
-
-
-@flow(name="data-to-model")
-def data_to_model(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
-    """Everything, from the catalog to the report.
-
-    Args:
-        set_params: values to write into params.yaml first, such as {"seed": 1}.
-        force: run every stage, also those that are up to date.
-    """
-    return _deployed("data-to-model", set_params, force)
+# Deployments name these as entrypoints.
+render_objaverse = deployed_flow("render-objaverse")
+train_mask_vae = deployed_flow("train-mask-vae")
+train_diffusion = deployed_flow("train-diffusion")
+evaluate = deployed_flow("evaluate")
+data_to_model = deployed_flow("data-to-model")

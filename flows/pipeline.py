@@ -1,27 +1,14 @@
 """Read this first: the whole pipeline, in the order of the data.
 
-One function here = one stage of dvc.yaml = one section of params.yaml = one MLflow run.
-A test holds the four together.
+One row of STAGES = one stage of dvc.yaml = one section of params.yaml = one file in tasks/ = one MLflow run.
+dvc.yaml and prefect.yaml are written from these tables by `python -m flows graph --write`. A new stage is a row here,
+a section in flows/params.py and params.yaml, and a file in tasks/. `Stage` says how a row becomes a call.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
-from flows.params import Params
-from tasks.catalog import make_catalog
-from tasks.download import download_objects
-from tasks.encode import encode_views
-from tasks.evaluate import ReportInputs
-from tasks.evaluate import evaluate as evaluate_samples
-from tasks.normalize import normalize_objects
-from tasks.ports import Tools
-from tasks.reconstruct import reconstruct_samples
-from tasks.render import render_objects
-from tasks.render_test import TestRecipe, render_test_sets
-from tasks.sample import sample_test_sets
-from tasks.select import select_objects
-from tasks.train_diffusion import train_stage
-from tasks.train_vae import train_mask_vae
+from flows.stage import DAY, HOUR, Flow, Policy, Stage
+from tasks.report.inputs import ReportInputs
 
 CATALOG = Path("data/catalog")
 SELECTED = Path("data/selected")
@@ -37,118 +24,160 @@ TEST_VIEWS = Path("data/test_views")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
 REPORTS = Path("reports")
+MODELS = {"stage1": STAGE1, "stage2": STAGE2, "stage3": STAGE3}
 
+_ROWS = (
+    Stage(
+        name="catalog",
+        description="list the objects and how good each looks (sec. 5.1)",
+        runs="tasks.catalog:make_catalog",
+        watches=("catalog.folder",),
+        params=("seed", "catalog"),
+        out=CATALOG,
+        policy=Policy(retries=2, timeout_seconds=2 * HOUR),
+    ),
+    Stage(
+        name="select",
+        description="keep aesthetic score >= 5, with a reason for every drop; split into train and val (sec. 5.1)",
+        runs="tasks.select:select_objects",
+        inputs={"catalog": CATALOG},
+        params=("seed", "select"),
+        out=SELECTED,
+        policy=Policy(retries=0, timeout_seconds=HOUR),
+    ),
+    Stage(
+        name="download",
+        description="fetch the kept objects, verified",
+        runs="tasks.download:download_objects",
+        inputs={"selected": SELECTED},
+        watches=("catalog.folder",),
+        params=("seed", "catalog", "download"),
+        out=OBJECTS,
+        policy=Policy(retries=3, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="normalize",
+        description="move each object's centre to the origin, scale its longest side to one; reject broken ones",
+        runs="tasks.normalize:normalize_objects",
+        inputs={"objects": OBJECTS},
+        params=("normalize",),
+        out=NORMALIZED,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="render",
+        description="render 32 targets and K condition views of every object, RGBA (sec. 4.1, 5.1)",
+        runs="tasks.render:render_objects",
+        inputs={"objects": OBJECTS, "normalized": NORMALIZED},
+        params=("seed", "render"),
+        out=VIEWS,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
+        name="train-vae",
+        description="train the mask-aware VAE: RGBA in, RGBA out (sec. 5.4)",
+        runs="tasks.train_vae:train_mask_vae",
+        inputs={"views": VIEWS},
+        params=("seed", "train_vae"),
+        out=MASK_VAE,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
+        name="encode",
+        description="encode every view with the frozen mask-aware VAE, the condition views with CLIP as well",
+        runs="tasks.encode:encode_views",
+        inputs={"views": VIEWS, "vae": MASK_VAE},
+        params=("seed", "encode"),
+        out=LATENTS,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="train-stage1",
+        description="train epsilon-prediction, one condition view (sec. 5.5)",
+        runs="tasks.train_diffusion:train_stage",
+        inputs={"latents": LATENTS, "vae": MASK_VAE, "previous": None},
+        params=("seed", "train_stage1"),
+        fixed={"stage": "stage1"},
+        out=STAGE1,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
+        name="train-stage2",
+        description="train v-prediction, one condition view, from stage 1 (sec. 5.5)",
+        runs="tasks.train_diffusion:train_stage",
+        inputs={"latents": LATENTS, "vae": MASK_VAE, "previous": STAGE1},
+        params=("seed", "train_stage2"),
+        fixed={"stage": "stage2"},
+        out=STAGE2,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
+        name="train-stage3",
+        description="train v-prediction, half single, half several condition views, from stage 2 (sec. 5.5)",
+        runs="tasks.train_diffusion:train_stage",
+        inputs={"latents": LATENTS, "vae": MASK_VAE, "previous": STAGE2},
+        params=("seed", "train_stage3"),
+        fixed={"stage": "stage3"},
+        out=STAGE3,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
+        name="render-test",
+        description="render the test sets: aligned sparse views, SyncDreamer's ring, ground-truth meshes (sec. 5.2)",
+        runs="tasks.render_test:render_test_sets",
+        inputs={"objects": OBJECTS, "normalized": NORMALIZED},
+        watches=("render_test.folder",),
+        params=("seed", "render", "normalize", "render_test"),
+        out=TEST_VIEWS,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="sample",
+        description="sample 32 views of every test object from its condition images, for each training stage (sec. 6)",
+        runs="tasks.sample:sample_test_sets",
+        inputs={"test_views": TEST_VIEWS, "stages": MODELS},
+        params=("seed", "sample"),
+        out=SAMPLES,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="reconstruct",
+        description="reconstruct a mesh from each set of sampled views (sec. 5.3)",
+        runs="tasks.reconstruct:reconstruct_samples",
+        inputs={"samples": SAMPLES},
+        params=("seed", "reconstruct"),
+        out=MESHES,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
+        name="evaluate",
+        description="score views and meshes beside the baselines, and write the report (sec. 5.2, 5.3)",
+        runs="tasks.evaluate:evaluate",
+        inputs={
+            "inputs": ReportInputs(
+                catalog=CATALOG,
+                selected=SELECTED,
+                objects=OBJECTS,
+                normalized=NORMALIZED,
+                views=VIEWS,
+                mask_vae=MASK_VAE,
+                stages=MODELS,
+                test_views=TEST_VIEWS,
+                samples=SAMPLES,
+                meshes=MESHES,
+            )
+        },
+        params=("seed", "evaluate"),
+        out=REPORTS,
+        policy=Policy(retries=0, timeout_seconds=DAY),
+    ),
+)
+STAGES: dict[str, Stage] = {stage.name: stage for stage in _ROWS}
 
-def catalog(params: Params, tools: Tools) -> None:
-    """Which objects there are, and how good each looks (sec. 5.1)."""
-    make_catalog(params.catalog, params.seed, CATALOG, tools)
-
-
-def select(params: Params, tools: Tools) -> None:
-    """Keep aesthetic score >= 5, with a reason for every drop; split into train and val (sec. 5.1)."""
-    select_objects(CATALOG, params.select, params.seed, SELECTED, tools)
-
-
-def download(params: Params, tools: Tools) -> None:
-    """The kept objects only, verified."""
-    download_objects(SELECTED, params.catalog, params.download, params.seed, OBJECTS, tools)
-
-
-def normalize(params: Params, tools: Tools) -> None:
-    """Bounding-box centre to the origin, longest side to one; reject what cannot be rendered (sec. 5.1)."""
-    normalize_objects(OBJECTS, params.normalize, NORMALIZED, tools)
-
-
-def render(params: Params, tools: Tools) -> None:
-    """32 targets and K condition views per object, RGBA (sec. 4.1, 5.1)."""
-    render_objects(OBJECTS, NORMALIZED, params.render, params.seed, VIEWS, tools)
-
-
-def train_vae(params: Params, tools: Tools) -> None:
-    """The mask-aware VAE: RGBA in, RGBA out (sec. 5.4)."""
-    train_mask_vae(VIEWS, params.train_vae, params.seed, MASK_VAE, tools)
-
-
-def encode(params: Params, tools: Tools) -> None:
-    """Every view through the frozen mask-aware VAE, the condition views through CLIP as well."""
-    encode_views(VIEWS, MASK_VAE, params.encode, params.seed, LATENTS, tools)
-
-
-def train_stage1(params: Params, tools: Tools) -> None:
-    """Epsilon-prediction, one condition view (sec. 5.5)."""
-    train_stage("stage1", LATENTS, None, MASK_VAE, params.train_stage1, params.seed, STAGE1, tools)
-
-
-def train_stage2(params: Params, tools: Tools) -> None:
-    """V-prediction, one condition view (sec. 5.5)."""
-    train_stage("stage2", LATENTS, STAGE1, MASK_VAE, params.train_stage2, params.seed, STAGE2, tools)
-
-
-def train_stage3(params: Params, tools: Tools) -> None:
-    """V-prediction, half single, half several condition views (sec. 5.5)."""
-    train_stage("stage3", LATENTS, STAGE2, MASK_VAE, params.train_stage3, params.seed, STAGE3, tools)
-
-
-def render_test(params: Params, tools: Tools) -> None:
-    """The test sets: aligned sparse views, SyncDreamer's ring, and ground-truth meshes (sec. 5.2)."""
-    recipe = TestRecipe(params.render_test, params.render, params.normalize, params.seed)
-    render_test_sets(OBJECTS, NORMALIZED, recipe, TEST_VIEWS, tools)
-
-
-def sample(params: Params, tools: Tools) -> None:
-    """32 views of every test object from its condition images, for each training stage (sec. 6)."""
-    sample_test_sets(
-        TEST_VIEWS, {"stage1": STAGE1, "stage2": STAGE2, "stage3": STAGE3}, params.sample, params.seed, SAMPLES, tools
-    )
-
-
-def reconstruct(params: Params, tools: Tools) -> None:
-    """A mesh from each set of sampled views (sec. 5.3)."""
-    reconstruct_samples(SAMPLES, params.reconstruct, params.seed, MESHES, tools)
-
-
-def evaluate(params: Params, tools: Tools) -> None:
-    """PSNR, SSIM, mask IoU, Chamfer, volume IoU against the floors; the report (sec. 5.2, 5.3)."""
-    inputs = ReportInputs(
-        catalog=CATALOG,
-        selected=SELECTED,
-        objects=OBJECTS,
-        normalized=NORMALIZED,
-        views=VIEWS,
-        mask_vae=MASK_VAE,
-        stages={"stage1": STAGE1, "stage2": STAGE2, "stage3": STAGE3},
-        test_views=TEST_VIEWS,
-        samples=SAMPLES,
-        meshes=MESHES,
-    )
-    evaluate_samples(inputs, params.evaluate, params.seed, REPORTS, tools)
-
-
-STAGES: dict[str, Callable[[Params, Tools], None]] = {
-    run.__name__.replace("_", "-"): run
-    for run in (
-        catalog,
-        select,
-        download,
-        normalize,
-        render,
-        train_vae,
-        encode,
-        train_stage1,
-        train_stage2,
-        train_stage3,
-        render_test,
-        sample,
-        reconstruct,
-        evaluate,
-    )
-}
-
-FLOWS: dict[str, str] = {
-    "render-objaverse": "render",
-    "train-mask-vae": "train-vae",
-    "train-diffusion": "train-stage3",
-    "evaluate": "evaluate",
-    "data-to-model": "evaluate",
-}
-"""Prefect deployments: each runs its stage and whatever that stage needs first."""
+FLOWS = (
+    Flow("render-objaverse", "render", "Catalog to rendered views."),
+    Flow("train-mask-vae", "train-vae", "The mask-aware VAE, and the views it learns from."),
+    Flow("train-diffusion", "train-stage3", "The three stages of diffusion training, and what they need."),
+    Flow("evaluate", "evaluate", "The report, and what it needs."),
+    Flow("data-to-model", "evaluate", "Everything, from the catalog to the report."),
+)

@@ -1,131 +1,103 @@
-"""What the command of every stage in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
+"""What the rows of flows/pipeline.py say, and how one becomes a call. Imports a stage's module only to run it."""
 
-import errno
-import re
-import shutil
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
-from flows.params import Params, load_params
-from flows.run_records import WORK, RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
-from infra.execution.processes import signals_raise
-from infra.profile import Profile, load_profile
-from infra.tracking import TrackingStore
-from infra.versioning import Repository, StageInfo, commit, leaves
-from tasks.artifacts.atomic import read_json, write_bytes
-from tasks.artifacts.manifest import MANIFEST
-from tasks.ports import Tools, Tracker
+from flows.params import Params
+from tasks.ports import Tools
 
-FLOW_RUN = "MVDPP_FLOW_RUN"
-"""Environment variable that tells a stage's process which Prefect flow run it belongs to."""
-SHEETS_PER_RUN = 12
-DISK_FULL = "; free space there and give the same command again: what is finished stays"
-Step = Callable[[Params, Tools], None]
-OpenTools = Callable[[str, Profile, Tracker, Path], AbstractContextManager[Tools]]
+HOUR = 3600
+DAY = 24 * HOUR
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """The steps by stage name, and how their tools are made."""
+class Policy:
+    """How a Prefect flow treats a stage. It changes no result."""
 
-    steps: Mapping[str, Step]
-    open_tools: OpenTools
+    retries: int
+    """Further attempts after a failure."""
+    timeout_seconds: int
+    """Time limit of one attempt."""
 
 
-def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, flow_run: str, verbose: bool) -> int:
-    """Run the stage; return the exit code of the process.
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the pipeline: one node of dvc.yaml, one MLflow run, one function in tasks/.
 
-    A mistake of the user's or a broken stage is one sentence on stderr; the traceback lies in .work/logs/NAME.log.
+    The function is called with keywords only: `inputs` and `fixed` under their own names, `seed`, the section of
+    params.yaml that is named like the stage as `config`, other sections under their own names, `out` and `tools`.
     """
-    try:
-        run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
-    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
-        remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
-        log = root / WORK / "logs" / f"{name}.log"
-        try:
-            write_bytes(log, traceback.format_exc().encode())
-            place = str(log.relative_to(root))
-        except OSError as full:
-            place = f"not written, {full}"
-        if verbose:
-            traceback.print_exc()
-        sys.stderr.write(f"stage {name} failed: {error}{remedy}\n(traceback: {place})\n")
-        return 1
-    return 0
+
+    name: str
+    description: str
+    """One line that dvc.yaml, MLflow and Prefect show."""
+    runs: str
+    """The function as "module:name"; the module, which may need torch, is imported when the stage runs."""
+    inputs: Mapping[str, object] = field(default_factory=dict)
+    """Argument to what an earlier stage made: a folder, a mapping or dataclass of folders, or None."""
+    watches: tuple[str, ...] = ()
+    """Keys of params.yaml whose value is a folder outside the pipeline, on which the stage depends as well."""
+    params: tuple[str, ...]
+    """Sections of params.yaml that the stage reads; no other reaches it."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that tell apart stages which run the same function."""
+    out: Path
+    """The folder that the stage makes."""
+    policy: Policy
+
+    @property
+    def command(self) -> str:
+        """The command line in dvc.yaml, which is part of the stage's identity: no path, device or worker count."""
+        return f"python -m flows stage {self.name}"
+
+    @property
+    def deps(self) -> tuple[str, ...]:
+        """What DVC watches: the folders of `watches` as references to params.yaml, then all folders of `inputs`."""
+        folders = (path.as_posix() for value in self.inputs.values() for path in _paths(value))
+        return (*(f"${{{key}}}" for key in self.watches), *folders)
+
+    def function(self) -> Callable[..., None]:
+        """Import the module of `runs` and return its function."""
+        module, _, name = self.runs.partition(":")
+        function: Callable[..., None] = getattr(importlib.import_module(module), name)
+        return function
+
+    def arguments(self, params: Params) -> dict[str, Any]:
+        """The keywords of the call, but for `tools`."""
+        own = self.name.replace("-", "_")
+        sections = {"config" if name == own else name: getattr(params, name) for name in self.params}
+        return {**self.inputs, **self.fixed, **sections, "out": self.out}
+
+    def __call__(self, params: Params, tools: Tools) -> None:
+        """Run the stage."""
+        self.function()(**self.arguments(params), tools=tools)
 
 
-def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, flow_run: str) -> None:
-    """Run the stage inside its MLflow run and note that it ended well.
+@dataclass(frozen=True)
+class Flow:
+    """One Prefect deployment: it brings a stage, and whatever that stage needs, up to date."""
 
-    Raises ValueError or RuntimeError before any work when params, outputs or the tracking store are not in order.
-    SIGTERM and SIGINT become exceptions, so that the stage cleans up and the MLflow run ends as KILLED.
-    """
-    params = load_params(root / "params.yaml")
-    repository = Repository(root)
-    stage = repository.stage(name)
-    _clear_unsealed(root, stage.outs)
-    store = TrackingStore(root, profile.tracking_uri)
-    end_abandoned(root, name, store)
-    tag_outputs(root, store)
-    key = repository.run_key(name) or ""
-    hashes = repository.dep_hashes(name)
-    tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
-    with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
-        with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:
-            start = time.monotonic()
-            pipeline.steps[name](params, replace(tools, input_hashes=hashes))
-            seconds = time.monotonic() - start
-        _report(tracker, [root / out for out in stage.outs], seconds)
-    write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
+    name: str
+    target: str
+    """Name of the stage."""
+    description: str
+
+    @property
+    def entrypoint(self) -> str:
+        """Where Prefect finds the flow."""
+        return f"flows.orchestrate.{self.name.replace('-', '_')}"
 
 
-def _tags(stage: StageInfo, repository: Repository, key: str, hashes: Mapping[str, str]) -> dict[str, str]:
-    code = commit(repository.root)
-    tags = {"stage": stage.name, "dvc.stage": stage.name, "dvc.run_key": key, "mlflow.note.content": stage.desc}
-    tags |= {"git.commit": code.revision, "git.dirty": str(code.is_dirty).lower()}
-    return tags | {f"dvc.dep.{path}": value for path, value in hashes.items()}
-
-
-def _params(params: Params, stage: StageInfo) -> dict[str, object]:
-    """What the stage depends on; all trainings call their own section `train`, so that they line up in MLflow."""
-    rows = leaves(params.model_dump(mode="json", include=set(stage.params)))
-    return {re.sub(r"^train_[^.]+", "train", key): value for key, value in rows.items()}
-
-
-def _clear_unsealed(root: Path, outs: Sequence[str]) -> None:
-    """DVC removes outputs before it runs a command; this is for a stage that is run by hand."""
-    for out in (root / name for name in outs):
-        if (out / MANIFEST).exists():
-            raise ValueError(
-                f"{out.relative_to(root)} is finished already; `dvc repro` makes it again when it is stale, "
-                "or delete it to run the stage by hand"
-            )
-        if out.exists():
-            shutil.rmtree(out)
-
-
-def _report(tracker: Tracker, outs: Sequence[Path], seconds: float) -> None:
-    """How long it took; for each output the counts of the manifest, the manifest, and some contact sheets."""
-    tracker.metrics({"stage_seconds": seconds})
-    for out in outs:
-        manifest = out / MANIFEST
-        if not manifest.exists():
-            raise RuntimeError(f"the stage ended without {manifest}, so its output does not count as made")
-        tracker.metrics({f"items/{status}": count for status, count in read_json(manifest)["counts"].items()})
-        tracker.artifact(manifest)
-        for sheet in sorted((out / "sheets").glob("*.png"))[:SHEETS_PER_RUN]:
-            tracker.image(sheet, f"sheets/{sheet.stem}")
-
-
-@contextmanager
-def _noted(root: Path, name: str, run_id: str) -> Iterator[None]:
-    note_start(root, name, run_id)
-    try:
-        yield
-    finally:
-        note_end(root, name)
+def _paths(value: object) -> Iterator[Path]:
+    """Every path in the value of an input, in the order in which it is written."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _paths(part)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from _paths(getattr(value, part.name))

@@ -106,8 +106,21 @@ class TestJob:
         return self.object.key
 
 
-def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: Path, tools: Tools) -> None:
-    """Render the test objects from the test cameras and write their placed meshes to `out/meshes`."""
+def render_test_sets(
+    objects: Path,
+    normalized: Path,
+    config: RenderTestConfig,
+    render: RenderConfig,
+    normalize: NormalizeConfig,
+    seed: int,
+    out: Path,
+    tools: Tools,
+) -> None:
+    """Render the test objects from the test cameras and write their placed meshes to `out/meshes`.
+
+    render, normalize: how the training views are made; the test views are made alike.
+    """
+    recipe = TestRecipe(config, render, normalize, seed)
     inputs = {
         "objects": open_manifest(objects, Kind.OBJECTS).fingerprint,
         "normalized": open_manifest(normalized, Kind.PLACEMENTS).fingerprint,
@@ -120,7 +133,7 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
         for test_object in choose_objects(objects, normalized, recipe)
     ]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
-    check_failed_share("render-test", outcomes, recipe.test.max_failed_share)
+    check_failed_share("render-test", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     layout = store.lay_out([job.uid for job in jobs], OBJECTS_PER_SHARD)
@@ -128,7 +141,7 @@ def render_test_sets(objects: Path, normalized: Path, recipe: TestRecipe, out: P
     seal_views(store.readers(keys), layout, out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
-    seal(out, Kind.VIEWS, config=recipe.test, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
 
 

@@ -23,7 +23,7 @@ from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Job, Tools
 from tasks.render import render_objects
-from tasks.render_test import TestRecipe, render_test_sets
+from tasks.render_test import render_test_sets
 from tasks.sources.procedural.objects import write_object
 from tests.render.toys import GATES
 from tests.tasks.toolbox import SerialPool, make_tools
@@ -106,8 +106,8 @@ def make(folder: Path, tools: Tools) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     normalize_objects(folder / "objects", NORMALIZE, folder / "normalized", tools)
     render_objects(folder / "objects", folder / "normalized", RENDER, 0, folder / "views", tools)
-    recipe = TestRecipe(TEST, RENDER, NORMALIZE, 0)
-    render_test_sets(folder / "objects", folder / "normalized", recipe, folder / "test_views", tools)
+    placed = (folder / "objects", folder / "normalized")
+    render_test_sets(*placed, TEST, RENDER, NORMALIZE, 0, folder / "test_views", tools)
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from flows.params import Params
 from flows.run_records import RunRecord, note_start, read_record, tag_outputs, write_record
-from flows.stage import Pipeline, Step, stage_process
+from flows.stage_process import Pipeline, Step, stage_process
 from infra.profile import Profile
 from infra.tracking import TrackingStore
 from infra.versioning import Repository, lock_key, out_hashes
@@ -173,7 +173,7 @@ def test_stage_on_a_full_disk_says_what_to_do_even_without_room_for_the_tracebac
         del content
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("flows.stage.write_bytes", full)
+    monkeypatch.setattr("flows.stage_process.write_bytes", full)
     assert run_catalog(root, failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/views/x.tar"))) == 1
     said = capsys.readouterr().err
     assert "No space left on device: 'data/views/x.tar'; free space there and give the same command again" in said

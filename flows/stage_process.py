@@ -1,0 +1,131 @@
+"""What the command of every stage in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
+
+import errno
+import re
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flows.params import Params, load_params
+from flows.run_records import WORK, RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
+from infra.execution.processes import signals_raise
+from infra.profile import Profile, load_profile
+from infra.tracking import TrackingStore
+from infra.versioning import Repository, StageInfo, commit, leaves
+from tasks.artifacts.atomic import read_json, write_bytes
+from tasks.artifacts.manifest import MANIFEST
+from tasks.ports import Tools, Tracker
+
+FLOW_RUN = "MVDPP_FLOW_RUN"
+"""Environment variable that tells a stage's process which Prefect flow run it belongs to."""
+SHEETS_PER_RUN = 12
+DISK_FULL = "; free space there and give the same command again: what is finished stays"
+Step = Callable[[Params, Tools], None]
+OpenTools = Callable[[str, Profile, Tracker, Path], AbstractContextManager[Tools]]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps by stage name, and how their tools are made."""
+
+    steps: Mapping[str, Step]
+    open_tools: OpenTools
+
+
+def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, flow_run: str, verbose: bool) -> int:
+    """Run the stage; return the exit code of the process.
+
+    A mistake of the user's or a broken stage is one sentence on stderr; the traceback lies in .work/logs/NAME.log.
+    """
+    try:
+        run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
+    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
+        remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
+        log = root / WORK / "logs" / f"{name}.log"
+        try:
+            write_bytes(log, traceback.format_exc().encode())
+            place = str(log.relative_to(root))
+        except OSError as full:
+            place = f"not written, {full}"
+        if verbose:
+            traceback.print_exc()
+        sys.stderr.write(f"stage {name} failed: {error}{remedy}\n(traceback: {place})\n")
+        return 1
+    return 0
+
+
+def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, flow_run: str) -> None:
+    """Run the stage inside its MLflow run and note that it ended well.
+
+    Raises ValueError or RuntimeError before any work when params, outputs or the tracking store are not in order.
+    SIGTERM and SIGINT become exceptions, so that the stage cleans up and the MLflow run ends as KILLED.
+    """
+    params = load_params(root / "params.yaml")
+    repository = Repository(root)
+    stage = repository.stage(name)
+    _clear_unsealed(root, stage.outs)
+    store = TrackingStore(root, profile.tracking_uri)
+    end_abandoned(root, name, store)
+    tag_outputs(root, store)
+    key = repository.run_key(name) or ""
+    hashes = repository.dep_hashes(name)
+    tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
+    with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
+        with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:
+            start = time.monotonic()
+            pipeline.steps[name](params, replace(tools, input_hashes=hashes))
+            seconds = time.monotonic() - start
+        _report(tracker, [root / out for out in stage.outs], seconds)
+    write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
+
+
+def _tags(stage: StageInfo, repository: Repository, key: str, hashes: Mapping[str, str]) -> dict[str, str]:
+    code = commit(repository.root)
+    tags = {"stage": stage.name, "dvc.stage": stage.name, "dvc.run_key": key, "mlflow.note.content": stage.desc}
+    tags |= {"git.commit": code.revision, "git.dirty": str(code.is_dirty).lower()}
+    return tags | {f"dvc.dep.{path}": value for path, value in hashes.items()}
+
+
+def _params(params: Params, stage: StageInfo) -> dict[str, object]:
+    """What the stage depends on; all trainings call their own section `train`, so that they line up in MLflow."""
+    rows = leaves(params.model_dump(mode="json", include=set(stage.params)))
+    return {re.sub(r"^train_[^.]+", "train", key): value for key, value in rows.items()}
+
+
+def _clear_unsealed(root: Path, outs: Sequence[str]) -> None:
+    """DVC removes outputs before it runs a command; this is for a stage that is run by hand."""
+    for out in (root / name for name in outs):
+        if (out / MANIFEST).exists():
+            raise ValueError(
+                f"{out.relative_to(root)} is finished already; `dvc repro` makes it again when it is stale, "
+                "or delete it to run the stage by hand"
+            )
+        if out.exists():
+            shutil.rmtree(out)
+
+
+def _report(tracker: Tracker, outs: Sequence[Path], seconds: float) -> None:
+    """How long it took; for each output the counts of the manifest, the manifest, and some contact sheets."""
+    tracker.metrics({"stage_seconds": seconds})
+    for out in outs:
+        manifest = out / MANIFEST
+        if not manifest.exists():
+            raise RuntimeError(f"the stage ended without {manifest}, so its output does not count as made")
+        tracker.metrics({f"items/{status}": count for status, count in read_json(manifest)["counts"].items()})
+        tracker.artifact(manifest)
+        for sheet in sorted((out / "sheets").glob("*.png"))[:SHEETS_PER_RUN]:
+            tracker.image(sheet, f"sheets/{sheet.stem}")
+
+
+@contextmanager
+def _noted(root: Path, name: str, run_id: str) -> Iterator[None]:
+    note_start(root, name, run_id)
+    try:
+        yield
+    finally:
+        note_end(root, name)
