@@ -28,16 +28,19 @@ Curve = npt.NDArray[np.float64]
 
 @contextmanager
 def _svg_axes(inches: tuple[float, float], buffer: io.BytesIO) -> Iterator[Axes]:
-    """Axes whose figure is written as SVG at the end, whatever settings of matplotlib the user has."""
+    """Open axes whose figure is written as SVG at the end, whatever settings of matplotlib the user has."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=inches, layout="constrained")
         yield (axes := figure.add_subplot())
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Creator": None, "Date": None})
 
 
 def loss_chart(curves: Mapping[str, Curve]) -> bytes:
-    """SVG of curves (points, 2) over samples seen, on a logarithmic axis when all values are positive."""
+    """Draw losses over samples seen as SVG, on a logarithmic axis when all of them are positive.
+
+    Each curve is (points, 2): samples seen and loss.
+    """
     buffer = io.BytesIO()
     with _svg_axes((3.1, 2.3), buffer) as axes:
         for name, points in curves.items():
@@ -56,13 +59,13 @@ def loss_chart(curves: Mapping[str, Curve]) -> bytes:
 
 
 def shorten(points: Curve) -> Curve:
-    """At most MAX_POINTS points (points, 2): the means over stretches of equal length."""
+    """Reduce a curve to at most MAX_POINTS points, the means over stretches of equal length."""
     stretches = np.array_split(points, min(MAX_POINTS, len(points)))
     return np.stack([stretch.mean(axis=0) for stretch in stretches])
 
 
 def psnr_chart(cases: Sequence[Case], summary: Summary) -> bytes:
-    """SVG with a bar for the PSNR of every case and group of objects, and a mark for each baseline."""
+    """Draw the PSNR of every case and group of objects as SVG: a bar each, with a mark for each baseline."""
     groups, buffer = all_groups(cases, summary), io.BytesIO()
     height = 0.8 / len(groups)
     with _svg_axes((8.4, 1 + 0.24 * len(cases) * len(groups)), buffer) as axes:

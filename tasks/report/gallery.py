@@ -50,14 +50,17 @@ class ShownObject:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Draws test objects into the folder `images` of `out`."""
+    """Draws test objects into the folder `images` of `out`.
+
+    `truth` is the set of true test views, which `inputs` names too.
+    """
 
     inputs: ReportInputs
     truth: ViewSet
     out: Path
 
     def draw(self, scores: Sequence[ObjectScore]) -> Iterator[ShownObject]:
-        """The first MAX_OBJECTS objects, training objects first."""
+        """Yield the first MAX_OBJECTS objects, training objects first."""
         for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in scores})[:MAX_OBJECTS]:
             members = [row for row in scores if row.uid == uid]
             mesh = self._true_mesh(uid)
@@ -68,7 +71,7 @@ class Gallery:
             yield ShownObject(uid, group, panels)
 
     def _panel(self, scores: Sequence[ObjectScore], true_mesh: Picture) -> Panel:
-        """The panel of one object and protocol, from its scores in all cases of the protocol."""
+        """Draw one object under one protocol, from its scores in all cases of the protocol."""
         uid, case = scores[0].uid, scores[0].case
         most = max(row.case.conditions for row in scores)
         given = [case.copied] if case.protocol == "ring" else self.truth.names(uid, "c")[:most]
@@ -80,7 +83,7 @@ class Gallery:
         return Panel(picture, len(given), (Row("Truth", "", views, true_mesh), *cases))
 
     def _case(self, score: ObjectScore, cameras: Sequence[Camera]) -> Row:
-        """The sampled views of a case, and the mesh rebuilt from them."""
+        """Draw the sampled views of a case, and the mesh rebuilt from them."""
         uid, case, title = score.uid, score.case, case_title(score.case)
         sampled, mesh = ViewSet.open(self.inputs.samples / case.name), None
         if "chamfer" in score.metrics:
@@ -90,7 +93,7 @@ class Gallery:
         return Row(title, f"{score.metrics['psnr']:.1f} dB", views, mesh)
 
     def _views(self, name: str, what: str, views: ViewSet, uid: str, cameras: Sequence[Camera]) -> Picture:
-        """The views nearest to SHOWN_ELEVATION_DEG, with the sheet of all of them where there are more."""
+        """Draw the views nearest to SHOWN_ELEVATION_DEG, and the sheet of all of them where there are more."""
         distance = {camera.name: abs(camera.elevation_deg - SHOWN_ELEVATION_DEG) for camera in cameras}
         shown = [view for view in distance if distance[view] == min(distance.values())]
         sheet = view_sheet(views.images(uid, shown), len(shown))

@@ -24,7 +24,7 @@ class ReportInputs:
     meshes: Path
 
     def folders(self) -> Iterator[tuple[str, Path, Kind]]:
-        """(stage of the pipeline, its folder, what the folder holds), in the order of the data."""
+        """Yield each stage of the pipeline with its folder and what that holds, in the order of the data."""
         yield "catalog", self.catalog, Kind.CATALOG
         yield "select", self.selected, Kind.SELECTED
         yield "download", self.objects, Kind.OBJECTS
@@ -37,7 +37,7 @@ class ReportInputs:
         yield "reconstruct", self.meshes, Kind.MESHES
 
     def manifests(self) -> dict[str, Manifest]:
-        """The manifest of each folder, by stage.
+        """Read the manifest of each folder, by stage.
 
         Raises ValueError for a folder that is not sealed or holds something else.
         """

@@ -27,12 +27,12 @@ class StageLedger:
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        """(reason without its numbers, how many items), the most frequent first."""
+        """Count the missing items per reason, numbers in it aside; the most frequent reason comes first."""
         return Counter(re.sub(r"\d[\d.,]*", "…", reason) for _, _, reason in self.missing).most_common()
 
     @property
     def gates(self) -> list[tuple[str, int, int]]:
-        """(quality gate, number of views, number of objects)."""
+        """List each quality gate with the number of views and of objects that failed it."""
         objects = Counter(gate for _, gate, _ in self.flags)
         return [
             (name, sum(len(views) for _, gate, views in self.flags if gate == name), objects[name])
@@ -41,7 +41,7 @@ class StageLedger:
 
 
 def read_ledgers(inputs: ReportInputs, manifests: Mapping[str, Manifest]) -> Iterator[StageLedger]:
-    """The ledgers of the stages that handle objects one by one, in the order of the data."""
+    """Yield the ledgers of the stages that handle objects one by one, in the order of the data."""
     folders = {stage: folder for stage, folder, _ in inputs.folders()}
     for stage in LISTED_STAGES:
         rows = read_ledger(folders[stage])

@@ -82,7 +82,7 @@ def _save_sheet(path: Path, out: Path) -> tuple[str, Picture]:
 
 
 def render_page(report: Report) -> str:
-    """The page as HTML, from the templates of this package."""
+    """Fill the templates of this package; the result is HTML."""
     environment = Environment(
         loader=PackageLoader("tasks.report"),
         autoescape=True,

@@ -21,7 +21,7 @@ MAX_SIDE_PX = 160
 PREVIEW_SIDE_PX, SUPERSAMPLING = 160, 2
 PREVIEW_FOV_DEG, PREVIEW_DISTANCE, PREVIEW_ELEVATION_DEG = 36.0, 2.2, 20.0
 PREVIEW_TURNS_DEG = (30.0, 210.0)
-"""Azimuths of the two sides shown, counted from the first target view."""
+"""Azimuths of the two sides shown."""
 UNTEXTURED_RGB = np.array([0.80, 0.78, 0.75])
 """Colour of the surface where only its shape is shown."""
 LIGHT_DIRECTION = np.array([-0.45, 0.65, 0.62])
@@ -41,18 +41,18 @@ class Picture:
 
 
 def save_picture(out: Path, file: str, content: bytes, alt: str) -> Picture:
-    """Write `content` into the folder `images` of `out`."""
+    """Write an image file into the folder `images` of `out`."""
     write_bytes(out / IMAGES / file, content)
     return Picture(file, alt)
 
 
 def view_sheet(images: Iterable[Rgba], columns: int) -> bytes:
-    """PNG of views on white, row by row."""
+    """Lay views out on white, row by row, as a PNG."""
     return encode_png(contact_sheet([_fit(image, MAX_SIDE_PX) for image in images], columns, background="white"))
 
 
 def thumbnail(picture: bytes, width: int) -> bytes:
-    """The PNG `picture`, at most `width` pixels wide."""
+    """Shrink a PNG to at most `width` pixels across."""
     return encode_png(_fit(decode_png(picture), width))
 
 
@@ -64,7 +64,10 @@ def _fit(image: Rgba, width: int) -> Rgba:
 
 
 def mesh_preview(mesh: Mesh, first_azimuth_deg: float) -> bytes:
-    """PNG of a mesh in its colours, then untextured from two opposite sides."""
+    """Draw a mesh in its colours, then untextured from two opposite sides, as a PNG.
+
+    Azimuths are counted from `first_azimuth_deg`, that of the first target view.
+    """
     front, back = (
         look_at_origin(first_azimuth_deg + turn, PREVIEW_ELEVATION_DEG, PREVIEW_DISTANCE) for turn in PREVIEW_TURNS_DEG
     )
@@ -72,7 +75,7 @@ def mesh_preview(mesh: Mesh, first_azimuth_deg: float) -> bytes:
 
 
 def _shade(mesh: Mesh, world_from_camera: Floats) -> tuple[Rgba, Rgba]:
-    """The mesh in its colours and untextured, lit from the upper left."""
+    """Draw the mesh in its colours and untextured, lit from the upper left."""
     cameras = Cameras(world_from_camera[None], np.array([PREVIEW_FOV_DEG]), PREVIEW_SIDE_PX * SUPERSAMPLING)
     raster = rasterise(mesh.vertices, mesh.faces, cameras, 0)
     normals = np.einsum("hwk,hwkc->hwc", raster.weights, _corner_normals(mesh)[raster.face]) @ world_from_camera[:3, :3]
@@ -84,7 +87,7 @@ def _shade(mesh: Mesh, world_from_camera: Floats) -> tuple[Rgba, Rgba]:
 
 
 def _downsample(rgb: Floats, is_covered: npt.NDArray[np.bool_]) -> Rgba:
-    """Straight-alpha RGBA at PREVIEW_SIDE_PX: the mean of the covered samples of each pixel."""
+    """Average the covered samples of each pixel: straight-alpha RGBA at PREVIEW_SIDE_PX."""
     premultiplied = np.concatenate([rgb, np.ones_like(rgb[..., :1])], axis=2) * is_covered
     small = premultiplied.reshape(PREVIEW_SIDE_PX, SUPERSAMPLING, PREVIEW_SIDE_PX, SUPERSAMPLING, 4).mean(axis=(1, 3))
     small[..., :3] /= np.maximum(small[..., 3:], 1e-6)
@@ -92,7 +95,7 @@ def _downsample(rgb: Floats, is_covered: npt.NDArray[np.bool_]) -> Rgba:
 
 
 def _corner_normals(mesh: Mesh) -> Floats:
-    """(F, 3, 3) unit normals at each face's corners: the vertices' where the surface is smooth, else the face's own."""
+    """Return (F, 3, 3) unit normals at the corners of each face: the vertices' if it is smooth there, else its own."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]].astype(np.float64) for corner in range(3))
     flat = np.cross(b - a, c - a)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)

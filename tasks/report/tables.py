@@ -25,17 +25,17 @@ class ResultTable:
 
 
 def group_order(group: str) -> tuple[bool, str]:
-    """Sort key that puts training objects first."""
+    """Return the sort key by which training objects come first."""
     return group != "train", group
 
 
 def all_groups(cases: Iterable[Case], summary: Summary) -> list[str]:
-    """The groups of objects that any of `cases` was scored on, training objects first."""
+    """List the groups of objects that any of `cases` was scored on, training objects first."""
     return sorted({group for case in cases for group in summary[case.name]}, key=group_order)
 
 
 def result_tables(cases: Sequence[Case], summary: Summary) -> Iterator[ResultTable]:
-    """One table per protocol and group of objects, in the order of the cases."""
+    """Yield a table per protocol and group of objects, in the order of the cases."""
     for protocol in dict.fromkeys(case.protocol for case in cases):
         members = [case for case in cases if case.protocol == protocol]
         for group in all_groups(members, summary):

@@ -22,7 +22,7 @@ CURVES = {"training loss": "loss", "validation loss": "val_loss"}
 
 
 def training_charts(inputs: ReportInputs, out: Path) -> Iterator[tuple[str, Picture]]:
-    """(title, chart) of each training that kept a history; the charts are written into the folder `images` of `out`."""
+    """Yield title and loss curves of each training that kept a history; the pictures go into `out/images/`."""
     for stage, folder, _ in inputs.folders():
         curves = read_curves(folder / HISTORY) if stage in TITLES else {}
         if curves:
@@ -31,7 +31,7 @@ def training_charts(inputs: ReportInputs, out: Path) -> Iterator[tuple[str, Pict
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """(points, 2) samples seen and loss, per curve of a history; a curve without values is left out."""
+    """Read the curves of a history, (points, 2) samples seen and loss each; a curve without values is left out."""
     if not path.exists():
         return {}
     with path.open(newline="") as handle:

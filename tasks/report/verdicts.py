@@ -18,7 +18,7 @@ class Verdict:
 
 
 def verdicts(cases: Sequence[Case], summary: Summary) -> list[Verdict]:
-    """All checks, those against the baselines first."""
+    """Make all checks, those against the baselines first."""
     return [*_baseline_verdicts(cases, summary), *_condition_verdicts(cases, summary)]
 
 

@@ -1,4 +1,4 @@
-"""Titles, units and number formats of what the report shows."""
+"""Titles and number formats: how the report calls stages, cases, groups of objects and metrics."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "te
 
 @dataclass(frozen=True)
 class Column:
-    """One metric as a column of a table."""
+    """A metric as a column of a table."""
 
     metric: str
     title: str
@@ -19,7 +19,7 @@ class Column:
     signed: bool = False
 
     def show(self, value: float | None) -> str:
-        """The number as text; empty when there is none."""
+        """Format a value of the metric; nothing is shown for None."""
         if value is None:
             return ""
         return f"{value:{'+' if self.signed else ''}.{self.digits}f}".replace("-", "\N{MINUS SIGN}")
@@ -41,20 +41,20 @@ COLUMNS = (
 
 
 def stage_title(stage: str) -> str:
-    """Title of a training stage, e.g. "Stage 3" for stage3."""
+    """Name a training stage, e.g. "Stage 3" for stage3."""
     return stage.replace("stage", "Stage ")
 
 
 def case_title(case: Case) -> str:
-    """Title of a case, e.g. "Stage 3, 4 views given"."""
+    """Name a case, e.g. "Stage 3, 4 views given"."""
     return f"{stage_title(case.stage)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
 
 
 def group_title(group: str) -> str:
-    """Title of one object of a group, e.g. "training object"."""
+    """Name one object of a group, e.g. "training object"."""
     return GROUPS.get(group, group.replace("_", " "))
 
 
 def groups_title(group: str) -> str:
-    """Title of all objects of a group, e.g. "training objects"."""
+    """Name all objects of a group, e.g. "training objects"."""
     return f"{group_title(group)}s"
