@@ -3,11 +3,11 @@
 import errno
 import hashlib
 import shutil
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from render import gltf
 from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import fingerprint
@@ -93,17 +93,16 @@ class Fetcher:
 
 
 def validation_error(main: Path) -> str | None:
-    """Why a file cannot be an object: empty, or a GLB whose header is wrong. None: nothing is wrong at first sight."""
+    """Return why a file cannot be an object: it is empty, or its GLB header is wrong; None when neither is so."""
     size = main.stat().st_size
     if size == 0:
         return "the file is empty"
     if main.suffix != ".glb":
         return None
-    with main.open("rb") as file:
-        header = file.read(12)
-    if len(header) < 12 or header[:4] != b"glTF":
-        return f"not a GLB file: it starts with {header[:4]!r}"
-    version, length = struct.unpack_from("<II", header, 4)
+    try:
+        version, length = gltf.read_header(main)
+    except ValueError as error:
+        return str(error)
     if version != 2:
         return f"GLB version {version}; only 2 can be read"
     if length != size:

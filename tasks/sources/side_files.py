@@ -1,13 +1,12 @@
 """Which other files a glTF, GLB or OBJ file draws on. Reads names only; what can be rendered is Blender's to say."""
 
-import json
 import os
 import re
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from render import gltf
 
 OBJECT_SUFFIXES = (".glb", ".gltf", ".obj")
 
@@ -36,7 +35,7 @@ def side_files(main: Path, root: Path) -> list[Path]:
 
 def _references(path: Path) -> Iterator[str]:
     readers: dict[str, Callable[[Path], Iterator[str]]] = {
-        ".glb": _of_glb,
+        ".glb": _of_gltf,
         ".gltf": _of_gltf,
         ".obj": _of_obj,
         ".mtl": _of_mtl,
@@ -46,21 +45,9 @@ def _references(path: Path) -> Iterator[str]:
 
 
 def _of_gltf(path: Path) -> Iterator[str]:
-    return _uris(path.read_bytes())
-
-
-def _of_glb(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        header = file.read(20)
-        if len(header) < 20 or header[:4] != b"glTF":
-            return iter(())
-        return _uris(file.read(struct.unpack_from("<I", header, 12)[0]))
-
-
-def _uris(text: bytes) -> Iterator[str]:
-    """The buffers and images of a glTF document that are neither embedded nor remote."""
+    """Yield the names of the buffers and images that are neither embedded nor remote."""
     try:
-        document: dict[str, Any] = json.loads(text)
+        document = gltf.read_document(path)
         parts = [*document.get("buffers", []), *document.get("images", [])]
         uris = [part.get("uri", "") for part in parts]
     except (ValueError, AttributeError, TypeError):

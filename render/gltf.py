@@ -1,0 +1,78 @@
+"""Reads glTF 2.0 files, in JSON (.gltf) or in the binary container (.glb), without building a scene.
+
+Written by hand because no package of the environment hands out the header of a file that is damaged or the document of
+one that cannot be rendered: trimesh and Blender build the scene or refuse. Layout: glTF 2.0 specification, chapter 4.
+"""
+
+import base64
+import json
+import struct
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+MAGIC = b"glTF"
+HEADER = struct.Struct("<4sII")
+"""Magic, format version, length of the whole file in bytes."""
+CHUNK = struct.Struct("<I4s")
+"""Length of the chunk's content in bytes, kind of the chunk."""
+
+
+def read_header(path: Path) -> tuple[int, int]:
+    """Return the format version and the length in bytes that the header of a GLB file states.
+
+    Raises ValueError when the file is no GLB file.
+    """
+    with path.open("rb") as file:
+        header = file.read(HEADER.size)
+    if len(header) < HEADER.size or not header.startswith(MAGIC):
+        raise ValueError(f"not a GLB file: it starts with {header[:4]!r}")
+    _, version, length = HEADER.unpack(header)
+    return version, length
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the JSON document of a glTF or GLB file; a GLB file's binary chunk is not read.
+
+    Raises ValueError when the content is no JSON object.
+    """
+    with path.open("rb") as file:
+        start = file.read(HEADER.size + CHUNK.size)
+        if start.startswith(MAGIC):
+            if len(start) < HEADER.size + CHUNK.size:
+                raise ValueError(f"{path.name} ends inside its header")
+            length, _ = CHUNK.unpack_from(start, HEADER.size)
+            text = file.read(length)
+        else:
+            text = start + file.read()
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"the JSON of {path.name} is no object")
+    return document
+
+
+def read_buffers(path: Path, document: dict[str, Any]) -> list[bytes]:
+    """Return the bytes of each buffer of `document`, the document of `path`.
+
+    A buffer lies in the container's binary chunk, in the JSON as base64, or in a file beside `path`.
+    """
+    return [_read_buffer(path, buffer.get("uri")) for buffer in document.get("buffers", ())]
+
+
+def _read_buffer(path: Path, uri: str | None) -> bytes:
+    if uri is None:
+        return _read_binary_chunk(path)
+    if uri.startswith("data:"):
+        return base64.b64decode(uri.partition(",")[2])
+    return (path.parent / unquote(uri)).read_bytes()
+
+
+def _read_binary_chunk(path: Path) -> bytes:
+    """Return the content of the second chunk of a GLB file; empty where the file is no GLB file or has one chunk."""
+    with path.open("rb") as file:
+        start = file.read(HEADER.size + CHUNK.size)
+        if not start.startswith(MAGIC):
+            return b""
+        length, _ = CHUNK.unpack_from(start, HEADER.size)
+        file.seek(length + CHUNK.size, 1)
+        return file.read()
