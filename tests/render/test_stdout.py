@@ -1,5 +1,7 @@
 import ctypes
 import os
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,11 @@ def test_captured_stdout_stderr_still_speaks(capfd: pytest.CaptureFixture[str]) 
     with captured_stdout():
         os.write(2, b"crash\n")
     assert capfd.readouterr().err == "crash\n"
+
+
+def test_captured_stdout_leaves_no_thread_and_no_open_file() -> None:
+    files, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    with captured_stdout():
+        ctypes.CDLL(None).puts(b"reading mesh 7")
+        assert threading.active_count() == threads
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
