@@ -13,41 +13,48 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """One posed view: a camera on a sphere that looks at the object's centre (sec. 4.1)."""
+    """A pinhole camera on a sphere that looks at the object's centre, the origin of the world (sec. 4.1)."""
 
     name: str
     """Name of the view inside its object: t00.. targets, c00.. conditions."""
     azimuth_deg: float
+    """Counted from +X towards +Y."""
     elevation_deg: float
+    """Above the horizon, between -90 and 90."""
     distance: float
     """From the centre, in units of the object's longest side."""
     fov_deg: float
-    """Horizontal and vertical field of view."""
+    """Horizontal and vertical field of view: images are square."""
 
     @property
     def world_from_camera(self) -> Matrix:
-        """4x4 pose."""
+        """Return the 4x4 pose in OpenGL axes."""
         return look_at_origin(self.azimuth_deg, self.elevation_deg, self.distance)
 
     def pixel_from_camera(self, side: int) -> Matrix:
-        """3x3 intrinsics for a square image of `side` pixels; pixel centres lie at half integers, y down."""
+        """Return the 3x3 intrinsics of an image of `side` pixels; pixel centres are at half integers, y points down."""
         focal = 0.5 * side / math.tan(math.radians(self.fov_deg) / 2)
         return np.array([[focal, 0.0, -side / 2], [0.0, -focal, -side / 2], [0.0, 0.0, -1.0]])
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, plus the pose as nested lists."""
+        """Return all fields, and the pose as nested lists under `world_from_camera`."""
         return asdict(self) | {"world_from_camera": self.world_from_camera.tolist()}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Camera":
-        """Inverse of as_json; the pose is derived, so it is ignored."""
+        """Return the camera that `as_json` wrote; the pose is derived from the other fields, so it is ignored."""
         return cls(**{key: value for key, value in row.items() if key != "world_from_camera"})
 
 
 def look_at_origin(azimuth_deg: float, elevation_deg: float, distance: float) -> Matrix:
-    """Pose of a camera at the given angles; azimuth counts from +X towards +Y, elevation from the horizon.
+    """Return the 4x4 pose of a camera on a sphere around the origin that looks at it, up being +Z.
 
-    |elevation| must stay below 90 degrees, where "up" is still defined.
+    Args:
+        azimuth_deg: Counted from +X towards +Y.
+        elevation_deg: Counted from the horizon.
+        distance: From the origin, in world units.
+
+    Raises ValueError when the elevation is 90 degrees or more either way, where up is not defined.
     """
     if abs(elevation_deg) >= 90:
         raise ValueError(f"elevation {elevation_deg} deg; it must lie strictly between -90 and 90")
@@ -63,7 +70,10 @@ def look_at_origin(azimuth_deg: float, elevation_deg: float, distance: float) ->
 
 
 def project(camera: Camera, points: Matrix, side: int) -> tuple[Matrix, Matrix]:
-    """Pixel coordinates (N, 2) and depths (N,) of world points (N, 3)."""
+    """Project world points (N, 3) into an image of `side` pixels.
+
+    Returns pixel coordinates (N, 2), x right and y down, and depths (N,) along the camera's axis in world units.
+    """
     camera_from_world = np.linalg.inv(camera.world_from_camera)
     in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
     homogeneous = in_camera @ camera.pixel_from_camera(side).T

@@ -1,90 +1,97 @@
-"""What a view set is. Everything here changes pixels."""
+"""The section `render` of params.yaml: what a view set is. Everything here changes pixels."""
 
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from render.quality import Quality, named
+from render.quality import Quality, quality_named
 
 FARTHEST = 6.5
-"""World units, up to which files of depth reach (render/passes.py)."""
+"""Depth in world units up to which depth files reach (render/passes.py)."""
 
 
 class Section(BaseModel):
-    """Frozen and strict: a misspelt key stops everything."""
+    """A section of params.yaml: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LightConfig(Section):
-    """Light as data: a world of two halves, and suns."""
+    """How the object is lit: by a sky, by a ground and by suns."""
 
     sky: float = Field(ge=0, le=10)
     """Radiance of the grey world above the horizon, 1 = white."""
     ground: float = Field(ge=0, le=10)
-    """Radiance below it; the sky's: uniform light."""
+    """Radiance of the world below the horizon; where it equals `sky`, light is uniform."""
     suns: Literal["none", "studio", "random"]
-    """studio: two that stand opposite each other; random: one to three, drawn per object."""
+    """none; studio: two that stand opposite each other; random: one to three, drawn per object."""
     sun: float = Field(ge=0, le=100)
     """Strength in W/m^2 of the studio's key sun (the fill sun has half) or, on average, of all random suns together."""
 
 
 class GateConfig(Section):
-    """One gate: a view beyond `limit` is flagged in the ledger."""
+    """One quality gate: a view beyond `limit` is flagged in the ledger."""
 
     limit: float = Field(ge=0, le=1)
+    """Value of the measure, 0 to 1, beyond which a view is flagged."""
     max_share: float = Field(ge=0, le=1)
-    """The object is rejected when more of its views are flagged; 1 = flagged only."""
+    """The object is rejected when a larger share of its views is flagged; 1: it never is."""
 
 
 class GatesConfig(Section):
-    """What is looked at in every view; render/quality_gates.py says how it is measured."""
+    """The quality gates of every view; render/quality_gates.py says how each is measured."""
 
     empty: GateConfig
-    """Flagged when the object covers less of the picture than the limit: far outliers, empty scenes."""
+    """Flagged when the object covers less of the image than the limit: far outliers, empty scenes."""
     clipped: GateConfig
-    """Flagged when the object covers more of the picture's border than the limit."""
+    """Flagged when the object covers more of the image's border than the limit."""
     black: GateConfig
     """Flagged when the object's brightest parts are darker than the limit."""
     blown: GateConfig
-    """Flagged when a larger share of the object than the limit is pure white."""
+    """Flagged as overexposed when a larger share of the object than the limit is pure white."""
 
 
 class RenderConfig(Section):
-    """Change a field and every view is rendered again."""
+    """What the training views of an object are (sec. 4.1, 5.1). Every view is rendered again when a field changes.
+
+    An object has len(elevations_deg) * azimuths target views and `conditions` condition views. Lengths are in units of
+    the object's longest side. Values come from params.yaml, where each stands beside its source; there are no defaults.
+    docs/rendering.md measures quality and light.
+    """
 
     recipe: int = Field(ge=1)
     """Bump when the pixels change though no other field did."""
     resolution: int = Field(ge=16, le=4096, multiple_of=8)
-    """Side in pixels; the VAE halves it three times."""
+    """Side of an image in pixels; a multiple of 8 because the VAE halves it three times."""
     engine: Literal["cycles", "eevee"]
-    """eevee: rasterised, of the quality only its samples count; without OpenGL and EGL Blender aborts."""
+    """cycles: path tracing; eevee: rasterisation, for which Blender needs OpenGL with EGL or aborts."""
     quality: Quality
-    """A name in render/quality.py, or its numbers."""
+    """Work per view: a name in render/quality.py, or its numbers."""
     passes: tuple[Literal["depth", "normal"], ...]
-    """What is kept of each view besides colour: the surface behind the middle of each pixel (render/passes.py)."""
+    """What is kept of each view besides colour (render/passes.py); cycles only."""
     azimuths: int = Field(ge=1, le=64)
-    """Target columns, evenly spaced from azimuth 0."""
+    """Number of target columns, evenly spaced from azimuth 0 (sec. 4.1)."""
     elevations_deg: tuple[float, ...] = Field(min_length=1)
-    """Target rows, degrees above the horizon, in the order of the target indices (rows outer, columns inner)."""
+    """Target rows, degrees above the horizon, in the order of the target indices, rows outer (sec. 4.1)."""
     fov_deg: float = Field(gt=1, lt=170)
+    """Horizontal and vertical field of view of all cameras (sec. 4.1)."""
     distance: float = Field(gt=0)
-    """Of the target cameras, in units of the object's longest side."""
+    """Distance of the target cameras from the object's centre (sec. 5.1)."""
     conditions: int = Field(ge=1, le=100)
-    """Condition views per object; their azimuths lie on the target columns."""
+    """Number of condition views; their azimuths lie on the target columns (sec. 4.1)."""
     condition_elevation_deg: tuple[float, float]
-    """Uniform range."""
+    """Range of the condition cameras' elevation, drawn uniformly (sec. 5.1)."""
     condition_distance: tuple[float, float]
-    """Uniform range."""
+    """Range of the condition cameras' distance from the centre, drawn uniformly (sec. 5.1)."""
     light: LightConfig
     gates: GatesConfig
     objects_per_shard: int = Field(ge=1, le=100_000)
-    """Objects in one tar file; one that has a shard stays in it when others come or go."""
+    """Objects in one tar file; an object that has a shard stays in it when others come or go."""
     max_failed_share: float = Field(ge=0, le=1)
     """The stage stops when a larger share of the objects fails."""
 
     def pixel_settings(self) -> dict[str, Any]:
-        """Return the fields that decide what a view shows: views that were finished stay so when others change."""
+        """Return the fields that decide what a view shows; finished views stay valid when other fields change."""
         return self.model_dump(mode="json", exclude={"objects_per_shard", "max_failed_share"})
 
     @model_validator(mode="after")
@@ -99,4 +106,4 @@ class RenderConfig(Section):
     @field_validator("quality", mode="before")
     @classmethod
     def _numbers_of_a_name(cls, value: Any) -> Any:
-        return named(value) if isinstance(value, str) else value
+        return quality_named(value) if isinstance(value, str) else value

@@ -11,5 +11,7 @@ class Machine:
     """What one Blender process may use."""
 
     threads: int
+    """Threads of the processor."""
     device: Device = "cpu"
-    """Of Cycles; gpu: the fastest kind that is present. The same samples on each, rounded in another way."""
+    """What Cycles computes on; gpu: the fastest kind of card that is present.
+    Each takes the same samples and rounds them in its own way."""

@@ -1,4 +1,4 @@
-"""Why an object cannot be used, in words a user understands."""
+"""The error for an object that cannot be rendered, with a reason in words that a user understands."""
 
 import re
 
@@ -7,11 +7,11 @@ EXCEPTION = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception|Interrupt|Exit)\b.*", 
 
 
 class Unrenderable(ValueError):  # noqa: N818  (it says what the object is, not what the program did)
-    """The object itself cannot be used; the message is the reason in one sentence."""
+    """An object that cannot be rendered, whatever the machine; the message is the reason in one sentence."""
 
 
 def importer_reason(message: str) -> str:
-    """The reason inside what Blender's importer raised: one line, without Blender's prefixes and stack frames."""
+    """Return the reason in what Blender's importer raised, on one line without Blender's prefixes and stack frames."""
     extension = EXTENSION.search(message)
     if extension:
         return f"needs the extension {extension[1]}, which Blender's importer does not know"

@@ -1,4 +1,9 @@
-"""From one field of view to another: a crop or a margin, then a resize. Exact for pinholes with one centre."""
+"""Changes the field of view of an image at a fixed size: a crop or a margin, then a resize.
+
+Exact for pinhole cameras at one place. Views of the ring test go to the model's field of view and back, and are scored
+pixel by pixel at their size, so the crop is not rounded to pixels; `models.data.images.change_fov` answers another
+question, which whole pixels of a photo the model should see, and leaves the resize to the pipeline.
+"""
 
 import math
 
@@ -6,13 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Rgba = npt.NDArray[np.uint8]
+from render.images import Rgba
 
 
 def change_fov(rgba: Rgba, from_deg: float, to_deg: float, side: int) -> Rgba:
-    """The picture a camera with field of view `to_deg` takes from the same place: (H, H, 4) -> (side, side, 4).
+    """Return what a camera at the same place with another field of view sees.
 
-    A wider view than the given one is transparent where nothing was seen.
+    Args:
+        rgba: uint8 (H, H, 4), straight alpha.
+        from_deg: Field of view of `rgba`.
+        to_deg: Field of view of the result; where it is wider, the margin is transparent.
+        side: Of the result, in pixels.
+
+    Returns uint8 (side, side, 4), straight alpha; colours are premultiplied while they are resampled.
     """
     ratio = math.tan(math.radians(to_deg) / 2) / math.tan(math.radians(from_deg) / 2)
     half = rgba.shape[0] / 2

@@ -1,4 +1,4 @@
-"""Views as arrays, files and contact sheets. An image is uint8 (H, W, 4): sRGB colour, straight alpha."""
+"""Images as arrays, PNG files and contact sheets. An image is uint8 (H, W, 4): sRGB colour, straight alpha."""
 
 import io
 from collections.abc import Sequence
@@ -17,38 +17,44 @@ MARGIN_PX = 6
 LABEL_PX = 14
 
 
-def encode_png(rgba: Rgba) -> bytes:
-    """Lossless; equal images give equal bytes."""
+def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
+    """Return pixels as a lossless PNG file; equal pixels give equal bytes.
+
+    They are uint8 (H, W, 4), uint8 (H, W, 3), or grey as uint8 or uint16 (H, W).
+    """
     buffer = io.BytesIO()
-    Image.fromarray(rgba, "RGBA").save(buffer, format="PNG", compress_level=6)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
 
 
 def decode_png(content: bytes) -> Rgba:
-    """Inverse of encode_png; an image without alpha becomes opaque."""
+    """Return the image (H, W, 4) in a PNG file of 8 bits; one without alpha becomes opaque."""
     return np.array(Image.open(io.BytesIO(content)).convert("RGBA"))
 
 
 def coverage(rgba: Rgba) -> float:
-    """Share of the picture that the object covers, 0 to 1: the mean of alpha."""
+    """Return the share of the image that the object covers, 0 to 1: the mean of alpha."""
     return float(rgba[..., 3].mean() / 255)
 
 
 def over_background(rgba: Rgba, background: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """RGB (H, W, 3) of the image over `background`, which has values from 0 to 255 and broadcasts to (H, W, 3)."""
+    """Composite an image on a background and return RGB (H, W, 3).
+
+    `background` has values from 0 to 255 and broadcasts to (H, W, 3).
+    """
     alpha = rgba[..., 3:] / 255
     return np.rint(rgba[..., :3] * alpha + background * (1 - alpha)).astype(np.uint8)
 
 
 def checkerboard(height: int, width: int) -> npt.NDArray[np.float64]:
-    """(height, width, 1) of two light greys."""
+    """Return a checkerboard (height, width, 1) of two light greys, 0 to 255."""
     rows, columns = np.ogrid[:height, :width]
     is_light = (rows // CHECKER_PX + columns // CHECKER_PX) % 2 == 0
     return np.where(is_light, float(LIGHT), float(DARK))[..., None]
 
 
 def paired_sheet(above: Sequence[Rgba], below: Sequence[Rgba], columns: int) -> Rgba:
-    """Pairs of rows: pictures, and under each the one it belongs with."""
+    """Return a contact sheet of pairs of rows: `columns` images of `above`, and under each its partner in `below`."""
     firsts = range(0, len(above), columns)
     rows = [image for first in firsts for images in (above, below) for image in images[first : first + columns]]
     return contact_sheet(rows, columns)

@@ -1,4 +1,4 @@
-"""How an object comes into the world: bounding-box centre to the origin, longest side to a given length (sec. 5.1)."""
+"""Normalises an object: centre of its bounding box to the origin, longest side to a given length (sec. 5.1)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,33 +16,41 @@ SMALLEST_SIDE, LARGEST_SIDE = 1e-15, 1e15
 
 @dataclass(frozen=True)
 class Placement:
-    """world = scale * (object - center), with the object's own axes turned to Z up by the importer."""
+    """Transform from an object's file to the world: world = scale * (object - center).
+
+    The importer has turned the object's own axes to Z up before.
+    """
 
     center: Point
-    """Centre of the bounding box in the file's units."""
+    """Centre of the bounding box, in the file's units."""
     scale: float
     """World units per unit of the file."""
 
     @property
     def world_from_object(self) -> npt.NDArray[np.float64]:
-        """4x4 transform."""
+        """Return the 4x4 transform."""
         matrix = np.diag([self.scale, self.scale, self.scale, 1.0])
         matrix[:3, 3] = -self.scale * np.asarray(self.center)
         return matrix
 
     def as_json(self) -> dict[str, Any]:
-        """Both fields; numbers survive the way through JSON exactly."""
+        """Return both fields; the numbers survive JSON exactly."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Placement":
-        """Inverse of as_json; other keys of `row` are ignored."""
+        """Return the placement that `as_json` wrote; other keys of `row` are ignored."""
         x, y, z = row["center"]
         return cls(center=(float(x), float(y), float(z)), scale=float(row["scale"]))
 
 
 def normalize_bounds(minimum: Point, maximum: Point, longest_side: float) -> Placement:
-    """The placement that centres the box and makes its longest side `longest_side`.
+    """Return the placement that centres a bounding box and gives its longest side a length.
+
+    Args:
+        minimum: Lowest corner, in the file's units.
+        maximum: Highest corner.
+        longest_side: Length in world units.
 
     Raises Unrenderable when the box is not finite, is a single point, or is beyond single precision.
     """

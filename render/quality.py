@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Quality(BaseModel):
-    """What Cycles does for one pixel."""
+    """How much work the renderer puts into a view; EEVEE uses the number of samples only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,7 +17,7 @@ class Quality(BaseModel):
     denoise: Literal["none", "fast", "high"]
     """OpenImageDenoise's quality, guided by albedo, without prefilter."""
     max_bounces: int = Field(ge=0, le=64)
-    """Of light between surfaces; a limit saves hardly anything with objects that stand alone."""
+    """Reflections of light between surfaces; a limit saves hardly anything with objects that stand alone."""
 
 
 NAMED = {
@@ -28,8 +28,11 @@ NAMED = {
 """A change here changes pixels: bump `render.recipe`."""
 
 
-def named(name: str) -> Quality:
-    """The setting of that name."""
+def quality_named(name: str) -> Quality:
+    """Return the quality of that name in NAMED.
+
+    Raises ValueError when there is none.
+    """
     if name not in NAMED:
         fields = ", ".join(Quality.model_fields)
         raise ValueError(f"{name!r} is no quality; write {', '.join(NAMED)}, or numbers for {fields}")

@@ -1,4 +1,4 @@
-"""Quality gates: what is wrong with a rendered view, by name, and when that is too much for its object."""
+"""Quality gates: flags views that show too little, and rejects objects with too many of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,17 +12,18 @@ from render.images import Rgba, coverage
 from render.passes import View
 
 LOWER_BOUNDS = {"empty", "black"}
-"""A view fails these below the limit, the others above."""
+"""Gates that a view fails below the limit; it fails the others above."""
 COVERED = 127
 """Alpha above which a pixel belongs to the object."""
 
 
 def measures(rgba: Rgba) -> dict[str, float]:
-    """What the gates look at, each from 0 to 1: one value per field of GatesConfig.
+    """Measure an image (H, W, 4) for each gate of GatesConfig, by name; every value lies between 0 and 1.
 
-    empty: share of the picture that the object covers (the mean of alpha); clipped: share of the border's pixels that
-    it covers; black: brightness of its brightest percent, the largest channel of each pixel; blown: share of its pixels
-    that are 255 in all channels. An object that covers no pixel is not black and not blown.
+    empty: share of the image that the object covers, the mean of alpha.
+    clipped: share of the border's pixels that the object covers.
+    black: brightness of the object's brightest percent, by the largest channel of each pixel; 1 without an object.
+    blown: overexposed share, the object's pixels that are 255 in all channels; 0 without an object.
     """
     alpha, covered = rgba[..., 3], rgba[rgba[..., 3] > COVERED][:, :3]
     border = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
@@ -35,7 +36,7 @@ def measures(rgba: Rgba) -> dict[str, float]:
 
 
 class Inspection:
-    """Watches the views of one object as they come; `flags` names, per gate, the views that failed it."""
+    """Measures the views of one object as they are rendered; `flags` names, per gate, the views that failed it."""
 
     def __init__(self, config: GatesConfig, num_views: int) -> None:
         self.flags: dict[str, list[str]] = {}
@@ -43,13 +44,16 @@ class Inspection:
         self._num_views = num_views
 
     def watch(self, cameras: Sequence[Camera], views: Iterable[View]) -> Iterator[View]:
-        """Hand the views on, one per camera, after a look at each."""
+        """Yield the views, one per camera, after measuring each.
+
+        Raises Unrenderable as `look` does.
+        """
         for camera, view in zip(cameras, views, strict=True):
             self.look(camera.name, view.rgba)
             yield view
 
     def look(self, name: str, rgba: Rgba) -> None:
-        """Take note of one view.
+        """Measure the view `name` and flag it where it fails a gate.
 
         Raises Unrenderable as soon as more of the object's views failed a gate than the gate allows.
         """
@@ -67,5 +71,5 @@ class Inspection:
 
 
 def facts(flags: Mapping[str, list[str]]) -> dict[str, Any]:
-    """What the ledger says of an object's flagged views; nothing when there are none."""
+    """Return the ledger's facts of an object's flagged views; none when no view is flagged."""
     return {"flags": dict(flags)} if flags else {}

@@ -1,4 +1,4 @@
-"""What is known of an object before it is rendered, and whether that is good enough."""
+"""What is known of an object before it is rendered, and whether the object is good enough."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,8 +27,14 @@ class ObjectReport:
     num_animations: int
 
 
-def check(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:
-    """Raise Unrenderable when the object has nothing to show, shows something broken, or is too heavy."""
+def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:
+    """Raise Unrenderable when an object has nothing to show, is broken or is too heavy.
+
+    Args:
+        report: What `render.blender.objects.inspect` found.
+        max_faces: Triangles that an object may have.
+        missing_texture: Whether an object with absent or unreadable textures is rejected or kept.
+    """
     if report.num_meshes == 0:
         raise Unrenderable("no faces: the file holds no mesh")
     if report.num_faces == 0:
@@ -38,11 +44,11 @@ def check(report: ObjectReport, *, max_faces: int, missing_texture: Literal["rej
     if not np.isfinite([report.minimum, report.maximum]).all():
         raise Unrenderable("vertices are not finite")
     if report.missing_textures and missing_texture == "reject":
-        raise Unrenderable(f"{named(report.missing_textures)} missing or of a kind that Blender cannot read")
+        raise Unrenderable(f"{textures_are(report.missing_textures)} missing or of a kind that Blender cannot read")
 
 
-def named(textures: tuple[str, ...]) -> str:
-    """Subject and verb of a sentence about `textures`; names at most three of them."""
+def textures_are(textures: tuple[str, ...]) -> str:
+    """Return subject and verb of a sentence about `textures`, naming at most three of them."""
     if len(textures) == 1:
         return f"texture '{textures[0]}' is"
     shown = ", ".join(f"'{texture}'" for texture in textures[:3])

@@ -1,4 +1,4 @@
-"""Which cameras make up a view set (sec. 4.1 and 5.1). Rows are elevations, columns are azimuths."""
+"""The cameras of a view set (sec. 4.1 and 5.1). Rows are elevations, columns are azimuths."""
 
 from typing import Literal
 
@@ -9,7 +9,10 @@ from render.config import RenderConfig
 
 
 def target_cameras(config: RenderConfig, first_azimuth_deg: float = 0.0) -> list[Camera]:
-    """Targets t00.. in row-major order: elevations outer, azimuths inner, evenly spaced from `first_azimuth_deg`."""
+    """Return the target cameras t00.. in row-major order: elevations outer, azimuths inner.
+
+    Azimuths are evenly spaced from `first_azimuth_deg`.
+    """
     angles = [
         ((first_azimuth_deg + 360 * column / config.azimuths) % 360, elevation_deg)
         for elevation_deg in config.elevations_deg
@@ -22,16 +25,25 @@ def target_cameras(config: RenderConfig, first_azimuth_deg: float = 0.0) -> list
 
 
 def condition_cameras(config: RenderConfig, rng: np.random.Generator) -> list[Camera]:
-    """The condition views c00.. of training: azimuth on a target column, elevation and distance uniform (sec. 5.1)."""
+    """Draw the condition cameras c00.. of training (sec. 5.1).
+
+    Azimuths lie on target columns; elevations and distances are uniform in the ranges of `config`.
+    """
     return [draw_condition(config, f"c{index:02d}", "grid", rng) for index in range(config.conditions)]
 
 
 def sparse_test_cameras(
     config: RenderConfig, *, conditions: int, azimuth: Literal["grid", "continuous"], rng: np.random.Generator
 ) -> tuple[list[Camera], list[Camera]]:
-    """Conditions and targets of the sparse-view test (sec. 5.2), aligned: target t00 has the azimuth of condition c00.
+    """Draw condition and target cameras of the sparse-view test (sec. 5.2): target t00 has the azimuth of c00.
 
-    A condition does not depend on how many follow it.
+    Args:
+        config: Ranges and target grid.
+        conditions: Number of condition views, at least 1; a condition does not depend on how many follow it.
+        azimuth: Whether condition azimuths lie on the target columns or anywhere.
+        rng: Source of the draws.
+
+    Returns conditions and targets. Raises ValueError when there is no condition.
     """
     if conditions < 1:
         raise ValueError(f"conditions is {conditions}; the targets are aligned to the first, so give at least 1")
@@ -42,7 +54,7 @@ def sparse_test_cameras(
 def draw_condition(
     config: RenderConfig, name: str, azimuth: Literal["grid", "continuous"], rng: np.random.Generator
 ) -> Camera:
-    """One condition view; always three draws, so that views drawn one after another do not disturb each other."""
+    """Draw one condition camera. It takes three draws whatever `azimuth` is, so that the next ones stay the same."""
     turn = float(rng.uniform())
     if azimuth == "grid":
         turn = int(turn * config.azimuths) / config.azimuths
@@ -52,5 +64,5 @@ def draw_condition(
 
 
 def ring_cameras(*, views: int, elevation_deg: float, fov_deg: float, distance: float) -> list[Camera]:
-    """One ring r00.. from azimuth 0 (SyncDreamer's single-view protocol: 16 views at 30 degrees)."""
+    """Return one ring of cameras r00.. from azimuth 0 (SyncDreamer's protocol has 16 views at 30 degrees)."""
     return [Camera(f"r{index:02d}", 360 * index / views, elevation_deg, distance, fov_deg) for index in range(views)]

@@ -1,4 +1,4 @@
-"""Which part of a picture an object can cover; the rest need not be rendered."""
+"""The part of an image that an object can cover; the rest need not be rendered."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ Points = npt.NDArray[np.float64]
 MARGIN_PX = 2
 """Left around the object, for the pixel filter reaches 1 pixel out; more makes the denoiser no better."""
 NEAREST = 1e-3
-"""Depth in world units up to which a point counts as beside or behind the camera: nowhere in the picture."""
+"""Depth in world units up to which a point counts as beside or behind the camera: nowhere in the image."""
 
 
 @dataclass(frozen=True)
 class PixelWindow:
-    """Columns left..right and rows top..bottom of a picture, ends excluded, in pixels, y down."""
+    """A rectangle of an image: columns left..right and rows top..bottom in pixels, ends excluded, y down."""
 
     left: int
     top: int
@@ -27,27 +27,27 @@ class PixelWindow:
 
     @property
     def rows(self) -> slice:
-        """Of an array (H, W, ...)."""
+        """Index of the rows of an array (H, W, ...)."""
         return slice(self.top, self.bottom)
 
     @property
     def columns(self) -> slice:
-        """Of an array (H, W, ...)."""
+        """Index of the columns of an array (H, W, ...)."""
         return slice(self.left, self.right)
 
 
 def convex_hull(points: Points) -> Points:
-    """The corners of the convex hull of points (N, 3): enough of them for `window`. Flat sets come back as they are."""
+    """Return the corners (M, 3) of the convex hull of points (N, 3); points in one plane come back as they are."""
     try:
         return points[ConvexHull(points).vertices]
     except (QhullError, ValueError):  # all in one plane, or none at all
         return points
 
 
-def window(camera: Camera, points: Points, side: int) -> PixelWindow | None:
-    """The part of a picture of `side` pixels that an object with the given points (N, 3) can cover; None: no part.
+def pixel_window(camera: Camera, points: Points, side: int) -> PixelWindow | None:
+    """Return the part of an image of `side` pixels that the convex hull of world points (N, 3) can cover.
 
-    The whole picture where a point lies beside or behind the camera.
+    None where it is out of view; the whole image where a point lies beside or behind the camera.
     """
     if not len(points):
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from render.errors import Unrenderable
 from render.placement import normalize_bounds
-from render.report import check
+from render.report import check_usable
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.artifacts.placements import PLACEMENTS
@@ -53,7 +53,7 @@ def normalize_object(job: NormalizeJob) -> Outcome:
 
     try:
         report = inspect(job.path)
-        check(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
+        check_usable(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
         placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))

@@ -17,7 +17,7 @@ from render.device import Machine
 from render.errors import Unrenderable
 from render.placement import Placement, normalize_bounds
 from render.quality_gates import Inspection, facts
-from render.report import check
+from render.report import check_usable
 from render.views import ring_cameras, sparse_test_cameras
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import sha256_of
@@ -175,7 +175,7 @@ def render_test_object(job: TestJob) -> Outcome:
         placement = source.placement
         if placement is None:
             report = inspect(source.path)
-            check(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
+            check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
             placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side)
         taken = render_views(
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine

@@ -1,4 +1,4 @@
-"""Files that Blender writes: on a full disk it writes half of one and says nothing."""
+"""Files that Blender writes: on a full disk it writes half of one and reports nothing."""
 
 import errno
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path, size: int) -> Iterator[None]:
-    """While `path`, of about `size` bytes, is read: an error becomes OSError(ENOSPC) when the disk has no such room."""
+def report_full_disk(path: Path, size: int) -> Iterator[None]:
+    """Turn an error while `path` is read into OSError(ENOSPC) when the disk has no room for about `size` bytes."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Depth and normals of what the camera sees: one ray through the middle of each pixel."""
+"""Depth and normals of what the camera sees, by one ray through the middle of each pixel."""
 
 from pathlib import Path
 from typing import Any
@@ -7,19 +7,20 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from render.blender.files import whole
+from render.blender.files import report_full_disk
 from render.passes import Floats
 
 DEPTH, NORMAL = "Depth", "Normal"
 """Blender's names of the passes."""
 NOWHERE = 1e9
-"""Blender says 1e10 where a ray meets nothing."""
+"""Depths beyond it mean no surface: Blender writes 1e10 where a ray meets nothing."""
 
 
-def look_at_geometry(folder: Path) -> None:
-    """From now on, until the next load, let Blender render both passes, and no colours of worth, to files in `folder`.
+def configure_geometry_passes(folder: Path) -> None:
+    """Make every further render of this scene write its depth and its normals to files in `folder`.
 
-    A surface hides what is behind it wholly, or, where its alpha is below one half, not at all.
+    Lasts until the next load; colours rendered meanwhile are useless, as they get one sample. A surface hides what is
+    behind it wholly, or, where its alpha is below one half, not at all.
     """
     scene = bpy.context.scene
     cycles, layer = scene.cycles, scene.view_layers[0]
@@ -31,7 +32,7 @@ def look_at_geometry(folder: Path) -> None:
 
 
 def harden_alpha() -> None:
-    """Let every material be solid or absent: one ray would meet a veil only now and then."""
+    """Round the alpha of every material to 0 or 1: one ray would meet a veil only now and then."""
     for material in bpy.data.materials:
         tree = material.node_tree
         for node in list(tree.nodes) if tree else []:
@@ -48,7 +49,7 @@ def harden_alpha() -> None:
 
 
 def write_passes(folder: Path) -> None:
-    """Let Blender write both passes to files in `folder` whenever it composites."""
+    """Add compositor nodes that write both passes to files in `folder` with every render."""
     scene = bpy.context.scene
     scene.use_nodes = True
     tree = scene.node_tree
@@ -62,12 +63,15 @@ def write_passes(folder: Path) -> None:
         tree.links.new(rendered.outputs[name], files.inputs[name])
 
 
-def take_geometry(folder: Path) -> tuple[Floats, Floats]:
-    """Depth (H, W) and normals (H, W, 3) of what the camera sees, after `look_at_geometry`; 0 where nothing is."""
+def render_geometry_passes(folder: Path) -> tuple[Floats, Floats]:
+    """Render depth (H, W) and normals (H, W, 3), after `configure_geometry_passes`; 0 where there is no surface.
+
+    Raises OSError(ENOSPC) when the disk of `folder` is full.
+    """
     scene = bpy.context.scene
     bpy.ops.render.render()
     files = [folder / f"{name}{scene.frame_current:04d}.exr" for name in (DEPTH, NORMAL)]
-    with whole(files[1], 16 * scene.render.resolution_x**2):
+    with report_full_disk(files[1], 16 * scene.render.resolution_x**2):
         depth, normal = read_exr(files[0])[..., 0], read_exr(files[1])[..., :3]
         if not depth.all():
             raise ValueError(f"{files[0]} is cut off: no depth is zero")
@@ -76,7 +80,7 @@ def take_geometry(folder: Path) -> tuple[Floats, Floats]:
 
 
 def read_exr(path: Path) -> Floats:
-    """The pixels (H, W, C) of a file, from the top."""
+    """Return the pixels (H, W, C) of an OpenEXR file, rows from the top."""
     image: Any = bpy.data.images.load(str(path))
     try:
         image.colorspace_settings.name = "Non-Color"

@@ -1,4 +1,4 @@
-"""What is in a file: its report, and its triangles."""
+"""Reads a file without rendering it: its report, and its triangles."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from render.blender.scene import (
     Triangles,
     Vertices,
     load,
+    mesh_instances,
     missing_textures,
-    pieces,
-    seen,
     transformed,
     used_materials,
+    used_vertices,
 )
 from render.errors import Unrenderable
 from render.placement import Placement, Point
@@ -24,17 +24,17 @@ from render.vertex_check import has_finite_vertices
 
 
 def inspect(path: Path) -> ObjectReport:
-    """What is in a GLB, glTF or OBJ file.
+    """Report what Blender makes of a GLB, glTF or OBJ file.
 
-    Raises Unrenderable when Blender cannot read the file or a vertex is not finite; whether the rest will do is for
-    `report.check`.
+    Raises Unrenderable when Blender cannot read the file or a vertex is not finite. Whether the object is good enough
+    is for `render.report.check_usable` to decide.
     """
     with captured_stdout():
         load(path)
         if not has_finite_vertices(path):
             raise Unrenderable("vertices are not finite")
-        found = list(pieces())
-        boxes = [bounds(seen(vertices, faces)) for vertices, faces in found if len(faces)]
+        found = list(mesh_instances())
+        boxes = [bounds(used_vertices(vertices, faces)) for vertices, faces in found if len(faces)]
         minimum, maximum = bounds(np.concatenate(boxes)) if boxes else np.zeros((2, 3))
         materials = used_materials()
         return ObjectReport(
@@ -50,13 +50,13 @@ def inspect(path: Path) -> ObjectReport:
 
 
 def triangles(path: Path, placement: Placement) -> tuple[npt.NDArray[np.float32], Triangles]:
-    """The placed object as one mesh: vertices (N, 3) in world space and faces (M, 3) that index them.
+    """Return the placed object as one mesh: vertices (N, 3) in world space and faces (M, 3) that index them.
 
     Raises Unrenderable when Blender cannot read the file or it has no faces.
     """
     with captured_stdout():
         load(path)
-        found = [(vertices, faces) for vertices, faces in pieces() if len(faces)]
+        found = [(vertices, faces) for vertices, faces in mesh_instances() if len(faces)]
     if not found:
         raise Unrenderable("no faces: there is nothing to triangulate")
     starts = np.cumsum([0] + [len(vertices) for vertices, _ in found[:-1]])
@@ -66,11 +66,11 @@ def triangles(path: Path, placement: Placement) -> tuple[npt.NDArray[np.float32]
 
 
 def bounds(points: Vertices) -> npt.NDArray[np.float64]:
-    """(2, 3): lowest and highest coordinates; NaN where a coordinate is NaN."""
+    """Return the lowest and highest coordinates (2, 3) of points (N, 3); NaN where a coordinate is NaN."""
     return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
 def as_point(values: npt.NDArray[np.float64]) -> Point:
-    """Three plain floats."""
+    """Return a vector (3,) as plain floats."""
     x, y, z = (float(value) for value in values)
     return x, y, z

@@ -1,4 +1,4 @@
-"""A file in Blender's scene: loading it, and what Blender makes of it.
+"""Loads a file into Blender's scene and reads what Blender made of it.
 
 Blender holds one scene per process, and its factory reset works on the main thread only: each load starts from an empty
 scene and refuses to run on another thread.
@@ -23,12 +23,16 @@ Vertices = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int32]
 
 LOADED = "loaded"
-"""Property of the scene that tells one load from another."""
+"""Property of the scene that holds the number of its load."""
 loads = itertools.count()
 
 
 def load(path: Path) -> int:
-    """Empty Blender, import the file and return the number of this load."""
+    """Empty Blender, import the file and return the number of this load.
+
+    Raises Unrenderable when Blender cannot read the file, FileNotFoundError when there is none, RuntimeError off the
+    main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("Blender crashes when it is reset off the main thread; use a process, not a thread")
     if not path.is_file():
@@ -50,7 +54,7 @@ def load(path: Path) -> int:
 
 
 def import_file(path: Path) -> None:
-    """Add the file's content to the scene, Z up.
+    """Add the content of a GLB, glTF or OBJ file to the scene, Z up.
 
     Bone shapes are left out: they are meshes of 2 units that would count as part of the object.
     """
@@ -63,60 +67,60 @@ def import_file(path: Path) -> None:
         raise Unrenderable(f"files of kind '{kind}' are not read; convert it to GLB, glTF or OBJ")
 
 
-def pieces() -> Iterator[tuple[Vertices, Triangles]]:
-    """Vertices (N, 3) and faces (M, 3) of every occurrence of a mesh, as it will be rendered, in the file's units."""
-    for occurrence in bpy.context.evaluated_depsgraph_get().object_instances:
-        if occurrence.object.type == "MESH":
-            mesh = occurrence.object.data
-            local = read(mesh.vertices, "co", np.float32, 3).astype(np.float64)
+def mesh_instances() -> Iterator[tuple[Vertices, Triangles]]:
+    """Yield vertices (N, 3) and faces (M, 3) of every instance of a mesh, as rendered, in the file's units, Z up."""
+    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
+        if instance.object.type == "MESH":
+            mesh = instance.object.data
+            local = read_attribute(mesh.vertices, "co", np.float32, 3).astype(np.float64)
             yield (
-                transformed(local, np.array(occurrence.matrix_world)),
-                read(mesh.loop_triangles, "vertices", np.int32, 3),
+                transformed(local, np.array(instance.matrix_world)),
+                read_attribute(mesh.loop_triangles, "vertices", np.int32, 3),
             )
 
 
-def read(items: Any, attribute: str, kind: type, width: int) -> npt.NDArray[Any]:
-    """An attribute of all `items` as an array (N, width)."""
-    values: npt.NDArray[Any] = np.empty(len(items) * width, dtype=kind)
+def read_attribute(items: Any, attribute: str, dtype: type, width: int) -> npt.NDArray[Any]:
+    """Return an attribute of all N `items`, such as a mesh's vertices, as an array (N, width)."""
+    values: npt.NDArray[Any] = np.empty(len(items) * width, dtype=dtype)
     items.foreach_get(attribute, values)
     return values.reshape(-1, width)
 
 
 def transformed(points: Vertices, matrix: npt.NDArray[np.float64]) -> Vertices:
-    """Points (N, 3) moved by a 4x4 affine transform."""
+    """Return points (N, 3) moved by a 4x4 affine transform."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def seen(vertices: Vertices, faces: Triangles) -> Vertices:
-    """The vertices (N, 3) that a face uses; the others cannot be seen."""
+def used_vertices(vertices: Vertices, faces: Triangles) -> Vertices:
+    """Return the vertices (N, 3) that a face uses; the others cannot be seen."""
     used = np.zeros(len(vertices), dtype=bool)
     used[faces.ravel()] = True
     return vertices[used]
 
 
 def used_materials() -> list[Any]:
-    """Every material that a mesh wears, by name."""
-    worn = {slot.material for item in bpy.data.objects if item.type == "MESH" for slot in item.material_slots}
-    return sorted(worn - {None}, key=lambda material: material.name)
+    """Return every material that is assigned to a mesh, sorted by name."""
+    used = {slot.material for item in bpy.data.objects if item.type == "MESH" for slot in item.material_slots}
+    return sorted(used - {None}, key=lambda material: material.name)
 
 
 def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
-    """Names of the images that `materials` use and that have no pixels; Blender would paint them magenta."""
+    """Return the names of images that `materials` use and that have no pixels; Blender paints them magenta."""
     nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
     images = {node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None}
     return tuple(sorted(Path(image.filepath).name or image.name for image in images if min(image.size) == 0))
 
 
 def move_object(placement: Placement) -> None:
-    """Hang everything that was imported on one node that carries the placement."""
+    """Move everything that was imported by giving it one parent node with the placement's transform."""
     roots = [item for item in bpy.data.objects if item.parent is None]
-    frame = add("placement", None, placement.world_from_object)
+    frame = add_object("placement", None, placement.world_from_object)
     for item in roots:
         item.parent = frame
 
 
-def add(name: str, data: Any, matrix: npt.NDArray[np.float64]) -> Any:
-    """Put a new object into the scene at a 4x4 pose."""
+def add_object(name: str, data: Any, matrix: npt.NDArray[np.float64]) -> Any:
+    """Put a new Blender object into the scene at a 4x4 pose and return it."""
     item = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(item)
     item.matrix_world = Matrix(matrix.tolist())

@@ -1,4 +1,4 @@
-"""How Blender renders: engine, quality, device, light and camera. Which values, is decided elsewhere."""
+"""Hands engine, quality, device, light and camera to Blender; their values are decided elsewhere."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from render.blender.scene import add
+from render.blender.scene import add_object
 from render.cameras import Camera, look_at_origin
 from render.config import RenderConfig
 from render.device import Device, Machine
@@ -24,7 +24,7 @@ DEVICES = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
 
 
 def configure(config: RenderConfig, machine: Machine) -> None:
-    """Set what all views of an object share.
+    """Set what all views of an object share: engine, resolution, file format, quality, device.
 
     Raises RuntimeError when there is no such device as `machine` asks for.
     """
@@ -40,11 +40,14 @@ def configure(config: RenderConfig, machine: Machine) -> None:
     scene.cycles.use_light_tree = True
     scene.eevee.taa_render_samples = config.quality.samples
     set_quality(config.quality)
-    compute_on(machine.device)
+    set_device(machine.device)
 
 
-def compute_on(device: Device) -> None:
-    """Let Cycles compute on the processor or on all graphics cards of one kind."""
+def set_device(device: Device) -> None:
+    """Let Cycles compute on the processor or on all graphics cards of one kind.
+
+    Raises RuntimeError when there is no such card.
+    """
     cycles, preferences = bpy.context.scene.cycles, bpy.context.preferences.addons["cycles"].preferences
     cycles.device = "CPU" if device == "cpu" else "GPU"
     if device == "cpu":
@@ -62,7 +65,7 @@ def compute_on(device: Device) -> None:
 
 
 def set_quality(quality: Quality) -> None:
-    """Set how much work goes into a view."""
+    """Set samples, bounces and denoiser of Cycles."""
     cycles = bpy.context.scene.cycles
     cycles.samples, cycles.max_bounces = quality.samples, quality.max_bounces
     cycles.use_adaptive_sampling = quality.noise_threshold > 0
@@ -72,8 +75,8 @@ def set_quality(quality: Quality) -> None:
     cycles.denoising_prefilter, cycles.denoising_input_passes = "NONE", "RGB_ALBEDO"
 
 
-def switch_on(rig: Rig) -> None:
-    """Carry out a light rig."""
+def add_lights(rig: Rig) -> None:
+    """Add the world background and the suns of a light rig to the scene."""
     bpy.context.scene.world = world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     background = world.node_tree.nodes["Background"]
@@ -84,11 +87,11 @@ def switch_on(rig: Rig) -> None:
     for sun in rig.suns:
         light = bpy.data.lights.new("sun", "SUN")
         light.energy, light.angle = sun.strength, math.radians(sun.softness_deg)
-        add("sun", light, look_at_origin(sun.azimuth_deg, sun.elevation_deg, 1.0))
+        add_object("sun", light, look_at_origin(sun.azimuth_deg, sun.elevation_deg, 1.0))
 
 
 def split_at_the_horizon(tree: Any, rig: Rig) -> None:
-    """Let the background shine with `rig.sky` above and `rig.ground` below."""
+    """Give the background the radiance `rig.sky` above the horizon and `rig.ground` below it."""
     direction, parts, strength = (
         tree.nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "SeparateXYZ", "MapRange")
     )
@@ -100,22 +103,25 @@ def split_at_the_horizon(tree: Any, rig: Rig) -> None:
 
 
 def add_camera() -> None:
-    """A camera whose field of view is horizontal, and whose planes cut nothing off."""
+    """Add a camera whose field of view is horizontal and whose clipping planes cut nothing off."""
     lens = bpy.data.cameras.new("camera")
     lens.sensor_fit, lens.clip_start, lens.clip_end = "HORIZONTAL", 1e-3, 1e3
-    bpy.context.scene.camera = add("camera", lens, np.eye(4))
+    bpy.context.scene.camera = add_object("camera", lens, np.eye(4))
 
 
-def aim(camera: Camera) -> None:
-    """Put the camera where it belongs."""
+def place_camera(camera: Camera) -> None:
+    """Give Blender's camera the pose and the field of view of `camera`."""
     placed = bpy.context.scene.camera
     placed.matrix_world = Matrix(camera.world_from_camera.tolist())
     placed.data.angle = math.radians(camera.fov_deg)
 
 
-def look_through(part: PixelWindow, side: int) -> None:
-    """Render this part of the picture alone; Blender counts from the bottom and cuts fractions of a pixel off."""
+def render_only(window: PixelWindow, side: int) -> None:
+    """Limit rendering to `window` of an image of `side` pixels.
+
+    A quarter of a pixel is added because Blender cuts fractions off; it counts rows from the bottom.
+    """
     render = bpy.context.scene.render
     render.use_border = render.use_crop_to_border = True
-    render.border_min_x, render.border_max_x = (part.left + 0.25) / side, (part.right + 0.25) / side
-    render.border_min_y, render.border_max_y = (side - part.bottom + 0.25) / side, (side - part.top + 0.25) / side
+    render.border_min_x, render.border_max_x = (window.left + 0.25) / side, (window.right + 0.25) / side
+    render.border_min_y, render.border_max_y = (side - window.bottom + 0.25) / side, (side - window.top + 0.25) / side

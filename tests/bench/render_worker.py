@@ -58,13 +58,13 @@ def main() -> None:
 
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     imported = time.process_time() - start
-    rows = [asdict(_render(Path(path), method(job.method), job)) for path in job.paths]
+    rows = [asdict(_measure(Path(path), method(job.method), job)) for path in job.paths]
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     (Path(job.out) / "costs.json").write_text(json.dumps({"import": imported, "peak_gb": peak_gb, "objects": rows}))
 
 
-def _render(path: Path, chosen: Method, job: Job) -> Cost:
-    """Take the views of one object; the images go to a file."""
+def _measure(path: Path, chosen: Method, job: Job) -> Cost:
+    """Render the views of one object and return what they cost; the images go to a file."""
     import bpy
 
     from render.blender import objects, views

@@ -159,7 +159,7 @@ def test_render_views_background_is_clean_though_denoised(box: Path) -> None:
     assert not image[image[..., 3] == 0].any()
 
 
-def test_shoot_renders_the_objects_part_of_the_picture_as_in_the_whole(box: Path, tmp_path: Path) -> None:
+def test_render_rgba_renders_the_objects_part_of_the_image_as_in_the_whole(box: Path, tmp_path: Path) -> None:
     config = toy_config(samples=16)
     ready = shots.prepare(box, placed(box), config, tmp_path, uid="object", seed=0, machine=Machine(1))
     everything = replace(ready, outline=1e3 * np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, 1.0]]))

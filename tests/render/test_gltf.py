@@ -31,7 +31,9 @@ def test_read_document_is_the_same_from_both_containers(tmp_path: Path) -> None:
     assert read_document(tmp_path / "box.gltf") == document
 
 
-@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"\xff\xfe", b"glTF\x02\0\0\0", b"glTF\x02\0\0\0\x20\0\0\0\x20\0\0\0JSON{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[1, 2]", b"\xff\xfe", b"glTF\x02\0\0\0", b"glTF\x02\0\0\0\x20\0\0\0\x20\0\0\0JSON{"]
+)
 def test_read_document_of_a_damaged_file_raises(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "box.glb"
     path.write_bytes(content)

@@ -7,7 +7,7 @@ from render.device import Machine
 from render.errors import Unrenderable
 from render.images import coverage
 from render.placement import Placement, normalize_bounds
-from render.report import ObjectReport, check
+from render.report import ObjectReport, check_usable
 from tests.render.toys import OBJECTS, camera, toy_config
 
 pytestmark = [
@@ -54,7 +54,7 @@ RENDERED = [
 
 def checked(name: str) -> tuple[ObjectReport, Placement]:
     report = objects.inspect(OBJECTS / f"{name}.glb")
-    check(report, max_faces=500_000, missing_texture="reject")
+    check_usable(report, max_faces=500_000, missing_texture="reject")
     return report, normalize_bounds(report.minimum, report.maximum, 1.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from render.quality import NAMED, Quality, named
+from render.quality import NAMED, Quality, quality_named
 from tests.render.toys import camera, toy_config, write_box
 
 
@@ -23,7 +23,7 @@ def test_quality_that_does_not_exist_is_a_sentence_with_the_names() -> None:
     with pytest.raises(
         ValueError, match="'best' is no quality; write draft, standard, reference, or numbers for samples"
     ):
-        named("best")
+        quality_named("best")
     values = toy_config().model_dump()
     with pytest.raises(ValidationError, match="no quality"):
         toy_config().model_validate(values | {"quality": "best"})

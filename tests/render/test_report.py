@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 
 from render.errors import Unrenderable, importer_reason
-from render.report import ObjectReport, check
+from render.report import ObjectReport, check_usable
 
 GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), False, 0)
 
 
 def test_check_good_object_passes() -> None:
-    check(GOOD, max_faces=12, missing_texture="reject")
+    check_usable(GOOD, max_faces=12, missing_texture="reject")
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def test_check_good_object_passes() -> None:
 )
 def test_check_bad_object_is_unrenderable_with_a_reason(report: ObjectReport, reason: str) -> None:
     with pytest.raises(Unrenderable) as error:
-        check(report, max_faces=12, missing_texture="reject")
+        check_usable(report, max_faces=12, missing_texture="reject")
     assert str(error.value).startswith(reason)
 
 
 def test_check_missing_texture_may_be_kept() -> None:
-    check(replace(GOOD, missing_textures=("x.png",)), max_faces=12, missing_texture="keep")
+    check_usable(replace(GOOD, missing_textures=("x.png",)), max_faces=12, missing_texture="keep")
 
 
 TRACEBACK = """Error: Python: Traceback (most recent call last):
