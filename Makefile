@@ -16,8 +16,8 @@ bootstrap: ## create or update .venv (at once when nothing changed)
 
 demo: bootstrap ## objects to trained model to report at toy size, on a laptop without a GPU
 	.venv/bin/dvc repro
-	@$(RUN) flows sync
-	@$(RUN) flows panel
+	@$(RUN) flows tag-runs
+	@$(RUN) flows results
 
 test: bootstrap ## every test
 	$(RUN) pytest -n 2

@@ -101,7 +101,7 @@ def deployed_flow(name: str) -> Any:
                 write_params(PROJECT / "params.yaml", set_params)
             load_params(PROJECT / "params.yaml")
             states = walk(PROJECT, row.target, force=force)
-        command = [sys.executable, "-m", "flows", "sync"]
+        command = [sys.executable, "-m", "flows", "tag-runs"]
         with ProcessGroup(command, root=PROJECT, output=subprocess.PIPE) as tagging:
             for line in tagging.lines():
                 get_run_logger().info(line)

@@ -70,7 +70,7 @@ def render_status(rows: Iterable[StageStatus]) -> Table:
     return table
 
 
-def render_panel(root: Path) -> Panel:
+def render_results(root: Path) -> Panel:
     """Where the results lie, and how to open them."""
     models = [name for name in MODELS if (root / name / MANIFEST).exists()]
     places = {

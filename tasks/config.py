@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from models.network.scheduler_names import SchedulerName
 from render.config import Section
 
 
@@ -109,7 +110,7 @@ class SampleConfig(Section):
     stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
     conditions: tuple[int, ...] = Field(min_length=1)
     """Numbers of condition images for the sparse-view protocol; single-view stages use only 1."""
-    scheduler: Literal["ddpm", "ddim", "dpmsolver++", "unipc"]
+    scheduler: SchedulerName
     steps: int = Field(ge=1, le=1000)
     """75 DDPM steps in sec. 6."""
     guidance: float = Field(ge=1)

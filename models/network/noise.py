@@ -1,14 +1,13 @@
 """The diffusion process (sec. 4.2, 5.5): noise schedule, training targets, samplers."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from models.config import NoiseConfig
-
-SchedulerName = Literal["ddpm", "ddim", "dpmsolver++", "unipc"]
+from models.network.scheduler_names import SchedulerName as SchedulerName
 
 
 class Diffusion:

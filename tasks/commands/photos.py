@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from models.config import ReconstructConfig
 from models.inference.pipeline import load_pipeline
-from models.network.noise import SchedulerName
 from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Views
@@ -22,6 +20,7 @@ from tasks.artifacts.atomic import atomic_file, atomic_folder, write_bytes
 from tasks.artifacts.views import Image as Rgba
 from tasks.artifacts.views import as_cameras
 from tasks.commands.export import TRANSFORMS, transforms
+from tasks.commands.sample_options import SampleOptions
 
 SHEET, TURNTABLE, MESH = "sheet.png", "turntable.gif", "mesh.ply"
 FRAME_MS = 200
@@ -29,43 +28,21 @@ TURNTABLE_ELEVATION_DEG = 15.0
 """The row nearest to it turns."""
 
 
-@dataclass(frozen=True)
-class SampleOptions:
-    """How views are drawn; the pipeline says what each means."""
+def sample_photos(options: SampleOptions, device: str) -> list[Path]:
+    """Write views, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
 
-    scheduler: "SchedulerName"
-    steps: int
-    guidance: float
-    seed: int
-    align_to: int
-    fov_deg: float | None
-    object_share: float | None
-    elevations_deg: tuple[float, ...] | None
-    attention_chunk: int | None
-    device: str
-
-
-def sample_photos(
-    model: Path,
-    photos: Sequence[Path],
-    masks: Sequence[Path],
-    options: SampleOptions,
-    mesh: ReconstructConfig,
-    out: Path,
-) -> list[Path]:
-    """Write `out/<view>.png`, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
-
-    `out` appears whole or not at all. Raises ValueError when it is there already, when `model` holds no pipeline, or
-    for pictures that the model cannot take.
+    Returns the files. The folder appears whole or not at all. Raises ValueError when it is there already, when
+    `options.model` holds no pipeline, or for pictures that the model cannot take.
     """
+    out, model = options.out, options.model
     if out.exists():
         raise ValueError(f"{out} exists; name another folder with --out, or delete it")
     if not (model / "model_index.json").exists():
         raise ValueError(
             f"{model} has no model_index.json: name the folder of a saved pipeline, e.g. models_out/stage3"
         )
-    pictures, covers = ([_open(path) for path in paths] for paths in (photos, masks))
-    cameras, images = _draw(model, pictures, covers, options)
+    pictures, masks = ([_open(path) for path in paths or []] for paths in (options.photos, options.mask))
+    cameras, images = _sample(options, pictures, masks, device)
     with atomic_folder(out) as part:
         for camera, image in zip(cameras, images, strict=True):
             write_bytes(part / f"{camera.name}.png", encode_png(image))
@@ -74,33 +51,33 @@ def sample_photos(
         sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
         write_bytes(part / SHEET, encode_png(sheet))
         _write_turntable(part / TURNTABLE, cameras, images)
-        _write_mesh(part / MESH, cameras, images, mesh, options)
+        _write_mesh(part / MESH, cameras, images, options, device)
     return sorted(out.iterdir())
 
 
-def _draw(
-    model: Path, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], options: SampleOptions
+def _sample(
+    options: SampleOptions, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], device: str
 ) -> tuple[list[Camera], list[Rgba]]:
-    pipeline = load_pipeline(model, scheduler=options.scheduler, device=options.device)
+    pipeline = load_pipeline(options.model, scheduler=options.scheduler, device=device)
     pipeline.set_progress_bar_config(disable=False, desc="views")
     pipeline.unet.set_attention_chunk(options.attention_chunk)
-    drawn = pipeline(
+    sampled = pipeline(
         list(pictures),
         masks=list(masks) or None,
         align_to=options.align_to,
-        fov_deg=options.fov_deg,
-        object_share=options.object_share,
+        fov_deg=options.fov,
+        object_share=None if options.as_is else options.share,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance,
         generator=torch.Generator().manual_seed(options.seed),
-        elevations_deg=options.elevations_deg,
+        elevations_deg=tuple(options.elevation) if options.elevation else None,
         output_type="np",
     )
     cameras = [
         Camera(f"t{target:02d}", at.azimuth_deg, at.elevation_deg, at.distance, at.fov_deg)
-        for target, at in zip(drawn.target_ids, drawn.cameras, strict=True)
+        for target, at in zip(sampled.target_ids, sampled.cameras, strict=True)
     ]
-    return cameras, drawn.images
+    return cameras, sampled.images
 
 
 def _open(path: Path) -> Image.Image:
@@ -129,11 +106,14 @@ def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgb
 
 
 def _write_mesh(
-    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], config: ReconstructConfig, options: SampleOptions
+    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], options: SampleOptions, device: str
 ) -> None:
+    config = ReconstructConfig(
+        recipe=1, method="hull", resolution=options.mesh_resolution, iterations=0, vote=options.mesh_vote
+    )
     posed: Any = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
-    mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, options.device)
+    mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, device)
     if mesh is not None:
         with atomic_file(path) as part:
             write_ply(mesh, part)

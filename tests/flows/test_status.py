@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from flows.run_records import RunRecord, note_start, write_record
-from flows.status import deep_links, render_panel, render_status, stage_status, training_runs
+from flows.status import deep_links, render_results, render_status, stage_status, training_runs
 from tasks.artifacts.atomic import write_json
 from tests.tiny_repo import copy_repo, edit
 
@@ -49,7 +49,7 @@ def test_status_of_a_finished_project_is_up_to_date(repo: Path) -> None:
     assert {row.state for row in stage_status(repo)} == {"up to date"}
 
 
-def test_panel_names_what_is_there(tmp_path: Path) -> None:
+def test_results_names_what_is_there(tmp_path: Path) -> None:
     for name in ("data/views/sheets/a.png", "data/samples/ring-1/sheets/b.png", "data/meshes/x/a.glb"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -57,7 +57,7 @@ def test_panel_names_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "reports/index.html").write_text("")
     write_json(tmp_path / "models_out/stage1/manifest.json", {})
     (tmp_path / "models_out/stage2").mkdir()
-    text = printed(render_panel(tmp_path))
+    text = printed(render_results(tmp_path))
     for words in (
         "reports/index.html",
         "data/views/sheets/ (1 file)",
@@ -69,8 +69,8 @@ def test_panel_names_what_is_there(tmp_path: Path) -> None:
     assert "models_out/stage2" not in text
 
 
-def test_panel_before_the_first_run_has_nothing(tmp_path: Path) -> None:
-    assert printed(render_panel(tmp_path)).count("none yet") == 4
+def test_results_before_the_first_run_has_nothing(tmp_path: Path) -> None:
+    assert printed(render_results(tmp_path)).count("none yet") == 4
 
 
 def test_deep_links_compare_the_trainings(tmp_path: Path) -> None:

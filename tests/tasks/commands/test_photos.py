@@ -74,8 +74,11 @@ def test_sample_mask_is_taken_instead_of_the_background(model: Path, photo: Path
         (["text.png"], "text.png is no picture that can be read"),
         (["PHOTO", "--as-is"], "image is 60 x 40; pad it to a square"),
         (["PHOTO", "--elevation", "12"], r"elevations_deg is [12.0]; the model knows [0.0, 30.0]"),
-        (["PHOTO", "--share", "2"], "share is 2.0"),
-        (["PHOTO", "--attention-chunk", "0"], "chunk is 0"),
+        (["PHOTO", "--share", "2"], "'--share': Input should be less than or equal to 1 (got 2)"),
+        (
+            ["PHOTO", "--attention-chunk", "0"],
+            "'--attention-chunk': Input should be greater than or equal to 1 (got 0)",
+        ),
         (["PHOTO", "--mask", "PHOTO", "--mask", "PHOTO"], "masks must be as many as images"),
     ],
 )

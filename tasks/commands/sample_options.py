@@ -1,0 +1,59 @@
+"""The options of `python -m flows sample`: parser, help, bounds and values in one place. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from models.network.scheduler_names import SchedulerName
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """What to sample from, how, and where to; the command line makes its parser from these fields."""
+
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of one object, in any order, no poses.")]
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A saved pipeline, such as models_out/stage3.")]
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")]
+    mask: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Grey picture, white is the object; once per photo.")
+    ] = None
+    scheduler: Annotated[
+        SchedulerName, typer.Option(metavar="NAME", help="ddpm (the paper's), ddim, dpmsolver++ or unipc.")
+    ] = "unipc"
+    steps: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Denoising steps; the paper: 75 with ddpm.")
+    ] = 20
+    guidance: Annotated[
+        float, typer.Option(min=1, metavar="SCALE", help="Scale of classifier-free guidance; 1: none.")
+    ] = 1.0
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the initial noise.")] = 0
+    align_to: Annotated[int, typer.Option(min=0, metavar="N", help="Photo that azimuths count from, from 0.")] = 0
+    elevation: Annotated[
+        list[float] | None, typer.Option(metavar="DEGREES", help="A row of views (again for more); default: all.")
+    ] = None
+    fov: Annotated[
+        float | None,
+        typer.Option(min=1, max=170, metavar="DEGREES", help="Field of view of the photos; default: the model's."),
+    ] = None
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=1, metavar="SHARE", help="Share of the picture's side that the object is made to take."
+        ),
+    ] = 0.5
+    as_is: Annotated[bool, typer.Option("--as-is", help="Photos are square and framed already: leave them alone.")] = (
+        False
+    )
+    mesh_resolution: Annotated[
+        int, typer.Option(min=16, max=1024, metavar="VOXELS", help="Voxels of the mesh along the cube's side.")
+    ] = 96
+    mesh_vote: Annotated[
+        float,
+        typer.Option(min=0.01, max=1, metavar="SHARE", help="Share of the views that must see a voxel as foreground."),
+    ] = 0.9
+    attention_chunk: Annotated[
+        int | None, typer.Option(min=1, metavar="TOKENS", help="Saves memory where attention does not.")
+    ] = None
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Default: the GPU if there is one.")] = None
