@@ -1,4 +1,4 @@
-"""Reads tables of aesthetic scores. They know no source: a uid that no object has is nobody's business here."""
+"""Reads tables of aesthetic scores, whatever source they belong to; unknown uids are kept."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def load_scores(location: str, tools: Tools) -> dict[str, float]:
-    """The table at `location` (a path, http(s):// or s3://), brought here first.
+    """Return scores by uid from the table at `location`: a path, http(s):// or s3://, which is copied here first.
 
     Raises ValueError for a table that cannot be understood, OSError for one that cannot be read.
     """
@@ -29,9 +29,9 @@ def load_scores(location: str, tools: Tools) -> dict[str, float]:
 
 
 def read_scores(path: Path, name: str | None = None) -> dict[str, float]:
-    """Scores by uid from a CSV file, gzip-compressed or not; `name` stands for the file in errors.
+    """Return scores by uid from a CSV file, gzip-compressed or not; `name` stands for the file in errors.
 
-    An empty cell means that nobody scored the object. Raises ValueError with line and value for a bad row.
+    An empty cell means that the object has no score. Raises ValueError with line and value for a bad row.
     """
     content = path.read_bytes()
     try:

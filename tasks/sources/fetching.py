@@ -1,4 +1,4 @@
-"""Brings one object here, checks it and remembers that it did. Knows the work folder, not the stage."""
+"""Fetches objects from a source into the work folder, validates them and keeps a journal. Knows no stage."""
 
 import errno
 import hashlib
@@ -26,10 +26,10 @@ class Fetcher:
     config: DownloadConfig
     work: Path
     hub_url: str
-    """Kept out of the ledger: where an object came from does not change what it is."""
+    """Address that is cut out of error messages: the ledger does not depend on where an object came from."""
 
     def fetch(self, entry: Entry) -> Outcome:
-        """Fetch and check one object.
+        """Fetch and validate one object; the ledger's row says what came of it.
 
         Raises ConnectionError when the server does not answer and OSError(ENOSPC) when the disk is full: these are
         no fault of the object.
@@ -38,15 +38,15 @@ class Fetcher:
         try:
             main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
         except FileNotFoundError as error:
-            return Rejected(entry.uid, self._words(error))
+            return Rejected(entry.uid, self._message(error))
         except ConnectionError as error:
-            raise ConnectionError(self._words(error)) from error
+            raise ConnectionError(self._message(error)) from error
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
             if error.errno == errno.EFBIG:
                 return Rejected(entry.uid, f"larger than max_mb {self.config.max_mb:g}")
-            return Failed(entry.uid, self._words(error))
+            return Failed(entry.uid, self._message(error))
         if fault := validation_error(main):
             shutil.rmtree(folder)
             return Rejected(entry.uid, fault)
@@ -56,7 +56,10 @@ class Fetcher:
         return outcome
 
     def finished(self, entries: Iterable[Entry]) -> dict[str, Done]:
-        """What an earlier run fetched and this one may use as it is. Empties the work folder of a changing source."""
+        """Return, by uid, the rows of objects that an earlier run fetched and that are still whole.
+
+        Where the source's files may change under their names nothing is reused, and the work folder is emptied.
+        """
         if not self.source.is_permanent:
             shutil.rmtree(self.work / "objects", ignore_errors=True)
             return {}
@@ -88,7 +91,7 @@ class Fetcher:
         key = _key(entry)
         return self.work / "objects" / key[:2] / key
 
-    def _words(self, error: OSError) -> str:
+    def _message(self, error: OSError) -> str:
         return (error.strerror or str(error)).replace(self.hub_url.rstrip("/") + "/", "")
 
 
@@ -111,7 +114,7 @@ def validation_error(main: Path) -> str | None:
 
 
 def describe_files(main: Path, folder: Path, uid: str) -> dict[str, str | int]:
-    """The ledger's facts of the object in `folder`: main file as placed, hash, size in bytes."""
+    """Return the ledger's facts of the object in `folder`: main file as laid out, SHA-256, size in bytes."""
     hashes = {file.relative_to(folder).as_posix(): sha256_of(file) for file in _files(folder)}
     listing = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
     only = next(iter(hashes.values())) if len(hashes) == 1 else None

@@ -1,4 +1,4 @@
-"""Objects that lie in a folder: GLB, glTF and OBJ files, with scores, titles and licences in an optional scores.csv."""
+"""The source of objects in a folder: GLB, glTF and OBJ files, with scores and titles in an optional scores.csv."""
 
 import csv
 import errno
@@ -15,13 +15,13 @@ from tasks.sources.side_files import OBJECT_SUFFIXES, side_files
 from tasks.sources.source import choose
 
 SCORES = "scores.csv"
-"""Columns uid and aesthetic_score; title and license if you like."""
+"""Table with the columns uid and aesthetic_score and, if wanted, title and license."""
 GENERIC = frozenset({"model", "mesh", "meshes", "scene", "source", "textured"})
 """Names that say nothing: Sketchfab's NAME/scene.gltf and GSO's NAME/meshes/model.obj are NAME."""
 
 
 class FolderSource:
-    """The objects below `config.folder`. Files may change under their name, so nothing is permanent."""
+    """The objects below `catalog.folder`. Files may change under their names, so fetched copies are not reused."""
 
     is_permanent = False
     num_connections = 1
@@ -32,7 +32,7 @@ class FolderSource:
         self._root = Path(config.folder)
 
     def entries(self) -> list[Entry]:
-        """See Source. Raises ValueError when the folder holds no object or two of one name."""
+        """List the objects below the folder. Raises ValueError when the folder holds no object or two of one name."""
         objects = find_objects(self._root)
         table = self._root / SCORES
         scores = read_scores(table) if table.exists() else {}
@@ -50,7 +50,10 @@ class FolderSource:
         ]
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
-        """See Source. One file becomes `UID.glb` or the like; several keep their names and places in `UID/`."""
+        """Copy an object's files: one becomes `UID.glb` or the like, several keep their names and places in `UID/`.
+
+        Raises OSError(EFBIG) when they are larger than `max_bytes` together.
+        """
         main = self._root / entry.location
         files = [main, *side_files(main, self._root)]
         size = sum(file.stat().st_size for file in files)
@@ -66,7 +69,7 @@ class FolderSource:
 
 
 def find_objects(root: Path) -> dict[str, Path]:
-    """The main files below `root` by uid, sorted by uid; hidden files and folders are passed over.
+    """Return the main files below `root` by uid, sorted by uid; hidden files and folders are passed over.
 
     The uid is the file's name without ending, or its folder's where that name is generic.
     Raises ValueError when there is none or when two have the same uid.

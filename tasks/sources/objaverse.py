@@ -1,10 +1,11 @@
-"""Objaverse 1.0: 800k GLB files at a hub, read with the objaverse package over our own line.
+"""Objaverse 1.0: 800k GLB files at a hub, listed with the objaverse package and downloaded by tasks.ports.Store.
 
 The package (0.1.7) knows the layout of the hub: object-paths.json.gz, metadata/NNN-NNN.json.gz, glbs/. Its own
 downloads have no timeout, no retry, no resume and no other address than one; a metadata file that was cut short
 stays and breaks every later run; one failed object loses its whole batch; and each call counts all files on disk.
-So we put the index and the metadata where the package looks for them, checked and whole, and let it read; the
-objects themselves come through tasks.ports.Store.
+So the index and the metadata are downloaded to where the package looks for them and checked, and the package reads
+them; the objects themselves come through tasks.ports.Store. Its folder is a private variable, and where an object lies
+only the private _load_object_paths tells (load_uids drops the paths); the metadata come from its load_annotations.
 """
 
 import gzip
@@ -41,11 +42,11 @@ class ObjaverseSource:
         self._cache = tools.work / f"hub-{fingerprint(self._hub)[:8]}"
 
     def entries(self) -> list[Entry]:
-        """See Source. The metadata of the wanted objects only is downloaded; Objaverse has no scores of its own.
+        """List the wanted objects, downloading their metadata only; Objaverse has no scores of its own.
 
         Raises ConnectionError when the hub cannot be reached, FileNotFoundError when it lacks a part of the layout.
         """
-        self._bring([INDEX])
+        self._download([INDEX])
         objaverse._VERSIONED_PATH = str(self._cache)
         paths: dict[str, str] = objaverse._load_object_paths()
         wanted = choose(paths, self._config, self._seed)
@@ -53,7 +54,7 @@ class ObjaverseSource:
         for uid in wanted:
             members.setdefault(paths[uid].split("/")[1], []).append(uid)
         folders = sorted(members)
-        self._bring([f"metadata/{folder}.json.gz" for folder in folders])
+        self._download([f"metadata/{folder}.json.gz" for folder in folders])
         entries: list[Entry] = []
         for start in range(0, len(folders), FOLDERS_AT_ONCE):
             uids = [uid for folder in folders[start : start + FOLDERS_AT_ONCE] for uid in members[folder]]
@@ -61,38 +62,38 @@ class ObjaverseSource:
         return sorted(entries, key=lambda entry: entry.uid)
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
-        """See Source."""
+        """Download an object's GLB file."""
         target = folder / f"{entry.uid}.glb"
         self._tools.store.fetch(f"{self._hub}/{entry.location}", target, max_bytes=max_bytes)
         return target
 
-    def _bring(self, names: Sequence[str]) -> None:
+    def _download(self, names: Sequence[str]) -> None:
         missing = [name for name in names if not (self._cache / name).exists()]
         if missing:
             self._tools.progress.note(f"fetching {len(missing)} of {len(names)} index files from {self._hub}")
         try:
             with ThreadPoolExecutor(self.num_connections) as threads:
-                list(threads.map(self._bring_one, missing))
+                list(threads.map(self._download_whole, missing))
         except (ConnectionError, FileNotFoundError) as error:
             raise type(error)(
                 f"Objaverse cannot be read at {self._hub}: {error}. Check the network, or set hub_url in the profile "
                 f"to a mirror that holds {INDEX}, metadata/ and glbs/"
             ) from error
 
-    def _bring_one(self, name: str) -> None:
-        """Download a gzip file and prove it whole before it gets the name that the package looks for."""
-        unproved = self._cache / f"{name}.unproved"
-        self._tools.store.fetch(f"{self._hub}/{name}", unproved)
+    def _download_whole(self, name: str) -> None:
+        """Download a gzip file and check that it is whole before it gets the name that the package looks for."""
+        unchecked = self._cache / f"{name}.unchecked"
+        self._tools.store.fetch(f"{self._hub}/{name}", unchecked)
         try:
-            with gzip.open(unproved) as file:
+            with gzip.open(unchecked) as file:
                 while file.read(1 << 20):
                     pass
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            unproved.unlink()
+            unchecked.unlink()
             raise OSError(
                 f"{self._hub}/{name} is not a whole gzip file ({error}): try again or another hub_url"
             ) from error
-        unproved.replace(self._cache / name)
+        unchecked.replace(self._cache / name)
 
 
 def _read_batch(uids: list[str], paths: dict[str, str]) -> list[Entry]:

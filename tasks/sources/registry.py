@@ -1,4 +1,4 @@
-"""Which class reads which source of objects."""
+"""Opens the source of objects that the configuration names."""
 
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
@@ -9,7 +9,7 @@ from tasks.sources.source import Source
 
 
 def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
-    """The source that `config` names."""
+    """Return the source that `config.source` names."""
     match config.source:
         case "folder":
             return FolderSource(config, seed)

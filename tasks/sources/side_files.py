@@ -1,4 +1,4 @@
-"""Which other files a glTF, GLB or OBJ file draws on. Reads names only; what can be rendered is Blender's to say."""
+"""Finds the other files that a glTF, GLB or OBJ file refers to, by name; whether they can be read Blender decides."""
 
 import os
 import re
@@ -16,10 +16,10 @@ _OPTION = re.compile(r"-[a-zA-Z]\w*(?:\s+(?:on|off|[-+.\d]\S*|[rgbmlz]|sphere|cu
 
 
 def side_files(main: Path, root: Path) -> list[Path]:
-    """The existing files below `root` that `main` needs beside itself, sorted.
+    """Return the existing files below `root` that `main` refers to, directly or through a material file, sorted.
 
     Names that lead out of `root`, or to nothing, are left out: the renderer reports what is missing.
-    A file that cannot be parsed needs nothing.
+    A file that cannot be parsed refers to nothing.
     """
     found: set[Path] = set()
     waiting = [main]
@@ -68,7 +68,7 @@ def _of_mtl(path: Path) -> Iterator[str]:
 
 
 def _names(text: str, folder: Path) -> list[str]:
-    """One name with blanks, or several names: whichever exists."""
+    """Return the text as one name with blanks if such a file exists, else as several names."""
     return [text] if (folder / text).is_file() else text.split()
 
 

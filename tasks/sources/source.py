@@ -1,4 +1,4 @@
-"""What every source of objects can do. It knows no stage."""
+"""The interface of every source of objects."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ from tasks.config import CatalogConfig
 
 
 class Source(Protocol):
-    """A place that objects come from."""
+    """A place that objects come from; it lists them and fetches their files."""
 
     is_permanent: bool
     """Whether a location always names the same bytes, so that what was fetched once need not be fetched again."""
@@ -19,7 +19,7 @@ class Source(Protocol):
     """How many objects are best fetched at once."""
 
     def entries(self) -> list[Entry]:
-        """The wanted objects, sorted by uid; their scores are the source's own."""
+        """Return the objects that the configuration asks for, sorted by uid, with the source's own scores."""
         ...
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
@@ -31,7 +31,7 @@ class Source(Protocol):
 
 
 def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> list[str]:
-    """The uids that match `include`, sorted; of these the first `max_objects` by a hash of seed and uid.
+    """Return the uids that match `include`, or the first `max_objects` of them by a hash of seed and uid; sorted.
 
     Raises ValueError when nothing matches.
     """

@@ -1,4 +1,4 @@
-"""Colours as sRGB triples in [0, 1] and where random ones come from."""
+"""Colours as sRGB triples in [0, 1], and random ones."""
 
 import colorsys
 
@@ -20,54 +20,54 @@ _NAMES = (
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """The colour at a hue (any real number, period 1)."""
+    """Return the colour of a hue (any real number, period 1), a saturation and a value."""
     return colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
 
 
 def vivid(rng: np.random.Generator, hue: float | None = None) -> Colour:
-    """A strong, bright colour, of about `hue` if that is given; greens and magentas are kept from glaring."""
+    """Return a strong, bright colour, of about `hue` if that is given; greens and magentas are kept from glaring."""
     tone = (rng.uniform() if hue is None else hue + rng.uniform(-0.025, 0.025)) % 1.0
     glare = np.exp(-(((tone - 0.34) / 0.09) ** 2)) + 0.5 * np.exp(-(((tone - 0.83) / 0.06) ** 2))
     return hsv(tone, rng.uniform(0.72, 0.92), rng.uniform(0.82, 0.97) - 0.22 * float(glare))
 
 
 def pale(rng: np.random.Generator, hue: float | None = None) -> Colour:
-    """A light, soft colour."""
+    """Return a light, soft colour, of about `hue` if that is given."""
     tone = rng.uniform() if hue is None else hue + rng.uniform(-0.03, 0.03)
     return hsv(tone, rng.uniform(0.12, 0.30), rng.uniform(0.92, 0.99))
 
 
 def trio(rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
-    """Three vivid colours far apart on the colour wheel."""
+    """Return three vivid colours far apart on the colour wheel."""
     hue, step = rng.uniform(), rng.uniform(0.28, 0.40)
     return vivid(rng, hue), vivid(rng, hue + step), vivid(rng, hue - step)
 
 
 def darker(colour: Colour, factor: float = 0.6) -> Colour:
-    """The same colour with less light."""
+    """Return the colour with its channels multiplied by `factor`."""
     red, green, blue = colour
     return red * factor, green * factor, blue * factor
 
 
 def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the way from `first` to `second`."""
+    """Return the colour `share` of the way from `first` to `second`."""
     red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def timber(rng: np.random.Generator) -> Colour:
-    """The colour of a kind of wood, from birch to walnut."""
+    """Return the colour of a kind of wood, from birch to walnut."""
     return mixed((0.86, 0.66, 0.42), (0.50, 0.28, 0.14), rng.uniform())
 
 
 def linear(colour: Colour) -> Colour:
-    """Linear light from sRGB, as glTF's colour factors want it."""
+    """Return linear RGB of an sRGB colour, as glTF's colour factors want it."""
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
     return red, green, blue
 
 
 def name_of(colour: Colour) -> str:
-    """The everyday word for a colour."""
+    """Return the everyday word for a colour."""
     hue, saturation, value = colorsys.rgb_to_hsv(*colour)
     if value < 0.2:
         return "black"

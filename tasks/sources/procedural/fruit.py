@@ -1,4 +1,4 @@
-"""Fruit that lies about in more than one kind of object."""
+"""Apples, which the fruit bowl and the stack of books share."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from tasks.sources.procedural.solids import bezier, lathe, tube
 
 
 def apple(radius: float) -> Shape:
-    """An apple standing on z = 0, 1.9 radii high."""
+    """Return an apple standing on z = 0, 1.9 radii high."""
     low = bezier([(0.0, 0.12), (0.35, -0.1), (0.85, 0.1), (0.98, 0.9)], 9)
     high = bezier([(0.98, 0.9), (1.12, 1.7), (0.55, 2.25), (0.0, 1.55)], 11)
     return lathe([(float(r) * radius, float(z) * radius) for r, z in [*low, *high[1:]]], 28)
 
 
 def stalk(radius: float) -> Shape:
-    """The stalk of an apple of that radius."""
+    """Return the stalk of an apple of that radius."""
     path = np.array([(0.0, 0.0, 1.5), (0.04, 0.0, 1.9), (0.2, 0.0, 2.3)])
     return tube(path * radius, radius * 0.07, 8)
 
 
 def apple_hue(rng: np.random.Generator) -> float:
-    """Red or green."""
+    """Draw the hue of an apple, red or green."""
     return float(rng.choice([0.99, 0.27]))

@@ -17,9 +17,9 @@ from tasks.sources.procedural.colours import (
     vivid,
 )
 from tasks.sources.procedural.fruit import apple, apple_hue, stalk
+from tasks.sources.procedural.motifs import cover, spine
 from tasks.sources.procedural.parts import Finish, Part, glossy, matte, metal, printed
 from tasks.sources.procedural.patterns import any_pattern, bands, plaid, wood
-from tasks.sources.procedural.pictures import cover, spine
 from tasks.sources.procedural.shape import Shape, joined
 from tasks.sources.procedural.solids import ball, box, cylinder, prism, ring, tube
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from tasks.sources.procedural.colours import SOIL, WHITE, hsv, pale, trio, vivid
 from tasks.sources.procedural.fruit import apple, stalk
+from tasks.sources.procedural.motifs import emblem
 from tasks.sources.procedural.parts import Part, glossy, matte, printed
 from tasks.sources.procedural.patterns import any_pattern, dots
-from tasks.sources.procedural.pictures import emblem
 from tasks.sources.procedural.shape import joined
 from tasks.sources.procedural.solids import ball, bezier, cylinder, lathe, tube, vessel
 
@@ -21,10 +21,10 @@ def mug(rng: np.random.Generator) -> list[Part]:
     lining = [(r - 0.02, z + 0.03) for r, z in wall[:-1]] + [(rim - 0.004, height - 0.02), (rim - 0.01, height + 0.015)]
     reach = rng.uniform(0.36, 0.46)
     grip = bezier([(0, 0, 0.80), (reach, 0, 0.95), (reach * 1.15, 0, 0.3), (0, 0, 0.2)], 20) * [1, 1, height]
-    picture = emblem(rng, main, pale(rng)) if rng.uniform() < 0.6 else any_pattern(rng, main, pale(rng))
+    texture = emblem(rng, main, pale(rng)) if rng.uniform() < 0.6 else any_pattern(rng, main, pale(rng))
     drink = hsv(rng.uniform(0.05, 0.09), 0.75, rng.uniform(0.2, 0.5))
     return [
-        Part("body", vessel(wall, 0.03), printed(picture, 0.25)),
+        Part("body", vessel(wall, 0.03), printed(texture, 0.25)),
         Part("lining", vessel(lining, 0.035), glossy(WHITE)),
         Part("handle", tube(grip + np.array([rim - 0.03, 0, 0]), 0.055), glossy(second)),
         Part("drink", cylinder(rim - 0.05, 0.02).at(z=height * 0.84), glossy(drink, 0.1)),

@@ -51,22 +51,22 @@ _NAMES = {family.place: name for name, family in FAMILIES.items()}
 
 
 def object_indices(stop: int) -> list[int]:
-    """The indices below `stop` that make an object: 12 of each 23."""
+    """Return the indices below `stop` that make an object: 12 of each 23."""
     return [index for index in range(stop) if index % ROUND in _NAMES]
 
 
 def family_of(index: int) -> str:
-    """The name of the family of object `index`, which is one of `object_indices`."""
+    """Return the name of the family of object `index`, which is one of `object_indices`."""
     return _NAMES[index % ROUND]
 
 
 def object_uid(index: int) -> str:
-    """A readable name, such as `mug-0000`."""
+    """Return a readable name, such as `mug-0000`."""
     return f"{family_of(index)}-{index:04d}"
 
 
 def build(family: str, rng: np.random.Generator) -> trimesh.Scene:
-    """One object of a family as a scene, Z up, standing on z = 0, its front along -Y.
+    """Return one object of a family as a scene, Z up, standing on z = 0, its front along -Y.
 
     Raises ValueError when there is no such family.
     """
@@ -79,12 +79,12 @@ def write_object(family: str, seed: int, index: int, path: Path) -> None:
 
 
 def score_object(family: str, seed: int, index: int) -> float:
-    """The object's aesthetic score in [1, 10]; about three of four objects reach 5."""
+    """Return the object's aesthetic score in [1, 10]; about three of four objects reach 5."""
     return aesthetic_score(_parts(family, _rng(family, seed, index)), rng_for(seed, "procedural-taste", family, index))
 
 
 def describe(family: str, seed: int, index: int) -> str:
-    """A short title such as "red and blue mug", after the colours that cover most of it."""
+    """Return a short title such as "red and blue mug", after the colours that cover most of it."""
     areas: dict[str, float] = {}
     for part in _parts(family, _rng(family, seed, index)):
         name = name_of(part.finish.colour)

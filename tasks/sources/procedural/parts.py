@@ -11,23 +11,26 @@ from trimesh.visual.material import PBRMaterial
 from tasks.sources.procedural.colours import STEEL, Colour, linear
 from tasks.sources.procedural.shape import Shape, areas, shaded
 
-Picture = Image.Image
+Texture = Image.Image
+"""An RGB image that is laid over a surface by its texture coordinates."""
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What a surface looks like; two parts with the same Finish object share a material."""
+    """What a surface looks like: a glTF metallic-roughness material. Parts with the same Finish object share it."""
 
     colour: Colour
-    """sRGB; of a pictured finish, the picture's mean."""
+    """sRGB; the texture's mean where there is one."""
     metallic: float
+    """0 is plastic or cloth, 1 is bare metal."""
     roughness: float
-    picture: Picture | None = None
+    """0 is a mirror, 1 is matte."""
+    texture: Texture | None = None
 
 
 @dataclass(frozen=True)
 class Part:
-    """A named piece of an object."""
+    """A named piece of an object: a closed surface and what it looks like."""
 
     name: str
     shape: Shape
@@ -35,33 +38,33 @@ class Part:
 
     @property
     def area(self) -> float:
-        """Surface area, hidden faces included."""
+        """Return the surface area, hidden faces included."""
         return float(areas(self.shape).sum())
 
 
 def glossy(colour: Colour, roughness: float = 0.3) -> Finish:
-    """Lacquer, plastic or glazed clay."""
+    """Return the finish of lacquer, plastic or glazed clay."""
     return Finish(colour, 0.0, roughness)
 
 
 def matte(colour: Colour) -> Finish:
-    """Cloth, soil, leaves, bare wood."""
+    """Return the finish of cloth, soil, leaves or bare wood."""
     return Finish(colour, 0.0, 0.85)
 
 
 def metal(colour: Colour = STEEL, roughness: float = 0.3) -> Finish:
-    """Polished or brushed metal."""
+    """Return the finish of polished or brushed metal."""
     return Finish(colour, 0.9, roughness)
 
 
-def printed(picture: Picture, roughness: float = 0.5) -> Finish:
-    """A surface that shows `picture`."""
-    red, green, blue = np.asarray(picture, dtype=np.float64).reshape(-1, 3).mean(axis=0) / 255
-    return Finish((float(red), float(green), float(blue)), 0.0, roughness, picture)
+def printed(texture: Texture, roughness: float = 0.5) -> Finish:
+    """Return the finish of a surface that shows `texture`."""
+    red, green, blue = np.asarray(texture, dtype=np.float64).reshape(-1, 3).mean(axis=0) / 255
+    return Finish((float(red), float(green), float(blue)), 0.0, roughness, texture)
 
 
 def scene_of(parts: Sequence[Part]) -> trimesh.Scene:
-    """The parts as a trimesh scene, Z up, one geometry per part."""
+    """Return the parts as a trimesh scene, Z up, one geometry per part."""
     scene = trimesh.Scene()
     materials = {id(part.finish): _material(part) for part in parts}
     for number, part in enumerate(parts):
@@ -74,7 +77,7 @@ def scene_of(parts: Sequence[Part]) -> trimesh.Scene:
 
 
 def glb_of(scene: trimesh.Scene) -> bytes:
-    """The scene as a GLB, Y up as glTF demands; the front looks along +Z."""
+    """Return the scene as the bytes of a GLB file, Y up as glTF demands; the front looks along +Z."""
     upright = scene.copy()
     y_up_from_z_up = trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0])
     for mesh in upright.geometry.values():
@@ -84,11 +87,11 @@ def glb_of(scene: trimesh.Scene) -> bytes:
 
 def _material(part: Part) -> PBRMaterial:
     finish = part.finish
-    colour = (1.0, 1.0, 1.0) if finish.picture else linear(finish.colour)
+    colour = (1.0, 1.0, 1.0) if finish.texture else linear(finish.colour)
     return PBRMaterial(
         name=part.name,
         baseColorFactor=[*(round(channel * 255) for channel in colour), 255],
-        baseColorTexture=finish.picture,
+        baseColorTexture=finish.texture,
         metallicFactor=finish.metallic,
         roughnessFactor=finish.roughness,
         doubleSided=False,

@@ -31,15 +31,15 @@ class Shape:
     """(V, 2), in [0, 1], origin at the lower left of the image."""
 
     def at(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Shape:
-        """Moved by (x, y, z)."""
+        """Return the shape moved by (x, y, z)."""
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
     def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> Shape:
-        """Stretched about the origin; factors are positive."""
+        """Return the shape stretched about the origin; factors are positive."""
         return replace(self, vertices=self.vertices * np.array([x, y, z]))
 
     def turned(self, axis: Literal["x", "y", "z"], angle_deg: float) -> Shape:
-        """Turned about an axis through the origin, counter-clockwise when the axis points at the eye."""
+        """Return the shape turned about an axis through the origin, counter-clockwise as the axis points at the eye."""
         first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
         cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
         vertices = self.vertices.copy()
@@ -48,7 +48,7 @@ class Shape:
         return replace(self, vertices=vertices)
 
     def tapered(self, x: float, y: float, shift_y: float = 0.0) -> Shape:
-        """Width and depth shrink linearly with height to the factors `x`, `y` at the top, which moves by `shift_y`."""
+        """Return the shape with its top scaled by `x` and `y` and moved by `shift_y`, linearly in height."""
         low, high = self.vertices[:, 2].min(), self.vertices[:, 2].max()
         share = (self.vertices[:, 2] - low) / (high - low)
         vertices = self.vertices.copy()
@@ -58,7 +58,7 @@ class Shape:
 
 
 def joined(shapes: Sequence[Shape]) -> Shape:
-    """One shape out of several."""
+    """Return one shape out of several."""
     offsets = np.cumsum([0, *(len(shape.vertices) for shape in shapes[:-1])])
     return Shape(
         np.concatenate([shape.vertices for shape in shapes]),
@@ -68,12 +68,12 @@ def joined(shapes: Sequence[Shape]) -> Shape:
 
 
 def around(shape: Shape, count: int, start_deg: float = 0.0) -> Shape:
-    """`count` copies of `shape`, turned evenly about the Z axis."""
+    """Return `count` copies of `shape`, turned evenly about the Z axis."""
     return joined([shape.turned("z", start_deg + 360 * index / count) for index in range(count)])
 
 
 def sheet(points: ArrayLike, uv: ArrayLike) -> Shape:
-    """A grid of quads from points (R, C, 3) and uv (R, C, 2), seen from where columns run right and rows run up.
+    """Return a grid of quads from points (R, C, 3) and uv (R, C, 2), seen from where columns run right and rows up.
 
     Triangles that fell together, such as at a pole, are left out.
     """
@@ -88,12 +88,12 @@ def sheet(points: ArrayLike, uv: ArrayLike) -> Shape:
 
 
 def areas(shape: Shape) -> Floats:
-    """Area of each face (F,)."""
+    """Return the area of each face (F,)."""
     return np.linalg.norm(_area_normals(shape.vertices, shape.faces), axis=1) / 2
 
 
 def shaded(shape: Shape) -> tuple[Shape, Floats]:
-    """The same surface with a vertex for each normal, and these unit normals (V, 3); creases stay sharp."""
+    """Return the same surface with a vertex for each normal, and these unit normals (V, 3); creases stay sharp."""
     normals = _corner_normals(shape)
     vertex = shape.faces.reshape(-1, 1)
     keys = np.concatenate([vertex, np.round(normals * 500).astype(np.int64)], axis=1)

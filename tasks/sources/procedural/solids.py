@@ -13,7 +13,7 @@ Profile = Sequence[tuple[float, float]]
 
 
 def lathe(profile: Profile, segments: int = 40, v_by: Literal["length", "height"] = "height") -> Shape:
-    """`profile` turned about Z; listed from below to above on the outside. u = 0.5 is the front."""
+    """Return `profile`, listed from below to above on the outside, turned about Z; u = 0.5 is the front."""
     points = np.asarray(profile, dtype=np.float64)
     radius, height = points[:, 0], points[:, 1]
     u = np.linspace(0.0, 1.0, segments + 1)
@@ -27,20 +27,20 @@ def lathe(profile: Profile, segments: int = 40, v_by: Literal["length", "height"
 
 
 def vessel(outer: Profile, thickness: float, segments: int = 40) -> Shape:
-    """An open pot: `outer` from foot to rim, with a wall and a floor of `thickness`."""
+    """Return an open pot: `outer` from foot to rim, with a wall and a floor of `thickness`."""
     foot = outer[0][1]
     inner = [(max(r - thickness, 0.01), max(z, foot + thickness)) for r, z in reversed(outer)]
     return lathe([(0.0, foot), *outer, *inner, (0.0, foot + thickness)], segments)
 
 
 def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 32) -> Shape:
-    """A round disc or post, its two edges cut by `bevel`."""
+    """Return a round disc or post, its two edges cut by `bevel`."""
     rim = [(radius - bevel, 0.0), (radius, bevel), (radius, height - bevel), (radius - bevel, height)]
     return lathe([(0.0, 0.0), *(rim if bevel else [rim[0], rim[2]]), (0.0, height)], segments)
 
 
 def ball(radius: float, squash: float = 1.0, segments: int = 28) -> Shape:
-    """A sphere about the origin, its height times `squash`."""
+    """Return a sphere about the origin, its height times `squash`."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
     rings = np.stack([radius * np.cos(angle), radius * squash * np.sin(angle)], axis=-1)
     rings[[0, -1], 0] = 0.0
@@ -48,14 +48,14 @@ def ball(radius: float, squash: float = 1.0, segments: int = 28) -> Shape:
 
 
 def ring(radius: float, thickness: float, segments: int = 36) -> Shape:
-    """A torus about Z, centred on the origin; `thickness` is the radius of its tube."""
+    """Return a torus about Z, centred on the origin; `thickness` is the radius of its tube."""
     angle = np.linspace(-np.pi, np.pi, 13)
     section = [(radius + thickness * float(np.cos(a)), thickness * float(np.sin(a))) for a in angle]
     return lathe([*section[:-1], section[0]], segments, v_by="length")
 
 
 def bezier(controls: ArrayLike, count: int = 18) -> Floats:
-    """`count` points (N, 3) on the Bezier curve of the control points."""
+    """Return `count` points (N, 3) on the Bezier curve of the control points."""
     points: Floats = np.repeat(np.asarray(controls, dtype=np.float64)[None], count, axis=0)
     t: Floats = np.linspace(0.0, 1.0, count)[:, None, None]
     while points.shape[1] > 1:
@@ -64,7 +64,7 @@ def bezier(controls: ArrayLike, count: int = 18) -> Floats:
 
 
 def tube(path: ArrayLike, radius: float | Sequence[float], segments: int = 14) -> Shape:
-    """A rod along `path` (N, 3), where it lies; `radius` is one number or is spread from start to end."""
+    """Return a rod along `path` (N, 3), where it lies; `radius` is one number or is spread from start to end."""
     points = np.asarray(path, dtype=np.float64)
     knots = np.atleast_1d(np.asarray(radius, dtype=np.float64))
     radii = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(knots)), knots)
@@ -97,7 +97,7 @@ def _carried(tangents: Floats) -> Floats:
 
 
 def prism(outline: ArrayLike, height: float, bevel: float = 0.0) -> Shape:
-    """A slab whose plan is `outline` (N, 2), counter-clockwise and visible as a whole from the origin.
+    """Return a slab whose plan is `outline` (N, 2), counter-clockwise and visible as a whole from the origin.
 
     The top and the bottom show the image laid over the outline's bounding box, the wall shows it unrolled.
     """
@@ -123,7 +123,7 @@ _BOX_SIDES = (((1, 0, 0), (0, 0, 1)), ((0, 1, 0), (0, 0, 1)), ((-1, 0, 0), (0, 0
 
 
 def box(width: float, depth: float, height: float, radius: float = 0.02) -> Shape:
-    """A box along X, Y, Z with edges rounded by `radius`; every side shows the whole image."""
+    """Return a box along X, Y, Z with edges rounded by `radius`; every side shows the whole image."""
     half = np.array([width, depth, height]) / 2
     bend = np.linspace(0.0, 1.0, 4) * radius
     core = half - radius

@@ -1,4 +1,4 @@
-"""Objects of our own making: nothing to download, and a score that means something."""
+"""The source of procedural objects: nothing to download, and a score for each."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class ProceduralSource:
         self._seed = seed
 
     def entries(self) -> list[Entry]:
-        """See Source."""
+        """List the objects, sorted by uid, each with its score and title."""
         indices = {object_uid(index): index for index in object_indices(self._count)}
         return [self._entry(uid, indices[uid]) for uid in choose(indices, self._config, self._seed)]
 
@@ -45,7 +45,7 @@ class ProceduralSource:
         )
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:  # noqa: ARG002 - a few kB each
-        """See Source."""
+        """Build an object and write it as a GLB file."""
         family, index = entry.location.removeprefix("procedural:").split("/")
         target = folder / f"{entry.uid}.glb"
         write_object(family, self._seed, int(index), target)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from tasks.sources.procedural.colours import BRASS, INK, STEEL, WHITE, darker, hsv, pale, trio, vivid
+from tasks.sources.procedural.motifs import console, emblem
 from tasks.sources.procedural.parts import Part, glossy, matte, metal, printed
 from tasks.sources.procedural.patterns import any_pattern, bands, checks, dots, gradient, stripes
-from tasks.sources.procedural.pictures import console, emblem
 from tasks.sources.procedural.shape import Shape, around, joined
 from tasks.sources.procedural.solids import ball, bezier, box, cylinder, lathe, prism, ring, tube
 
