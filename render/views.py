@@ -1,11 +1,25 @@
 """The cameras of a view set (sec. 4.1 and 5.1). Rows are elevations, columns are azimuths."""
 
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
 
 from render.cameras import Camera
 from render.config import RenderConfig
+
+
+class ViewKind(StrEnum):
+    """What a view is for; its letter begins the names of all views of the kind, e.g. t07."""
+
+    TARGET = "t"
+    CONDITION = "c"
+    RING = "r"
+    """Of SyncDreamer's test."""
+
+    def view_name(self, index: int) -> str:
+        """Name of view number `index` of the kind."""
+        return f"{self}{index:02d}"
 
 
 def target_cameras(config: RenderConfig, first_azimuth_deg: float = 0.0) -> list[Camera]:
@@ -19,7 +33,7 @@ def target_cameras(config: RenderConfig, first_azimuth_deg: float = 0.0) -> list
         for column in range(config.azimuths)
     ]
     return [
-        Camera(f"t{index:02d}", azimuth_deg, elevation_deg, config.distance, config.fov_deg)
+        Camera(ViewKind.TARGET.view_name(index), azimuth_deg, elevation_deg, config.distance, config.fov_deg)
         for index, (azimuth_deg, elevation_deg) in enumerate(angles)
     ]
 
@@ -29,7 +43,8 @@ def condition_cameras(config: RenderConfig, rng: np.random.Generator) -> list[Ca
 
     Azimuths lie on target columns; elevations and distances are uniform in the ranges of `config`.
     """
-    return [draw_condition(config, f"c{index:02d}", "grid", rng) for index in range(config.conditions)]
+    names = map(ViewKind.CONDITION.view_name, range(config.conditions))
+    return [draw_condition(config, name, "grid", rng) for name in names]
 
 
 def sparse_test_cameras(
@@ -47,7 +62,8 @@ def sparse_test_cameras(
     """
     if conditions < 1:
         raise ValueError(f"conditions is {conditions}; the targets are aligned to the first, so give at least 1")
-    given = [draw_condition(config, f"c{index:02d}", azimuth, rng) for index in range(conditions)]
+    names = map(ViewKind.CONDITION.view_name, range(conditions))
+    given = [draw_condition(config, name, azimuth, rng) for name in names]
     return given, target_cameras(config, given[0].azimuth_deg)
 
 
@@ -65,4 +81,7 @@ def draw_condition(
 
 def ring_cameras(*, views: int, elevation_deg: float, fov_deg: float, distance: float) -> list[Camera]:
     """Return one ring of cameras r00.. from azimuth 0 (SyncDreamer's protocol has 16 views at 30 degrees)."""
-    return [Camera(f"r{index:02d}", 360 * index / views, elevation_deg, distance, fov_deg) for index in range(views)]
+    return [
+        Camera(ViewKind.RING.view_name(index), 360 * index / views, elevation_deg, distance, fov_deg)
+        for index in range(views)
+    ]

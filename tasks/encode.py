@@ -23,14 +23,15 @@ from models.network.image_encoder import build_image_encoder, build_image_proces
 from models.network.mask_vae import load_mask_vae
 from models.training.vae import as_unit_tensor, posterior_moments
 from render.cameras import Camera
+from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
 from tasks.outcome import Done
 from tasks.ports import Tools
-from tasks.training.run import seed_of
 
 
 def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -157,8 +158,8 @@ class ViewEncoder:
 
         Raises ValueError when a latent is not finite in float16.
         """
-        conditions = views.images(uid, views.names(uid, "c"))
-        pixels = np.concatenate([views.images(uid, views.names(uid, "t")), conditions])
+        conditions = views.images(uid, views.names(uid, ViewKind.CONDITION))
+        pixels = np.concatenate([views.images(uid, views.names(uid, ViewKind.TARGET)), conditions])
         batches = range(0, len(pixels), self.batch_size)
         moments = torch.cat([self.moments(pixels[first : first + self.batch_size]) for first in batches])
         if not moments.half().isfinite().all():

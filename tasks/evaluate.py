@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from tasks.artifacts.atomic import write_bytes, write_json
-from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, read_ledger, seal
+from tasks.artifacts.cases import Case, sampled_cases
+from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, check_failed_share, open_manifest, read_ledger, seal
 from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
-from tasks.evaluation.object_scores import Case, ObjectScore, ScoreJob, score_object
+from tasks.evaluation.object_scores import ObjectScore, ScoreJob, Summary, score_object
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools, collect
 from tasks.report.inputs import ReportInputs as ReportInputs
 from tasks.report.page import write_report
-
-METRICS = "metrics.json"
-Summary = dict[str, dict[str, dict[str, float]]]
-"""case -> group -> metric -> mean over the group's objects."""
 
 
 def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -60,19 +57,11 @@ def _read_scores(outcome: Outcome, cases: Mapping[str, Case]) -> Iterator[Object
         yield ObjectScore(cases[name], outcome.uid, str(outcome.facts["group"]), metrics)
 
 
-def list_cases(samples: Path) -> list[Case]:
-    """The cases that were sampled, in the order of the samples' manifest."""
-    return [
-        Case(row["name"], row["stage"], row["protocol"], row["conditions"])
-        for row in open_manifest(samples, Kind.SAMPLES).facts["cases"]
-    ]
-
-
 def _list_jobs(
     samples: Path, meshes: Path, test_views: Path, config: EvaluateConfig, seed: int, tools: Tools
 ) -> list[ScoreJob]:
     """One job per test object that any case sampled."""
-    cases = {case: set(ViewSet.open(samples / case.name).uids) for case in list_cases(samples)}
+    cases = {case: set(ViewSet.open(samples / case.name).uids) for case in sampled_cases(samples)}
     open_manifest(meshes, Kind.MESHES)
     meshed = {row.uid for row in read_ledger(meshes) if isinstance(row, Done)}
     truth = ViewSet.open(test_views)
@@ -98,7 +87,7 @@ def _list_jobs(
 
 def summarize(rows: Sequence[ObjectScore]) -> Summary:
     """Means over the objects of each case and group; `objects` and `meshes` count what each mean is over."""
-    summary: Summary = {}
+    summary: dict[str, dict[str, dict[str, float]]] = {}
     for case, group in sorted({(row.case.name, row.group) for row in rows}):
         members = [row.metrics for row in rows if (row.case.name, row.group) == (case, group)]
         names = sorted({name for metrics in members for name in metrics})
@@ -111,7 +100,7 @@ def summarize(rows: Sequence[ObjectScore]) -> Summary:
 def _case_table(summary: Summary, cases: dict[str, Case]) -> bytes:
     rows = [
         {"case": name, "stage": case.stage, "protocol": case.protocol, "conditions": case.conditions, "group": group}
-        | metrics
+        | dict(metrics)
         for name, case in cases.items()
         for group, metrics in summary[name].items()
     ]

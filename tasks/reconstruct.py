@@ -10,8 +10,9 @@ from models.config import ReconstructConfig
 from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from tasks.artifacts.atomic import atomic_file
+from tasks.artifacts.cases import sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, seal
-from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools, collect
@@ -43,7 +44,7 @@ def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out
     """Write `out/<case>/<uid>.ply` for every sampled object; views that enclose nothing are rejected with a reason."""
     manifest = open_manifest(samples, Kind.SAMPLES)
     (out / MANIFEST).unlink(missing_ok=True)
-    cases = [case["name"] for case in manifest.facts["cases"]]
+    cases = [case.name for case in sampled_cases(samples)]
     if config.method == "sdf" and tools.worker_device != tools.device:
         tools.progress.note("reconstruct: workers have no graphics card (worker_gpus in the profile), so fits are slow")
     jobs = list(_list_jobs(samples, cases, config, seed, out, tools))
@@ -66,9 +67,7 @@ def reconstruct_object(job: ReconstructJob) -> Outcome:
     """Make one mesh; runs in a worker."""
     torch.set_num_threads(job.threads)
     views = target_views(ViewSet.open(job.folder), job.object_uid)
-    mesh = reconstruct_views(
-        views, job.config, int(rng_for(job.seed, "reconstruct", job.uid).integers(2**62)), job.device
-    )
+    mesh = reconstruct_views(views, job.config, seed_of(job.seed, "reconstruct", job.uid), job.device)
     if mesh is None:
         needed = f"{job.config.vote:.0%} of the {len(views.rgba)} views"
         return Rejected(job.uid, f"the visual hull is empty: no point is foreground in {needed}")

@@ -25,6 +25,7 @@ from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open
 from tasks.artifacts.placements import read_placements
 from tasks.artifacts.randomness import rng_for, share_of
 from tasks.artifacts.resume import ItemStore, run_resumable
+from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.tables import OBJECTS, read_objects
 from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
@@ -34,7 +35,6 @@ from tasks.sources.folder import find_objects
 from tasks.sources.side_files import side_files
 
 MESH = "mesh.ply"
-OBJECTS_PER_SHARD = 64
 
 
 @dataclass(frozen=True)

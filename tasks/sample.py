@@ -6,11 +6,10 @@ is brought to the ring's field of view and carries the ring's names.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -18,30 +17,17 @@ from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
+from render.views import ViewKind
+from tasks.artifacts.cases import Case
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, open_manifest, seal
-from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.resume import ItemStore
+from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
-
-OBJECTS_PER_SHARD = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    """One column of the result tables."""
-
-    stage: str
-    protocol: Literal["sparse", "ring"]
-    conditions: int
-
-    @property
-    def name(self) -> str:
-        """Folder of the case, e.g. stage3-sparse-4."""
-        return f"{self.stage}-{self.protocol}-{self.conditions}"
 
 
 def sample_test_sets(
@@ -52,7 +38,7 @@ def sample_test_sets(
     views = ViewSet.open(test_views)
     inputs = {"test_views": views.manifest.fingerprint}
     inputs |= {stage: open_manifest(folder, Kind.DIFFUSION_MODEL).fingerprint for stage, folder in stages.items()}
-    cases = list_cases(config, views)
+    cases = plan_cases(config, views)
     keys: dict[str, str] = {
         stage: work_key(config, seed, reads={"test_views": test_views, "model": stages[stage]}, tools=tools)
         for stage in config.stages
@@ -75,13 +61,13 @@ def sample_test_sets(
             seal_views(store.readers(items), layout, out / case.name)
             seal(out / case.name, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
             store.keep(out / case.name, items, layout)
-    facts = {"cases": [{"name": case.name, **asdict(case)} for case in cases]}
+    facts = {"cases": [case.as_json() for case in cases]}
     seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
 
 
-def list_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
+def plan_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
     """Stage 3 is asked with every number of condition views, the single-view stages and the ring with one."""
-    has_ring = any(views.names(uid, "r") for uid in views.uids[:1])
+    has_ring = any(views.names(uid, ViewKind.RING) for uid in views.uids[:1])
     cases = []
     for stage in config.stages:
         counts = config.conditions if stage == "stage3" else (1,)
@@ -124,10 +110,10 @@ class Sampler:
 
     def sample(self, case: Case, uid: str) -> tuple[list[Camera], list[Image]]:
         """Cameras and pictures of all targets, and for the ring protocol the ring's views too."""
-        ring = self.views.cameras_named(uid, "r")
-        targets = self.views.cameras_named(uid, "t")
+        ring = self.views.cameras(uid, ViewKind.RING)
+        targets = self.views.cameras(uid, ViewKind.TARGET)
         if case.protocol == "sparse":
-            names = self.views.names(uid, "c")[: case.conditions]
+            names = self.views.names(uid, ViewKind.CONDITION)[: case.conditions]
             return targets, self._draw(uid, list(self.views.images(uid, names)))
         aligned = [replace(camera, azimuth_deg=camera.azimuth_deg - targets[0].azimuth_deg) for camera in targets]
         shown = self._matched(self.views.image(uid, ring[0].name), ring[0], aligned[0])
@@ -138,7 +124,7 @@ class Sampler:
         return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
 
     def _draw(self, uid: str, conditions: list[Image]) -> list[Image]:
-        seed = int(rng_for(self.seed, "sample", uid).integers(2**62))  # the same for every case, so that cases compare
+        seed = seed_of(self.seed, "sample", uid)  # the same for every case, so that cases compare
         drawn = self.pipeline(
             conditions,
             num_inference_steps=self.config.steps,

@@ -7,44 +7,43 @@ import torch
 from diffusers import AutoencoderKL
 
 from models.config import MaskVAEConfig
+from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin
 from models.training.distributed import Ranks
-from models.training.vae import VAETraining, as_unit_tensor, draw_latents, reconstruct
-from render.images import encode_png, paired_sheet
-from tasks.artifacts.atomic import write_bytes
+from models.training.vae import VAETraining, draw_latents, reconstruct
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import Image, ViewSet
 from tasks.ports import ComputeOptions, Tools
-from tasks.training.images import ViewPictures, evenly_spaced, kept_in_memory, list_pictures
-from tasks.training.run import run_training, seed_of, write_records
+from tasks.training.images import StoredImages, evenly_spaced, keep_in_memory, list_images, write_comparison
+from tasks.training.run import run_training, write_records
 
 NUM_VALIDATION = 16
-"""Pictures that validation always uses, and that the sheet shows."""
+"""Images that validation always uses, and that the sheet shows."""
 NUM_CALIBRATION = 64
-"""Pictures whose latents set the scaling factor."""
-SHEET_COLUMNS = 8
+"""Images whose latents set the scaling factor."""
 
 
 def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, tools: Tools) -> None:
     """Train on the views of the training objects; `out` becomes a diffusers AutoencoderKL with averaged weights."""
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
-    pictures = list_pictures(view_set, "train")
-    if not pictures:
+    images = list_images(view_set, "train")
+    if not images:
         raise ValueError(f"{views} has no object of the split train; lower select.val_share or take more objects")
-    check_sizes(config, side=pictures[0].shape[0])
+    check_sizes(config, side=images[0].shape[0])
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)
     key = work_key(Kind.MASK_VAE, config, seed, reads={"views": views}, tools=tools)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
-        save_vae(training.model, config, pictures, out)
-        sheet = write_sheet(training.model, shown_pictures(view_set), out)
+        save_vae(training.model, config, images, out)
+        sheet = write_sheet(training.model, validation_images(view_set), out)
     facts = write_records(out, trained) | {"scaling_factor": training.model.config.scaling_factor}
     seal(out, Kind.MASK_VAE, config=config, inputs=inputs, facts=facts)
     tools.tracker.image(sheet, "reconstructions")
@@ -68,17 +67,17 @@ def build_training(
     return VAETraining(
         model=vae,
         loss=loss,
-        source=kept_in_memory(list_pictures(view_set, "train")),
-        validation_B4HW=as_unit_tensor(shown_pictures(view_set), device),
+        source=keep_in_memory(list_images(view_set, "train")),
+        validation_B4HW=as_unit_tensor(validation_images(view_set), device),
         seed=seed_of(seed, "train-vae"),
         batch_size=config.loop.batch_size,
         micro_batch=compute.micro_batch,
     )
 
 
-def shown_pictures(views: ViewSet) -> Image:
-    """Those that validation always uses, of held-out objects where there are any."""
-    return evenly_spaced(list_pictures(views, "val") or list_pictures(views, "train"), NUM_VALIDATION)
+def validation_images(views: ViewSet) -> Image:
+    """The images (N, H, W, 4) that validation always uses, of held-out objects where there are any."""
+    return evenly_spaced(list_images(views, "val") or list_images(views, "train"), NUM_VALIDATION)
 
 
 def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
@@ -92,19 +91,16 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
         )
 
 
-def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, pictures: ViewPictures, out: Path) -> None:
-    """Save as diffusers does; a VAE from scratch first gets the scaling factor for latents of unit deviation."""
+def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, images: StoredImages, out: Path) -> None:
+    """Save a VAE as diffusers does; one from scratch first gets the scaling factor for latents of unit deviation."""
     if config.vae.pretrained is None:
-        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(evenly_spaced(pictures, NUM_CALIBRATION), vae.device)))
+        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(evenly_spaced(images, NUM_CALIBRATION), vae.device)))
     forget_origin(vae)
     vae.save_pretrained(out)
 
 
-def write_sheet(vae: "AutoencoderKL", pixels: Image, out: Path) -> Path:
-    """Pairs of rows: pictures, and below them their reconstructions."""
-    rebuilt = reconstruct(vae, as_unit_tensor(pixels, vae.device))
-    columns = min(SHEET_COLUMNS, len(pixels))
-    shown = len(pixels) // columns * columns
+def write_sheet(vae: AutoencoderKL, images_NHW4: Image, out: Path) -> Path:
+    """Write a sheet with the reconstruction of each image below it; return its path."""
     path = out / "sheets" / "reconstructions.png"
-    write_bytes(path, encode_png(paired_sheet(list(pixels[:shown]), rebuilt[:shown], columns)))
+    write_comparison(path, list(images_NHW4), reconstruct(vae, as_unit_tensor(images_NHW4, vae.device)))
     return path

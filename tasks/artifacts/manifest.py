@@ -15,6 +15,8 @@ from tasks.outcome import Done, Failed, Outcome, Rejected
 
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
 
 
 class Kind(StrEnum):

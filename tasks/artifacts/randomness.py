@@ -10,6 +10,11 @@ def rng_for(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(hashed_bits(128, seed, *names))
 
 
+def seed_of(seed: int, *names: str | int) -> int:
+    """A seed, at most 62 bits long, for what takes no NumPy generator; it depends on `seed` and `names` only."""
+    return int(rng_for(seed, *names).integers(2**62))
+
+
 def share_of(*names: str | int) -> float:
     """Return a number in [0, 1) that depends on `names` only: stable splits and shard membership."""
     return hashed_bits(56, *names) / 2**56

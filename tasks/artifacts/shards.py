@@ -15,6 +15,8 @@ from tasks.artifacts.atomic import atomic_file, read_json, write_json
 from tasks.artifacts.randomness import share_of
 
 INDEX = "index.json"
+OBJECTS_PER_SHARD = 64
+"""For sets of test objects, which are small; the shards of a data set have the size that its configuration says."""
 Members = Mapping[str, bytes]
 
 

@@ -13,6 +13,7 @@ from models.reconstruction.views import Cameras, Views
 from render.cameras import Camera
 from render.images import contact_sheet, decode_png, encode_png
 from render.passes import Floats, View, decode_depth, decode_normal, view_files
+from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest, read_ledger
 from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, write_item
@@ -48,7 +49,7 @@ def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: 
 def sheet_of(members: Members) -> Image:
     """All views of an item on one sheet, targets first, one row per elevation."""
     views = [Camera.from_json(row) for row in json.loads(members[CAMERAS])["views"]]
-    azimuths = {round(view.azimuth_deg, 3) for view in views if view.name.startswith("t")}
+    azimuths = {round(view.azimuth_deg, 3) for view in views if view.name.startswith(ViewKind.TARGET)}
     images = [decode_png(members[f"{view.name}.png"]) for view in views]
     return contact_sheet(images, columns=len(azimuths) or 8)
 
@@ -74,9 +75,9 @@ class ViewSet:
         """Objects, sorted."""
         return sorted(self.reader.index)
 
-    def names(self, uid: str, prefix: str) -> list[str]:
-        """View names of an object in camera order, e.g. prefix "t" for targets."""
-        return [camera.name for camera in self.cameras_named(uid, prefix)]
+    def names(self, uid: str, kind: ViewKind | None = None) -> list[str]:
+        """Names of an object's views, or of those of one kind, in the order of the cameras."""
+        return [camera.name for camera in self.cameras(uid, kind)]
 
     def image(self, uid: str, view: str) -> Image:
         """One view: uint8 (H, W, 4), straight alpha."""
@@ -106,13 +107,10 @@ class ViewSet:
             raise ValueError(f"{uid} has no {name}; render with passes [{kind}] (render.passes)")
         return self.reader.read(uid, name)
 
-    def cameras(self, uid: str) -> list[Camera]:
-        """The cameras of an object, in the order they were rendered."""
-        return [Camera.from_json(row) for row in self.table(uid)["views"]]
-
-    def cameras_named(self, uid: str, prefix: str) -> list[Camera]:
-        """The cameras whose names start with `prefix`."""
-        return [camera for camera in self.cameras(uid) if camera.name.startswith(prefix)]
+    def cameras(self, uid: str, kind: ViewKind | None = None) -> list[Camera]:
+        """The cameras of an object's views, or of those of one kind, in the order in which they were rendered."""
+        cameras = [Camera.from_json(row) for row in self.table(uid)["views"]]
+        return [camera for camera in cameras if camera.name.startswith(kind or "")]
 
     def table(self, uid: str) -> dict[str, Any]:
         """The whole `cameras.json` of an object."""
@@ -121,9 +119,9 @@ class ViewSet:
 
 
 def target_views(views: ViewSet, uid: str) -> Views:
-    """The target views (t00..) of an object as arrays."""
-    images = views.images(uid, views.names(uid, "t")).astype(np.float32) / 255
-    cameras = as_cameras(views.cameras_named(uid, "t"), images.shape[1])
+    """The target views of an object as arrays."""
+    images = views.images(uid, views.names(uid, ViewKind.TARGET)).astype(np.float32) / 255
+    cameras = as_cameras(views.cameras(uid, ViewKind.TARGET), images.shape[1])
     return Views(images, cameras.world_from_camera, cameras.fov_deg)
 
 

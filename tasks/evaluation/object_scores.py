@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from torch import Tensor
 from models.losses.lpips import LPIPS
 from models.losses.metrics import mask_iou, on_white, psnr, ssim
 from models.reconstruction.views import Cameras
+from tasks.artifacts.cases import Case
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.views import ViewSet, as_cameras
 from tasks.config import EvaluateConfig
@@ -25,27 +25,9 @@ from tasks.outcome import Done, Json, Outcome
 
 LPIPS_BATCH = 4
 """Images whose VGG features are held at once."""
+Summary = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Case -> group -> metric -> mean over the objects of the group."""
 Perceptual = Callable[["Tensor", "Tensor"], "Tensor"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One set of samples: a training stage, a protocol and a number of condition views."""
-
-    name: str
-    stage: str
-    protocol: Literal["sparse", "ring"]
-    conditions: int
-
-    @property
-    def prefix(self) -> str:
-        """First letter of the scored views' names."""
-        return "r" if self.protocol == "ring" else "t"
-
-    @property
-    def copied(self) -> str:
-        """The true view that the floor "copy the condition image" shows everywhere."""
-        return "r00" if self.protocol == "ring" else "c00"
 
 
 @dataclass(frozen=True)
@@ -83,9 +65,9 @@ def score_object(job: ScoreJob) -> Outcome:
     scores: dict[str, Json] = {}
     for case in job.cases:
         sampled = ViewSet.open(job.samples / case.name)
-        names = sampled.names(job.uid, case.prefix)
+        names = sampled.names(job.uid, case.scored)
         if not names:
-            raise ValueError(f"{case.name} has no view {case.prefix}.. of {job.uid}; sample it again")
+            raise ValueError(f"{case.name} has no view {case.scored}.. of {job.uid}; sample it again")
         if case.protocol not in truths:
             truths[case.protocol] = Truth.load(job, case, names)
         metrics = score_views(sampled, truths[case.protocol], job)
@@ -129,7 +111,7 @@ class Truth:
             "psnr_copy": psnr(copied, rgb[others]),
             "ssim_copy": ssim(copied, rgb[others]),
         }
-        cameras = as_cameras(views.cameras_named(job.uid, case.prefix), rgba.shape[1])
+        cameras = as_cameras(views.cameras(job.uid, case.scored), rgba.shape[1])
         mesh = read_mesh(job.test_views / "meshes" / f"{job.uid}.ply")
         points = visible_points(mesh, cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
         return cls(names, rgba, rgb, others, floors, cameras, points, solid_voxels(mesh, job.config.iou_resolution))

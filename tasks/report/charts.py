@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tasks.evaluation.object_scores import Case
-from tasks.report.tables import BASELINES, Summary, all_groups
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import Summary
+from tasks.report.tables import BASELINES, all_groups
 from tasks.report.words import case_title, groups_title
 
 STYLE = "tasks.report.templates.charts"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from models.reconstruction.mesh import Mesh, painted
 from render.cameras import Camera
+from render.views import ViewKind
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
@@ -74,10 +75,10 @@ class Gallery:
         """Draw one object under one protocol, from its scores in all cases of the protocol."""
         uid, case = scores[0].uid, scores[0].case
         most = max(row.case.conditions for row in scores)
-        given = [case.copied] if case.protocol == "ring" else self.truth.names(uid, "c")[:most]
+        given = [case.copied] if case.protocol == "ring" else self.truth.names(uid, ViewKind.CONDITION)[:most]
         sheet = view_sheet(self.truth.images(uid, given), len(given))
         picture = save_picture(self.out, f"{uid}-{case.protocol}-given.png", sheet, f"{uid}: given views")
-        cameras = ViewSet.open(self.inputs.samples / case.name).cameras_named(uid, case.prefix)
+        cameras = ViewSet.open(self.inputs.samples / case.name).cameras(uid, case.scored)
         views = self._views(f"{uid}-{case.protocol}-truth", "true views", self.truth, uid, cameras)
         cases = [self._case(row, cameras) for row in scores]
         return Panel(picture, len(given), (Row("Truth", "", views, true_mesh), *cases))
@@ -108,5 +109,5 @@ class Gallery:
         return self._mesh(f"{uid}-truth-mesh", "true mesh", mesh, uid)
 
     def _mesh(self, name: str, what: str, mesh: Mesh, uid: str) -> Picture:
-        preview = mesh_preview(mesh, self.truth.cameras_named(uid, "t")[0].azimuth_deg)
+        preview = mesh_preview(mesh, self.truth.cameras(uid, ViewKind.TARGET)[0].azimuth_deg)
         return save_picture(self.out, f"{name}.png", preview, f"{uid}: {what}, in colour and untextured")

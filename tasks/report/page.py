@@ -9,15 +9,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import LEDGER, Manifest
 from tasks.artifacts.views import ViewSet
-from tasks.evaluation.object_scores import Case, ObjectScore
+from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.report.charts import psnr_chart
 from tasks.report.gallery import MAX_OBJECTS, Gallery, ShownObject
 from tasks.report.inputs import ReportInputs
 from tasks.report.ledger import StageLedger, read_ledgers
 from tasks.report.pictures import IMAGES, Picture, save_picture, thumbnail
-from tasks.report.tables import ResultTable, Summary, all_groups, result_tables
+from tasks.report.tables import ResultTable, all_groups, result_tables
 from tasks.report.training import training_charts
 from tasks.report.verdicts import Verdict, verdicts
 from tasks.report.words import case_title, group_title, groups_title

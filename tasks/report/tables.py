@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.evaluation.object_scores import Case
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import Summary
 from tasks.report.words import COLUMNS, Column, case_title
 
 Metrics = Mapping[str, float]
-Summary = Mapping[str, Mapping[str, Metrics]]
-"""case -> group -> metric -> mean over the group's objects."""
 BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
 

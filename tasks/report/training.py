@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.artifacts.manifest import HISTORY
 from tasks.report.charts import Curve, loss_chart
 from tasks.report.inputs import ReportInputs
 from tasks.report.pictures import Picture, save_picture
 
-HISTORY = "history.csv"
 TITLES = {
     "train-vae": "Mask-aware VAE",
     "train-stage1": "Stage 1: ε, one view given",

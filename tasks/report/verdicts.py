@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.evaluation.object_scores import Case
-from tasks.report.tables import BASELINES, Summary, all_groups
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import Summary
+from tasks.report.tables import BASELINES, all_groups
 from tasks.report.words import case_title, groups_title, stage_title
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tasks.evaluation.object_scores import Case
+from tasks.artifacts.cases import Case
 
 GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "test scan"}
 

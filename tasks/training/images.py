@@ -1,74 +1,84 @@
-"""Rendered views as pictures to train the mask-aware VAE on."""
+"""Rendered views as images to train the mask-aware VAE on, and the sheets that compare images in pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from render.images import encode_png, paired_sheet
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.tables import Split
 from tasks.artifacts.views import Image, ViewSet
 
 MEMORY_BYTES = 2 * 1024**3
 """Sets up to this size are decoded once and kept."""
+SHEET_COLUMNS = 8
 
 
 @dataclass(frozen=True)
-class ViewPictures:
-    """Views read from their shards whenever asked for; satisfies `models.training.vae.ImageSource`."""
+class StoredImages:
+    """Views that are read from their shards whenever asked for; satisfies `models.training.vae.ImageSource`."""
 
     views: ViewSet
     entries: Sequence[tuple[str, str]]
     """(uid, view)"""
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Image:
-        """(H, W, 4), straight alpha."""
+        """One image: uint8 (H, W, 4), straight alpha."""
         return self.views.image(*self.entries[index])
 
     def name(self, index: int) -> str:
-        """E.g. chair/t07."""
+        """Object and view of an image, e.g. chair/t07."""
         return "/".join(self.entries[index])
 
 
 @dataclass(frozen=True)
-class MemoryPictures:
-    """Pictures that were decoded once; satisfies `models.training.vae.ImageSource`."""
+class DecodedImages:
+    """Views that were decoded once and are kept in memory; satisfies `models.training.vae.ImageSource`."""
 
-    pixels: Image
-    """(N, H, W, 4)"""
+    pixels_NHW4: Image
     names: Sequence[str]
 
     def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.pixels)
+        """Number of images."""
+        return len(self.pixels_NHW4)
 
     def __getitem__(self, index: int) -> Image:
-        """(H, W, 4), straight alpha."""
-        return self.pixels[index]
+        """One image: uint8 (H, W, 4), straight alpha."""
+        return self.pixels_NHW4[index]
 
     def name(self, index: int) -> str:
-        """E.g. chair/t07."""
+        """Object and view of an image, e.g. chair/t07."""
         return self.names[index]
 
 
-def list_pictures(views: ViewSet, split: str) -> ViewPictures:
-    """All views of the objects of a split, by uid and view."""
+def list_images(views: ViewSet, split: Split) -> StoredImages:
+    """List all views of the objects of a split by uid and name; their depth and normal maps are no images."""
     uids = [uid for uid in views.uids if views.facts[uid]["split"] == split]
-    names = [(uid, name) for uid in uids for name in views.reader.names(uid)]
-    return ViewPictures(views, [(uid, name.removesuffix(".png")) for uid, name in names if name.endswith(".png")])
+    return StoredImages(views, [(uid, name) for uid in uids for name in sorted(views.names(uid))])
 
 
-def kept_in_memory(pictures: ViewPictures, limit: int = MEMORY_BYTES) -> ViewPictures | MemoryPictures:
-    """The same pictures, decoded, if they take at most `limit` bytes."""
-    if len(pictures) * pictures[0].nbytes > limit:
-        return pictures
-    pixels = np.stack([pictures[index] for index in range(len(pictures))])
-    return MemoryPictures(pixels, [pictures.name(index) for index in range(len(pictures))])
+def keep_in_memory(images: StoredImages, limit: int = MEMORY_BYTES) -> StoredImages | DecodedImages:
+    """Decode all images if they take at most `limit` bytes; otherwise return `images` as they are."""
+    if len(images) * images[0].nbytes > limit:
+        return images
+    pixels = np.stack([images[index] for index in range(len(images))])
+    return DecodedImages(pixels, [images.name(index) for index in range(len(images))])
 
 
-def evenly_spaced(pictures: ViewPictures, count: int) -> Image:
-    """At most `count` pictures evenly from the list, always the same: (N, H, W, 4)."""
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, count).astype(int))
-    return np.stack([pictures[int(index)] for index in chosen])
+def evenly_spaced(images: StoredImages, count: int) -> Image:
+    """Take at most `count` images at equal distances from the list, always the same: (N, H, W, 4)."""
+    chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
+    return np.stack([images[int(index)] for index in chosen])
+
+
+def write_comparison(path: Path, above: Sequence[Image], below: Sequence[Image]) -> None:
+    """Write a sheet of pairs of rows, each image above the one that it is compared with; only whole rows are shown."""
+    columns = min(SHEET_COLUMNS, len(above))
+    num_shown = len(above) // columns * columns
+    write_bytes(path, encode_png(paired_sheet(above[:num_shown], below[:num_shown], columns)))

@@ -15,21 +15,14 @@ from models.training.interruption import stop_on_signal
 from models.training.loop import Trained, train
 from models.training.trainable import Trainable
 from tasks.artifacts.atomic import write_bytes, write_json
-from tasks.artifacts.randomness import rng_for
+from tasks.artifacts.manifest import HISTORY, METRICS
 from tasks.ports import Tools
 from tasks.training.job import Build, TrainingJob, run_together
 from tasks.training.memory import check_memory
 
 TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
-HISTORY = "history.csv"
-METRICS = "metrics.json"
 DRAWN = "drawn.png"
 """What the last validation drew, until it is passed on."""
-
-
-def seed_of(seed: int, *names: str) -> int:
-    """A seed of its own for each training and purpose."""
-    return int(rng_for(seed, *names).integers(2**62))
 
 
 def run_training(

@@ -20,15 +20,13 @@ from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
 from models.training.validation import ValidationViews
-from render.images import encode_png, paired_sheet
-from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
-from tasks.training.run import seed_of
+from tasks.training.images import write_comparison
 
 RAW = "unet_raw"
 """Folder of the newest weights beside the averaged ones in `unet`."""
-SHEET_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class StageTraining:
                 uid=held_out[0],
                 num_steps=self.config.drawn_steps,
                 white_CHW=white_CHW,
-                show=partial(write_drawn, self.picture) if ranks.is_first else ignore,
+                show=partial(write_comparison, self.picture) if ranks.is_first else ignore,
             ),
             ranks=ranks if is_split else SINGLE,
         )
@@ -97,11 +95,6 @@ class StageTraining:
 
 def ignore(_drawn: Sequence[Image], _truth: Sequence[Image]) -> None:
     """Another process shows them."""
-
-
-def write_drawn(path: Path, drawn: Sequence[Image], truth: Sequence[Image]) -> None:
-    """Rows of the drawn views, and below each the true one."""
-    write_bytes(path, encode_png(paired_sheet(drawn, truth, min(SHEET_COLUMNS, len(drawn)))))
 
 
 def start_network(

@@ -10,9 +10,10 @@ import pytest
 
 from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger
 from tasks.evaluate import evaluate, summarize
-from tasks.evaluation.object_scores import Case, ObjectScore
+from tasks.evaluation.object_scores import ObjectScore
 from tasks.outcome import Done, Rejected
 from tasks.reconstruct import reconstruct_samples
 from tasks.report.inputs import ReportInputs
@@ -174,7 +175,7 @@ def test_evaluate_unsealed_input_stops_before_any_work(finished: tuple[ReportInp
 
 
 def test_summary_metric_that_some_objects_lack_is_a_mean_over_the_others() -> None:
-    case = Case("stage1-sparse-1", "stage1", "sparse", 1)
+    case = Case("stage1", "sparse", 1)
     rows = [
         ObjectScore(case, "a", "train", {"psnr": 10.0, "chamfer": 0.5}),
         ObjectScore(case, "b", "train", {"psnr": 20.0}),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from render.config import LightConfig, RenderConfig
 from render.quality import Quality
+from render.views import ViewKind
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects
 from tasks.artifacts.views import ViewSet
@@ -130,8 +131,8 @@ def test_render_views_are_complete_and_show_something_with_a_clean_background(ru
     views = ViewSet.open(run / "views")
     assert views.uids == ["car", "mug"]
     for uid in views.uids:
-        assert views.names(uid, "t") == [f"t{index:02d}" for index in range(8)]
-        images = views.images(uid, views.names(uid, ""))
+        assert views.names(uid, ViewKind.TARGET) == [f"t{index:02d}" for index in range(8)]
+        images = views.images(uid, views.names(uid))
         assert images.shape == (10, 32, 32, 4)
         covered = (images[..., 3] > 127).mean(axis=(1, 2))
         assert covered.min() > 0.02
@@ -222,10 +223,13 @@ def test_render_test_targets_are_aligned_with_the_first_condition(run: Path) -> 
     groups = {uid: views.facts[uid]["group"] for uid in views.uids}
     assert groups == {"car": "held_out", "mug": "train"}
     for uid in views.uids:
-        first_target, first_condition = views.cameras_named(uid, "t")[0], views.cameras_named(uid, "c")[0]
+        first_target, first_condition = (
+            views.cameras(uid, ViewKind.TARGET)[0],
+            views.cameras(uid, ViewKind.CONDITION)[0],
+        )
         turn = (first_target.azimuth_deg - first_condition.azimuth_deg) % 360
         assert min(turn, 360 - turn) < 1e-9
-        assert len(views.names(uid, "r")) == 8
+        assert len(views.names(uid, ViewKind.RING)) == 8
 
 
 def test_render_test_mesh_stands_where_the_views_show_it(run: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 from models.config import NoiseConfig
 from models.network.noise import scheduler
 from render.passes import View
-from render.views import ring_cameras
+from render.views import ViewKind, ring_cameras
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done
 from tasks.ports import Tools
-from tasks.sample import list_cases, sample_test_sets
+from tasks.sample import plan_cases, sample_test_sets
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools
@@ -68,7 +68,7 @@ def make(folder: Path, out: Path, tools: Tools) -> None:
 
 
 def test_list_cases_asks_only_stage3_with_several_conditions(run: Path) -> None:
-    names = [case.name for case in list_cases(CONFIG, ViewSet.open(run / "test_views"))]
+    names = [case.name for case in plan_cases(CONFIG, ViewSet.open(run / "test_views"))]
     assert names == ["stage1-sparse-1", "stage1-ring-1", "stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1"]
     facts = open_manifest(run / "samples", "samples").facts
     assert [case["name"] for case in facts["cases"]] == names
@@ -79,17 +79,17 @@ def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run: Path) -> 
     samples = ViewSet.open(run / "samples" / "stage3-sparse-2")
     assert samples.uids == truth.uids
     for uid in samples.uids:
-        assert samples.cameras(uid) == truth.cameras_named(uid, "t")
-        images = samples.images(uid, samples.names(uid, "t"))
+        assert samples.cameras(uid) == truth.cameras(uid, ViewKind.TARGET)
+        images = samples.images(uid, samples.names(uid, ViewKind.TARGET))
         assert images.shape == (8, 16, 16, 4)
         assert images.std() > 0
 
 
 def test_sample_ring_case_carries_the_ring_views_it_can_answer(run: Path) -> None:
     samples = ViewSet.open(run / "samples" / "stage1-ring-1")
-    assert samples.names("ball", "r") == ["r00", "r02", "r04", "r06"]
-    assert {camera.elevation_deg for camera in samples.cameras_named("ball", "r")} == {30.0}
-    assert samples.cameras_named("ball", "t")[0].azimuth_deg == 0.0
+    assert samples.names("ball", ViewKind.RING) == ["r00", "r02", "r04", "r06"]
+    assert {camera.elevation_deg for camera in samples.cameras("ball", ViewKind.RING)} == {30.0}
+    assert samples.cameras("ball", ViewKind.TARGET)[0].azimuth_deg == 0.0
 
 
 def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path) -> None:
@@ -106,5 +106,5 @@ def test_sample_from_scratch_elsewhere_gives_equal_views(run: Path, tmp_path: Pa
     for case in ("stage1-sparse-1", "stage3-sparse-2", "stage3-ring-1"):
         first, second = (ViewSet.open(folder / case) for folder in (run / "samples", tmp_path / "samples"))
         for uid in first.uids:
-            names = first.names(uid, "")
+            names = first.names(uid)
             assert np.array_equal(first.images(uid, names), second.images(uid, names))

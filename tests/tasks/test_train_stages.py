@@ -22,11 +22,11 @@ from PIL import Image
 from infra.execution.launchers import LocalTrainers
 from infra.storage.node_cache import NodeCache
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
+from models.data.images import as_unit_tensor
 from models.data.latents import LatentSet, sample_posterior
 from models.inference.pipeline import MVDiffusionPipeline
-from models.network.mask_vae import encode_rgba
+from models.network.mask_vae import encode_rgba, posterior_moments
 from models.network.multiview_unet import MultiViewUNet
-from models.training.vae import as_unit_tensor, posterior_moments
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import open_manifest
 from tasks.artifacts.views import ViewSet
@@ -34,7 +34,7 @@ from tasks.encode import encode_views
 from tasks.ports import ComputeOptions
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
-from tasks.training.images import evenly_spaced, kept_in_memory, list_pictures
+from tasks.training.images import evenly_spaced, keep_in_memory, list_images
 from tests.infra.s3 import S3Server
 from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.infra.storage.test_node_cache import s3 as s3
@@ -136,7 +136,7 @@ def test_train_vae_leaves_a_model_its_records_and_a_sheet(made: Path) -> None:
 def test_train_vae_from_scratch_scales_latents_to_unit_deviation(made: Path) -> None:
     """Of posterior samples, which are what the diffusion is trained on; 33 small pictures tell it to a few per cent."""
     vae = AutoencoderKL.from_pretrained(made / "vae")
-    pictures = evenly_spaced(list_pictures(ViewSet.open(made / "views"), "train"), 64)
+    pictures = evenly_spaced(list_images(ViewSet.open(made / "views"), "train"), 64)
     moments = posterior_moments(vae, as_unit_tensor(pictures, torch.device("cpu")))
     noise = torch.randn(moments[:, :4].shape, generator=torch.Generator().manual_seed(0))
     scaled = sample_posterior(moments, noise) * vae.config.scaling_factor
@@ -296,14 +296,14 @@ def test_check_sizes_crop_that_does_not_fit_is_refused(crop: int) -> None:
 
 
 def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
-    pictures = list_pictures(ViewSet.open(made / "views"), "train")
-    kept = kept_in_memory(pictures)
+    pictures = list_images(ViewSet.open(made / "views"), "train")
+    kept = keep_in_memory(pictures)
     assert len(pictures) == len(kept) == 3 * 11
     assert type(kept) is not type(pictures)
     for index in (0, 17, 32):
         assert np.array_equal(pictures[index], kept[index])
         assert pictures.name(index) == kept.name(index)
-    assert kept_in_memory(pictures, limit=1) is pictures
+    assert keep_in_memory(pictures, limit=1) is pictures
 
 
 CHILD = """

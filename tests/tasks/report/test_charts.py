@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 
-from tasks.evaluation.object_scores import Case
+from tasks.artifacts.cases import Case
 from tasks.report.charts import MAX_POINTS, Curve, loss_chart, psnr_chart, shorten
 
-CASES = [Case("stage1-sparse-1", "stage1", "sparse", 1), Case("stage3-ring-1", "stage3", "ring", 1)]
+CASES = [Case("stage1", "sparse", 1), Case("stage3", "ring", 1)]
 SUMMARY = {
     "stage1-sparse-1": {
         "train": {"psnr": 15.24, "psnr_white": 12.0, "psnr_copy": 14.0},

@@ -7,8 +7,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from flows.params import load_params
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Manifest
-from tasks.evaluation.object_scores import Case
 from tasks.report.gallery import Panel, Row, ShownObject
 from tasks.report.ledger import StageLedger
 from tasks.report.page import Report, render_page
@@ -42,7 +42,7 @@ def report(tmp_path: Path) -> Report:
             HOSTILE: manifest(params.catalog),
         },
         num_tested=1,
-        headline=Case(HOSTILE, HOSTILE, "sparse", 1),
+        headline=Case(HOSTILE, "sparse", 1),
         headline_psnr={HOSTILE: 20.0},
         overview=plain,
         verdicts=(Verdict(HOSTILE, True, HOSTILE), Verdict(HOSTILE, False, HOSTILE)),

@@ -1,12 +1,12 @@
 """Tables of results: which numbers are shown, marked and left out."""
 
-from tasks.evaluation.object_scores import Case
+from tasks.artifacts.cases import Case
 from tasks.report.tables import ResultTable, result_tables
 
 CASES = [
-    Case("stage1-sparse-1", "stage1", "sparse", 1),
-    Case("stage3-sparse-4", "stage3", "sparse", 4),
-    Case("stage3-ring-1", "stage3", "ring", 1),
+    Case("stage1", "sparse", 1),
+    Case("stage3", "sparse", 4),
+    Case("stage3", "ring", 1),
 ]
 BASELINES = {"psnr_white": 12.0, "psnr_copy": 14.5, "ssim_white": 0.7, "ssim_copy": 0.75}
 SUMMARY = {

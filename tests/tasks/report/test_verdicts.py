@@ -1,11 +1,11 @@
-from tasks.evaluation.object_scores import Case
+from tasks.artifacts.cases import Case
 from tasks.report.verdicts import verdicts
 
 CASES = [
-    Case("stage1-sparse-1", "stage1", "sparse", 1),
-    Case("stage3-ring-1", "stage3", "ring", 1),
-    Case("stage3-sparse-1", "stage3", "sparse", 1),
-    Case("stage3-sparse-4", "stage3", "sparse", 4),
+    Case("stage1", "sparse", 1),
+    Case("stage3", "ring", 1),
+    Case("stage3", "sparse", 1),
+    Case("stage3", "sparse", 4),
 ]
 
 
