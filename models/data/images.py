@@ -85,6 +85,11 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     return torch.stack([torch.from_numpy(np.array(image)) for image in images]).permute(0, 3, 1, 2).float() / 255
 
 
+def as_unit_tensor(pixels_BHW4: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pixels as float32 (B, 4, H, W) in [0, 1] on `device`."""
+    return torch.from_numpy(pixels_BHW4).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
 def to_arrays(rgba_N4HW: Tensor) -> list[npt.NDArray[np.uint8]]:
     """The inverse of `to_tensor`, as uint8 arrays (H, W, 4)."""
     levels = (rgba_N4HW.clamp(0, 1) * 255).round().to("cpu", torch.uint8)

@@ -90,6 +90,13 @@ def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | No
     return scale_latents(vae, posterior.mode())
 
 
+@torch.no_grad()
+def posterior_moments(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
+    """Mean and log variance (B, 2C, h, w) of the posterior of straight-alpha RGBA in [0, 1], unscaled."""
+    posterior = vae.encode(to_vae_input(rgba_B4HW)).latent_dist
+    return torch.cat([posterior.mean, posterior.logvar], dim=1)
+
+
 def white_latent(vae: AutoencoderKL, side: int, device: torch.device | None = None) -> Tensor:
     """Scaled latent (C, h, w) of the white image with all-ones mask: what targets have in place of a condition."""
     return encode_rgba(vae, torch.ones(1, 4, side, side), device)[0]

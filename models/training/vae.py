@@ -12,10 +12,10 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from models.data.draws import Purpose, item_of, stream
-from models.data.images import to_arrays
+from models.data.images import as_unit_tensor, to_arrays
 from models.data.latents import sample_posterior
 from models.losses.vae_loss import VAELoss
-from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, to_vae_input
+from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
 from models.training.cost import SampleCost, vae_cost
 from models.training.trainable import MicroBatchLoss
 
@@ -131,11 +131,6 @@ class VAETraining:
 _METRICS = {"mask": "mask_bce"}
 
 
-def as_unit_tensor(pixels_BHW4: Pixels, device: torch.device) -> Tensor:
-    """(B, 4, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(pixels_BHW4).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
-
-
 def downscale_of(vae: AutoencoderKL) -> int:
     """Pixels per latent along a side."""
     return 2 ** (len(vae.config.block_out_channels) - 1)
@@ -156,13 +151,6 @@ def reconstruction_quality(vae: AutoencoderKL, rgba_B4HW: Tensor) -> tuple[float
 def reconstruct(vae: AutoencoderKL, rgba_B4HW: Tensor) -> list[Pixels]:
     """Pictures through the VAE and back."""
     return to_arrays(decode_rgba(vae, encode_rgba(vae, rgba_B4HW)))
-
-
-@torch.no_grad()
-def posterior_moments(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
-    """Mean and log variance (B, 2C, h, w) of the posterior, unscaled."""
-    posterior = vae.encode(to_vae_input(rgba_B4HW)).latent_dist
-    return torch.cat([posterior.mean, posterior.logvar], dim=1)
 
 
 def draw_latents(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:

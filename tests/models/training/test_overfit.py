@@ -11,19 +11,20 @@ from diffusers import AutoencoderKL
 from PIL import Image
 
 from models.config import LoopConfig, OptimizerConfig, VAEConfig
+from models.data.images import as_unit_tensor
 from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
 from models.inference.pipeline import MVDiffusionPipeline
 from models.losses.metrics import mask_iou, on_white, psnr
 from models.losses.vae_loss import VAELoss
 from models.network.image_encoder import build_image_encoder, build_image_processor, embed_images
 from models.network.initialization import seeded_weights
-from models.network.mask_vae import build_mask_vae, calibrate_scaling, scale_latents
+from models.network.mask_vae import build_mask_vae, calibrate_scaling, posterior_moments, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion, scheduler
 from models.training.checkpoints import Checkpoints
 from models.training.diffusion import DiffusionTraining
 from models.training.loop import train
-from models.training.vae import Pixels, VAETraining, as_unit_tensor, draw_latents, posterior_moments
+from models.training.vae import Pixels, VAETraining, draw_latents
 from tests.models.balls import AZIMUTHS, ELEVATIONS, balls, condition, targets
 from tests.models.data.test_samples import make_reader
 from tests.models.toy_models import NOISE, UNET, Tower

@@ -10,6 +10,7 @@ import torch
 
 from infra.execution.launchers import LocalTrainers
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
+from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae
@@ -17,7 +18,7 @@ from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.interruption import Interrupted
 from models.training.loop import Trained, train
-from models.training.vae import VAETraining, as_unit_tensor, reconstruction_quality
+from models.training.vae import VAETraining, reconstruction_quality
 from tests.models.toy_training import assert_equal_bits
 
 CPU = torch.device("cpu")

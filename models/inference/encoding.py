@@ -1,0 +1,88 @@
+"""Views of an object to what the diffusion trains on: latents of the mask-aware VAE and CLIP embeddings (sec. 4.2).
+
+Knows no files but those that a saved network makes.
+"""
+
+# V view, T target view, K condition view, C latent channel, H and W image size, h and w latent size
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+from models.data.images import as_unit_tensor
+from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentLayout, ObjectLatents
+from models.network.image_encoder import ImageEncoderShape, build_image_encoder, build_image_processor, embed_images
+from models.network.mask_vae import load_mask_vae, posterior_moments
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ViewEncoder:
+    """The frozen networks that turn views into latents and embeddings.
+
+    Args:
+        vae: Mask-aware VAE.
+        image_encoder: CLIP vision tower.
+        feature_extractor: What the tower's images go through first.
+        batch_size: Views that go through the VAE at once; bounds memory only.
+    """
+
+    vae: AutoencoderKL
+    image_encoder: CLIPVisionModelWithProjection
+    feature_extractor: CLIPImageProcessorPil
+    batch_size: int
+
+    @classmethod
+    def load(cls, vae: Path, shape: ImageEncoderShape, *, seed: int, device: str, batch_size: int) -> "ViewEncoder":
+        """Load the VAE; load the image encoder too, or build it from `seed` where `shape` names no weights."""
+        return cls(
+            vae=load_mask_vae(vae).to(device).eval().requires_grad_(requires_grad=False),
+            image_encoder=build_image_encoder(shape, seed=seed).to(device),
+            feature_extractor=build_image_processor(shape.image_size),
+            batch_size=batch_size,
+        )
+
+    def encode(self, uid: str, targets_THW4: Pixels, conditions_KHW4: Pixels) -> ObjectLatents:
+        """Encode all views of an object, straight alpha; only the condition views have embeddings.
+
+        Raises ValueError, with the name of the object, when a latent is not finite in float16.
+        """
+        pixels_VHW4 = np.concatenate([targets_THW4, conditions_KHW4])
+        batches = range(0, len(pixels_VHW4), self.batch_size)
+        moments_VChw = torch.cat([self.moments(pixels_VHW4[first : first + self.batch_size]) for first in batches])
+        if not moments_VChw.half().isfinite().all():
+            raise ValueError(f"{uid} has latents that float16 cannot hold; the VAE is broken: look at its training")
+        embeds_KD = embed_images(self.image_encoder, self.feature_extractor, list(conditions_KHW4))
+        return ObjectLatents(moments_VChw, embeds_KD)
+
+    def white_moments(self, side: int) -> Tensor:
+        """Moments (1, 2C, h, w) of the white image of `side` pixels with the all-ones mask."""
+        return self.moments(np.full((1, side, side, 4), 255, dtype=np.uint8))
+
+    def moments(self, pixels_VHW4: Pixels) -> Tensor:
+        """Posterior mean and log variance (V, 2C, h, w) of views, unscaled."""
+        return posterior_moments(self.vae, as_unit_tensor(pixels_VHW4, self.vae.device))
+
+    def layout(self, white_1Chw: Tensor, geometry: Mapping[str, Any]) -> LatentLayout:
+        """What the objects of a set have in common: sizes, and the `geometry` of their target cameras."""
+        return LatentLayout(
+            num_targets=geometry["azimuths"] * len(geometry["elevations_deg"]),
+            num_columns=geometry["azimuths"],
+            latent_channels=white_1Chw.shape[1] // 2,
+            latent_size=white_1Chw.shape[2],
+            embedding_dim=self.image_encoder.config.projection_dim,
+            geometry=dict(geometry),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Save the image encoder and its preprocessing: the trained model must be used with the same ones."""
+        self.image_encoder.save_pretrained(folder / IMAGE_ENCODER)
+        self.feature_extractor.save_pretrained(folder / FEATURE_EXTRACTOR)

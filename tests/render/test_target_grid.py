@@ -1,0 +1,32 @@
+"""The grid of target cameras that all objects share."""
+
+import pytest
+
+from render.cameras import Camera
+from render.target_grid import TargetGrid
+from tests.tasks.small_views import COLUMNS, ELEVATIONS, cameras_of
+
+
+def grid() -> TargetGrid:
+    return TargetGrid.of({f"o{number}": cameras_of(number)[:8] for number in range(3)})
+
+
+def test_target_grid_geometry_says_rows_and_columns() -> None:
+    rows = list(ELEVATIONS)
+    assert grid().geometry == {"azimuths": COLUMNS, "elevations_deg": rows, "fov_deg": 60.0, "distance": 1.5}
+
+
+def test_target_grid_of_objects_with_other_targets_is_refused() -> None:
+    targets = {"o0": cameras_of(0)[:8], "o1": cameras_of(1)[:7]}
+    with pytest.raises(ValueError, match="target cameras of o1 are not those of o0"):
+        TargetGrid.of(targets)
+
+
+def test_target_grid_columns_count_from_the_first_azimuth_and_wrap() -> None:
+    turns = (0.0, 90.0, 270.0, 360.0, -90.0)
+    assert grid().columns("o0", [Camera("c00", turn, 10.0, 1.8, 60.0) for turn in turns]) == [0, 1, 3, 0, 3]
+
+
+def test_target_grid_condition_between_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 100\.0"):
+        grid().columns("o0", [Camera("c00", 100.0, 10.0, 1.8, 60.0)])
