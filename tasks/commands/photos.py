@@ -16,6 +16,7 @@ from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Views
 from render.cameras import Camera
 from render.images import contact_sheet, encode_png, over_background
+from render.views import ViewKind
 from tasks.artifacts.atomic import atomic_file, atomic_folder, write_bytes
 from tasks.artifacts.views import Image as Rgba
 from tasks.artifacts.views import as_cameras
@@ -74,7 +75,7 @@ def _sample(
         output_type="np",
     )
     cameras = [
-        Camera(f"t{target:02d}", at.azimuth_deg, at.elevation_deg, at.distance, at.fov_deg)
+        Camera(ViewKind.TARGET.view_name(target), at.azimuth_deg, at.elevation_deg, at.distance, at.fov_deg)
         for target, at in zip(sampled.target_ids, sampled.cameras, strict=True)
     ]
     return cameras, sampled.images
