@@ -1,18 +1,21 @@
-"""One run at a time in one checkout: whoever changes params.yaml or walks the graph holds its lock."""
+"""One run at a time in one checkout: whoever changes params.yaml or walks the graph holds its lock.
+
+The lock is the kernel's (flock), so it needs no library and no clean-up after a process that was killed.
+"""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.run_records import WORK
+from flows.pipeline import WORK
 
 
 @contextmanager
 def only_run(root: Path) -> Iterator[None]:
-    """Hold the checkout's lock; the system gives it back if this process dies.
+    """Hold the checkout's lock for the length of a `with` block.
 
-    Raises RuntimeError when another run holds it.
+    Raises RuntimeError when another process holds it.
     """
     path = root / WORK / "flow.lock"
     path.parent.mkdir(exist_ok=True)

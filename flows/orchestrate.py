@@ -1,4 +1,4 @@
-"""Prefect: order, retries, time limits, and a page that shows them. What is stale, DVC decides; the graph is dvc.yaml.
+"""The Prefect flows: order, retries and time limits of stages. DVC decides what is stale; the graph is dvc.yaml.
 
 Each stage is one task, and each task one `dvc repro --single-item` in its own processes: GPU memory is given back, and
 one crash does not take the rest. Running a flow and running `dvc repro` leave the same dvc.lock.
@@ -29,10 +29,17 @@ LINES_IN_ERROR = 5
 
 
 def walk(root: Path, target: str, *, force: bool) -> list[State]:
-    """Bring `target` and what it needs up to date, stage by stage in running order; to be called inside a flow.
+    """Bring a stage and what it needs up to date, in running order; to be called inside a flow.
 
-    A stage ends as Completed, Cached (up to date), Restored (DVC held the result) or Failed. After a failure the stages
-    that do not need its output go on. `force` runs every stage.
+    After a failure the stages that do not need its output still run.
+
+    Args:
+        root: The checkout.
+        target: Name of the stage.
+        force: Run every stage, also those that are up to date.
+
+    Returns:
+        How each stage ended: Completed, Cached (it was up to date), Restored (DVC held the result) or Failed.
     """
     states: dict[str, State] = {}
     repository = Repository(root)
@@ -47,9 +54,15 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
 
 
 def reproduce(root: Path, name: str, force: bool) -> State:
-    """One stage: run or restore it if DVC calls it stale. Whatever ends this call ends its processes as well.
+    """Run or restore one stage if DVC calls it stale. Whatever ends this call ends the stage's processes as well.
 
-    Raises RuntimeError with the last lines of its output when it fails.
+    Args:
+        root: The checkout.
+        name: Name of the stage.
+        force: Run it also when it is up to date.
+
+    Raises:
+        RuntimeError: The stage failed; the message ends with the last lines of its output.
     """
     log = get_run_logger()
     repository = Repository(root)
@@ -85,7 +98,7 @@ def _task(stage: StageInfo) -> Any:
 
 
 def deployed_flow(name: str) -> Any:
-    """The Prefect flow of one row of FLOWS, over this checkout."""
+    """Make the Prefect flow of one row of FLOWS, over this checkout."""
     (row,) = (row for row in FLOWS if row.name == name)
 
     @flow(name=row.name, description=row.description)

@@ -1,4 +1,4 @@
-"""params.yaml as one typed value; everything in it is checked before anything runs."""
+"""Reads params.yaml as one typed value; everything in it is checked before anything runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from tasks.config import (
 
 
 class Params(BaseModel):
-    """One section per stage, named like the stage, plus the seed of every draw."""
+    """The parameters of the pipeline: a section for each stage, and the seed that every random choice derives from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,7 +107,7 @@ def load_params(path: Path) -> Params:
 
 
 def describe(error: ValidationError) -> str:
-    """One line per mistake."""
+    """Return one line per mistake: key, what is wrong, and the value."""
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "params"

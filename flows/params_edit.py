@@ -1,4 +1,4 @@
-"""Changes values in params.yaml without losing its comments, and only to what holds together."""
+"""Changes values in params.yaml without losing its comments, and refuses values that do not hold together."""
 
 import copy
 import difflib
@@ -20,7 +20,10 @@ from tasks.artifacts.atomic import write_bytes
 
 
 def parse_assignments(words: list[str]) -> dict[str, Any]:
-    """["render.quality=draft", "sample.conditions=[1, 2]"] as values; the right side is YAML."""
+    """Parse "render.quality=draft" and the like into key and value; the right side is YAML.
+
+    Raises ValueError for a word without an equals sign.
+    """
     changes = {}
     for word in words:
         key, sign, value = word.partition("=")
@@ -31,7 +34,7 @@ def parse_assignments(words: list[str]) -> dict[str, Any]:
 
 
 def set_params(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write `changes` (full key to value) into a params file, all or none.
+    """Write `changes` (full key to value) into a params file: all, or none when one is wrong.
 
     Nothing else changes: where sections share one YAML anchor, the one that is set gets values of its own.
     Raises ValueError for an unknown key, and for values that do not hold together; the file is then left alone.
@@ -100,13 +103,13 @@ def _set(content: CommentedMap, key: str, value: Any) -> None:
 
 
 def _is_alias(content: CommentedMap, parent: CommentedMap, name: str) -> bool:
-    """Whether the section stands elsewhere, before this place, and is only referred to here."""
+    """Return whether the section is written elsewhere, and this place refers to it by a YAML alias."""
     place, holder = next(found for found in _sections(content) if found[0].get(found[1]) is parent[name])
     return place is not parent or holder != name
 
 
 def _sections(parent: CommentedMap) -> Iterator[tuple[CommentedMap, str]]:
-    """Every section below `parent` as its place, in the order of the file."""
+    """Yield the parent and name of every section below `parent`, in the order of the file."""
     for name, value in parent.items():
         if isinstance(value, CommentedMap):
             yield parent, name

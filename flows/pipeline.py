@@ -24,6 +24,9 @@ TEST_VIEWS = Path("data/test_views")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
 REPORTS = Path("reports")
+WORK = Path(".work")
+"""What outlives a stage's process without being its output: unfinished items, records of runs, logs, the lock. DVC
+deletes outputs before it runs a stage."""
 MODELS = {"stage1": STAGE1, "stage2": STAGE2, "stage3": STAGE3}
 
 _ROWS = (

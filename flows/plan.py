@@ -1,4 +1,4 @@
-"""What `dvc repro` would do now, stage by stage, and why. Starts nothing and takes no lock; works on a fresh clone."""
+"""Predicts what `dvc repro` would do, stage by stage, and why. Starts nothing, takes no lock, needs no data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ VERBS: dict[Action, str] = {"run": "runs", "restore": "is restored", "maybe": "m
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What becomes of one stage.
+    """What `dvc repro` would do with one stage.
 
     run: its command runs. restore: DVC holds the result of exactly these inputs and fetches it. maybe: an upstream
-    stage is made again first, and what comes out of it decides. skip: nothing to do.
+    stage is made again first, and its result decides. skip: it is up to date.
     """
 
     stage: str
@@ -29,7 +29,7 @@ class PlanRow:
 
 
 def plan(root: Path, targets: Iterable[str] = ()) -> list[PlanRow]:
-    """One row per stage, in running order: all stages, or `targets` and what they need.
+    """Return one row per stage, in running order: all stages, or `targets` and what they need.
 
     Raises ValueError for a target that is not a stage.
     """
@@ -48,7 +48,7 @@ def plan(root: Path, targets: Iterable[str] = ()) -> list[PlanRow]:
 
 
 def render_plan(rows: Iterable[PlanRow]) -> Table:
-    """The plan as a table for the terminal."""
+    """Show the plan as a table for the terminal."""
     table = Table("stage", "action", "why", title="What `dvc repro` would do", title_justify="left", box=None)
     for row in rows:
         table.add_row(row.stage, f"[{COLOURS[row.action]}]{row.action}[/]", "\n".join(row.reasons))

@@ -1,44 +1,49 @@
-"""Small notes in .work/ that join a stage's last execution to its MLflow run. They are never an output of a stage."""
+"""Records in .work/ that join a stage's last execution to its MLflow run. They are never an output of a stage.
+
+MLflow runs could be found by their tag `dvc.run_key` instead. But then `status` would have to import MLflow and reach a
+tracking server that may be off, a run that DVC does not cache would have no key, and duration and run would be lost
+with the tracking database; and a process that was killed could not be told from one at work, which needs its id.
+"""
 
 import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from flows.pipeline import WORK
 from infra.execution.processes import runs
 from infra.tracking import TrackingStore
 from infra.versioning import lock_key, out_hashes
 from tasks.artifacts.atomic import read_json, write_json
 
-WORK = Path(".work")
-
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The last time the command of a stage ran to its end."""
+    """The last execution of a stage that ended well."""
 
     run_id: str
-    """Of MLflow."""
+    """Id of the MLflow run."""
     key: str
-    """DVC's run key; empty when DVC would not cache the run."""
+    """The stage's key in DVC's run-cache; empty when DVC would not cache the run."""
     seconds: float
+    """Duration of the stage."""
     is_tagged: bool = False
-    """Whether the MLflow run knows the hashes of the outputs."""
+    """Whether the MLflow run has the hashes of the outputs as tags."""
 
 
 def read_record(root: Path, stage: str) -> RunRecord | None:
-    """The note of a stage; None when its command never ended well here."""
+    """Read the record of a stage; None when it never ended well here."""
     path = _executed(root, stage)
     return RunRecord(**read_json(path)) if path.exists() else None
 
 
 def write_record(root: Path, stage: str, executed: RunRecord) -> None:
-    """Replace the note of a stage."""
+    """Replace the record of a stage."""
     write_json(_executed(root, stage), asdict(executed))
 
 
 def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
-    """Tag MLflow runs with the hashes of what they made, where dvc.lock has them by now; return those stages.
+    """Tag MLflow runs with the hashes of their outputs, where dvc.lock has them by now; return the stages tagged.
 
     DVC knows the hashes only after the command has ended, so no stage can do this for itself.
     """
@@ -55,17 +60,17 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
 
 
 def note_start(root: Path, stage: str, run_id: str) -> None:
-    """Remember that this process has an MLflow run open."""
+    """Record that this process has an MLflow run open."""
     write_json(_running(root, stage), {"run_id": run_id, "pid": os.getpid()})
 
 
 def note_end(root: Path, stage: str) -> None:
-    """Forget it again."""
+    """Remove the record of `note_start`."""
     _running(root, stage).unlink(missing_ok=True)
 
 
 def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
-    """End the MLflow run that a killed process of this stage has left open."""
+    """End the MLflow run that a killed process of this stage has left open, as KILLED."""
     path = _running(root, stage)
     if path.exists() and not is_running(root, stage):
         run_id = json.loads(path.read_text())["run_id"]
@@ -75,7 +80,7 @@ def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
 
 
 def is_running(root: Path, stage: str) -> bool:
-    """Whether a process on this machine is at work on the stage."""
+    """Return whether a process on this machine runs the stage."""
     path = _running(root, stage)
     return path.exists() and runs(json.loads(path.read_text())["pid"])
 

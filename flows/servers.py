@@ -1,4 +1,4 @@
-"""Servers for one laptop: Prefect with a worker, and the UIs. All on the loopback address, all ended together."""
+"""Starts the servers of one laptop on the loopback address (Prefect with a worker, the UIs), and ends them together."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from prefect.settings import get_current_settings
 
-from flows.run_records import WORK
+from flows.pipeline import WORK
 from flows.status import deep_links, training_runs
 from infra.execution.processes import ProcessGroup, signals_raise
 from infra.tracking import TrackingStore, server_command
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Server:
-    """A command that goes on until it is stopped."""
+    """A process that runs until it is stopped, with the file that takes its output."""
 
     name: str
     group: ProcessGroup
@@ -37,14 +37,22 @@ class Server:
 
 
 def configured_api() -> str:
-    """The address of Prefect's API: environment, prefect.toml, or the user's Prefect profile, in this order."""
+    """Return the address of Prefect's API: environment, prefect.toml, or the user's Prefect profile, in this order."""
     return str(get_current_settings().api.url or DEFAULT_API).rstrip("/")
 
 
 def serve(root: Path, api: str, say: Say) -> None:
-    """Prefect server (unless one answers at `api`), the deployments of prefect.yaml and a worker, until a signal comes.
+    """Start a Prefect server (unless one answers), register the deployments and run a worker, until a signal comes.
 
-    One flow run at a time, because they share this checkout. Raises RuntimeError when something does not start or ends.
+    The worker takes one flow run at a time, because they share this checkout.
+
+    Args:
+        root: The checkout, which holds prefect.yaml.
+        api: Address of Prefect's API.
+        say: Receives what the user should read.
+
+    Raises:
+        RuntimeError: A server does not start, or ends by itself.
     """
     with signals_raise(), ExitStack() as stack:
         servers = _prefect_server(root, api, stack, say)
@@ -67,7 +75,18 @@ def serve(root: Path, api: str, say: Say) -> None:
 
 
 def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> None:
-    """MLflow's UI on `port` (unless the profile has a tracking server) and Prefect's, until a signal comes."""
+    """Start the UIs of MLflow and Prefect, until a signal comes.
+
+    Args:
+        root: The checkout.
+        api: Address of Prefect's API.
+        port: Port of MLflow's UI; not used when the profile has a tracking server, which has a UI itself.
+        store: Where the runs are kept.
+        say: Receives what the user should read.
+
+    Raises:
+        RuntimeError: A server does not start, or ends by itself.
+    """
     with signals_raise(), ExitStack() as stack:
         mlflow, servers = f"http://127.0.0.1:{port}", []
         if store.is_server:
@@ -85,7 +104,7 @@ def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> Non
 
 
 def answers(url: str) -> bool:
-    """Whether something answers at `url` with success."""
+    """Return whether something answers at `url` with status 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http only
             return bool(answer.status == 200)

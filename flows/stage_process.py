@@ -1,4 +1,4 @@
-"""What the command of every stage in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
+"""Runs one stage as its command in dvc.yaml does: check, open the MLflow run and the tools, run, report."""
 
 import errno
 import re
@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.params import Params, load_params
-from flows.run_records import WORK, RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
+from flows.pipeline import WORK
+from flows.run_records import RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
 from infra.execution.processes import signals_raise
 from infra.profile import Profile, load_profile
 from infra.tracking import TrackingStore
@@ -31,16 +32,24 @@ OpenTools = Callable[[str, Profile, Tracker, Path], AbstractContextManager[Tools
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The steps by stage name, and how their tools are made."""
+    """What runs for the name of each stage, and how its tools are made."""
 
     steps: Mapping[str, Step]
     open_tools: OpenTools
 
 
 def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, flow_run: str, verbose: bool) -> int:
-    """Run the stage; return the exit code of the process.
+    """Run a stage and return the exit code of its process: 0, or 1 when it failed.
 
-    A mistake of the user's or a broken stage is one sentence on stderr; the traceback lies in .work/logs/NAME.log.
+    A failure is one sentence on stderr, and its traceback goes to .work/logs/NAME.log.
+
+    Args:
+        name: Name of the stage.
+        root: The checkout.
+        pipeline: The stages.
+        profile: Name or file of the profile.
+        flow_run: Address or id of the Prefect flow run that the process belongs to; empty without one.
+        verbose: Whether the traceback is shown as well.
     """
     try:
         run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
@@ -60,10 +69,13 @@ def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, fl
 
 
 def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, flow_run: str) -> None:
-    """Run the stage inside its MLflow run and note that it ended well.
+    """Run a stage inside its MLflow run, and record that it ended well.
 
-    Raises ValueError or RuntimeError before any work when params, outputs or the tracking store are not in order.
     SIGTERM and SIGINT become exceptions, so that the stage cleans up and the MLflow run ends as KILLED.
+
+    Raises:
+        ValueError: Parameters are wrong, or an output is finished already; nothing has run.
+        RuntimeError: The tracking store takes no runs, so nothing has run; or the stage has not sealed its output.
     """
     params = load_params(root / "params.yaml")
     repository = Repository(root)
@@ -92,13 +104,13 @@ def _tags(stage: StageInfo, repository: Repository, key: str, hashes: Mapping[st
 
 
 def _params(params: Params, stage: StageInfo) -> dict[str, object]:
-    """What the stage depends on; all trainings call their own section `train`, so that they line up in MLflow."""
+    """Return the stage's parameters; every training's section is called `train`, so that they line up in MLflow."""
     rows = leaves(params.model_dump(mode="json", include=set(stage.params)))
     return {re.sub(r"^train_[^.]+", "train", key): value for key, value in rows.items()}
 
 
 def _clear_unsealed(root: Path, outs: Sequence[str]) -> None:
-    """DVC removes outputs before it runs a command; this is for a stage that is run by hand."""
+    """Remove what an unfinished run left, as DVC does before it runs a command; for a stage that is run by hand."""
     for out in (root / name for name in outs):
         if (out / MANIFEST).exists():
             raise ValueError(
@@ -110,7 +122,7 @@ def _clear_unsealed(root: Path, outs: Sequence[str]) -> None:
 
 
 def _report(tracker: Tracker, outs: Sequence[Path], seconds: float) -> None:
-    """How long it took; for each output the counts of the manifest, the manifest, and some contact sheets."""
+    """Log the duration, and for each output its manifest, the counts in it and some contact sheets."""
     tracker.metrics({"stage_seconds": seconds})
     for out in outs:
         manifest = out / MANIFEST

@@ -1,4 +1,4 @@
-"""How things stand: the last result of every stage, and where to look at what was made."""
+"""Shows the last result of every stage, and where the results lie."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,17 @@ class StageStatus:
     state: str
     """running, never run, stale, stale upstream, or up to date."""
     counts: Mapping[str, int]
-    """Items done, rejected and failed; empty when there is no result here."""
+    """Number of items done, rejected and failed; empty when there is no result here."""
     when: datetime | None
+    """When the output was sealed."""
     seconds: float | None
+    """Duration of the last execution on this machine."""
     run_id: str
-    """Of MLflow; empty when the result came from DVC's cache."""
+    """Id of the MLflow run; empty when the result came from DVC's cache."""
 
 
 def stage_status(root: Path) -> list[StageStatus]:
-    """One row per stage, in running order."""
+    """Return one row per stage, in running order."""
     outs = {stage.name: stage.outs for stage in Repository(root).stages()}
     rows = []
     for row in plan(root):
@@ -60,7 +62,7 @@ def stage_status(root: Path) -> list[StageStatus]:
 
 
 def render_status(rows: Iterable[StageStatus]) -> Table:
-    """The rows as a table for the terminal; of MLflow's run id the first digits."""
+    """Show the rows as a table for the terminal, with the first digits of MLflow's run ids."""
     table = Table("stage", "state", "done", "rejected", "failed", "when", "took", "run", box=None)
     for row in rows:
         counts = [str(row.counts.get(status, "")) for status in ("done", "rejected", "failed")]
@@ -71,7 +73,7 @@ def render_status(rows: Iterable[StageStatus]) -> Table:
 
 
 def render_results(root: Path) -> Panel:
-    """Where the results lie, and how to open them."""
+    """Show where the results lie, and how to open them."""
     models = [name for name in MODELS if (root / name / MANIFEST).exists()]
     places = {
         "report": _files(root, ["reports"], (".md", ".html")),
@@ -88,7 +90,13 @@ def render_results(root: Path) -> Panel:
 
 
 def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
-    """Addresses in MLflow's UI at `base`: the experiment, and the given runs side by side."""
+    """Return addresses in MLflow's UI: the experiment, and the given runs side by side.
+
+    Args:
+        base: Address of the UI.
+        experiment: Id of the experiment.
+        runs: Ids of the runs to compare.
+    """
     links = [f"{base}/#/experiments/{experiment}/runs"]
     if len(runs) > 1:
         words = [quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (runs, [experiment])]
@@ -97,7 +105,7 @@ def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
 
 
 def training_runs(root: Path) -> list[str]:
-    """MLflow's ids of the last training of each diffusion stage."""
+    """Return the MLflow run ids of the last training of each diffusion stage."""
     found = (read_record(root, stage) for stage in TRAININGS)
     return [executed.run_id for executed in found if executed]
 
@@ -108,7 +116,7 @@ def _files(root: Path, folders: Iterable[str], endings: tuple[str, ...]) -> list
 
 
 def _folders(root: Path, patterns: Iterable[str], endings: tuple[str, ...]) -> list[str]:
-    """Folders that match, each with the number of files in it that have one of the endings."""
+    """Return the folders that match, each with the number of files in it that have one of the endings."""
     lines = []
     for folder in (path for pattern in patterns for path in sorted(root.glob(pattern))):
         count = sum(path.suffix in endings for path in folder.rglob("*"))

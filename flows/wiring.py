@@ -1,9 +1,10 @@
-"""Joins what a stage asks for (tasks/ports.py) with what the profile offers (infra/)."""
+"""Gives a stage the tools that it asks for (tasks/ports.py), made as the profile says (infra/)."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from flows.pipeline import WORK
 from infra.execution.launchers import LaunchedTrainers, LocalTrainers, RayTrainers
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.serial_pool import SerialPool
@@ -15,13 +16,17 @@ from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
 from tasks.ports import ComputeOptions, Tools, Tracker, Trainers
 
-WORK = Path(".work")
-"""Unfinished work, outside DVC's outputs: DVC deletes those before a stage runs."""
-
 
 @contextmanager
 def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> Iterator[Tools]:
-    """The tools of one stage; what they hold (Ray, worker processes) is given back at the end."""
+    """Open the tools of one stage; what they hold (Ray, worker processes) is given back at the end.
+
+    Args:
+        stage: Name of the stage, which names its folder for unfinished work.
+        profile: Where and how fast the stage runs.
+        tracker: The MLflow run of the stage.
+        root: The checkout.
+    """
     resources = resolve(profile)
     work = root / WORK / stage
     work.mkdir(parents=True, exist_ok=True)
