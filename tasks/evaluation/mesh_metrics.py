@@ -1,7 +1,10 @@
 """How close a mesh is to the ground truth (sec. 5.3), after SyncDreamer: both in one frame, no ICP, no rescaling.
 
-The surface that the cameras can see counts, so inner walls of a ground truth do not. N points, R voxels along the side.
+Only the surface that the cameras can see counts, so inner walls of a ground truth do not. Points are drawn here and not
+by trimesh.sample, whose other points would move every score made so far.
 """
+
+# Shapes: N point, F face, R voxel along the side
 
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import trimesh
 from scipy.spatial import cKDTree
 from trimesh.visual import ColorVisuals
 
-from models.reconstruction.mesh import Mesh
+from models.reconstruction.mesh import DEPTH_TOLERANCE, Mesh
 from models.reconstruction.raster import covered_pixels, rasterise
 from models.reconstruction.views import Cameras, Floats
 
@@ -21,12 +24,10 @@ OVERSAMPLING = 4
 """Surface points drawn per point wanted, as many of them are hidden."""
 DEPTH_SIDE = 128
 """Pixels of the depth images that decide what is hidden."""
-DEPTH_TOLERANCE = 1.5
-"""Pixels that a visible point may lie behind its depth image."""
 OFF_GRID = (0.0137, 0.0071)
 """Shift of the rays in voxels, so that none runs along an edge of an axis-aligned mesh."""
-CLAY = (190, 186, 180)
-"""Colour of a mesh without colours."""
+NO_COLOUR = (190, 186, 180)
+"""sRGB that stands for the colours of a mesh without colours."""
 
 
 def read_mesh(path: Path) -> Mesh:
@@ -37,7 +38,7 @@ def read_mesh(path: Path) -> Mesh:
     loaded = trimesh.load_mesh(path, process=False)
     if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
         raise ValueError(f"{path} holds no triangles")
-    colours = np.tile(np.array(CLAY, dtype=np.uint8), (len(loaded.vertices), 1))
+    colours = np.tile(np.array(NO_COLOUR, dtype=np.uint8), (len(loaded.vertices), 1))
     visual = loaded.visual
     if isinstance(visual, ColorVisuals) and visual.kind == "vertex":
         colours = np.asarray(visual.vertex_colors)[:, :3].astype(np.uint8)
@@ -45,7 +46,10 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def visible_points(mesh: Mesh, cameras: Cameras, count: int, rng: np.random.Generator) -> Floats:
-    """Up to `count` points, even over the part of the surface that at least one camera sees."""
+    """Draw points (N, 3), N <= count, uniform by area over the part of the surface that at least one camera sees.
+
+    A point counts as seen where it lies at most DEPTH_TOLERANCE pixels behind the depth image.
+    """
     points = surface_points(mesh, OVERSAMPLING * count, rng)
     small = Cameras(cameras.world_from_camera, cameras.fov_deg, DEPTH_SIDE)
     seen = np.zeros(len(points), dtype=bool)
@@ -61,7 +65,7 @@ def visible_points(mesh: Mesh, cameras: Cameras, count: int, rng: np.random.Gene
 
 
 def surface_points(mesh: Mesh, count: int, rng: np.random.Generator) -> Floats:
-    """(count, 3) points, uniform by area."""
+    """Draw points (count, 3) on a mesh, uniform by area."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]].astype(np.float64) for corner in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     face = rng.choice(len(area), count, p=area / area.sum())
@@ -70,7 +74,15 @@ def surface_points(mesh: Mesh, count: int, rng: np.random.Generator) -> Floats:
 
 
 def chamfer_and_f_score(predicted_N3: Floats, target_N3: Floats) -> tuple[float, float]:
-    """Half the sum of the two mean nearest distances (unsquared, SPEC 3.1), and the F-score at F_SCORE_DISTANCE."""
+    """Compare two point sets by chamfer distance and F-score (sec. 5.3; docs/paper.md, 3.1).
+
+    Args:
+        predicted_N3: Points on the reconstructed surface, in units of the object's longest side.
+        target_N3: Points on the true surface; their number may differ.
+
+    Returns half the sum of the two mean distances (not squared) to the nearest point of the other set, and the F-score
+    of points that have one within F_SCORE_DISTANCE.
+    """
     to_target = np.asarray(cKDTree(target_N3).query(predicted_N3)[0])
     to_predicted = np.asarray(cKDTree(predicted_N3).query(target_N3)[0])
     precision, recall = (float((distance < F_SCORE_DISTANCE).mean()) for distance in (to_target, to_predicted))
@@ -79,7 +91,7 @@ def chamfer_and_f_score(predicted_N3: Floats, target_N3: Floats) -> tuple[float,
 
 
 def solid_voxels(mesh: Mesh, resolution: int) -> npt.NDArray[np.bool_]:
-    """(R, R, R) voxels of the cube [-1, 1]^3 whose centre lies inside the mesh.
+    """Return the voxels (R, R, R) of the cube [-1, 1]^3 whose centres lie inside the mesh.
 
     Six rays per centre, along both directions of each axis, count signed crossings: the centre is inside when the sum
     is not zero for most of them. Overlapping closed parts unite, cavities stay empty, and a hole or a flipped triangle
@@ -94,7 +106,7 @@ def solid_voxels(mesh: Mesh, resolution: int) -> npt.NDArray[np.bool_]:
 
 
 def _crossings(mesh: Mesh, axis: int, resolution: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Signed crossings below each voxel centre along `axis`, the last index, and over the whole line (R, R, 1)."""
+    """Count signed crossings along `axis`, the last index: below each voxel centre (R, R, R), on the line (R, R, 1)."""
     across = [other for other in range(3) if other != axis]
     voxels = (mesh.vertices.astype(np.float64) + 1) * resolution / 2
     corners = voxels[mesh.faces][..., across] + np.array(OFF_GRID)
@@ -111,7 +123,7 @@ def _crossings(mesh: Mesh, axis: int, resolution: int) -> tuple[npt.NDArray[np.i
 
 
 def volume_iou(predicted: npt.NDArray[np.bool_], target: npt.NDArray[np.bool_]) -> float | None:
-    """Intersection over union of two voxel grids; None when the target has no volume (an open or flat mesh)."""
+    """Return the intersection over union of two voxel grids, None when the target has no volume."""
     if not target.any():
         return None
     return float((predicted & target).sum() / (predicted | target).sum())
