@@ -94,6 +94,6 @@ class SampleReader:
             timestep_B=torch.tensor([drawn.timestep]),
         )
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
+    def names(self, sample_ids: Sequence[int]) -> list[str]:
         """Uids of training samples."""
-        return [self.uids[self.plan.draw(number).item] for number in numbers]
+        return [self.uids[self.plan.draw(sample_id).item] for sample_id in sample_ids]

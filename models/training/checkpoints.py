@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or absent. Knows nothing of what they hold."""
+"""Checkpoint files, written atomically. Knows nothing of what they hold."""
 
 import errno
 import fcntl
@@ -17,31 +17,44 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 FORMAT = 2
-"""Of a checkpoint: names and nesting of what models.training.loop keeps."""
+"""Version of the names and nesting of what models.training.loop saves."""
 LOCK_TIMEOUT = 60.0
-"""Seconds for the processes of a stage that was killed, which finish their step and save."""
+"""Seconds to wait for the ranks of an interrupted training, which finish their step and save."""
 BEST = "best.pt"
-"""Name of the checkpoint with the best validation."""
+"""Name of the checkpoint with the best validation metric."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The newest checkpoints of one training, `samples-<clock>-<digest>.pt` in `folder`.
+    """The newest checkpoints of one training: files `samples-<samples seen>-<digest>.pt`, and `best.pt`.
 
-    The digest of the content in the name tells a broken file (disk full, bit rot) from a whole one.
+    The name holds a SHA-256 digest of the content, which tells a damaged file (full disk, bit rot) from an intact one.
+
+    Args:
+        folder: Where the files lie; made when it is first needed.
+        fingerprint: Hash of the training's configuration and inputs.
+        keep_last: How many of the newest checkpoints stay, besides the best one.
     """
 
     folder: Path
     fingerprint: str
-    """Of the configuration and the inputs; a checkpoint of another one is refused."""
-    num_kept: int = 2
+    """A checkpoint with another fingerprint is refused."""
+    keep_last: int = 2
 
     def save(self, samples_seen: int, state: dict[str, Any], *, is_best: bool = False) -> Path:
-        """Write `state` under a temporary name, flush it to disk, rename it; then remove the oldest.
+        """Write a checkpoint to a temporary file, flush and rename it; then remove the oldest ones.
 
-        is_best: keep it also as `best.pt`.
-        Raises OSError(ENOSPC), with nothing half-written, when the disk has no room for it.
+        Args:
+            samples_seen: The clock of the training.
+            state: Nested dicts and lists of tensors and plain values.
+            is_best: Also keep it as `best.pt`.
+
+        Returns:
+            The path of the checkpoint.
+
+        Raises:
+            OSError: With ENOSPC, and no partial file left, when the disk has too little room.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         clock = f"samples-{samples_seen:012d}"
@@ -72,9 +85,10 @@ class Checkpoints:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No other process trains into the folder meanwhile; one that is about to leave is waited for.
+        """Hold an exclusive lock on the folder; the kernel releases it when the process ends, however it ends.
 
-        Raises BlockingIOError when it does not leave. A killed process leaves nothing locked.
+        Raises:
+            BlockingIOError: Another process still holds the lock after LOCK_TIMEOUT seconds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as handle:
@@ -88,16 +102,20 @@ class Checkpoints:
             yield
 
     def newest_path(self) -> Path | None:
-        """The newest file, whole or not."""
+        """Path of the newest checkpoint, intact or not; None where there is none."""
         return max(self._paths(), default=None)
 
     def load_newest(self, *, is_mapped: bool = False) -> dict[str, Any] | None:
-        """State of the newest checkpoint that can be read; None where there is none.
+        """Load the newest intact checkpoint; a damaged file is skipped with a warning.
 
-        is_mapped: its tensors stay on the disk until they are read.
+        Args:
+            is_mapped: Memory-map the file, so that tensors are read from disk when they are used.
 
-        A broken file is skipped with a warning.
-        Raises ValueError for a checkpoint of another configuration.
+        Returns:
+            What was saved, with `samples_seen`, on the CPU; None where there is no checkpoint.
+
+        Raises:
+            ValueError: The checkpoint has another format or another fingerprint.
         """
         for path in reversed(self._paths()):
             if _digest(path) != path.stem.rpartition("-")[2]:
@@ -121,10 +139,10 @@ class Checkpoints:
         return sorted(self.folder.glob("samples-*.pt"))
 
     def _remove_all_but(self, paths: list[Path]) -> None:
-        """Keep the last of `paths`; remove the rest and what a killed process left."""
-        kept = paths[-self.num_kept :]
+        """Remove all checkpoints but the last of `paths`, and the temporary files of killed processes."""
+        remaining = paths[-self.keep_last :]
         for path in [*self._paths(), *self.folder.glob(".samples-*.part")]:
-            if path not in kept:
+            if path not in remaining:
                 path.unlink()
 
     def _require_room(self, state: dict[str, Any]) -> None:
@@ -146,8 +164,8 @@ class Checkpoints:
 
 
 def size_of(state: Any) -> int:
-    """Bytes of all tensors in nested dicts and lists."""
-    if is_traceable_wrapper_subclass(state):  # such as a quantized tensor: what it seems to be is larger
+    """Total bytes of all tensors in nested dicts and lists."""
+    if is_traceable_wrapper_subclass(state):  # a quantized tensor claims the size of its unquantized shape
         return sum(size_of(getattr(state, name)) for name in state.__tensor_flatten__()[0])
     if isinstance(state, torch.Tensor):
         return state.nbytes
@@ -157,7 +175,7 @@ def size_of(state: Any) -> int:
 
 
 def _lock(handle: IO[str]) -> bool:
-    """Whether the lock is ours; a file system that has none gives it to everybody."""
+    """Try to take the lock; on a file system without locks warn and go on without one."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -47,9 +47,9 @@ class DiffusionTraining:
     discriminator: None = None
     may_be_sharded: ClassVar[bool] = True
 
-    def load(self, numbers: Sequence[int]) -> list[Samples]:
+    def load(self, sample_ids: Sequence[int]) -> list[Samples]:
         """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
-        return [self.reader.read(number) for number in numbers]
+        return [self.reader.read(sample_id) for sample_id in sample_ids]
 
     def micro_batches(self, batch: list[Samples]) -> Iterator[MicroBatchLoss]:
         """One part per group of samples with equally many views."""
@@ -80,9 +80,9 @@ class DiffusionTraining:
         error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
         return error_B * self.diffusion.loss_weight(samples.timestep_B)
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
+    def names(self, sample_ids: Sequence[int]) -> list[str]:
         """Uids of samples."""
-        return self.reader.names(numbers)
+        return self.reader.names(sample_ids)
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
         """Of a sample with the most condition views."""

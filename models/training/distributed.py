@@ -1,7 +1,8 @@
-"""The processes that train one model together: each computes a share of every step, all end it with equal weights.
+"""Data-parallel training: each rank computes a share of every batch, and all end the step with equal weights.
 
-Gradients are added up once per step, after all its parts: parts may differ in number and size between processes, and
-weights that nothing asked for may lack a gradient, which DistributedDataParallel's hooks would each have to be told.
+Gradients are all-reduced once per step, after the last micro-batch, by our own loop instead of
+DistributedDataParallel: micro-batches differ in number and size between ranks, and weights that a batch does not use
+have no gradient, two cases that DDP's hooks do not expect.
 """
 
 import os
@@ -14,34 +15,37 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
-ThingT = TypeVar("ThingT")
+ObjectT = TypeVar("ObjectT")
 STORE = "MVDPP_STORE"
-"""Environment variable: file through which processes of one machine find each other, where no launcher says it."""
+"""Environment variable with the rendezvous file of ranks on one machine; unset where the launcher has an address."""
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
-"""For the slowest process: the first one validates and writes checkpoints alone."""
+"""So long, since rank 0 validates and writes checkpoints alone while the others wait."""
 BUCKET = 2**26
-"""Numbers that travel together."""
+"""Elements per all_reduce call."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """All processes, from the point of view of one."""
+    """The process group as one of its ranks sees it; every method but `share` is collective.
+
+    With a single rank nothing is communicated and torch.distributed need not be initialized.
+    """
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this one reports, validates and writes."""
+        """Whether this is rank 0, which reports, validates and writes."""
         return self.rank == 0
 
-    def share(self, numbers: range) -> range:
-        """Which samples of a step this process computes."""
-        return numbers[self.rank :: self.size]
+    def share(self, sample_ids: range) -> range:
+        """The samples of a batch that this rank computes: every `size`-th."""
+        return sample_ids[self.rank :: self.size]
 
     @torch.no_grad()
-    def add(self, tensors: Sequence[Tensor]) -> None:
-        """Replace every tensor by its sum over all processes; the same bits everywhere."""
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace every tensor by its sum over all ranks, in place; every rank gets the same bits."""
         if self.size == 1:
             return
         for bucket in _buckets(tensors):
@@ -51,35 +55,36 @@ class Ranks:
                 tensor.copy_(total.view_as(tensor))
 
     def barrier(self, device: torch.device) -> None:
-        """Wait until all processes are here."""
+        """Wait until all ranks have arrived."""
         self.all_reduce_max(0, device)
 
     def any(self, answer: bool, device: torch.device) -> bool:
-        """Whether any process says yes."""
+        """Whether `answer` is true on any rank."""
         return self.all_reduce_max(int(answer), device) > 0
 
     def all_reduce_max(self, number: int, device: torch.device) -> int:
-        """The greatest of all processes' numbers."""
+        """The largest `number` of all ranks."""
         numbers = torch.zeros(self.size, dtype=torch.int64, device=device)
         numbers[self.rank] = number
-        self.add([numbers])
+        self.all_reduce_sum([numbers])
         return int(numbers.max())
 
-    def broadcast(self, thing: ThingT) -> ThingT:
-        """What the first process has; must pickle."""
+    def broadcast(self, value: ObjectT) -> ObjectT:
+        """Return rank 0's `value`, which must be picklable."""
         if self.size == 1:
-            return thing
-        things = [thing]
-        distributed.broadcast_object_list(things, src=0)
-        return things[0]
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
 
 SINGLE = Ranks()
+"""One process that trains alone."""
 
 
 @contextmanager
 def init_distributed(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun, Ray Train or `infra.execution.launchers` started; alone where none did."""
+    """Join the process group of torchrun, Ray Train or `infra.execution.launchers`; `SINGLE` where there is none."""
     if distributed.is_initialized():
         yield Ranks(distributed.get_rank(), distributed.get_world_size())
         return
@@ -101,7 +106,7 @@ def init_distributed(device: torch.device) -> Iterator[Ranks]:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Consecutive tensors of one dtype, about BUCKET numbers at a time."""
+    """Group consecutive tensors of one dtype into buckets of at most BUCKET elements, or of one larger tensor."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         is_full = sum(other.numel() for other in bucket) + tensor.numel() > BUCKET

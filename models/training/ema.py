@@ -1,4 +1,8 @@
-"""The moving average of weights. Knows nothing of the loop."""
+"""Exponential moving average (EMA) of a network's weights. Knows nothing of the loop.
+
+Our own, because torch's AveragedModel copies the module, which FSDP2 refuses, and diffusers' EMAModel keeps the
+weights' dtype and has another decay in its first steps.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +14,20 @@ from models.training.sharding import local_shard, sharded_like
 
 
 class MovingAverage:
-    """Exponential moving average in float32 of a module's parameters; starts at their present values.
+    """Exponential moving average in float32 of a module's parameters, starting at their present values.
 
-    Of a sharded module each process averages the numbers it keeps.
+    Each rank averages its own shard where the module is sharded.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """`decay` 0 keeps the newest weights."""
+        """Start at the present weights; a `decay` of 0 makes the average follow them exactly."""
         self.decay = decay
         self._parameters = dict(model.named_parameters())
         self._average = [value.float().clone() for value in self._values()]
 
     @torch.no_grad()
     def update(self, num_steps: int) -> None:
-        """Take in the weights after optimizer step `num_steps` (from 1).
+        """Blend in the weights after optimizer step `num_steps`, counted from 1.
 
         The decay ramps up as (1 + n) / (10 + n), so that the first weights are forgotten (as in diffusers' EMAModel).
         """
@@ -33,25 +37,25 @@ class MovingAverage:
     @contextmanager
     @torch.no_grad()
     def applied(self) -> Iterator[None]:
-        """Inside, the module has the averaged weights; afterwards its own again."""
-        own = [value.clone() for value in self._values()]
+        """Give the module the averaged weights inside the `with` block and its own weights back afterwards."""
+        weights = [value.clone() for value in self._values()]
         self._write(self._average)
         try:
             yield
         finally:
             with torch.no_grad():
-                self._write(own)
+                self._write(weights)
 
     def state(self) -> dict[str, Tensor]:
-        """The averaged tensors by name, sharded like the weights."""
+        """The averaged tensors by parameter name, sharded like the weights."""
         return {
             name: sharded_like(parameter, average)
             for (name, parameter), average in zip(self._parameters.items(), self._average, strict=True)
         }
 
     @torch.no_grad()
-    def take_from_model(self) -> None:
-        """The present weights become the average."""
+    def reset(self) -> None:
+        """Make the present weights the average."""
         for average, value in zip(self._average, self._values(), strict=True):
             average.copy_(value)
 
@@ -59,5 +63,5 @@ class MovingAverage:
         return [local_shard(parameter.detach()) for parameter in self._parameters.values()]
 
     def _write(self, values: list[Tensor]) -> None:
-        for own, value in zip(self._values(), values, strict=True):
-            own.copy_(value)
+        for weight, value in zip(self._values(), values, strict=True):
+            weight.copy_(value)

@@ -1,4 +1,4 @@
-"""The numbers of a training over its clock. Knows no wall clock, so equal trainings give equal files."""
+"""The metrics of a training by its clock, `samples_seen`. No wall-clock time: equal trainings give equal files."""
 
 import csv
 import io
@@ -16,55 +16,55 @@ class MetricAccumulator:
         self.counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Take in one step."""
+        """Add the metrics of one step."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def close(self) -> Row:
-        """The means; the window is empty afterwards."""
+    def pop_means(self) -> Row:
+        """Return the mean of each metric over the steps added so far, and forget them."""
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
 
 
 class History:
-    """Rows of metrics, and the steps not yet reported; both belong into a checkpoint."""
+    """The rows reported so far, and the metrics of the steps since the last row; a checkpoint holds both."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.window = MetricAccumulator()
+        self.accumulator = MetricAccumulator()
 
     def append(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
-        """Add a row."""
+        """Add a row of metrics at a clock."""
         self.rows.append({"samples_seen": samples_seen, **metrics})
 
     def first(self, metric: str) -> float | None:
-        """What it was when it was first reported."""
+        """The first reported value of a metric; None before there is one."""
         return next((row[metric] for row in self.rows if metric in row), None)
 
     def is_best_at(self, samples_seen: int) -> bool:
-        """Whether it was validated at this clock, and never better: by loss, or by PSNR where there is none."""
+        """Whether the validation at this clock is the best so far: lowest val/loss, or highest val/psnr without one."""
         validated = [row for row in self.rows if any(map(_is_validation, row))]
         losses = [row.get("val/loss", -row.get("val/psnr", 0.0)) for row in validated]
         return bool(losses) and validated[-1]["samples_seen"] == samples_seen and losses[-1] == min(losses)
 
     def state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        return {"rows": self.rows, "sums": self.window.sums, "counts": self.window.counts}
+        """The rows and running sums as plain values, for a checkpoint."""
+        return {"rows": self.rows, "sums": self.accumulator.sums, "counts": self.accumulator.counts}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Inverse of `state`."""
+        """Replace rows and running sums by what `state` returned."""
         self.rows = list(state["rows"])
-        self.window.sums, self.window.counts = dict(state["sums"]), dict(state["counts"])
+        self.accumulator.sums, self.accumulator.counts = dict(state["sums"]), dict(state["counts"])
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A table with one line per row: samples_seen, loss, lr, ..., val_loss; blank where a row lacks a metric.
+    """Write rows as CSV with the columns samples_seen, loss, lr, ..., val_loss; blank where a row lacks a metric.
 
     Numbers have 9 significant digits, as many as float32 needs.
     """
-    columns = ["samples_seen", *sorted({name for row in rows for name in row} - {"samples_seen"}, key=_rank)]
+    columns = ["samples_seen", *sorted({name for row in rows for name in row} - {"samples_seen"}, key=_column_order)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column_name(column) for column in columns])
@@ -77,9 +77,9 @@ def _is_validation(metric: str) -> bool:
 
 
 def column_name(metric: str) -> str:
-    """Column of a metric: "train/loss" is "loss", "val/loss" is "val_loss"."""
+    """The CSV column of a metric: "train/loss" becomes "loss", "val/loss" becomes "val_loss"."""
     return metric.removeprefix("train/").replace("/", "_")
 
 
-def _rank(metric: str) -> tuple[bool, bool, str]:
+def _column_order(metric: str) -> tuple[bool, bool, str]:
     return (metric.startswith("val/"), metric != "train/loss", metric)

@@ -1,4 +1,4 @@
-"""Ending a training in good order: after a signal, the step in progress is finished and saved."""
+"""Graceful termination: after SIGTERM or SIGINT the step in progress is finished and its state saved."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(SystemExit):
-    """The training was asked to stop and has saved its state; the same command goes on from there.
+    """Raised when the training was asked to stop and has saved its state; the same command resumes it.
 
     A SystemExit, so that the process ends with the message on stderr and status 1.
     """
@@ -18,9 +18,10 @@ class Interrupted(SystemExit):
 def stop_on_signal(*, ignore_repeats: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether SIGTERM or SIGINT has arrived; a second signal ends the process at once.
 
-    ignore_repeats: it does not; for processes that are told so by several others at once.
+    Signals reach the main thread only; in any other thread the function always returns False.
 
-    Signals reach the main thread only; elsewhere the function always says no.
+    Args:
+        ignore_repeats: Ignore signals after the first one; for a process that several others signal at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

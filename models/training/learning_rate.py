@@ -1,4 +1,4 @@
-"""The learning rate over the clock."""
+"""The learning-rate schedule as a function of the samples seen (sec. 5.5)."""
 
 import math
 
@@ -6,7 +6,7 @@ from models.config import LoopConfig, OptimizerConfig
 
 
 def learning_rate_at(samples_seen: int, loop: LoopConfig, optimizer: OptimizerConfig) -> float:
-    """Rate of the step that starts after `samples_seen` samples: linear warm-up, then constant or a cosine to zero."""
+    """Rate of the step that starts after `samples_seen` samples: linear warm-up, then constant or cosine decay to 0."""
     arrived = samples_seen + loop.batch_size
     warmup = min(1.0, arrived / max(optimizer.warmup_samples, 1))
     if optimizer.schedule == "constant":

@@ -1,11 +1,12 @@
-"""The one training loop, for the VAE and the three diffusion stages alike. Knows no model and no data.
+"""The training loop of the VAE and of the three diffusion stages alike. It knows no model and no data.
 
-Its only clock is `samples_seen`: learning rate, draws, average and checkpoints derive from it.
+It is written in the order in which it runs: train, one step and its backward pass, the check of the loss, log,
+validate, save, restore. Its only clock is `samples_seen`: learning rate, random draws, moving average and checkpoints
+derive from it, so a training that resumes repeats the bits of one that was never interrupted.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -21,23 +22,25 @@ from models.training.history import History, Row
 from models.training.interruption import Interrupted
 from models.training.learning_rate import learning_rate_at
 from models.training.optimizers import make_optimizer, set_learning_rate
+from models.training.prefetch import prefetched
 from models.training.sharding import full_tensor
-from models.training.state import NOTHING, TrainingState
+from models.training.state import EMPTY_STATE, TrainingState
 from models.training.throughput import ThroughputMeter, count_tflop
-from models.training.trainable import MicroBatchLoss, Report, Trainable
+from models.training.trainable import Report, Trainable
 
 BatchT = TypeVar("BatchT")
-EXPLODED = 100
-"""Times the loss that the training began with."""
+DIVERGED = 100
+"""A loss of so many times the first reported one ends the training."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The end of a training: the model has its newest weights; `average` can put the averaged ones in."""
+class TrainingResult:
+    """What a training ends with; the model itself holds its newest weights."""
 
     samples_seen: int
     history: list[Row]
     average: MovingAverage
+    """The averaged weights; `average.applied()` puts them into the model for a while."""
 
 
 def train(
@@ -49,13 +52,28 @@ def train(
     report: Report,
     stop: Callable[[], bool],
     ranks: Ranks = SINGLE,
-) -> Trained:
-    """Train for `loop.samples` samples, rounded up to whole batches; go on from the newest checkpoint if there is one.
+) -> TrainingResult:
+    """Train until `loop.samples` samples, rounded up to whole batches, are seen; resume from the newest checkpoint.
 
-    Each of several `ranks` calls this with an equal trainable; the first one alone reports, validates and saves.
-    Raises Interrupted once `stop()` of any says so, after the step in progress is saved; FloatingPointError when the
-    loss has exploded, or it or its gradient is not finite; ValueError for a batch that leaves a worker without a
-    sample or an optimizer that several cannot share; BlockingIOError when another training uses the same folder.
+    Every rank calls this with an equal `trainable`; rank 0 alone reports, and validates and writes for all.
+
+    Args:
+        trainable: The model, and how a range of sample ids becomes a loss.
+        loop: Batch size, length in samples, and the intervals of logging, validation and checkpoints in steps.
+        optimizer: AdamW's settings and the schedule of the learning rate.
+        checkpoints: Where the state of the training is kept.
+        report: Receives the metrics of every logged or validated step.
+        stop: Asked after every step; once any rank answers yes, the state is saved and the training ends.
+        ranks: The processes that share each batch.
+
+    Returns:
+        The clock, the history of all metrics since the first sample, and the averaged weights.
+
+    Raises:
+        Interrupted: `stop` has ended the training; the same call resumes it.
+        FloatingPointError: The loss or a gradient is not finite, or the loss has diverged; no weight has taken it in.
+        ValueError: A rank would get no sample, or 8-bit optimizer states are asked for on several ranks.
+        BlockingIOError: Another training uses the same folder.
     """
     if ranks.size > loop.batch_size:
         raise ValueError(
@@ -72,11 +90,11 @@ def train(
         run.restore()
         trainable.model.train()
         run.train(report, stop)
-    return Trained(run.samples_seen, run.history.rows, run.average)
+    return TrainingResult(run.samples_seen, run.history.rows, run.average)
 
 
 class _Run(Generic[BatchT]):
-    """The state of one training."""
+    """One training: its modules, optimizer, moving average, history and clock."""
 
     def __init__(
         self,
@@ -97,133 +115,120 @@ class _Run(Generic[BatchT]):
         self.samples_seen = 0
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
-
-    @property
-    def saves_state(self) -> bool:
-        """Whether this worker is needed to validate and to save: the first one, or each that keeps a part."""
-        return self.ranks.is_first or self.state.is_sharded
+        self.batch_share = len(ranks.share(range(loop.batch_size))) / loop.batch_size
+        """How much of every batch this rank computes."""
 
     def train(self, report: Report, stop: Callable[[], bool]) -> None:
-        """Steps until the end."""
+        """Take the steps that remain; log, validate and save at their intervals and at the end."""
         meter = ThroughputMeter(self.samples_seen, self.device)
-        first = self.samples_seen // self.loop.batch_size + 1
-        for step, batch in enumerate(meter.timed(self.batches()), start=first):
-            if step == first and self.device.type == "cuda":
+        first_step = self.samples_seen // self.loop.batch_size
+        batches = prefetched(
+            lambda step: self.trainable.load(self.ranks.share(self.sample_ids(step))),
+            range(first_step, self.num_steps),
+            self.device,
+        )
+        for step, batch in enumerate(meter.timed(batches), start=first_step):
+            if step == first_step and self.device.type == "cuda":
                 meter.tflop_per_sample = self.count_tflop(batch) / self.loop.batch_size
-            self.step(step - 1, batch)
-            self.report(step, report, meter)
-            is_last = step == self.num_steps
+            self.step(step, batch)
+            num_done = step + 1
+            is_last = num_done == self.num_steps
+            self.log(num_done, report, meter)
             is_stopped = self.ranks.any(stop(), self.device) and not is_last
-            if is_last or is_stopped or step % self.loop.checkpoint_every == 0:
+            if is_last or is_stopped or num_done % self.loop.checkpoint_every == 0:
                 self.save()
             if is_stopped:
-                self.ranks.barrier(self.device)  # nobody leaves before the state is saved
+                self.ranks.barrier(self.device)  # no rank leaves before the state is saved
                 raise Interrupted(
                     f"stopped at {self.samples_seen:,} of {self.num_steps * self.loop.batch_size:,} samples; "
                     "the state is saved: run the same command again to go on from there"
                 )
 
-    def batches(self) -> Iterator[BatchT]:
-        """The batches that remain. Beside a GPU the next one is read while the present one computes.
-
-        On a CPU it is not: a second thread that uses torch has OpenMP threads of its own, and the two teams take
-        turns (0.26 s a step instead of 0.14 s, infra/LOG.md).
-        """
-        steps = range(self.samples_seen // self.loop.batch_size, self.num_steps)
-        if self.device.type == "cpu":
-            yield from (self.trainable.load(self.own(step)) for step in steps)
-            return
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-batch") as pool:
-            upcoming: Future[BatchT] | None = None
-            for step in steps:
-                ready = upcoming or pool.submit(self.trainable.load, self.own(step))
-                upcoming = pool.submit(self.trainable.load, self.own(step + 1)) if step + 1 in steps else None
-                yield ready.result()
-
-    def numbers(self, step: int) -> range:
-        """Sample numbers of step `step`, from 0."""
+    def sample_ids(self, step: int) -> range:
+        """Ids of the samples in the global batch of step `step`, counted from 0."""
         return range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
 
-    def own(self, step: int) -> range:
-        """Those of them that this worker computes."""
-        return self.ranks.share(self.numbers(step))
-
     def step(self, step: int, batch: BatchT) -> None:
-        """One optimizer step."""
+        """Take one optimizer step: backward, clip, check, update weights, average and clock."""
         learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
         set_learning_rate(self.optimizer, learning_rate)
-        metrics = self.backward(batch, len(self.own(step)) / self.loop.batch_size)
+        metrics = self.backward(batch)
         norms = [
             full_tensor(nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True))
             for group in self.groups
         ]
-        values = _floats(metrics | {"grad_norm": norms[0]})
-        if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
-            self.raise_bad_loss(step, values, "is not finite")
-        usual = self.history.first("train/loss")
-        if usual is not None and values["loss"] > EXPLODED * abs(usual):
-            self.raise_bad_loss(
-                step, values, f"has exploded to more than {EXPLODED} times the {usual:.3g} of the beginning"
-            )
+        values = _to_floats(metrics | {"grad_norm": norms[0]})
+        self.check_loss(step, values, norms)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)  # not at the next step: a validation may need the room
+        self.optimizer.zero_grad(set_to_none=True)  # not at the next step: a validation may need the memory
         self.average.update(step + 1)
         self.samples_seen = (step + 1) * self.loop.batch_size
-        self.history.window.add(
+        self.history.accumulator.add(
             {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
         )
 
-    def backward(self, batch: BatchT, share: float) -> dict[str, Tensor]:
-        """Gradients of a step, part by part; its metrics. `share`: how much of the step `batch` is."""
+    def backward(self, batch: BatchT) -> dict[str, Tensor]:
+        """Accumulate the gradients of all micro-batches, sum them over the ranks, and return the step's metrics."""
         totals: dict[str, Tensor] = {}
-        parts = self.trainable.micro_batches(batch)
-        while (part := self.next_part(parts)) is not None:
-            (part.loss * share).backward()  # type: ignore[no-untyped-call]
-            for name, value in part.metrics.items():
-                value = value.detach() * share
+        micro_batches = self.trainable.micro_batches(batch)
+        while True:
+            with self.autocast():  # for the forward pass, which runs in here; the backward pass must be outside
+                micro_batch = next(micro_batches, None)
+            if micro_batch is None:
+                break
+            (micro_batch.loss * self.batch_share).backward()  # type: ignore[no-untyped-call]
+            for name, value in micro_batch.metrics.items():
+                value = value.detach() * self.batch_share
                 totals[name] = totals[name] + value if name in totals else value
         for weight in self.groups[0]:
-            if weight.grad is None:  # nothing in this batch asked for it (models.network.attention.attend_to_one)
+            if weight.grad is None:  # unused in this batch (models.network.attention.attend_to_one)
                 weight.grad = torch.zeros_like(weight)
-        if not self.state.is_sharded:  # else they have come summed
-            self.ranks.add([weight.grad for group in self.groups for weight in group if weight.grad is not None])
-        self.ranks.add(list(totals.values()))
+        if not self.state.is_sharded:  # FSDP has summed them already
+            gradients = [weight.grad for group in self.groups for weight in group if weight.grad is not None]
+            self.ranks.all_reduce_sum(gradients)
+        self.ranks.all_reduce_sum(list(totals.values()))
         return totals
 
+    def autocast(self) -> torch.autocast:
+        """The precision of forward passes, in training and in validation."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
+
     def count_tflop(self, batch: BatchT) -> float:
-        """Operations of a step, counted in a trial of it that leaves the weights alone."""
-        share = len(self.own(0)) / self.loop.batch_size
-        tflop = count_tflop(lambda: self.backward(batch, share), self.device)
+        """10^12 operations of one step on all ranks, counted in a trial that changes no weight."""
+        tflop = count_tflop(lambda: self.backward(batch), self.device)
         for module in self.modules:
             module.zero_grad(set_to_none=True)
         return tflop * self.ranks.size
 
-    def next_part(self, parts: Iterator[MicroBatchLoss]) -> MicroBatchLoss | None:
-        """The forward pass of one part, in the precision asked for."""
-        with self.precision():
-            return next(parts, None)
-
-    def precision(self) -> torch.autocast:
-        """What forward passes compute in."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
-
-    def raise_bad_loss(self, step: int, values: Mapping[str, float], fault: str) -> None:
-        """Such a loss ends the training before it reaches the weights."""
-        numbers = self.numbers(step)
+    def check_loss(self, step: int, values: Mapping[str, float], norms: list[Tensor]) -> None:
+        """Raise FloatingPointError for a loss that must not reach the weights."""
+        first = self.history.first("train/loss")
+        if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
+            fault = "is not finite"
+        elif first is not None and values["loss"] > DIVERGED * abs(first):
+            fault = f"has exploded to more than {DIVERGED} times the {first:.3g} of the beginning"
+        else:
+            return
+        ids = self.sample_ids(step)
         raise FloatingPointError(
-            f"the loss {fault} at step {step + 1} (samples {numbers.start}..{numbers.stop - 1}): {dict(values)}. "
-            f"Its items: {', '.join(self.trainable.names(numbers))}. "
+            f"the loss {fault} at step {step + 1} (samples {ids.start}..{ids.stop - 1}): {dict(values)}. "
+            f"Its items: {', '.join(self.trainable.names(ids))}. "
             f"Last good checkpoint: {self.checkpoints.newest_path()}. "
             "Look at these items, or lower optimizer.learning_rate"
         )
 
-    def report(self, step: int, report: Report, meter: ThroughputMeter) -> None:
-        """Pass on and remember the numbers of a step that logs, validates or is the last."""
-        is_last = step == self.num_steps
+    @property
+    def saves_state(self) -> bool:
+        """Whether this rank takes part in validating and saving: rank 0, or every rank that holds a shard."""
+        return self.ranks.is_first or self.state.is_sharded
+
+    def log(self, num_done: int, report: Report, meter: ThroughputMeter) -> None:
+        """Add a row to the history, and report it, after a step that is logged, validated or the last."""
+        is_last = num_done == self.num_steps
         row: Row = {}
-        if is_last or step % self.loop.log_every == 0:
-            row |= self.history.window.close()
-        if self.saves_state and (is_last or step % self.loop.validate_every == 0):
+        if is_last or num_done % self.loop.log_every == 0:
+            row |= self.history.accumulator.pop_means()
+        if self.saves_state and (is_last or num_done % self.loop.validate_every == 0):
             row |= self.validate()
         if row:
             self.history.append(self.samples_seen, row)
@@ -231,15 +236,15 @@ class _Run(Generic[BatchT]):
                 report(self.samples_seen, row | meter.since_last(self.samples_seen))
 
     def validate(self) -> dict[str, float]:
-        """Metrics of the averaged weights."""
+        """Metrics of the averaged weights; the model is in training mode with its own weights afterwards."""
         self.trainable.model.eval()
-        with self.average.applied(), torch.no_grad(), self.precision():
+        with self.average.applied(), torch.no_grad(), self.autocast():
             metrics = self.trainable.validate()
         self.trainable.model.train()
         return metrics
 
     def save(self) -> None:
-        """Everything that the rest of the training depends on; draws follow from the clock."""
+        """Write a checkpoint of all that the rest of the training depends on; random draws follow from the clock."""
         if not self.saves_state:
             return
         state = self.state.gather()
@@ -248,7 +253,7 @@ class _Run(Generic[BatchT]):
             self.checkpoints.save(self.samples_seen, state | {"history": self.history.state()}, is_best=is_best)
 
     def restore(self) -> None:
-        """Take up the newest checkpoint that the first worker sees."""
+        """Load the newest checkpoint that rank 0 finds into all ranks; start from zero where there is none."""
         # a memory map of a file that is removed later would keep its room on the disk
         is_mapped = self.device.type != "cpu"
         found = self.checkpoints.load_newest(is_mapped=is_mapped) if self.ranks.is_first else None
@@ -257,10 +262,10 @@ class _Run(Generic[BatchT]):
             return
         self.samples_seen = progress[0]
         self.history.load_state(progress[1])
-        self.state.load_from_rank0(found or NOTHING)
+        self.state.load_from_rank0(found or EMPTY_STATE)
 
 
-def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+def _to_floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
     """All metrics in one transfer from the device."""
     values = torch.stack([value.float().reshape(()) for value in metrics.values()]).tolist()
     return dict(zip(metrics, values, strict=True))

@@ -1,4 +1,4 @@
-"""How fast a training goes and what holds it up; wall clock, so it is reported but never kept."""
+"""Throughput, data stalls and memory of a training: wall-clock metrics, which are reported but not in the history."""
 
 import resource
 import time
@@ -12,20 +12,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ItemT = TypeVar("ItemT")
 PEAKS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "4090": 165.0, "L40": 181.0}
-"""Dense bfloat16 matrix products in TFLOP/s, by the makers' data sheets."""
+"""Peak TFLOP/s of dense bfloat16 matrix products, from the data sheets, by a part of the card's name."""
 
 
 class ThroughputMeter:
-    """Counts samples, time, and the share of it spent waiting for data, from report to report."""
+    """Measures samples per second, and the share of the time spent waiting for data, from report to report."""
 
     def __init__(self, samples_seen: int, device: torch.device) -> None:
         self.device = device
         self.tflop_per_sample: float | None = None
-        """Of all operations a sample needs; None where nobody counted."""
+        """10^12 operations of one sample, forward and backward; None where they were not counted."""
         self._restart(samples_seen)
 
     def timed(self, batches: Iterable[ItemT]) -> Iterator[ItemT]:
-        """The batches; the time it takes to get each counts as waiting."""
+        """Yield the batches; the time until each arrives counts as waiting."""
         iterator = iter(batches)
         while True:
             start = time.perf_counter()
@@ -37,7 +37,12 @@ class ThroughputMeter:
             yield batch
 
     def since_last(self, samples_seen: int) -> dict[str, float]:
-        """Rates since the last call."""
+        """Metrics since the last call.
+
+        Returns:
+            train/samples_per_second, train/data_wait_share (0 to 1) and train/memory_gib; with counted operations also
+            train/tflop_per_second, and train/mfu (model FLOPs utilization, 0 to 1) on a card whose peak is known.
+        """
         seconds = max(time.perf_counter() - self._start, 1e-9)
         rate = (samples_seen - self._samples_seen) / seconds
         metrics = {
@@ -57,9 +62,9 @@ class ThroughputMeter:
 
 
 def count_tflop(work: Callable[[], object], device: torch.device) -> float:
-    """10^12 floating point operations that `work` does in matrix products, convolutions and attention.
+    """Count the 10^12 floating-point operations of `work`: matrix products, convolutions and attention.
 
-    The counter does not know the fused attention of processors, so there another kernel computes.
+    The counter does not know the fused attention kernel of CPUs, so there the plain one computes.
     """
     kernel = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
     # a network that is to be compiled would not be any more once it has run under the counter
@@ -69,19 +74,19 @@ def count_tflop(work: Callable[[], object], device: torch.device) -> float:
 
 
 def memory_gib(device: torch.device) -> float:
-    """The most that was held so far: of the GPU's memory, or of this process's."""
+    """Peak memory so far in GiB: of the GPU's allocator, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def peak_tflop(device: torch.device) -> float | None:
-    """What the card could do at best, if it is known."""
+    """Peak TFLOP/s of a GPU in dense bfloat16; None for a CPU or an unknown card."""
     if device.type != "cuda":
         return None
     return peak_of(torch.cuda.get_device_name(device))
 
 
 def peak_of(card: str) -> float | None:
-    """The same by the card's full name."""
+    """Peak TFLOP/s of a card by its full name, such as "NVIDIA H100 80GB HBM3"; None for an unknown card."""
     return next((peak for name, peak in PEAKS.items() if name in card), None)

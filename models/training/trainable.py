@@ -12,58 +12,64 @@ from models.training.cost import SampleCost
 
 @dataclass(frozen=True)
 class MicroBatchLoss:
-    """A share of one step's loss; the parts of a step are differentiated one after another and add up to its loss."""
+    """The loss of one micro-batch; the loop accumulates gradients over the micro-batches of a step.
+
+    Losses and metrics are weighted by their share of the step, so that their sums are those of the whole batch.
+    """
 
     loss: Tensor
     metrics: Mapping[str, Tensor]
-    """Shares of the step's metrics, added up over its parts; "loss" must be among them."""
+    """Scalars by name, without gradient or with it; "loss" must be among them."""
 
 
 BatchT = TypeVar("BatchT")
 
 
 class Trainable(Protocol[BatchT]):
-    """What can be trained: a model, and how a range of sample numbers becomes a loss."""
+    """What the loop can train: a model, and how a range of sample ids becomes a loss.
+
+    A sample is a function of its id alone, so that order, batch size and number of ranks change no sample.
+    """
 
     @property
     def model(self) -> nn.Module:
-        """Trained, averaged and kept."""
+        """The network that is trained, averaged (EMA), validated and saved."""
         ...
 
     @property
     def may_be_sharded(self) -> bool:
-        """Whether the model may be split among processes (models.training.sharding)."""
+        """Whether the model works when its weights are sharded over the ranks (models.training.sharding)."""
         ...
 
     @property
     def discriminator(self) -> nn.Module | None:
-        """Trained beside the model but not averaged: a discriminator."""
+        """A second network with its own parameter group and gradient norm, trained but not averaged; None: none."""
         ...
 
-    def load(self, numbers: Sequence[int]) -> BatchT:
-        """Read and assemble samples; runs in a second thread while the previous step computes."""
+    def load(self, sample_ids: Sequence[int]) -> BatchT:
+        """Read and assemble the samples of one rank; beside a GPU this runs in a second thread."""
         ...
 
     def micro_batches(self, batch: BatchT) -> Iterator[MicroBatchLoss]:
-        """Loss of a batch, in parts that fit into memory."""
+        """Run the forward pass of each micro-batch when the next one is asked for, and yield its loss."""
         ...
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
-        """What the samples are, for error messages."""
+    def names(self, sample_ids: Sequence[int]) -> list[str]:
+        """Names of the objects or images behind the samples, for error messages."""
         ...
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
-        """What the dearest sample needs, computed in `dtype`."""
+        """Operations and activation memory of the most expensive sample, computed in `dtype`."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """Metrics "val/..." on fixed data with fixed noise; the model has its averaged weights meanwhile."""
+        """Metrics named "val/..." on fixed data with fixed noise; the model holds its averaged weights meanwhile."""
         ...
 
 
 class Report(Protocol):
-    """Where numbers go while the training runs."""
+    """Receives metrics while the training runs."""
 
     def __call__(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
-        """Take in the metrics at a clock."""
+        """Take the metrics of the step after which `samples_seen` samples were seen."""
         ...

@@ -68,13 +68,13 @@ class VAETraining:
         """The patch discriminator, if the loss has one."""
         return self.loss.discriminator
 
-    def load(self, numbers: Sequence[int]) -> Pictures:
+    def load(self, sample_ids: Sequence[int]) -> Pictures:
         """Random crops, or whole pictures, and the noise of their posterior samples."""
-        pixels = np.stack([self.crop(number) for number in numbers])
+        pixels = np.stack([self.crop(sample_id) for sample_id in sample_ids])
         side = pixels.shape[1] // downscale_of(self.model)
         shape = (self.model.config.latent_channels, side, side)
-        noise = np.stack([stream(self.seed, Purpose.NOISE, n).standard_normal(shape, np.float32) for n in numbers])
-        step = numbers[0] // self.batch_size
+        noise = np.stack([stream(self.seed, Purpose.NOISE, n).standard_normal(shape, np.float32) for n in sample_ids])
+        step = sample_ids[0] // self.batch_size
         return Pictures(pixels, torch.from_numpy(noise), step)
 
     def crop(self, number: int) -> Pixels:
@@ -113,9 +113,9 @@ class VAETraining:
             criticism = self.loss.discriminate(images, decoded) * share
             yield MicroBatchLoss(criticism, {"discriminator": criticism})
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
+    def names(self, sample_ids: Sequence[int]) -> list[str]:
         """Names of pictures."""
-        return [self.source.name(item_of(self.seed, number, len(self.source))) for number in numbers]
+        return [self.source.name(item_of(self.seed, sample_id, len(self.source))) for sample_id in sample_ids]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
         """Of a picture through encoder and decoder; perceptual network and discriminator come on top."""

@@ -12,7 +12,7 @@ from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE
 from models.training.history import as_csv, column_name
 from models.training.interruption import stop_on_signal
-from models.training.loop import Trained, train
+from models.training.loop import TrainingResult, train
 from models.training.trainable import Trainable
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.manifest import HISTORY, METRICS
@@ -27,7 +27,7 @@ DRAWN = "drawn.png"
 
 def run_training(
     stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
-) -> "tuple[TrainableT, Trained]":
+) -> "tuple[TrainableT, TrainingResult]":
     """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
 
     With several trainers, these do it; what they leave is then taken up here like any finished training.
@@ -62,7 +62,7 @@ def run_training(
         )
 
 
-def write_records(out: Path, trained: "Trained") -> dict[str, float]:
+def write_records(out: Path, trained: "TrainingResult") -> dict[str, float]:
     """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
     final: dict[str, float] = {}
     for row in trained.history:

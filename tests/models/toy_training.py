@@ -12,7 +12,7 @@ from models.data.draws import Purpose, stream
 from models.training.checkpoints import Checkpoints
 from models.training.cost import SampleCost
 from models.training.distributed import SINGLE, Ranks
-from models.training.loop import Trained, train
+from models.training.loop import TrainingResult, train
 from models.training.trainable import MicroBatchLoss
 
 OPTIMIZER = OptimizerConfig(
@@ -32,17 +32,18 @@ class Line:
             wide = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
         self.discriminator = None
+        self.may_be_sharded = False
         self.num_parts = num_parts
         self.poisoned, self.poison = poisoned, poison
         self.loaded: list[int] = []
 
-    def load(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        self.loaded += numbers
-        rows = [stream(0, Purpose.SAMPLE, number).standard_normal(2) for number in numbers]
+    def load(self, sample_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        self.loaded += sample_ids
+        rows = [stream(0, Purpose.SAMPLE, number).standard_normal(2) for number in sample_ids]
         x = torch.tensor([[row[0]] for row in rows], dtype=torch.float32)
         y = 3 * x - 1 + 0.01 * torch.tensor([[row[1]] for row in rows], dtype=torch.float32)
-        if self.poisoned in numbers:
-            y[list(numbers).index(self.poisoned)] = self.poison
+        if self.poisoned in sample_ids:
+            y[list(sample_ids).index(self.poisoned)] = self.poison
         return x, y
 
     def micro_batches(self, batch: tuple[Tensor, Tensor]) -> Iterator[MicroBatchLoss]:
@@ -51,8 +52,8 @@ class Line:
             loss = (self.model(x_part) - y_part).square().sum() / len(x)
             yield MicroBatchLoss(loss, {"loss": loss})
 
-    def names(self, numbers: Sequence[int]) -> list[str]:
-        return [f"point-{number}" for number in numbers]
+    def names(self, sample_ids: Sequence[int]) -> list[str]:
+        return [f"point-{number}" for number in sample_ids]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:  # noqa: ARG002
         return SampleCost(tflop=0.0, saved_activation_bytes=4 * 8)
@@ -70,7 +71,7 @@ def run(
     optimizer: OptimizerConfig = OPTIMIZER,
     stop_at: int | None = None,
     ranks: Ranks = SINGLE,
-) -> Trained:
+) -> TrainingResult:
     """Train; `stop_at` is the clock at which a stop is asked for."""
     seen = [0]
 

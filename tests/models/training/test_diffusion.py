@@ -15,7 +15,7 @@ from models.training.diffusion import DiffusionTraining, validation_timesteps
 from models.training.distributed import SINGLE, Ranks
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
-from models.training.loop import Trained, train
+from models.training.loop import TrainingResult, train
 from models.training.trainable import Report
 from tests.models.data.test_samples import SCALE, make_reader
 from tests.models.toy_latents import LAYOUT, write_toy_latents
@@ -58,7 +58,7 @@ def run(
     report: Report = lambda *_: None,
     is_stopped: bool = False,
     ranks: Ranks = SINGLE,
-) -> Trained:
+) -> TrainingResult:
     return train(
         training,
         loop,

@@ -9,7 +9,7 @@ from models.training.checkpoints import Checkpoints, size_of
 from models.training.distributed import Ranks
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
-from models.training.loop import Trained
+from models.training.loop import TrainingResult
 from tests.models.toy_training import LOOP, OPTIMIZER, Line, run, weights
 
 HAS_TORCHAO = find_spec("torchao") is not None
@@ -20,7 +20,7 @@ FULL = EIGHT.model_copy(update={"state_bits": 32})
 LONGER = LOOP.model_copy(update={"samples": 400})
 
 
-def loss_of(trained: Trained) -> float:
+def loss_of(trained: TrainingResult) -> float:
     return trained.history[-1]["train/loss"]
 
 

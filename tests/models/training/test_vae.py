@@ -17,8 +17,8 @@ from models.network.mask_vae import build_mask_vae
 from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.interruption import Interrupted
-from models.training.loop import Trained, train
 from models.training.vae import VAETraining, reconstruction_quality
+from models.training.loop import TrainingResult, train
 from tests.models.toy_training import assert_equal_bits
 
 CPU = torch.device("cpu")
@@ -82,7 +82,7 @@ def make_training(config: MaskVAEConfig, micro_batch: int | None = None, side: i
 
 def run(
     training: VAETraining, config: MaskVAEConfig, folder: Path, *, stop: bool = False, ranks: Ranks = SINGLE
-) -> Trained:
+) -> TrainingResult:
     return train(
         training,
         config.loop,
