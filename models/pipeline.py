@@ -1,3 +1,3 @@
-"""Old place of the pipeline: model folders saved before 0.2 import it from here."""
+"""Re-exports the pipeline for model folders saved before version 0.2, whose loader file imports it from here."""
 
 from models.inference.pipeline import MVDiffusionPipeline as MVDiffusionPipeline

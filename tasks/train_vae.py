@@ -13,7 +13,7 @@ from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin
 from models.training.distributed import Ranks
-from models.training.vae import VAETraining, draw_latents, reconstruct
+from models.training.vae import VAETraining, reconstruct, sample_latents
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
 from tasks.artifacts.randomness import seed_of
@@ -94,7 +94,8 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
 def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, images: StoredImages, out: Path) -> None:
     """Save a VAE as diffusers does; one from scratch first gets the scaling factor for latents of unit deviation."""
     if config.vae.pretrained is None:
-        calibrate_scaling(vae, draw_latents(vae, as_unit_tensor(evenly_spaced(images, NUM_CALIBRATION), vae.device)))
+        calibration = as_unit_tensor(evenly_spaced(images, NUM_CALIBRATION), vae.device)
+        calibrate_scaling(vae, sample_latents(vae, calibration))
     forget_origin(vae)
     vae.save_pretrained(out)
 

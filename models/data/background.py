@@ -1,24 +1,31 @@
-"""The object's mask in a photo before a plain background; what is not plain is refused, not guessed."""
+"""Segments a photo with a plain background; a background that is not plain is refused, not guessed."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
-Rgb = npt.NDArray[np.uint8]
+from models.data.pixels import Pixels
 
 TOLERANCE = 18.0
-"""Largest difference of a channel, 0 to 255, from the background's colour up to which a pixel belongs to it."""
+"""Largest difference of any channel (0 to 255) at which a pixel still has the background's colour."""
 PLAIN_SHARE = 0.95
-"""Of the border's pixels that must lie within the tolerance."""
+"""Share of the border's pixels that must have the background's colour."""
 SOFTNESS = 0.6
-"""Standard deviation in pixels of the blur that gives the mask's edge its greys."""
+"""Standard deviation in pixels of the blur that antialiases the mask's edge."""
 
 
-def foreground_mask(photo: Rgb) -> npt.NDArray[np.uint8]:
-    """The mask (H, W), 0 to 255, of what stands before the plain background of `photo` (H, W, 3).
+def foreground_mask(photo: Pixels) -> Pixels:
+    """Find the object before a plain background: what is not of the border's colour and connected with the border.
 
-    The background is what has the border's colour and is connected with the border; holes in the object stay filled.
-    Raises ValueError when the border is not of one colour, or when nothing stands before it.
+    Holes in the object belong to it.
+
+    Args:
+        photo: RGB (height, width, 3).
+
+    Returns:
+        The mask (height, width), 0 to 255.
+
+    Raises:
+        ValueError: The border is not of one colour, or nothing stands before it.
     """
     border = np.concatenate([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]]).astype(float)
     colour = np.median(border, axis=0)

@@ -1,10 +1,11 @@
-"""Every random choice of training as a function of (seed, sample number). Knows no data and keeps no state.
+"""Every random choice of training as a function of (seed, sample id). Knows no data and keeps no state.
 
-So a run that was interrupted draws what the undisturbed run would have drawn, and neither the batch size
-nor the order in which samples are asked for changes a sample.
+So a training that resumes draws what the uninterrupted one would have drawn, and neither batch size, number of ranks
+nor order of reading changes a sample. The generators are counter-based (Philox) because a sample needs several, which
+must be cheap to make; names are hashed to seeds by tasks.artifacts.randomness.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
@@ -14,69 +15,81 @@ import numpy.typing as npt
 Indices = npt.NDArray[np.int64]
 
 
-class Purpose(IntEnum):
-    """Independent streams of one sample; their numbers are part of the result."""
+class Stream(IntEnum):
+    """Independent random streams of one sample id; a change of these values changes every training."""
 
     SHUFFLE = 0
+    """Order of the objects or images in an epoch; the id is the epoch's."""
     SAMPLE = 1
+    """Views, timestep, condition dropout or crop of a training sample."""
     NOISE = 2
+    """Noise of a training sample: of its posterior sample and of the diffusion."""
     VALIDATION = 3
     VALIDATION_NOISE = 4
 
 
-def stream(seed: int, purpose: Purpose, number: int) -> np.random.Generator:
-    """The generator of one purpose and one number: a counter-based bit generator keyed by them."""
-    key = np.array([seed, number], dtype=np.uint64)
-    counter = np.array([0, 0, 0, purpose], dtype=np.uint64)
+def rng_of(seed: int, stream: Stream, sample_id: int) -> np.random.Generator:
+    """The generator of one stream of one sample: Philox with key (seed, sample id) and counter (stream)."""
+    key = np.array([seed, sample_id], dtype=np.uint64)
+    counter = np.array([0, 0, 0, stream], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
-def item_of(seed: int, number: int, num_items: int) -> int:
-    """Which item sample `number` is: every item once per epoch, in an order drawn anew each epoch."""
-    epoch, position = divmod(number, num_items)
+def item_of(seed: int, sample_id: int, num_items: int) -> int:
+    """The index of the object or image that a sample shows: each once per epoch, reshuffled every epoch."""
+    epoch, position = divmod(sample_id, num_items)
     return int(_epoch_order(seed, epoch, num_items)[position])
 
 
 @lru_cache(maxsize=2)
 def _epoch_order(seed: int, epoch: int, num_items: int) -> Indices:
-    return stream(seed, Purpose.SHUFFLE, epoch).permutation(num_items)
+    return rng_of(seed, Stream.SHUFFLE, epoch).permutation(num_items)
 
 
 @dataclass(frozen=True)
 class SampleDraw:
-    """What one training sample of the diffusion is made of."""
+    """The random choices of one sample of a diffusion training."""
 
-    number: int
+    sample_id: int
     item: int
     """Index of the object."""
     conditions: Indices
-    """Indices of the condition views; the first is the reference of the azimuth alignment."""
+    """(K,) indices of the condition views; the targets' azimuths count from the first one's."""
     targets: Indices
-    """Kept target ids, ascending (view dropout, sec. 4.3); ids count from the reference column."""
+    """(T,) ids of the targets that view dropout keeps (sec. 4.3), ascending."""
     timestep: int
-    """One for all views of the object."""
+    """The same for all views of the object."""
     is_unconditional: bool
-    """Whether the condition is dropped, for classifier-free guidance."""
+    """Whether condition dropout applies, for classifier-free guidance."""
 
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """The distribution that samples are drawn from (sec. 4.3, 5.5)."""
+    """The distribution of the samples of one diffusion training (sec. 4.3, 5.5); fields are named as in params.yaml.
+
+    Raises:
+        ValueError: More targets or condition views are asked for than the objects have.
+    """
 
     seed: int
     num_items: int
     num_conditions: int
-    """Condition views that each object has."""
+    """Condition views of each object."""
     num_targets: int
+    """Target views of each object, 32 in the paper."""
     kept_targets: int
+    """Targets of one sample after view dropout."""
     multi_condition_share: float
+    """Probability of several condition views instead of one."""
     multi_conditions: tuple[int, int]
     """Inclusive range of the number of condition views in the samples that have several."""
     condition_drop: float
+    """Probability of condition dropout."""
     timesteps: int
+    """Timesteps of the diffusion process."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Raise ValueError for what cannot be drawn."""
         if self.kept_targets > self.num_targets:
             raise ValueError(f"kept_targets is {self.kept_targets}; the objects have {self.num_targets} target views")
         low, high = self.multi_conditions
@@ -86,30 +99,37 @@ class SamplePlan:
                 "lower the range or render more (render.conditions)"
             )
 
-    def draw(self, number: int) -> SampleDraw:
-        """Training sample `number`."""
-        return self._draw(number, item_of(self.seed, number, self.num_items), Purpose.SAMPLE)
+    def draw(self, sample_id: int) -> SampleDraw:
+        """Draw a training sample."""
+        return self._draw(sample_id, item_of(self.seed, sample_id, self.num_items), Stream.SAMPLE)
 
-    def draw_validation(self, number: int, *, timestep: int) -> SampleDraw:
-        """Validation sample `number`: objects in turn, the timestep given, the condition never dropped."""
-        drawn = self._draw(number, number % self.num_items, Purpose.VALIDATION)
-        return SampleDraw(number, drawn.item, drawn.conditions, drawn.targets, timestep, is_unconditional=False)
+    def draw_validation(self, sample_id: int, *, timestep: int) -> SampleDraw:
+        """Draw a validation sample: objects in turn, at a given timestep, without condition dropout."""
+        drawn = self._draw(sample_id, sample_id % self.num_items, Stream.VALIDATION)
+        return replace(drawn, timestep=timestep, is_unconditional=False)
 
-    def _draw(self, number: int, item: int, purpose: Purpose) -> SampleDraw:
-        rng = stream(self.seed, purpose, number)
+    def _draw(self, sample_id: int, item: int, stream: Stream) -> SampleDraw:
+        # the order of these calls is part of the result
+        rng = rng_of(self.seed, stream, sample_id)
         timestep = int(rng.integers(self.timesteps))
         is_unconditional = bool(rng.random() < self.condition_drop)
         has_several = bool(rng.random() < self.multi_condition_share)
         num_chosen = int(rng.integers(self.multi_conditions[0], self.multi_conditions[1] + 1)) if has_several else 1
         conditions = rng.permutation(self.num_conditions)[:num_chosen]
         targets = np.sort(rng.permutation(self.num_targets)[: self.kept_targets])
-        return SampleDraw(number, item, conditions, targets, timestep, is_unconditional)
+        return SampleDraw(sample_id, item, conditions, targets, timestep, is_unconditional)
 
 
 def aligned_views(targets: Indices, column: int, num_columns: int) -> Indices:
-    """Stored views that stand at target ids `targets` once column 0 is the reference's azimuth (sec. 4.1).
+    """Map target ids to stored views, for targets whose column 0 stands at the first condition's azimuth (sec. 4.1).
 
-    Views and ids are row-major: elevations outer, azimuth columns inner.
+    Args:
+        targets: (T,) target ids; like stored views they are row-major, elevations outer and azimuths inner.
+        column: Azimuth column of the first condition view among the stored views.
+        num_columns: Azimuths per elevation, 8 in the paper.
+
+    Returns:
+        (T,) indices of stored views: a cyclic shift of the columns.
     """
     rows, columns = np.divmod(targets, num_columns)
     return rows * num_columns + (columns + column) % num_columns

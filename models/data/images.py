@@ -1,50 +1,63 @@
-"""Pictures at the door: PIL images or uint8 arrays, RGBA with straight alpha, to tensors and back."""
+"""From the images that users hand in to tensors and back; RGBA with straight alpha throughout.
+
+The one home of compositing on white: `on_white` for PIL images, `composite_on_white` for tensors of any layout.
+"""
+
+# Shapes: N image, H and W image size
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from models.data.background import foreground_mask
+from models.data.pixels import ImageInput, Pixels
 
-Picture = Image.Image | npt.NDArray[np.uint8]
-"""Grey, RGB or RGBA with straight alpha; arrays are (height, width), (height, width, 3) or (height, width, 4)."""
 USUAL_SHARE = 0.5
-"""Of the picture's side that the object takes: 0.58 to 0.39 from distances 1.5 to 2.2 at 60 degrees (sec. 5.1)."""
+"""Usual ratio of object size to image side: 0.58 to 0.39 at distances 1.5 to 2.2 and 60 degrees (sec. 5.1)."""
 
 
-def as_pil(picture: Picture, mask: Picture | None = None) -> Image.Image:
-    """The picture as RGBA.
+def as_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
+    """Convert an image to RGBA whose alpha is the object's mask.
 
-    Its mask is `mask` (grey, white is the object), or its own alpha, or found where it stands before a plain
-    background. Raises ValueError when there is none, or when the mask is of another size.
+    Args:
+        image: With alpha, or before a plain background, or with `mask`.
+        mask: Grey, white is the object; replaces the image's own alpha. None: the alpha of the image, or without one
+            what stands before its plain background.
+
+    Raises:
+        ValueError: The mask has another size than the image, or the background is not plain.
     """
-    image = _pil(picture)
+    pil = _pil(image)
     if mask is not None:
         alpha = _pil(mask).convert("L")
-        if alpha.size != image.size:
-            raise ValueError(f"the mask is {alpha.width} x {alpha.height} and its image {image.width} x {image.height}")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
+        if alpha.size != pil.size:
+            raise ValueError(f"the mask is {alpha.width} x {alpha.height} and its image {pil.width} x {pil.height}")
+    elif pil.has_transparency_data:
+        pil = pil.convert("RGBA")
+        alpha = pil.getchannel("A")
     else:
-        alpha = Image.fromarray(foreground_mask(np.asarray(image.convert("RGB"))))
-    rgba = image.convert("RGB")
+        alpha = Image.fromarray(foreground_mask(np.asarray(pil.convert("RGB"))))
+    rgba = pil.convert("RGB")
     rgba.putalpha(alpha)
     return rgba
 
 
 def crop_to_object(image: Image.Image, share: float = USUAL_SHARE) -> Image.Image:
-    """A square around the object, whose longest side takes `share` of it: how the network has seen objects.
+    """Crop a square centred on the object, as the training images are framed; transparent beyond the image.
 
-    Measured where the object hides at least half of what is behind it. Beyond the picture it is transparent.
+    Args:
+        image: RGBA; the object is where alpha is above one half.
+        share: Ratio of the object's longest side in pixels to the side of the square, in (0, 1].
+
+    Raises:
+        ValueError: `share` is out of range.
     """
     if not 0 < share <= 1:
-        raise ValueError(f"share is {share}; the object can take more than 0 and at most 1 of the picture's side")
+        raise ValueError(f"share is {share}; the object can take more than 0 and at most 1 of the image's side")
     solid = image.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
     left, top, right, bottom = solid.getbbox() or (0, 0, image.width, image.height)
     side = math.ceil(max(right - left, bottom - top) / share)
@@ -53,9 +66,17 @@ def crop_to_object(image: Image.Image, share: float = USUAL_SHARE) -> Image.Imag
 
 
 def change_fov(image: Image.Image, from_deg: float, to_deg: float) -> Image.Image:
-    """What a camera with field of view `to_deg` sees from where the square picture was taken at `from_deg`.
+    """Crop or pad an image so that it shows another field of view from the same place; its size changes along.
 
-    A crop, or a transparent margin; the size in pixels changes along.
+    Not render/fov.py, which resamples to the same size.
+
+    Args:
+        image: Square RGBA; the margin is transparent.
+        from_deg: Full field of view that it was taken with, in degrees.
+        to_deg: Full field of view that the result shows, in degrees.
+
+    Raises:
+        ValueError: A field of view is not between 0 and 180 degrees.
     """
     for degrees in (from_deg, to_deg):
         if not 0 < degrees < 180:
@@ -67,7 +88,11 @@ def change_fov(image: Image.Image, from_deg: float, to_deg: float) -> Image.Imag
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:
-    """A square picture of `side` pixels; colours are premultiplied meanwhile, so nothing bleeds out of the mask."""
+    """Resize a square RGBA image to `side` pixels, premultiplied meanwhile so that no hidden colour bleeds in.
+
+    Raises:
+        ValueError: The image is not square.
+    """
     if image.width != image.height:
         raise ValueError(f"image is {image.width} x {image.height}; pad it to a square around the object")
     if image.width == side:
@@ -76,25 +101,30 @@ def resized(image: Image.Image, side: int) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """The RGBA picture composited on white, as RGB."""
+    """Composite an RGBA image on white and return RGB."""
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
+def composite_on_white(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Composite straight-alpha colours in [0, 1] on white; `alpha` broadcasts against `rgb`."""
+    return rgb * alpha + (1 - alpha)
+
+
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
-    """(N, 4, H, W) in [0, 1], straight alpha."""
+    """Convert equally large RGBA images to a float32 tensor (N, 4, H, W) in [0, 1]."""
     return torch.stack([torch.from_numpy(np.array(image)) for image in images]).permute(0, 3, 1, 2).float() / 255
 
 
-def as_unit_tensor(pixels_BHW4: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Pixels as float32 (B, 4, H, W) in [0, 1] on `device`."""
+def as_unit_tensor(pixels_BHW4: Pixels, device: torch.device) -> Tensor:
+    """Convert RGBA pixels to a float32 tensor (B, 4, H, W) in [0, 1] on `device`."""
     return torch.from_numpy(pixels_BHW4).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
-def to_arrays(rgba_N4HW: Tensor) -> list[npt.NDArray[np.uint8]]:
-    """The inverse of `to_tensor`, as uint8 arrays (H, W, 4)."""
+def to_arrays(rgba_N4HW: Tensor) -> list[Pixels]:
+    """Convert RGBA in [0, 1] to N arrays (H, W, 4), clamped and rounded to 8 bits."""
     levels = (rgba_N4HW.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
     return list(levels.permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def _pil(picture: Picture) -> Image.Image:
-    return picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def _pil(image: ImageInput) -> Image.Image:
+    return image if isinstance(image, Image.Image) else Image.fromarray(image)

@@ -1,11 +1,13 @@
-"""Latents of every view of many objects on disk: safetensors shards, of which a sample reads only its own views.
+"""A latent set: the latents of all views of many objects in safetensors shards, of which a sample reads its own views.
 
-Knows nothing of the VAE that made them. On disk: moments = posterior mean and log variance, unscaled, float16;
-checks = CRC-32 of every view's moments and, last, of the embeddings, so that a sample checks what it reads. The index
-has the CRC-32 of each object's checks, so that a shard of another set is noticed.
+Knows nothing of the VAE that made them. Tensors of an object on disk: `moments`, posterior mean and log variance,
+unscaled, float16; `embeds`, CLIP embeddings of the condition views; `checks`, the CRC-32 of each view's moments and,
+last, of the embeddings, so that a sample checks what it reads. The index has the CRC-32 of each object's checks, so
+that a shard of another set is noticed.
 """
 
-# V view, K condition view, C latent channel, D embedding
+# Shapes: V view, K condition view, C latent channel, H and W latent size, D embedding width
+
 import json
 import os
 import zlib
@@ -30,44 +32,46 @@ FEATURE_EXTRACTOR = "feature_extractor"
 
 @dataclass(frozen=True)
 class ObjectLatents:
-    """All views of one object: targets t00.. first, then conditions c00.. ."""
+    """The latents of all views of one object: targets t00.. first, then condition views c00.. ."""
 
     moments_VCHW: Tensor
-    """(V, 2C, h, w)"""
+    """(V, 2C, H, W) mean and log variance of the posterior, unscaled."""
     embeds_KD: Tensor
-    """CLIP image embeddings of the condition views."""
+    """(K, D) CLIP image embeddings of the condition views."""
 
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """What the index says of one object."""
+    """The entry of one object in the index."""
 
     shard: str
+    """File name of its shard."""
     split: str
+    """train or val."""
     condition_columns: list[int]
     """Azimuth column of each condition view."""
     check: int = 0
-    """CRC-32 of the object's checks; `write_index` finds it."""
+    """CRC-32 of the object's checks; `write_index` fills it in."""
 
 
 @dataclass(frozen=True)
 class LatentLayout:
-    """What all objects of a set have in common."""
+    """What all objects of a latent set have in common."""
 
     num_targets: int
     num_columns: int
-    """Azimuths; targets are row-major, elevations outer."""
+    """Azimuths per elevation; targets are row-major, elevations outer and azimuths inner."""
     latent_channels: int
     latent_size: int
     embedding_dim: int
     geometry: dict[str, Any]
-    """Of the target cameras: azimuths, elevations_deg, fov_deg, distance."""
+    """Cameras of the targets: azimuths (their number), elevations_deg, fov_deg, distance."""
     white: str = WHITE
     """File with the moments of the all-white image with the all-ones mask."""
 
 
 def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
-    """Write one shard, whole or not at all; equal tensors give equal bytes."""
+    """Write one shard atomically; equal tensors give equal bytes."""
     tensors: dict[str, Tensor] = {}
     for uid, item in objects.items():
         moments = item.moments_VCHW.to("cpu", torch.float16).contiguous()
@@ -78,9 +82,13 @@ def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
 
 
 def write_index(folder: Path, layout: LatentLayout, white_1CHW: Tensor, objects: Mapping[str, ObjectRow]) -> None:
-    """Write the white image's moments, then, last, the index: without it the folder is no latent set.
+    """Write the white image's moments and then the index, which completes the latent set.
 
-    All shards must lie in `folder`.
+    Args:
+        folder: Where all shards lie already.
+        layout: What the objects have in common.
+        white_1CHW: Moments (1, 2C, H, W) of the white image with the all-ones mask.
+        objects: Entries by uid; their checks are computed here.
     """
     _write_tensors(folder / layout.white, {"white": white_1CHW.to("cpu", torch.float16).contiguous()})
     rows: dict[str, dict[str, Any]] = {}
@@ -102,18 +110,26 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 @dataclass(frozen=True)
 class LatentSet:
-    """A finished latent set."""
+    """A latent set on disk, opened for reading by `LatentSet.open`; its shards are memory-mapped."""
 
     folder: Path
     layout: LatentLayout
     objects: Mapping[str, ObjectRow]
     copy_of: Callable[[str], Path] | None = None
-    """Where a copy of a shard lies; None: the shards are read in `folder`."""
+    """Path of a local copy of a shard, by file name; None: shards are read in `folder`."""
     _shards: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path, copy_of: Callable[[str], Path] | None = None) -> "LatentSet":
-        """Raises ValueError when the folder has no index."""
+        """Read the index of a latent set.
+
+        Args:
+            folder: Where `write_index` has written.
+            copy_of: Makes or finds a local copy of a shard by its file name, such as a node cache; None: none.
+
+        Raises:
+            ValueError: The folder has no index.
+        """
         if not (folder / INDEX).exists():
             raise ValueError(f"{folder} has no {INDEX}: encoding did not finish; run `dvc repro encode`")
         index = json.loads((folder / INDEX).read_bytes())
@@ -121,7 +137,7 @@ class LatentSet:
         return cls(folder, LatentLayout(**index), {uid: ObjectRow(**row) for uid, row in rows.items()}, copy_of)
 
     def uids(self, split: str | None = None) -> list[str]:
-        """Objects of a split, or all, sorted."""
+        """Sorted uids of the objects of a split, train or val, or of all."""
         return sorted(uid for uid, row in self.objects.items() if split in (None, row.split))
 
     @property
@@ -130,28 +146,39 @@ class LatentSet:
         return min(len(row.condition_columns) for row in self.objects.values())
 
     def views(self, uid: str, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
-        """Moments float32 (V, 2C, h, w) of some views; only these are read."""
+        """Read the moments of some views of an object.
+
+        Args:
+            uid: The object.
+            indices: Numbers of the views, targets first; only these are read.
+
+        Returns:
+            (V, 2C, H, W) float32 mean and log variance, unscaled, in the order of `indices`.
+
+        Raises:
+            ValueError: The shard is damaged or belongs to another latent set.
+        """
         stored = self._shard(uid).get_slice(f"{uid}/moments")
         views = {int(index): stored[int(index) : int(index) + 1] for index in indices}
         self._require(uid, views)
         return torch.cat([views[int(index)] for index in indices]).float()
 
     def condition_views(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
-        """Moments float32 (K, 2C, h, w) of condition views by their number."""
+        """Read the moments (K, 2C, H, W) float32 of condition views, which count from 0; raises as `views` does."""
         return self.views(uid, [self.layout.num_targets + int(condition) for condition in conditions])
 
     def embeds(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
-        """Image embeddings float32 (K, D) of condition views by their number."""
+        """Read the CLIP embeddings (K, D) float32 of condition views; raises as `views` does."""
         stored = self._tensor(uid, "embeds")
         self._require(uid, {-1: stored})
         return stored[torch.as_tensor(np.asarray(conditions))].float()
 
     def condition_column(self, uid: str, condition: int) -> int:
-        """Azimuth column that a condition view stands at."""
+        """The azimuth column at which a condition view stands."""
         return self.objects[uid].condition_columns[condition]
 
     def white(self) -> Tensor:
-        """Moments float32 (1, 2C, h, w) of the white image with the all-ones mask."""
+        """Read the moments (1, 2C, H, W) float32 of the white image with the all-ones mask."""
         with safe_open(self.folder / self.layout.white, framework="pt") as stored:
             white: Tensor = stored.get_tensor("white")
         return white.float()
@@ -175,7 +202,7 @@ class LatentSet:
         return tensor
 
     def _require(self, uid: str, tensors: Mapping[int, Tensor]) -> None:
-        """Raise ValueError when a stored tensor is not the one that was encoded; by its number among the checks."""
+        """Raise ValueError when a tensor differs from the one that was written; keys are positions among the checks."""
         checks = self._tensor(uid, "checks")
         if _check(checks) != self.objects[uid].check:
             raise ValueError(self._broken(self.objects[uid].shard, f"its {uid} is not the one of {INDEX}"))
@@ -201,9 +228,14 @@ def _check(tensor: Tensor) -> int:
 
 
 def sample_posterior(moments_VCHW: Tensor, noise_VCHW: Tensor) -> Tensor:
-    """Latents (V, C, h, w), unscaled, from moments (V, 2C, h, w) and standard normal noise (V, C, h, w).
+    """Sample the VAE's posterior; the log variance is clamped as in diffusers' DiagonalGaussianDistribution.
 
-    The log variance is clamped as in diffusers' DiagonalGaussianDistribution.
+    Args:
+        moments_VCHW: (V, 2C, H, W) mean and log variance, unscaled.
+        noise_VCHW: (V, C, H, W) standard normal noise.
+
+    Returns:
+        (V, C, H, W) latents, unscaled.
     """
     mean_VCHW, logvar_VCHW = moments_VCHW.chunk(2, dim=1)
     return mean_VCHW + torch.exp(0.5 * logvar_VCHW.clamp(-30.0, 20.0)) * noise_VCHW

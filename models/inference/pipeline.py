@@ -1,6 +1,6 @@
-"""Images in, views out: the complete model as one diffusers pipeline (sec. 4)."""
+"""The complete model as a diffusers pipeline: from images of an object to posed views of it (sec. 4)."""
 
-# B object, K condition view, T target, C latent channel, H and W latent size, D embedding width
+# Shapes: B object, K condition view, T target, C latent channel, H and W latent size, D embedding width
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
-from models.data.images import Picture, as_pil, change_fov, crop_to_object, resized, to_arrays, to_tensor
+from models.data.images import as_rgba, change_fov, crop_to_object, resized, to_arrays, to_tensor
+from models.data.pixels import ImageInput
 from models.inference.sampling import Generators, one_per_object, sample_views
 from models.inference.targets import TargetCamera, cameras_of, choose_targets
 from models.network import multiview_unet
@@ -40,23 +41,32 @@ from models.inference.pipeline import MVDiffusionPipeline as MVDiffusionPipeline
 
 @dataclass
 class MVDiffusionOutput(BaseOutput):
-    """What a call returns."""
+    """Generated views of one or several objects."""
 
     images: list[Any]
-    """Views in the order of `target_ids`; for several objects one such list each. RGBA with straight alpha."""
+    """T views in the order of `target_ids`, RGBA with straight alpha; for several objects one such list each. Empty for
+    `output_type="latent"`."""
     target_ids: list[int]
-    """Which targets these are."""
+    """Ids of the targets."""
     cameras: list[TargetCamera]
-    """Where each view is taken from; azimuths count from the first condition image."""
+    """The camera of each view; azimuths count from the first condition image's."""
     latents: Tensor
-    """(B, T, C, H, W), scaled."""
+    """(B, T, C, H, W) scaled latents, float32."""
 
 
 class MVDiffusionPipeline(DiffusionPipeline):
-    """Generates the target views of objects from one or several images without poses.
+    """Generates 32 posed views of an object from one or several images without poses (sec. 4).
 
-    The columns of targets count from the azimuth of the first condition image. Loads, saves and moves like any pipeline
-    of diffusers; `enable_model_cpu_offload`, `vae.enable_slicing` and `unet.set_attention_chunk` save memory.
+    Loads, saves and moves like any diffusers pipeline; `enable_model_cpu_offload`, `vae.enable_slicing` and
+    `unet.set_attention_chunk` save memory.
+
+    Args:
+        unet: The multi-view UNet; its config has the cameras of the targets.
+        vae: The mask-aware VAE, 4 channels in and out (models.network.mask_vae).
+        image_encoder: CLIP's vision model with projection.
+        feature_extractor: CLIP's preprocessing.
+        scheduler: A diffusers scheduler of the process that the UNet was trained on
+            (models.network.noise.build_scheduler).
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -88,9 +98,9 @@ class MVDiffusionPipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(  # noqa: PLR0913  what users of diffusers expect to be able to say
         self,
-        images: Sequence[Picture] | Sequence[Sequence[Picture]],
+        images: Sequence[ImageInput] | Sequence[Sequence[ImageInput]],
         *,
-        masks: Sequence[Picture] | Sequence[Sequence[Picture]] | None = None,
+        masks: Sequence[ImageInput] | Sequence[Sequence[ImageInput]] | None = None,
         align_to: int = 0,
         fov_deg: float | None = None,
         object_share: float | None = None,
@@ -104,20 +114,30 @@ class MVDiffusionPipeline(DiffusionPipeline):
     ) -> MVDiffusionOutput:
         """Generate views of one object from its images, or of several objects from a list of such lists.
 
-        images: PIL or uint8 arrays, with alpha, or with `masks` (grey, white is the object), or before a plain
-            background, from which the mask is then found. Objects may have different numbers of images.
-        align_to: which image of each object the targets' azimuths count from.
-        fov_deg: field of view that the images were taken with, where it is not the model's.
-        object_share: cut a square around the object, which then takes this share of its side (0.5 is usual in
-            training); None: images are square and stay as they are.
-        num_inference_steps: 75 with DDPM in the paper; 20 do with UniPC or DPM-Solver++.
-        generator: one per object; the same generator state gives the same views, whatever else is in the batch.
-        target_ids, elevations_deg: which targets to generate, by number or all of some rows; None for all.
-        output_type: PIL images, uint8 arrays (H, W, 4), or nothing but latents.
-        callback: called with the step, from 1, and the targets' latents (B, T, C, H, W) of a group of objects with
-            equally many images.
+        Args:
+            images: PIL images or uint8 arrays, with alpha, or with `masks`, or before a plain background from which
+                the mask is found. Objects may have different numbers of images, up to the model's
+                `max_condition_views`.
+            masks: One per image, grey, white is the object; None: see `images`.
+            align_to: Index of the image of each object from whose azimuth the targets' azimuths count.
+            fov_deg: Full field of view in degrees that the images were taken with; None: the model's.
+            object_share: Crop a square in which the object's longest side takes this share (0.5 is usual in
+                training); None: images are square and are not cropped.
+            num_inference_steps: Denoising steps; 75 with DDPM in the paper, 20 suffice with UniPC or DPM-Solver++.
+            guidance_scale: Scale of classifier-free guidance; 1 is none and takes half the time.
+            generator: Source of noise, one per object; equal states give equal views, whatever else is in the batch.
+                None: torch's global generator.
+            target_ids: Ids of the targets to generate, elevations outer and azimuths inner; None: all.
+            elevations_deg: Instead of `target_ids`: all targets at these elevations in degrees.
+            output_type: "pil" for PIL images, "np" for uint8 arrays (height, width, 4), "latent" for latents only.
+            callback: Called after each step with its number, from 1, and the targets' latents (B, T, C, H, W) of one
+                group of objects with equally many images.
 
-        Raises ValueError when images, masks or targets are not what the model can take.
+        Returns:
+            The views with their target ids, cameras and latents.
+
+        Raises:
+            ValueError: The images, masks, targets or generators do not fit the model or each other.
         """
         objects = self._objects(images, masks, align_to, fov_deg, object_share)
         geometry = self.unet.config.geometry
@@ -140,7 +160,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
                     self.unet,
                     self.scheduler,
                     **self._encode([objects[row] for row in rows]),
-                    white_latent=white,
+                    white_latent_CHW=white,
                     target_ids=targets,
                     num_steps=num_inference_steps,
                     guidance_scale=guidance_scale,
@@ -160,7 +180,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
         )
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Save every component; the folder does not tell where they were loaded from."""
+        """Save every component and the loader file, without the paths that they were loaded from."""
         forget_origin(self)
         forget_origin(self.vae)
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -169,10 +189,13 @@ class MVDiffusionPipeline(DiffusionPipeline):
     def _objects(
         self, images: Any, masks: Any, align_to: int, fov_deg: float | None, object_share: float | None
     ) -> list[list[Image.Image]]:
-        """Checked condition images at the network's resolution, per object, the one to align to first."""
+        """Check and prepare the condition images of each object, the one to align to first."""
         given = images if _is_nested(images) else [images]
-        covers = [[None] * len(views) for views in given] if masks is None else masks if _is_nested(masks) else [masks]
-        if [len(views) for views in covers] != [len(views) for views in given]:
+        if masks is None:
+            masks = [[None] * len(views) for views in given]
+        elif not _is_nested(masks):
+            masks = [masks]
+        if [len(views) for views in masks] != [len(views) for views in given]:
             raise ValueError("masks must be as many as images, for each object")
         limit = self.unet.config.max_condition_views
         for views in given:
@@ -182,26 +205,26 @@ class MVDiffusionPipeline(DiffusionPipeline):
                 raise ValueError(f"align_to is {align_to}; an object has {len(views)} images, counted from 0")
         return [
             [
-                self._prepared(picture, mask, fov_deg, object_share)
-                for picture, mask in _from(align_to, list(zip(views, cover, strict=True)))
+                self._prepared(image, mask, fov_deg, object_share)
+                for image, mask in _moved_to_front(align_to, list(zip(views, masks_of_object, strict=True)))
             ]
-            for views, cover in zip(given, covers, strict=True)
+            for views, masks_of_object in zip(given, masks, strict=True)
         ]
 
     def _prepared(
-        self, picture: Picture, mask: Picture | None, fov_deg: float | None, object_share: float | None
+        self, image: ImageInput, mask: ImageInput | None, fov_deg: float | None, object_share: float | None
     ) -> Image.Image:
-        image = as_pil(picture, mask)
-        if image.getchannel("A").getextrema()[1] == 0:
+        rgba = as_rgba(image, mask)
+        if rgba.getchannel("A").getextrema()[1] == 0:
             raise ValueError("the mask of an image is empty: no pixel belongs to the object")
         if object_share is not None:
-            image = crop_to_object(image, object_share)
+            rgba = crop_to_object(rgba, object_share)
         if fov_deg is not None:
-            image = change_fov(image, fov_deg, self.unet.config.geometry["fov_deg"])
-        return resized(image, self.resolution)
+            rgba = change_fov(rgba, fov_deg, self.unet.config.geometry["fov_deg"])
+        return resized(rgba, self.resolution)
 
     def _encode(self, objects: list[list[Image.Image]]) -> dict[str, Tensor]:
-        """What the condition images are to the network."""
+        """Encode condition images to the arguments of `sample_views`: CLIP embeddings and scaled latents."""
         flat = [view for views in objects for view in views]
         embeds = embed_images(self.image_encoder, self.feature_extractor, flat, device=self._execution_device)
         latents = encode_rgba(self.vae, to_tensor(flat), device=self._execution_device)
@@ -221,13 +244,19 @@ def _is_nested(images: Any) -> bool:
     return len(images) > 0 and isinstance(images[0], list | tuple)
 
 
-def _from(first: int, items: list[Any]) -> list[Any]:
-    """The items with one of them moved to the front."""
+def _moved_to_front(first: int, items: list[Any]) -> list[Any]:
+    """Move one item to the front."""
     return [items[first], *items[:first], *items[first + 1 :]]
 
 
 def load_pipeline(folder: Path, *, scheduler: SchedulerName, device: str) -> MVDiffusionPipeline:
-    """A saved pipeline with the sampler of that name, on `device`, without progress bars."""
+    """Load a saved pipeline for generating views, without progress bars.
+
+    Args:
+        folder: Where `MVDiffusionPipeline.save_pretrained` wrote, such as models_out/stage3.
+        scheduler: Name of the sampler that replaces the saved one.
+        device: Device of all components, such as "cpu" or "cuda".
+    """
     logging.disable_progress_bar()
     pipeline = MVDiffusionPipeline.from_pretrained(folder)
     pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler)

@@ -1,7 +1,7 @@
-"""From noise to the latents of the target views (sec. 4.2): the loop that the pipeline and training share."""
+"""The sampling loop, from noise to the latents of the target views (sec. 4.2), which pipeline and training share."""
 
-# B object, K condition view, T target, V = K + T, C latent channel, H and W latent size,
-# L = K embedding, D embedding width
+# Shapes: B object, K condition view, T target, V = K + T view, C latent channel, H and W latent size,
+# L = K context token, D context width
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from models.network.conditioning import assemble
+from models.network.conditioning import assemble_conditioning
 from models.network.multiview_unet import MultiViewUNet
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -25,7 +25,7 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     *,
     condition_latents_BKCHW: Tensor,
     embeds_BLD: Tensor,
-    white_latent: Tensor,
+    white_latent_CHW: Tensor,
     target_ids: Sequence[int],
     num_steps: int,
     guidance_scale: float,
@@ -33,24 +33,37 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     device: torch.device | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
-    """Scaled latents (B, T, C, H, W) of the targets `target_ids`, float32.
+    """Generate the latents of target views; condition views are denoised along and dropped at the end.
 
-    condition latents and `white_latent` (C, H, W) are scaled; embeddings are those of the condition images.
-    The condition views are denoised along with the targets and dropped at the end.
-    Noise comes from each object's own generator, so the company in a batch does not change an object.
-    guidance_scale 1 is no guidance; above it the network runs a second time with the empty condition.
-    device: where to compute; None: where the network lies.
-    on_step(step, latents of the targets) is called after each step, the first being 1.
+    Args:
+        unet: The network.
+        scheduler: A diffusers scheduler (models.network.noise.build_scheduler); its state is reset.
+        condition_latents_BKCHW: Scaled clean latents of the condition images.
+        embeds_BLD: CLIP embeddings of the condition images.
+        white_latent_CHW: Scaled latent of the white image.
+        target_ids: The T targets to generate.
+        num_steps: Denoising steps.
+        guidance_scale: Scale of classifier-free guidance; 1 is none, otherwise the network also runs with the empty
+            condition.
+        generator: Noise of each object, so that the others in a batch do not change it; None: torch's generator.
+        device: Where to compute; None: the network's device.
+        on_step: Called after each step with its number, from 1, and the targets' latents (B, T, C, H, W).
+
+    Returns:
+        (B, T, C, H, W) scaled latents, float32.
+
+    Raises:
+        ValueError: There is not one generator per object.
     """
     B, K, *shape = condition_latents_BKCHW.shape
     generators = one_per_object(generator, B)
     device = device or unet.device
     conditionings = [
-        assemble(
+        assemble_conditioning(
             unet,
             condition_latents_BKCHW=latents.to(device, unet.dtype),
             embeds_BKD=embeds.to(device, unet.dtype),
-            white_latent_CHW=white_latent.to(device, unet.dtype),
+            white_latent_CHW=white_latent_CHW.to(device, unet.dtype),
             target_ids_BT=torch.tensor(list(target_ids), device=device).expand(B, -1),
         )
         for latents, embeds in _conditions(condition_latents_BKCHW, embeds_BLD, with_empty=guidance_scale != 1)
@@ -74,7 +87,7 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
 
 
 def one_per_object(generator: Generators, num_objects: int) -> list[torch.Generator] | None:
-    """The generators as a list; raises ValueError unless there is one per object."""
+    """List the generators; raises ValueError unless there is one per object."""
     if generator is None:
         return None
     generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
@@ -84,6 +97,6 @@ def one_per_object(generator: Generators, num_objects: int) -> list[torch.Genera
 
 
 def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor]]:
-    """What the network is given at every step; with guidance, the empty condition second."""
+    """The condition latents and embeddings of one forward pass or, with guidance, of two: the second is empty."""
     given = [(latents_BKCHW, embeds_BLD)]
     return [*given, (torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD))] if with_empty else given

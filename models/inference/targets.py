@@ -1,4 +1,4 @@
-"""Which targets there are and where their cameras stand: rows of elevations, columns of azimuths (sec. 4.1)."""
+"""Target views and their cameras: a grid of elevations (rows) and azimuths (columns) (sec. 4.1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TargetCamera:
-    """Where a view is taken from; the camera looks at the object's centre, Z up."""
+    """The camera of a target view; it looks at the object's centre, Z up."""
 
     azimuth_deg: float
-    """From that of the first condition image, counterclockwise seen from above."""
+    """Counted from the azimuth of the first condition image, counterclockwise seen from above."""
     elevation_deg: float
+    """Above the horizon."""
     distance: float
-    """In units of the object's longest side."""
+    """From the object's centre, in units of its longest side."""
     fov_deg: float
+    """Full field of view, the same along both sides."""
 
 
 def cameras_of(geometry: Mapping[str, Any], target_ids: Sequence[int]) -> list[TargetCamera]:
-    """The cameras of targets, which are ordered elevation-major, azimuth-minor."""
+    """Compute the cameras of targets.
+
+    Args:
+        geometry: The cameras of a model (`MultiViewUNet.config.geometry`).
+        target_ids: Ids of targets, ordered elevation-major, azimuth-minor.
+    """
     columns = geometry["azimuths"]
     return [
         TargetCamera(
@@ -37,9 +44,19 @@ def choose_targets(
     target_ids: Sequence[int] | None,
     elevations_deg: Sequence[float] | None,
 ) -> list[int]:
-    """The targets that are asked for: by number, or all of some rows, or all.
+    """Resolve which targets are asked for: by id, or all of some elevations, or all.
 
-    Raises ValueError for what the model does not have.
+    Args:
+        geometry: The cameras of a model (`MultiViewUNet.config.geometry`).
+        num_targets: How many targets the model has.
+        target_ids: Ids of targets; None: not given.
+        elevations_deg: Elevations whose targets are all wanted, in degrees; None: not given.
+
+    Returns:
+        Ids of targets, in the order of `target_ids` or ascending.
+
+    Raises:
+        ValueError: Both are given, or the model does not have one of them.
     """
     if elevations_deg is None:
         targets = list(range(num_targets)) if target_ids is None else list(target_ids)

@@ -1,10 +1,11 @@
-"""LPIPS v0.1 with VGG16 (Zhang et al. 2018), without torchvision.
+"""LPIPS v0.1 with VGG16 (Zhang et al. 2018), the perceptual distance of the VAE's loss (sec. 5.4) and of the metrics.
 
-The trunk's weights are a file of the user's (torchvision's vgg16 .pth, or the same names in safetensors);
-the linear heads are those that torchmetrics ships.
+Our own, because torchmetrics' LPIPS needs torchvision and downloads the backbone, while nodes of a cluster are offline.
+The backbone's weights are a file of the user's (torchvision's vgg16 .pth, or the same names in safetensors); the linear
+heads are those that torchmetrics ships.
 """
 
-# B image, C channel, H and W size
+# Shapes: B image, C channel, H and W image size
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,17 +16,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Convolutions of VGG16, one tuple per level; max-pooling in between, features are read at the end of each."""
+"""Channels of VGG16's convolutions by level; levels are separated by max-pooling, and each ends in one feature map."""
 
 
 class LPIPS(nn.Module):
-    """Perceptual distance of RGB images in [-1, 1]; frozen, always in evaluation mode."""
+    """Perceptual distance of RGB images in [-1, 1]; its weights are frozen.
+
+    Args:
+        weights: VGG16's weights as torchvision names them: a .pth file of its state dict, or .safetensors.
+
+    Raises:
+        ValueError: `weights` lacks a layer of VGG16.
+    """
 
     shift: Tensor
     scale: Tensor
 
     def __init__(self, weights: Path) -> None:
-        """Raises ValueError when `weights` holds no VGG16."""
         super().__init__()
         self.levels = _vgg16(weights)
         heads = torch.load(_heads_file(), map_location="cpu", weights_only=True)
@@ -36,7 +43,15 @@ class LPIPS(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, first_B3HW: Tensor, second_B3HW: Tensor) -> Tensor:
-        """Distances (B,); the gradient flows to the images."""
+        """Compute the distance of each pair of images; gradients flow to both.
+
+        Args:
+            first_B3HW: RGB in [-1, 1]; H and W are at least 16.
+            second_B3HW: The same.
+
+        Returns:
+            (B,) distances, 0 for equal images.
+        """
         distance_B = first_B3HW.new_zeros(len(first_B3HW))
         first, second = (first_B3HW - self.shift) / self.scale, (second_B3HW - self.shift) / self.scale
         for level, head in zip(self.levels, self.heads, strict=True):
@@ -47,12 +62,12 @@ class LPIPS(nn.Module):
 
 
 def _unit(features_BCHW: Tensor) -> Tensor:
-    """Features of length 1 over the channels."""
+    """Normalize features to length 1 over the channels."""
     return features_BCHW / torch.sqrt(1e-8 + (features_BCHW**2).sum(1, keepdim=True))
 
 
 def _vgg16(weights: Path) -> nn.ModuleList:
-    """The five levels with the weights of `weights`, whose keys number the layers of all levels in one row."""
+    """Build the five levels and load their weights, whose keys number the layers of all levels in sequence."""
     layers: list[nn.Module] = []
     ends, channels = [], 3
     for widths in WIDTHS:
@@ -61,17 +76,17 @@ def _vgg16(weights: Path) -> nn.ModuleList:
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
             channels = width
         ends.append(len(layers))
-    trunk = nn.Sequential(*layers)
+    backbone = nn.Sequential(*layers)
     found = _read(weights)
-    missing = trunk.state_dict().keys() - found.keys()
+    missing = backbone.state_dict().keys() - found.keys()
     if missing:
         raise ValueError(f"{weights} lacks features.{min(missing)}; give torchvision's vgg16 weights")
-    trunk.load_state_dict({key: found[key] for key in trunk.state_dict()})
-    return nn.ModuleList([trunk[start:end] for start, end in zip([0, *ends], ends, strict=False)])
+    backbone.load_state_dict({key: found[key] for key in backbone.state_dict()})
+    return nn.ModuleList([backbone[start:end] for start, end in zip([0, *ends], ends, strict=False)])
 
 
 def _read(weights: Path) -> dict[str, Any]:
-    """The tensors named `features.*`, without that prefix."""
+    """Read the tensors named `features.*` and drop that prefix."""
     is_safe = weights.suffix == ".safetensors"
     tensors = load_file(weights) if is_safe else torch.load(weights, map_location="cpu", weights_only=True)
     return {key.removeprefix("features."): value for key, value in tensors.items() if key.startswith("features.")}

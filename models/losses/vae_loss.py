@@ -1,10 +1,10 @@
-"""What the mask-aware VAE is trained on (sec. 5.4): LDM's loss, with binary cross-entropy on the mask.
+"""The loss of the mask-aware VAE (sec. 5.4): LDM's loss, with binary cross-entropy on the mask.
 
 LDM sums over the 3 * H * W values of an image; here everything is divided by that number, so that learning
 rates and gradient clipping do not depend on the image size. The minimum is the same.
 """
 
-# B image, H and W size; images and decoded hold RGB and mask, (B, 4, H, W)
+# Shapes: B image, H and W image size; 4 channels are RGB and mask
 
 from pathlib import Path
 
@@ -18,10 +18,16 @@ from models.losses.lpips import LPIPS
 
 
 class VAELoss(nn.Module):
-    """Holds the perceptual network and the patch discriminator, when `config` weighs them; else None."""
+    """L1, LPIPS, mask cross-entropy, KL and adversarial loss, with the networks that they need.
+
+    Args:
+        config: The weights of the terms; a term of weight 0 has no network.
+
+    Raises:
+        ValueError: LPIPS has a weight but no file of VGG16's weights.
+    """
 
     def __init__(self, config: MaskVAEConfig) -> None:
-        """Raises ValueError when LPIPS is wanted without weights."""
         super().__init__()
         self.config = config
         self.perceptual = _perceptual(config)
@@ -29,60 +35,80 @@ class VAELoss(nn.Module):
 
     def generator(
         self,
-        images: Tensor,
-        decoded: Tensor,
+        images_B4HW: Tensor,
+        decoded_B4HW: Tensor,
         posterior: DiagonalGaussianDistribution,
         *,
         step: int,
         last_layer: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of encoder and decoder, and its parts, detached, by name.
+        """Compute the loss of encoder and decoder.
 
-        images: `to_vae_input`; decoded: the decoder's output, whose fourth channel is a logit.
-        last_layer: weight of the decoder's last convolution, where the adversarial term is balanced.
+        Args:
+            images_B4HW: Colours on white and mask in [-1, 1] (models.network.mask_vae.to_vae_input).
+            decoded_B4HW: The decoder's output, whose fourth channel is a logit.
+            posterior: The encoder's output.
+            step: Optimizer step, from 0.
+            last_layer: Weight of the decoder's last convolution, at which the adversarial term is balanced.
+
+        Returns:
+            The loss, and its weighted terms, detached, by name: l1, mask, lpips, kl, adversarial.
         """
-        parts = self._reconstruction(images, decoded)
-        reconstruction = torch.stack(list(parts.values())).sum()
-        parts["kl"] = self.config.kl_weight * posterior.kl().mean() / images[0, :3].numel()
-        loss = reconstruction + parts["kl"]
+        terms = self._reconstruction(images_B4HW, decoded_B4HW)
+        reconstruction = torch.stack(list(terms.values())).sum()
+        terms["kl"] = self.config.kl_weight * posterior.kl().mean() / images_B4HW[0, :3].numel()
+        loss = reconstruction + terms["kl"]
         if self.is_adversarial(step):
-            parts["adversarial"] = self._adversarial(images, decoded, reconstruction, last_layer)
-            loss = loss + parts["adversarial"]
-        return loss, {name: part.detach() for name, part in parts.items()}
+            terms["adversarial"] = self._adversarial(images_B4HW, decoded_B4HW, reconstruction, last_layer)
+            loss = loss + terms["adversarial"]
+        return loss, {name: term.detach() for name, term in terms.items()}
 
-    def discriminate(self, images: Tensor, decoded: Tensor) -> Tensor:
-        """Hinge loss of the discriminator on the `decoded` of this step; nothing flows back to the VAE."""
+    def discriminate(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> Tensor:
+        """Hinge loss of the discriminator; no gradient flows back to the VAE. Arguments as in `generator`."""
         assert self.discriminator is not None
-        real, fake = self.discriminator(images), self.discriminator(_as_input(decoded).detach())
+        real, fake = self.discriminator(images_B4HW), self.discriminator(_as_input(decoded_B4HW).detach())
         return 0.5 * (relu(1 - real).mean() + relu(1 + fake).mean())
 
     def is_adversarial(self, step: int) -> bool:
-        """Whether the discriminator takes part in optimizer step `step`."""
+        """Whether the adversarial terms apply in optimizer step `step`, from 0."""
         return self.discriminator is not None and step >= self.config.discriminator_start
 
-    def _reconstruction(self, images: Tensor, decoded: Tensor) -> dict[str, Tensor]:
-        rgb, mask = images[:, :3], (images[:, 3] + 1) / 2
-        parts = {
-            "l1": (rgb - decoded[:, :3]).abs().mean(),
-            "mask": self.config.mask_weight * binary_cross_entropy_with_logits(decoded[:, 3], mask),
+    def _reconstruction(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> dict[str, Tensor]:
+        rgb_B3HW, decoded_B3HW = images_B4HW[:, :3], decoded_B4HW[:, :3]
+        mask_BHW = (images_B4HW[:, 3] + 1) / 2
+        terms = {
+            "l1": (rgb_B3HW - decoded_B3HW).abs().mean(),
+            "mask": self.config.mask_weight * binary_cross_entropy_with_logits(decoded_B4HW[:, 3], mask_BHW),
         }
         if self.perceptual is not None:
-            parts["lpips"] = self.config.perceptual_weight * self.perceptual(rgb, decoded[:, :3]).mean()
-        return parts
+            terms["lpips"] = self.config.perceptual_weight * self.perceptual(rgb_B3HW, decoded_B3HW).mean()
+        return terms
 
-    def _adversarial(self, images: Tensor, decoded: Tensor, reconstruction: Tensor, last_layer: Tensor) -> Tensor:
-        """Weighted so that both terms pull equally hard at the last layer (Esser et al. 2021, eq. 7)."""
+    def _adversarial(
+        self, images_B4HW: Tensor, decoded_B4HW: Tensor, reconstruction: Tensor, last_layer: Tensor
+    ) -> Tensor:
+        """Generator loss, weighted so that its gradient at the last layer is as long as the reconstruction loss's.
+
+        Esser et al. 2021, eq. 7.
+        """
         assert self.discriminator is not None
-        fooling = -self.discriminator(_as_input(decoded)).mean()
-        (wanted,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
-        (pull,) = torch.autograd.grad(fooling, last_layer, retain_graph=True)
+        adversarial = -self.discriminator(_as_input(decoded_B4HW)).mean()
+        (reconstruction_gradient,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
+        (adversarial_gradient,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
+        ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + 1e-4)
         # LDM's bounds, the upper one for means instead of sums
-        balance = (wanted.norm() / (pull.norm() + 1e-4)).clamp(max=1e4 / images[0, :3].numel()).detach()
-        return self.config.discriminator_weight * balance * fooling
+        adaptive_weight = ratio.clamp(max=1e4 / images_B4HW[0, :3].numel()).detach()
+        return self.config.discriminator_weight * adaptive_weight * adversarial
 
 
 def patch_discriminator(in_channels: int = 4, width: int = 64, num_levels: int = 3) -> nn.Sequential:
-    """PatchGAN (Isola et al. 2017) as in LDM: one logit per patch of 70 pixels, on RGB and mask in [-1, 1]."""
+    """Build PatchGAN's discriminator (Isola et al. 2017) as in LDM: one logit per patch of 70 x 70 pixels.
+
+    Args:
+        in_channels: RGB and mask, in [-1, 1].
+        width: Channels after the first convolution.
+        num_levels: Convolutions that follow it; all but the last halve the image.
+    """
     layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     channels = width
     for level in range(1, num_levels + 1):
@@ -99,9 +125,9 @@ def _initialize(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
-def _as_input(decoded: Tensor) -> Tensor:
-    """The decoder's output in the form of its input: the logit as a mask in [-1, 1]."""
-    return torch.cat([decoded[:, :3], 2 * decoded[:, 3:].sigmoid() - 1], dim=1)
+def _as_input(decoded_B4HW: Tensor) -> Tensor:
+    """Convert the decoder's output to the form of the VAE's input: the logit becomes a mask in [-1, 1]."""
+    return torch.cat([decoded_B4HW[:, :3], 2 * decoded_B4HW[:, 3:].sigmoid() - 1], dim=1)
 
 
 def _perceptual(config: MaskVAEConfig) -> LPIPS | None:

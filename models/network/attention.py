@@ -1,10 +1,10 @@
-"""Who attends to whom: self-attention over every view of an object at once (sec. 4.2).
+"""Global attention: self-attention over the tokens of all views of an object at once (sec. 4.2).
 
-The weights are those of the single-image network; nothing is added, so one view alone is ordinary self-attention.
+It uses the weights of the single-image network and adds none, so with one view it is ordinary self-attention.
 """
 
-# B object, V view, N token of one view, S token of an attention sequence, K token it attends to, L context token,
-# C channel, H head, D = C / H
+# Shapes: B object, V view, N token of one view, S query token, K key token, L context token, C channel, H head,
+# D = C / H head width
 
 from collections.abc import Callable
 from functools import partial
@@ -15,16 +15,18 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries (B, H, S, D), keys and values (B, H, K, D) to outputs (B, H, S, D)."""
+"""Computes attention outputs (B, H, S, D) from queries (B, H, S, D), keys and values (B, H, K, D)."""
 
 
 class MultiViewAttention:
     """Attention processor for a UNet2DConditionModel whose batch axis holds all views of all objects, (B V).
 
-    Self-attention spans all views of an object, or each view alone when `across_views` is false (ablation).
-    Cross-attention reads one context per object, (B, L, C'), so its keys and values are made once for all views.
-    `chunk`: queries and keys at a time, where torch has no kernel that keeps the scores out of memory; None: all.
-    `kernel`: computes in place of torch's where nothing is masked.
+    Cross-attention reads one context per object, (B, L, C'), so its keys and values are computed once for all views.
+
+    Args:
+        across_views: Self-attention spans all views of an object; false: each view alone (ablation).
+        chunk: Number of queries and keys at a time, for devices without a memory-efficient kernel; None: all at once.
+        kernel: Replaces torch's attention kernel where nothing is masked; None: torch's.
     """
 
     def __init__(self, *, across_views: bool, chunk: int | None = None, kernel: Kernel | None = None) -> None:
@@ -43,9 +45,19 @@ class MultiViewAttention:
         view_mask_BV: Tensor | None = None,
         embeds_mask_BL: Tensor | None = None,
     ) -> Tensor:
-        """Attend with tokens `hidden_states` ((B V), N, C), in self-attention when no context is given.
+        """Compute self-attention, or cross-attention when a context is given; diffusers' processor interface.
 
-        The masks are true where there is something to see; None means everywhere and keeps the fast kernels.
+        Args:
+            attention: The diffusers Attention module with the projections.
+            hidden_states: ((B V), N, C) tokens.
+            encoder_hidden_states: (B, L, C') context of each object; None for self-attention.
+            attention_mask: Must be None.
+            num_views: V.
+            view_mask_BV: True where a view exists; None: everywhere, which keeps the fast kernels.
+            embeds_mask_BL: True where a context token exists; None: everywhere.
+
+        Returns:
+            ((B V), N, C).
         """
         assert attention_mask is None, "masks travel as view_mask_BV and embeds_mask_BL"
         _, num_tokens, width = hidden_states.shape
@@ -72,7 +84,7 @@ class MultiViewAttention:
 
 
 def attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, kernel: Kernel) -> Tensor:
-    """The projections of a diffusers Attention around `kernel`."""
+    """Project to queries, keys and values, compute `kernel`, and project the outputs (B, S, C)."""
     heads = (attention.heads, -1)
     query_BHSD = attention.to_q(tokens_BSC).unflatten(-1, heads).transpose(1, 2)
     key_BHKD = attention.to_k(context_BKC).unflatten(-1, heads).transpose(1, 2)
@@ -84,9 +96,9 @@ def attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, kernel: Kern
 
 
 def attend_to_one(attention: Any, context_B1C: Tensor, num_views: int) -> Tensor:
-    """What any token gets from a context of one token, ((B V), 1, C): its weight is 1, so nobody asks a query.
+    """Attention output ((B V), 1, C) of every token for a context of one token, whose softmax weight is always 1.
 
-    The weights that make queries get no gradient then; a softmax over one score would give them zeros.
+    Queries are not computed, so their projection gets no gradient; the softmax over one score would give it zeros.
     """
     projection, dropout = attention.to_out
     out_B1C: Tensor = dropout(projection(attention.to_v(context_B1C)))
@@ -96,9 +108,9 @@ def attend_to_one(attention: Any, context_B1C: Tensor, num_views: int) -> Tensor
 def attend_in_chunks(
     query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, mask_B11K: Tensor | None, chunk: int
 ) -> Tensor:
-    """Exact attention with never more than S x `chunk` scores at once (online softmax, Milakov and Gimelshein 2018).
+    """Exact attention over chunks of keys, S x `chunk` scores at a time (online softmax, Milakov and Gimelshein 2018).
 
-    A chunk of keys in which a query sees nothing adds nothing; each query must see one key somewhere.
+    A chunk that is masked for a query adds nothing to it; each query must see at least one key.
     """
     scale = query_BHSD.shape[-1] ** -0.5
     highest_BHS1 = query_BHSD.new_full((*query_BHSD.shape[:-1], 1), -torch.inf, dtype=torch.float32)
@@ -109,7 +121,7 @@ def attend_in_chunks(
         if mask_B11K is not None:
             scores_BHSK = scores_BHSK.masked_fill(~mask_B11K[..., keys], -torch.inf)
         new_BHS1 = torch.maximum(highest_BHS1, scores_BHSK.amax(dim=-1, keepdim=True).detach())
-        reference_BHS1 = new_BHS1.masked_fill(new_BHS1.isinf(), 0)  # nothing seen yet: any will do
+        reference_BHS1 = new_BHS1.masked_fill(new_BHS1.isinf(), 0)  # all masked so far: any finite value serves
         shrink_BHS1 = (highest_BHS1 - reference_BHS1).exp()
         weights_BHSK = (scores_BHSK - reference_BHS1).exp()
         total_BHS1 = total_BHS1 * shrink_BHS1 + weights_BHSK.sum(dim=-1, keepdim=True)

@@ -1,6 +1,7 @@
-"""How condition views and targets of an object stand side by side in front of the UNet (sec. 4.2)."""
+"""Assembles the UNet's conditioning: condition views first, then targets, each in its branch (sec. 4.2)."""
 
-# B object, K condition view, T target, V = K + T, C latent channel, H and W latent size, L = K embedding, D width
+# Shapes: B object, K condition view, T target, V = K + T view, C latent channel, H and W latent size,
+# L = K context token, D context width
 
 from dataclasses import dataclass
 
@@ -12,17 +13,23 @@ from models.network.multiview_unet import MultiViewUNet
 
 @dataclass(frozen=True)
 class Conditioning:
-    """All that the UNet sees besides noise and time; condition views come first. `vars()` gives its keywords."""
+    """Inputs of the UNet besides noisy latents and timestep; `vars()` gives the keyword arguments of its forward."""
 
     condition_BVCHW: Tensor
+    """Clean latents of the condition images, and of the white image for targets."""
     flag_BV: Tensor
+    """Value of the branch channel: `condition_flag`, and 1 minus it for targets."""
     view_ids_BV: Tensor
+    """Indices of the view embeddings."""
     embeds_BLD: Tensor
+    """CLIP embeddings of the condition images."""
     view_mask_BV: Tensor | None
+    """True where a view exists; None: everywhere."""
     embeds_mask_BL: Tensor | None
+    """True where an embedding exists; None: everywhere."""
 
 
-def assemble(
+def assemble_conditioning(
     unet: MultiViewUNet,
     *,
     condition_latents_BKCHW: Tensor,
@@ -31,11 +38,17 @@ def assemble(
     target_ids_BT: Tensor,
     num_conditions_B: Tensor | None = None,
 ) -> Conditioning:
-    """Condition views with their clean latents, then targets with the latent of the white image.
+    """Put condition views with their clean latents before targets with the latent of the white image.
 
-    num_conditions_B: how many condition views each object has; the slots after them are padding.
-    None when every object fills all K slots.
     The empty condition of classifier-free guidance is zeros for both latents and embeddings.
+
+    Args:
+        unet: Its config has the branch flag and the number of condition view embeddings.
+        condition_latents_BKCHW: Scaled clean latents of the condition images.
+        embeds_BKD: CLIP embeddings of the condition images.
+        white_latent_CHW: Scaled latent of the white image with the all-ones mask.
+        target_ids_BT: Ids of the targets, counted from the column of the first condition view.
+        num_conditions_B: How many condition views each object has; the slots after them are padding. None: all K.
     """
     B, K, *shape = condition_latents_BKCHW.shape
     T, device = target_ids_BT.shape[1], target_ids_BT.device

@@ -1,4 +1,6 @@
-"""The CLIP vision tower that tells every view what the condition images show (sec. 4.2)."""
+"""The CLIP image encoder whose embeddings of the condition images all views attend to (sec. 4.2)."""
+
+# Shapes: K image, D embedding width
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,46 +10,47 @@ import torch
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from models.data.images import Picture, as_pil, on_white
+from models.data.images import as_rgba, on_white
+from models.data.pixels import ImageInput
 from models.network.initialization import seeded_weights
 from models.network.pretrained import align, locate, require_equal
 
 UNTRAINED_FACTOR = 3.0
-"""Scale of random weights. At CLIP's own 1.0 embeddings of different pictures differ by 5 % of their size (measured),
-because the picture hardly reaches the class token; at 3.0 they differ by half."""
+"""`initializer_factor` of random weights. At CLIP's own 1.0 the embeddings of different images differ by 5 % of their
+length (measured), because the image hardly reaches the class token; at 3.0 they differ by half."""
 
 
 class ImageEncoderShape(Protocol):
-    """What defines the tower: the section `encode.image_encoder` of the parameters."""
+    """The architecture of the encoder: the section `encode.image_encoder` of params.yaml."""
 
     @property
     def pretrained(self) -> str | None:
-        """Folder or hub id of published weights; null for random ones."""
+        """Folder or hub id of published weights; None for random ones."""
         ...
 
     @property
     def image_size(self) -> int:
-        """Pixels."""
+        """Side of the input in pixels."""
         ...
 
     @property
     def patch_size(self) -> int:
-        """Pixels."""
+        """Side of a patch in pixels."""
         ...
 
     @property
     def hidden_size(self) -> int:
-        """Width of the tower."""
+        """Width of the transformer."""
         ...
 
     @property
     def num_hidden_layers(self) -> int:
-        """Transformer blocks."""
+        """Number of transformer blocks."""
         ...
 
     @property
     def num_attention_heads(self) -> int:
-        """Per block."""
+        """Attention heads per block."""
         ...
 
     @property
@@ -60,9 +63,10 @@ _SHAPE = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_a
 
 
 def build_image_encoder(shape: ImageEncoderShape, *, seed: int) -> CLIPVisionModelWithProjection:
-    """The frozen tower: pretrained, or of random weights that depend on `seed` only.
+    """Build the frozen encoder in evaluation mode, pretrained or with random weights that depend on `seed` only.
 
-    Raises ValueError when the pretrained tower has another shape than `shape` says.
+    Raises:
+        ValueError: The pretrained encoder has another architecture than `shape` says.
     """
     wanted = {key: getattr(shape, key) for key in _SHAPE}
     if shape.pretrained is None:
@@ -81,7 +85,7 @@ def load_image_encoder(folder: Path) -> CLIPVisionModelWithProjection:
 
 
 def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
-    """CLIP's preprocessing to squares of `image_size` pixels."""
+    """CLIP's preprocessing: resize, centre crop to `image_size` pixels, normalize."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": image_size}, crop_size={"height": image_size, "width": image_size}
     )
@@ -91,10 +95,20 @@ def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
 def embed_images(
     encoder: CLIPVisionModelWithProjection,
     processor: CLIPImageProcessorPil,
-    images: Sequence[Picture],
+    images: Sequence[ImageInput],
     device: torch.device | None = None,
 ) -> Tensor:
-    """(N, projection_dim) embeddings of images composited on white; computed on `device`, or where the tower lies."""
-    pixels = processor([on_white(as_pil(image)) for image in images], return_tensors="pt")["pixel_values"]
+    """Embed images, composited on white.
+
+    Args:
+        encoder: From `build_image_encoder`.
+        processor: From `build_image_processor`.
+        images: RGBA, or anything that `models.data.images.as_rgba` converts.
+        device: Where to compute; None: the encoder's device.
+
+    Returns:
+        (K, D) projected embeddings.
+    """
+    pixels = processor([on_white(as_rgba(image)) for image in images], return_tensors="pt")["pixel_values"]
     embeds: Tensor = encoder(pixels.to(device or encoder.device, encoder.dtype)).image_embeds
     return embeds

@@ -1,4 +1,4 @@
-"""Random weights without a global seed."""
+"""Random initialization without a global seed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def seeded_weights(seed: int) -> Iterator[None]:
-    """Modules built inside get weights that depend on `seed` only; the global generator is left as it was."""
+    """Give modules built inside the `with` block weights that depend on `seed` only; restores torch's generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

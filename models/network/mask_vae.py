@@ -1,9 +1,9 @@
 """The mask-aware VAE (sec. 5.4): Stable Diffusion's AutoencoderKL with the object's mask as fourth channel.
 
-Colours inside are composited on white and lie in [-1, 1]. The mask goes in as [-1, 1] and comes out as a logit.
+The network sees colours composited on white, in [-1, 1]. The mask goes in as [-1, 1] and comes out as a logit.
 """
 
-# B image, C latent channel, H and W image size, h and w latent size
+# Shapes: B image, C latent channel, H and W image size, h and w latent size
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,25 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from models.config import VAEConfig
+from models.data.images import composite_on_white
 from models.network.pretrained import align, forget_origin, locate, require_equal
 
 DECODE_BATCH = 8
-"""Images decoded at once; bounds memory only."""
+"""Images decoded at once, which bounds the memory."""
 
 
 def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
-    """A VAE with 4 channels in and out; every level but the last halves the image.
+    """Build the mask-aware VAE: 4 channels in and out; every level but the last halves the image.
 
-    Weights are drawn from torch's generator unless `config.pretrained` names an RGB VAE to extend.
-    Raises ValueError when that VAE has another shape than `config` says.
+    Args:
+        config: The architecture. With `pretrained` an RGB VAE is loaded and extended; without it weights are random,
+            from torch's global generator (models.network.initialization.seeded_weights).
+
+    Returns:
+        diffusers' AutoencoderKL.
+
+    Raises:
+        ValueError: The pretrained VAE has another architecture than `config` says, or is no RGB VAE.
     """
     shape = config.model_dump(exclude={"pretrained"})
     if config.pretrained is not None:
@@ -48,43 +56,57 @@ def load_mask_vae(folder: Path) -> AutoencoderKL:
 
 
 def extend_to_mask(vae: AutoencoderKL) -> AutoencoderKL:
-    """Give an RGB VAE a mask channel, in place; new weights are zero, so latents and colours stay as they were."""
+    """Add a mask channel to an RGB VAE, in place; new weights are zero, so latents and colours stay the same.
+
+    Raises:
+        ValueError: The VAE does not have 3 input channels.
+    """
     if vae.config.in_channels != 3:
         raise ValueError(f"the VAE has {vae.config.in_channels} input channels; only an RGB VAE (3) can be extended")
-    vae.encoder.conv_in = _widened(vae.encoder.conv_in, inputs=1, outputs=0)
-    vae.decoder.conv_out = _widened(vae.decoder.conv_out, inputs=0, outputs=1)
+    vae.encoder.conv_in = _with_more_channels(vae.encoder.conv_in, inputs=1, outputs=0)
+    vae.decoder.conv_out = _with_more_channels(vae.decoder.conv_out, inputs=0, outputs=1)
     vae.register_to_config(in_channels=4, out_channels=4)
     return vae
 
 
 def calibrate_scaling(vae: AutoencoderKL, latents: Tensor) -> None:
-    """Register the factor that gives `latents` (unscaled, any shape) unit deviation, as LDM does for a new VAE.
+    """Set the VAE's scaling factor so that `latents` get unit standard deviation, as LDM does for a new VAE.
 
     An extended Stable Diffusion VAE keeps its own 0.18215.
+
+    Args:
+        vae: Its config is changed in place.
+        latents: Unscaled latents of typical images, of any shape.
     """
     vae.register_to_config(scaling_factor=1 / latents.float().std().item())
 
 
 def scale_latents(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """From the VAE's latents to those that are diffused."""
+    """Multiply the VAE's latents by its scaling factor; scaled latents are what the diffusion works on."""
     return latents * vae.config.scaling_factor
 
 
 def unscale_latents(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """From diffused latents to the VAE's."""
+    """Divide scaled latents by the scaling factor, which gives what the VAE decodes."""
     return latents / vae.config.scaling_factor
 
 
 def to_vae_input(rgba_B4HW: Tensor) -> Tensor:
-    """Straight-alpha RGBA in [0, 1] to colours on white and mask, both in [-1, 1]."""
+    """Convert straight-alpha RGBA in [0, 1] to colours on white and mask, (B, 4, H, W) in [-1, 1]."""
     rgb, mask = rgba_B4HW[:, :3], rgba_B4HW[:, 3:]
-    return 2 * torch.cat([rgb * mask + (1 - mask), mask], dim=1) - 1
+    return 2 * torch.cat([composite_on_white(rgb, mask), mask], dim=1) - 1
 
 
 def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | None = None) -> Tensor:
-    """Scaled latents (B, C, h, w) of straight-alpha RGBA in [0, 1]: the posterior's mean.
+    """Encode images to the mean of the posterior.
 
-    device: where to compute, here and below; None: where the VAE lies.
+    Args:
+        vae: A mask-aware VAE.
+        rgba_B4HW: Straight-alpha RGBA in [0, 1]; H and W are multiples of the downsampling factor.
+        device: Where to compute; None: the VAE's device.
+
+    Returns:
+        (B, C, h, w) scaled latents.
     """
     posterior = vae.encode(to_vae_input(rgba_B4HW).to(device or vae.device, vae.dtype)).latent_dist
     return scale_latents(vae, posterior.mode())
@@ -98,35 +120,41 @@ def posterior_moments(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
 
 
 def white_latent(vae: AutoencoderKL, side: int, device: torch.device | None = None) -> Tensor:
-    """Scaled latent (C, h, w) of the white image with all-ones mask: what targets have in place of a condition."""
+    """Encode the white image of `side` pixels with all-ones mask, which conditions targets (sec. 4.2), to (C, h, w)."""
     return encode_rgba(vae, torch.ones(1, 4, side, side), device)[0]
 
 
 def decode_on_white(
     vae: AutoencoderKL, latents_BChw: Tensor, device: torch.device | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Colours on white (B, 3, H, W) and mask (B, 1, H, W), both in [0, 1], of scaled latents."""
+    """Decode scaled latents to colours on white (B, 3, H, W) and mask (B, 1, H, W), both float32 in [0, 1].
+
+    Args:
+        vae: A mask-aware VAE.
+        latents_BChw: Scaled latents.
+        device: Where to compute; None: the VAE's device.
+    """
     unscaled = unscale_latents(vae, latents_BChw).to(device or vae.device, vae.dtype)
     decoded = torch.cat([vae.decode(part).sample.float() for part in torch.split(unscaled, DECODE_BATCH)])
     return (decoded[:, :3] / 2 + 0.5).clamp(0, 1), decoded[:, 3:].sigmoid()
 
 
 def decode_rgba(vae: AutoencoderKL, latents_BChw: Tensor, device: torch.device | None = None) -> Tensor:
-    """Straight-alpha RGBA (B, 4, H, W) in [0, 1] of scaled latents: the inverse of `encode_rgba`."""
+    """Decode scaled latents to straight-alpha RGBA (B, 4, H, W) float32 in [0, 1]; arguments as `decode_on_white`."""
     return to_straight_alpha(*decode_on_white(vae, latents_BChw, device))
 
 
 def to_straight_alpha(on_white_B3HW: Tensor, mask_B1HW: Tensor) -> Tensor:
-    """RGBA that gives `on_white` again on white.
+    """Undo the compositing on white: RGBA (B, 4, H, W) that shows `on_white` when it is composited again.
 
-    A colour darker than its mask allows becomes black: on white it then shows as 1 - mask.
+    A colour darker than 1 - mask, which no straight-alpha colour gives, becomes black.
     """
     rgb = (on_white_B3HW - (1 - mask_B1HW)) / mask_B1HW.clamp(min=1e-6)
     return torch.cat([rgb.clamp(0, 1), mask_B1HW], dim=1)
 
 
-def _widened(conv: Any, *, inputs: int, outputs: int) -> nn.Conv2d:
-    """`conv` with that many more channels, whose weights are zero."""
+def _with_more_channels(conv: Any, *, inputs: int, outputs: int) -> nn.Conv2d:
+    """Copy a convolution and add input and output channels whose weights are zero."""
     wide: Any = nn.Conv2d(
         conv.in_channels + inputs, conv.out_channels + outputs, conv.kernel_size, conv.stride, conv.padding
     ).to(conv.weight)

@@ -1,9 +1,9 @@
 """The multi-view UNet (sec. 4.2): a plain inpainting UNet, attention over all views, and one embedding per view.
 
-It knows its cameras only as metadata; where a view stands reaches the network as the index of its embedding.
+Cameras are metadata in its config; the network learns where a view stands from the index of its embedding.
 """
 
-# B object, V view, C latent channel, H and W latent size, L context token, D context width,
+# Shapes: B object, V view, C latent channel, H and W latent size, L context token, D context width,
 # E timestep embedding width
 
 from collections.abc import Collection, Mapping
@@ -23,10 +23,22 @@ from models.network.pretrained import align, forget_origin, locate, require_equa
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
-    """Denoises V views of each object together.
+    """Denoises all views of an object together (sec. 4.2); saves and loads like any diffusers model.
 
-    Condition view k has view id k, target j has view id `max_condition_views` + j.
-    `geometry` says where the targets' cameras stand; targets are ordered elevation-major, azimuth-minor.
+    Three things are added to an inpainting UNet2DConditionModel: self-attention spans all views of an object, a branch
+    flag tells condition views from targets, and each view has a learned embedding that joins the timestep's, scaled by
+    one learned scalar that starts at zero.
+
+    Args:
+        base_config: Arguments of the UNet2DConditionModel; its input channels are noisy latent, flag and condition
+            latent, 2 C + 1.
+        num_targets: Number of target views, 32 in the paper; target j has view id `max_condition_views` + j.
+        max_condition_views: Largest number of condition views, 10 in the paper; condition view k has view id k.
+        condition_flag: Value of the flag channel in condition views, 0 or 1; targets have 1 minus it.
+        view_embedding: False leaves the view embeddings out (ablation).
+        global_attention: False confines self-attention to each view (ablation).
+        geometry: The targets' cameras, ordered elevation-major, azimuth-minor: `azimuths` (number of columns),
+            `elevations_deg` (one per row), `fov_deg` (full angle) and `distance` (object's longest side = 1).
     """
 
     _supports_gradient_checkpointing = True
@@ -55,10 +67,17 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_inpainting(cls, path_or_id: str, *, latent_size: int, **settings: Any) -> "MultiViewUNet":
-        """Take the weights of a UNet2DConditionModel with the inpainting layout of channels.
+        """Start from a pretrained inpainting UNet2DConditionModel.
 
-        `settings` are the arguments of the constructor other than `base_config`.
-        With one view, or views that do not see each other, the result equals that network.
+        With one view, or views that do not attend to each other, the result computes what that network computes.
+
+        Args:
+            path_or_id: Folder or hub id, as `models.network.pretrained.locate` reads it.
+            latent_size: Height and width of the latents.
+            settings: Arguments of the constructor other than `base_config`.
+
+        Raises:
+            ValueError: The network does not have an inpainting UNet's 2 C + 1 input channels.
         """
         base = UNet2DConditionModel.from_pretrained(**locate(path_or_id), sample_size=latent_size)
         expected = 2 * base.config.out_channels + 1
@@ -85,12 +104,20 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         view_mask_BV: Tensor | None = None,
         embeds_mask_BL: Tensor | None = None,
     ) -> Tensor:
-        """Predict noise or velocity of every view, like `noisy_BVCHW`; one timestep per object.
+        """Predict the noise or velocity of every view (Eq. 1).
 
-        condition: clean latent of the image in condition views, of the white image in targets.
-        flag: `condition_flag` in condition views, 1 minus it in targets.
-        embeds: CLIP embeddings of the condition images, seen by all views.
-        masks: true where a view or embedding exists; None when nothing is padded. Outputs of padded views mean nothing.
+        Args:
+            noisy_BVCHW: Noisy scaled latents of condition views and targets.
+            timestep_B: One timestep per object, the same for all its views.
+            condition_BVCHW: Clean scaled latents: of the image in condition views, of the white image in targets.
+            flag_BV: `condition_flag` in condition views, 1 minus it in targets.
+            view_ids_BV: Indices of the view embeddings.
+            embeds_BLD: CLIP embeddings of the condition images, to which all views attend.
+            view_mask_BV: True where a view exists; None when nothing is padded.
+            embeds_mask_BL: True where an embedding exists; None when nothing is padded.
+
+        Returns:
+            (B, V, C, H, W) in the dtype of the network; the values of padded views mean nothing.
         """
         B, V, C, H, W = noisy_BVCHW.shape
         assert condition_BVCHW.shape == noisy_BVCHW.shape, "one condition latent per view"
@@ -107,22 +134,30 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         return predicted.view(B, V, C, H, W)
 
     def set_attention_chunk(self, chunk: int | None) -> None:
-        """Attend with so many queries and keys at a time: slower, exact, and without a fast kernel far less memory.
+        """Compute attention in chunks: exact and slower, but with far less memory where torch has no fused kernel.
 
-        None: all at once.
+        Args:
+            chunk: Number of queries and keys at a time; None: all at once.
+
+        Raises:
+            ValueError: `chunk` is less than 1.
         """
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
         self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
 
     def set_attention_kernel(self, kernel: Kernel | None) -> None:
-        """Attend by another kernel than torch's, such as FlashAttention 3; None: torch's."""
+        """Replace torch's attention kernel, for example by FlashAttention 3; None: torch's again."""
         self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, kernel=kernel))
 
     def recompute_levels(self, levels: Collection[int]) -> None:
-        """From now on these levels, the finest being 0, compute their activations again in the backward pass.
+        """Switch gradient checkpointing on for these levels and off for all others.
 
-        Raises ValueError for a level that there is not.
+        Args:
+            levels: Levels of the UNet, 0 being the finest; empty: none.
+
+        Raises:
+            ValueError: The network has no such level.
         """
         num_levels = len(self.base.down_blocks)
         if not set(levels) <= set(range(num_levels)):
@@ -137,7 +172,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
 
     @property
     def recomputed_levels(self) -> list[int]:
-        """What `recompute_levels` was told."""
+        """The levels under gradient checkpointing."""
         return [level for level, block in enumerate(self.base.down_blocks) if block.gradient_checkpointing]
 
     @classmethod
@@ -148,7 +183,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         return loaded
 
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save config and weights; the config does not tell where the model was loaded from."""
+        """Save config and weights, without the path that the model was loaded from."""
         forget_origin(self)
         super().save_pretrained(save_directory, **settings)
 
@@ -161,10 +196,17 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
 def build_unet(
     config: UNetConfig, *, num_targets: int, latent_channels: int, latent_size: int, geometry: Mapping[str, Any]
 ) -> MultiViewUNet:
-    """The network of stage 1; weights are drawn from torch's generator unless `config.pretrained` names some.
+    """Build the network of stage 1, pretrained or with random weights from torch's global generator.
 
-    geometry: azimuths (number of columns), elevations_deg (rows), fov_deg and distance of the target cameras.
-    Raises ValueError when the pretrained network has another shape than `config` says.
+    Args:
+        config: The architecture, and whose weights to start from.
+        num_targets: Number of target views.
+        latent_channels: C.
+        latent_size: H = W.
+        geometry: The targets' cameras, as `MultiViewUNet` describes them.
+
+    Raises:
+        ValueError: The pretrained network has another architecture than `config` says.
     """
     settings = {
         "num_targets": num_targets,
@@ -187,7 +229,7 @@ _SHAPE = ("block_out_channels", "layers_per_block", "attention_head_dim", "cross
 
 
 def _shape_of(unet: Any) -> dict[str, Any]:
-    """The fields of `unet.config` that UNetConfig states, sequences as tuples with one entry per level."""
+    """The fields of `unet.config` that UNetConfig also has, as tuples with one entry per level."""
     shape = {key: unet.config[key] for key in (*_SHAPE, "out_channels")}
     widths, heads = tuple(shape["block_out_channels"]), shape["attention_head_dim"]
     heads = (heads,) * len(widths) if isinstance(heads, int) else tuple(heads)
@@ -195,7 +237,7 @@ def _shape_of(unet: Any) -> dict[str, Any]:
 
 
 def _base_config(config: UNetConfig, latent_channels: int, latent_size: int) -> dict[str, Any]:
-    """UNet2DConditionModel's arguments: Stable Diffusion 2's topology at the given widths."""
+    """Arguments of a UNet2DConditionModel with Stable Diffusion 2's topology at the given widths."""
     levels = config.attention_levels
     return {
         "sample_size": latent_size,

@@ -1,5 +1,7 @@
 """The diffusion process (sec. 4.2, 5.5): noise schedule, training targets, samplers."""
 
+# Shapes: B sample, V view, C latent channel, H and W latent size
+
 from typing import Any
 
 import torch
@@ -11,7 +13,16 @@ from models.network.scheduler_names import SchedulerName as SchedulerName
 
 
 class Diffusion:
-    """z_t = alpha_t z_0 + sigma_t noise; tables in float64, timesteps (B,) against latents (B, ...)."""
+    """The forward process z_t = alpha_t z_0 + sigma_t eps, and what the loss compares.
+
+    Works on latents of any shape (B, ...); alpha and sigma are tables in float64.
+
+    Args:
+        config: Noise schedule, parametrization and loss weight.
+
+    Raises:
+        ValueError: A zero terminal SNR is combined with noise prediction.
+    """
 
     def __init__(self, config: NoiseConfig) -> None:
         _check(config)
@@ -20,33 +31,33 @@ class Diffusion:
         """(timesteps,) square root of the cumulative product of 1 - beta."""
         self.sigma = (1 - self.alpha**2).sqrt()
 
-    def add_noise(self, clean: Tensor, noise: Tensor, timestep_B: Tensor) -> Tensor:
-        """z_t."""
-        alpha, sigma = self._at(timestep_B, clean)
-        return alpha * clean + sigma * noise
+    def add_noise(self, clean_BVCHW: Tensor, noise_BVCHW: Tensor, timestep_B: Tensor) -> Tensor:
+        """Return the noisy latents z_t."""
+        alpha, sigma = self._at(timestep_B, clean_BVCHW)
+        return alpha * clean_BVCHW + sigma * noise_BVCHW
 
-    def target(self, clean: Tensor, noise: Tensor, timestep_B: Tensor) -> Tensor:
-        """What the network should say: the noise, or the velocity alpha_t noise - sigma_t z_0."""
+    def target(self, clean_BVCHW: Tensor, noise_BVCHW: Tensor, timestep_B: Tensor) -> Tensor:
+        """Return the target of the loss: the noise, or the velocity alpha_t eps - sigma_t z_0 (`config.prediction`)."""
         if self.config.prediction == "epsilon":
-            return noise
-        alpha, sigma = self._at(timestep_B, clean)
-        return alpha * noise - sigma * clean
+            return noise_BVCHW
+        alpha, sigma = self._at(timestep_B, clean_BVCHW)
+        return alpha * noise_BVCHW - sigma * clean_BVCHW
 
-    def predicted(self, output: Tensor, noisy: Tensor, timestep_B: Tensor) -> Tensor:
-        """The network's output as what `target` is."""
+    def as_target(self, output_BVCHW: Tensor, noisy_BVCHW: Tensor, timestep_B: Tensor) -> Tensor:
+        """Convert the network's output (`config.network`) to the quantity of `target` (`config.prediction`)."""
         if self.config.network == self.config.prediction:
-            return output
-        return self.target(*self.clean_and_noise(output, noisy, timestep_B), timestep_B)
+            return output_BVCHW
+        return self.target(*self.clean_and_noise(output_BVCHW, noisy_BVCHW, timestep_B), timestep_B)
 
-    def clean_and_noise(self, output: Tensor, noisy: Tensor, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
-        """z_0 and noise that the network's output implies."""
-        alpha, sigma = self._at(timestep_B, noisy)
+    def clean_and_noise(self, output_BVCHW: Tensor, noisy_BVCHW: Tensor, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the clean latents z_0 and the noise that the network's output implies."""
+        alpha, sigma = self._at(timestep_B, noisy_BVCHW)
         if self.config.network == "epsilon":
-            return (noisy - sigma * output) / alpha, output
-        return alpha * noisy - sigma * output, sigma * noisy + alpha * output
+            return (noisy_BVCHW - sigma * output_BVCHW) / alpha, output_BVCHW
+        return alpha * noisy_BVCHW - sigma * output_BVCHW, sigma * noisy_BVCHW + alpha * output_BVCHW
 
     def loss_weight(self, timestep_B: Tensor) -> Tensor:
-        """(B,) float32 factor of the squared error: Min-SNR (Hang et al. 2023), or 1 without a gamma."""
+        """Return the weight (B,) of the squared error, float32: Min-SNR (Hang et al. 2023), or 1 without a gamma."""
         if self.config.min_snr_gamma is None:
             return torch.ones(timestep_B.shape, device=timestep_B.device)
         snr = (self.alpha / self.sigma) ** 2
@@ -60,8 +71,12 @@ class Diffusion:
         return alpha.view(shape), sigma.view(shape)
 
 
-def scheduler(config: NoiseConfig, name: SchedulerName) -> Any:
-    """A diffusers scheduler for the same process. It starts at the last timestep, as training does ("trailing")."""
+def build_scheduler(config: NoiseConfig, name: SchedulerName) -> Any:
+    """Build a diffusers scheduler of the same process; it starts at the last timestep ("trailing" spacing).
+
+    Raises:
+        ValueError: A zero terminal SNR is combined with noise prediction.
+    """
     _check(config)
     kind, settings = _SCHEDULERS[name]
     return kind(
@@ -77,7 +92,7 @@ def scheduler(config: NoiseConfig, name: SchedulerName) -> Any:
 
 
 def change_scheduler(current: Any, name: SchedulerName) -> Any:
-    """Another sampler for the process of a scheduler that `scheduler` made."""
+    """Build another sampler for the process of a scheduler that `build_scheduler` made."""
     kind, settings = _SCHEDULERS[name]
     return kind.from_config(current.config, **settings)
 
@@ -105,5 +120,5 @@ def _alphas(config: NoiseConfig) -> Tensor:
     alphas = (1 - betas).cumprod(0).sqrt()
     if not config.zero_terminal_snr:
         return alphas
-    # Lin et al. 2024, algorithm 1: shift the last to zero, keep the first
+    # Lin et al. 2024, algorithm 1: shift the last to zero and scale so that the first stays
     return (alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1])

@@ -1,4 +1,11 @@
-"""What a network needs, counted without weights, data or a GPU (torch's meta device)."""
+"""Operations and activation memory of one training sample, counted without weights, data or a GPU.
+
+Shapes alone flow through the network on torch's meta device. Our own count of saved activations, since torch's
+(torch.distributed._tools.MemTracker) is private and counts an attention kernel that keeps all scores.
+"""
+
+# Shapes: B object, V view, C latent channel, H and W latent size (of attention: H head, S query, K key, D head width),
+# L context token, D context width
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,15 +25,25 @@ from models.network.multiview_unet import MultiViewUNet
 
 @dataclass(frozen=True)
 class SampleCost:
-    """One training sample: forward and backward."""
+    """The cost of one training sample, forward and backward."""
 
     tflop: float
+    """10^12 floating-point operations, without those of recomputed activations."""
     saved_activation_bytes: int
-    """For the backward pass, with a fused attention kernel."""
+    """Bytes that autograd saves for the backward pass, with a fused attention kernel."""
 
 
 def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.dtype) -> SampleCost:
-    """Of an object with so many views; levels that recompute their activations keep little."""
+    """Count operations and saved activations of one sample of a diffusion training.
+
+    Levels under gradient checkpointing (`MultiViewUNet.recompute_levels`) save their inputs alone.
+
+    Args:
+        unet: The network; its weights are neither read nor changed.
+        conditions: Number of condition views.
+        targets: Number of target views.
+        dtype: What forward and backward pass compute in.
+    """
     with torch.device("meta"):
         copy: MultiViewUNet = nn.Module.to(MultiViewUNet.from_config(unet.config), dtype).train()
     inputs = meta_inputs(copy, conditions, conditions + targets, dtype)
@@ -35,31 +52,34 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.d
     copy.recompute_levels(unet.recomputed_levels)
     copy.set_attention_kernel(fused_attention)
     saved = SavedBytes([*copy.parameters(), *inputs.values()])
-    with saved.watching():
+    with saved.recording():
         output = copy(**inputs)
-    kept = saved.by_module().total()
-    del output
-    return SampleCost(counter.get_total_flops() / 1e12, kept)
+    num_bytes = saved.by_module().total()
+    del output  # saved tensors live as long as the output
+    return SampleCost(counter.get_total_flops() / 1e12, num_bytes)
 
 
 def vae_cost(vae: AutoencoderKL, side: int, dtype: torch.dtype) -> SampleCost:
-    """Of a picture of `side` pixels through encoder and decoder; its critics are not counted."""
+    """Count operations and saved activations of one image of `side` pixels through encoder and decoder.
+
+    The perceptual network and the discriminator are not counted.
+    """
     with torch.device("meta"):
         copy: AutoencoderKL = nn.Module.to(AutoencoderKL.from_config(vae.config), dtype).train()
         if vae.is_gradient_checkpointing:
             copy.enable_gradient_checkpointing()
-        picture = torch.empty(1, copy.config.in_channels, side, side, dtype=dtype)
-    saved = SavedBytes([*copy.parameters(), picture])
+        image = torch.empty(1, copy.config.in_channels, side, side, dtype=dtype)
+    saved = SavedBytes([*copy.parameters(), image])
     with FlopCounterMode(display=False) as counter:
-        with saved.watching():
-            output = copy.decode(copy.encode(picture).latent_dist.mean).sample
-        kept = saved.by_module().total()
+        with saved.recording():
+            output = copy.decode(copy.encode(image).latent_dist.mean).sample
+        num_bytes = saved.by_module().total()
         output.float().square().mean().backward()
-    return SampleCost(counter.get_total_flops() / 1e12, kept)
+    return SampleCost(counter.get_total_flops() / 1e12, num_bytes)
 
 
 def meta_inputs(unet: MultiViewUNet, conditions: int, views: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Keywords of `MultiViewUNet.forward` for one object, without values."""
+    """Arguments of `MultiViewUNet.forward` for one object, as meta tensors: shapes without values."""
     side, channels = unet.base.config.sample_size, unet.base.config.out_channels
     shapes = {
         "noisy_BVCHW": (1, views, channels, side, side),
@@ -72,12 +92,12 @@ def meta_inputs(unet: MultiViewUNet, conditions: int, views: int, dtype: torch.d
     }
 
 
-class Fused(torch.autograd.Function):
-    """What a fused kernel keeps for its backward pass; torch's own have none for the meta device."""
+class FusedAttention(torch.autograd.Function):
+    """Saves what a fused attention kernel saves for its backward pass; torch's kernels lack a meta implementation."""
 
     @staticmethod
     def forward(ctx: Any, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
-        """Nothing but the shapes."""
+        """Return an output of the right shape and save inputs, output and row sums."""
         out_BHSD = torch.empty_like(query_BHSD)
         sums_BHS = query_BHSD.new_empty(query_BHSD.shape[:-1], dtype=torch.float32)
         ctx.save_for_backward(query_BHSD, key_BHKD, value_BHKD, out_BHSD, sums_BHS)
@@ -85,50 +105,53 @@ class Fused(torch.autograd.Function):
 
 
 def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
-    """Computes nothing and keeps what a fused kernel keeps."""
-    out: Tensor = Fused.apply(query_BHSD, key_BHKD, value_BHKD)  # type: ignore[no-untyped-call]
+    """Stand in for a fused kernel (models.network.attention.Kernel) that saves as much and computes nothing."""
+    out: Tensor = FusedAttention.apply(query_BHSD, key_BHKD, value_BHKD)  # type: ignore[no-untyped-call]
     return out
 
 
 @dataclass(eq=False)
 class SavedTensor:
-    """A tensor that the backward pass will ask for, and the module that made it."""
+    """A tensor saved for the backward pass, and the module that saved it."""
 
     tensor: Tensor
     module: str
 
     def unpack(self) -> Tensor:
-        """The tensor."""
+        """Return the tensor to the backward pass."""
         return self.tensor
 
 
 class SavedBytes:
-    """Counts what autograd keeps of a forward pass, as long as its output lives.
+    """Counts the bytes that autograd saves in a forward pass while its output is alive.
 
-    A tensor that is kept twice, or is there anyway, counts once or not at all.
+    Each storage counts once.
+
+    Args:
+        excluded: Tensors that exist anyway, such as weights and inputs; their storages do not count.
     """
 
-    def __init__(self, present: Sequence[Tensor]) -> None:
-        self._present = {tensor.untyped_storage()._cdata for tensor in present}
-        self._kept: WeakSet[SavedTensor] = WeakSet()
+    def __init__(self, excluded: Sequence[Tensor]) -> None:
+        self._excluded = {tensor.untyped_storage()._cdata for tensor in excluded}
+        self._saved: WeakSet[SavedTensor] = WeakSet()
         self._modules = ModuleTracker()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Count what is computed meanwhile."""
-        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._keep, SavedTensor.unpack):
+    def recording(self) -> Iterator[None]:
+        """Record what autograd saves inside the `with` block."""
+        with self._modules, torch.autograd.graph.saved_tensors_hooks(self._pack, SavedTensor.unpack):
             yield
 
     def by_module(self) -> Counter[str]:
-        """Bytes by the innermost module."""
-        alive = sorted(self._kept, key=lambda kept: kept.module)
-        by_storage = {kept.tensor.untyped_storage()._cdata: kept for kept in alive}
+        """Bytes by the name of the innermost module that saved them."""
+        alive = sorted(self._saved, key=lambda saved: saved.module)
+        by_storage = {saved.tensor.untyped_storage()._cdata: saved for saved in alive}
         sizes: Counter[str] = Counter()
-        for storage in by_storage.keys() - self._present:
+        for storage in by_storage.keys() - self._excluded:
             sizes[by_storage[storage].module] += by_storage[storage].tensor.untyped_storage().nbytes()
         return sizes
 
-    def _keep(self, tensor: Tensor) -> SavedTensor:
-        kept = SavedTensor(tensor.detach(), max(self._modules.parents, key=len))
-        self._kept.add(kept)
-        return kept
+    def _pack(self, tensor: Tensor) -> SavedTensor:
+        saved = SavedTensor(tensor.detach(), max(self._modules.parents, key=len))
+        self._saved.add(saved)
+        return saved

@@ -1,6 +1,8 @@
-"""The diffusion trainings (sec. 5.5): drawn samples to the loss of Eq. 1. Knows no files and no clock."""
+"""Trains the multi-view UNet (sec. 5.5): from samples to the loss of Eq. 1. Knows no files and no clock."""
 
-# B sample, V view (conditions first), C latent channel
+# Shapes: B sample, K condition view, T target, V = K + T view (conditions first), C latent channel,
+# H and W latent size
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,13 +11,13 @@ import torch
 from torch import Tensor
 
 from models.data.samples import SampleReader, Samples, group_by_views
-from models.network.conditioning import assemble
+from models.network.conditioning import assemble_conditioning
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
 from models.training.cost import SampleCost, unet_cost
 from models.training.distributed import SINGLE, Ranks
 from models.training.trainable import MicroBatchLoss
-from models.training.validation import ValidationViews
+from models.training.validation import ValidationSampler
 
 NUM_VALIDATION_SAMPLES = 16
 """Four per quartile of the timesteps: enough to see a trend, cheap enough to do often."""
@@ -28,7 +30,7 @@ class DiffusionTraining:
 
     Samples of a step that have different numbers of condition views go through the network in groups of equal number.
     The loss is the mean over a step's samples of the sum over a sample's views (Eq. 1), divided by the number of views
-    of a single-condition sample: so a target weighs the same however many condition views stand beside it.
+    of a single-condition sample, so that a target weighs the same beside any number of condition views.
     """
 
     model: MultiViewUNet
@@ -37,35 +39,35 @@ class DiffusionTraining:
     validation: SampleReader
     """Held-out objects, or the training objects where none are held out."""
     white_CHW: Tensor
-    """Scaled latent of the white image."""
+    """(C, H, W) scaled latent of the white image, on the device of the model."""
     micro_batch: int | None = None
-    """At most so many samples at once, to save memory; None for whole groups."""
-    views: ValidationViews | None = None
-    """Draws an object at every validation; None: only losses."""
+    """Most samples per forward pass, to save memory; None for whole groups."""
+    sampler: ValidationSampler | None = None
+    """Samples an object at every validation; None: validation computes only losses."""
     ranks: Ranks = SINGLE
-    """Among whom the network is split: all of them must compute equally many parts of a step."""
+    """The ranks that the network is sharded over, which must make equally many forward passes per step."""
     discriminator: None = None
     may_be_sharded: ClassVar[bool] = True
 
     def load(self, sample_ids: Sequence[int]) -> list[Samples]:
-        """One by one; joining them is left to the thread that computes, because two threads' OpenMP teams collide."""
+        """Read samples one by one; the computing thread joins them, since two threads' OpenMP teams slow each other."""
         return [self.reader.read(sample_id) for sample_id in sample_ids]
 
     def micro_batches(self, batch: list[Samples]) -> Iterator[MicroBatchLoss]:
-        """One part per group of samples with equally many views."""
+        """Yield the loss of each group of samples with equally many views."""
         groups = group_by_views(batch, self.micro_batch)
-        num_parts = self.ranks.all_reduce_max(len(groups), self.white_CHW.device)
+        num_micro_batches = self.ranks.all_reduce_max(len(groups), self.white_CHW.device)
         for samples in groups:
             loss = self.sample_losses(samples).sum() / len(batch)
             yield MicroBatchLoss(loss, {"loss": loss})
-        for _ in range(len(groups), num_parts):
-            nothing = self.sample_losses(groups[0]).sum() * 0
-            yield MicroBatchLoss(nothing, {"loss": nothing})
+        for _ in range(len(groups), num_micro_batches):
+            zero = self.sample_losses(groups[0]).sum() * 0  # this rank has no group left but must take part
+            yield MicroBatchLoss(zero, {"loss": zero})
 
     def sample_losses(self, samples: Samples) -> Tensor:
-        """(B,) weighted squared error of each sample, conditions included."""
+        """Eq. 1 for each sample (B,): weighted squared error summed over condition and target views."""
         samples = samples.to(self.white_CHW.device)
-        conditioning = assemble(
+        conditioning = assemble_conditioning(
             self.model,
             condition_latents_BKCHW=samples.condition_BKCHW,
             embeds_BKD=samples.embeds_BKD,
@@ -74,39 +76,42 @@ class DiffusionTraining:
         )
         noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
         output_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning)).float()
-        predicted_BVCHW = self.diffusion.predicted(output_BVCHW, noisy_BVCHW, samples.timestep_B)
+        predicted_BVCHW = self.diffusion.as_target(output_BVCHW, noisy_BVCHW, samples.timestep_B)
         target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
         error_BV = (predicted_BVCHW - target_BVCHW).square().flatten(2).mean(dim=2)
         error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
         return error_B * self.diffusion.loss_weight(samples.timestep_B)
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:
-        """Uids of samples."""
+        """Uids of the objects of samples."""
         return self.reader.names(sample_ids)
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
-        """Of a sample with the most condition views."""
+        """Cost of a sample with the largest number of condition views."""
         plan = self.reader.plan
         conditions = plan.multi_conditions[1] if plan.multi_condition_share > 0 else 1
         return unet_cost(self.model, conditions, plan.kept_targets, dtype)
 
     def validate(self) -> dict[str, float]:
-        """Loss at fixed timesteps, views and noise: as a whole and by quartile of the timesteps (q1: least noise).
+        """Losses of held-out samples at fixed timesteps, views and noise; with a `sampler` also metrics of its views.
 
-        With `views`, also how well an object is drawn.
+        Returns:
+            val/loss, and val/loss_q1 to val/loss_q4 by quartile of the timesteps (q1: least noise).
         """
         timesteps = validation_timesteps(self.diffusion.config.timesteps)
-        losses = torch.stack([self._validation_loss(number, timestep) for number, timestep in enumerate(timesteps)])
+        losses = torch.stack(
+            [self._validation_loss(sample_id, timestep) for sample_id, timestep in enumerate(timesteps)]
+        )
         quartiles = losses.view(QUARTILES, -1).mean(dim=1).tolist()
         metrics = {"val/loss": losses.mean().item()} | {
             f"val/loss_q{q}": loss for q, loss in enumerate(quartiles, start=1)
         }
-        return metrics | (self.views.draw(self.model) if self.views else {})
+        return metrics | (self.sampler.evaluate(self.model) if self.sampler else {})
 
-    def _validation_loss(self, number: int, timestep: int) -> Tensor:
-        return self.sample_losses(self.validation.read_validation(number, timestep=timestep))[0]
+    def _validation_loss(self, sample_id: int, timestep: int) -> Tensor:
+        return self.sample_losses(self.validation.read_validation(sample_id, timestep=timestep))[0]
 
 
 def validation_timesteps(num_timesteps: int) -> list[int]:
-    """Timesteps in the middle of equal intervals, ascending."""
+    """NUM_VALIDATION_SAMPLES timesteps at the centres of equal intervals, ascending."""
     return [int((index + 0.5) * num_timesteps / NUM_VALIDATION_SAMPLES) for index in range(NUM_VALIDATION_SAMPLES)]

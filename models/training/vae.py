@@ -1,48 +1,48 @@
-"""The training of the mask-aware VAE (sec. 5.4): pictures to loss and to validation metrics. Knows no files."""
+"""Trains the mask-aware VAE (sec. 5.4): from images to the loss and to validation metrics. Knows no files."""
 
-# B image, C latent channel, H and W image size, h and w latent size
+# Shapes: B image, C latent channel, H and W image size, h and w latent size
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from models.data.draws import Purpose, item_of, stream
-from models.data.images import as_unit_tensor, to_arrays
+from models.data.draws import Stream, item_of, rng_of
+from models.data.images import as_unit_tensor, composite_on_white, to_arrays
 from models.data.latents import sample_posterior
+from models.data.pixels import Pixels
+from models.losses.metrics import mask_iou, psnr
 from models.losses.vae_loss import VAELoss
 from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
 from models.training.cost import SampleCost, vae_cost
 from models.training.trainable import MicroBatchLoss
 
-Pixels = npt.NDArray[np.uint8]
-
 
 class ImageSource(Protocol):
-    """Many RGBA pictures of equal size, straight alpha."""
+    """A sequence of RGBA images of equal size, straight alpha."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Pixels:
-        """(H, W, 4)"""
+        """Read one image (H, W, 4)."""
         ...
 
     def name(self, index: int) -> str:
-        """What the picture is, for error messages."""
+        """Name of an image, for error messages."""
         ...
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A batch."""
+class ImageBatch:
+    """A batch of training images with the noise of their posterior samples."""
 
     pixels_BHW4: Pixels
     noise_BChw: Tensor
-    """For the posterior sample."""
+    """Standard normal."""
     step: int
     """Optimizer step, from 0."""
 
@@ -55,40 +55,42 @@ class VAETraining:
     loss: VAELoss
     source: ImageSource
     validation_B4HW: Tensor
-    """Pictures in [0, 1] that validation always uses, on the device."""
+    """RGBA in [0, 1] that validation always uses, on the device of the model."""
     seed: int
+    """Seed of the random draws (models.data.draws)."""
     batch_size: int
+    """Global batch size, which tells the optimizer step of a sample id."""
     micro_batch: int | None = None
-    """At most so many pictures at once, to save memory."""
+    """Most images per forward pass, to save memory; None: the whole batch."""
     may_be_sharded: ClassVar[bool] = False
-    """The adaptive weight of the discriminator asks for the gradient of one whole layer."""
+    """The adaptive weight of the discriminator needs the gradient of one unsharded layer."""
 
     @property
     def discriminator(self) -> nn.Module | None:
         """The patch discriminator, if the loss has one."""
         return self.loss.discriminator
 
-    def load(self, sample_ids: Sequence[int]) -> Pictures:
-        """Random crops, or whole pictures, and the noise of their posterior samples."""
+    def load(self, sample_ids: Sequence[int]) -> ImageBatch:
+        """Read images or random crops of them, and draw the noise of their posterior samples."""
         pixels = np.stack([self.crop(sample_id) for sample_id in sample_ids])
         side = pixels.shape[1] // downscale_of(self.model)
         shape = (self.model.config.latent_channels, side, side)
-        noise = np.stack([stream(self.seed, Purpose.NOISE, n).standard_normal(shape, np.float32) for n in sample_ids])
+        noise = np.stack([rng_of(self.seed, Stream.NOISE, n).standard_normal(shape, np.float32) for n in sample_ids])
         step = sample_ids[0] // self.batch_size
-        return Pictures(pixels, torch.from_numpy(noise), step)
+        return ImageBatch(pixels, torch.from_numpy(noise), step)
 
-    def crop(self, number: int) -> Pixels:
-        """Training picture `number`: (crop, crop, 4), or whole."""
-        picture = self.source[item_of(self.seed, number, len(self.source))]
+    def crop(self, sample_id: int) -> Pixels:
+        """One training image: a random crop (crop, crop, 4), or all of it without a crop size."""
+        image = self.source[item_of(self.seed, sample_id, len(self.source))]
         crop = self.loss.config.crop
         if crop is None:
-            return picture
-        rng = stream(self.seed, Purpose.SAMPLE, number)
-        top, left = rng.integers(picture.shape[0] - crop + 1), rng.integers(picture.shape[1] - crop + 1)
-        return picture[top : top + crop, left : left + crop]
+            return image
+        rng = rng_of(self.seed, Stream.SAMPLE, sample_id)
+        top, left = rng.integers(image.shape[0] - crop + 1), rng.integers(image.shape[1] - crop + 1)
+        return image[top : top + crop, left : left + crop]
 
-    def micro_batches(self, batch: Pictures) -> Iterator[MicroBatchLoss]:
-        """Loss of the VAE and, once it takes part, that of the discriminator on the same decoded pictures."""
+    def micro_batches(self, batch: ImageBatch) -> Iterator[MicroBatchLoss]:
+        """Yield the VAE's loss and, once it has joined, the discriminator's on the same decoded images."""
         num_images = len(batch.pixels_BHW4)
         size = self.micro_batch or num_images
         for first in range(0, num_images, size):
@@ -110,52 +112,48 @@ class VAETraining:
         yield MicroBatchLoss(loss * share, metrics | {"loss": loss.detach() * share})
         if self.discriminator is not None and self.loss.is_adversarial(step):
             self.discriminator.requires_grad_(requires_grad=True)
-            criticism = self.loss.discriminate(images, decoded) * share
-            yield MicroBatchLoss(criticism, {"discriminator": criticism})
+            discriminator_loss = self.loss.discriminate(images, decoded) * share
+            yield MicroBatchLoss(discriminator_loss, {"discriminator": discriminator_loss})
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:
-        """Names of pictures."""
+        """Names of the images of samples."""
         return [self.source.name(item_of(self.seed, sample_id, len(self.source))) for sample_id in sample_ids]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
-        """Of a picture through encoder and decoder; perceptual network and discriminator come on top."""
+        """Cost of one image through encoder and decoder, without perceptual network and discriminator."""
         side = self.loss.config.crop or self.validation_B4HW.shape[-1]
         return vae_cost(self.model, side, dtype)
 
     def validate(self) -> dict[str, float]:
-        """PSNR on white and IoU of the masks, means over the validation pictures."""
-        psnr, iou = reconstruction_quality(self.model, self.validation_B4HW)
-        return {"val/psnr": psnr, "val/mask_iou": iou}
+        """PSNR (dB) on white and IoU of the masks, means over the validation images."""
+        mean_psnr, mean_iou = reconstruction_quality(self.model, self.validation_B4HW)
+        return {"val/psnr": mean_psnr, "val/mask_iou": mean_iou}
 
 
 _METRICS = {"mask": "mask_bce"}
 
 
 def downscale_of(vae: AutoencoderKL) -> int:
-    """Pixels per latent along a side."""
+    """Downsampling factor of the VAE along a side, 8 for Stable Diffusion's."""
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
 def reconstruction_quality(vae: AutoencoderKL, rgba_B4HW: Tensor) -> tuple[float, float]:
-    """Mean over pictures of PSNR (dB) of the colours on white, and of the intersection over union of the masks."""
+    """Mean PSNR (dB) of the colours on white and mean IoU of the masks, of images encoded and decoded again."""
     decoded, mask = decode_on_white(vae, encode_rgba(vae, rgba_B4HW))
-    rgb, alpha = rgba_B4HW[:, :3], rgba_B4HW[:, 3:]
-    error = (decoded - (rgb * alpha + 1 - alpha)).square().flatten(1).mean(dim=1).clamp(min=1e-10)
-    found, wanted = (mask > 0.5).flatten(1), (alpha > 0.5).flatten(1)
-    union = (found | wanted).sum(dim=1)
-    iou = torch.where(union > 0, (found & wanted).sum(dim=1) / union.clamp(min=1), 1.0)
-    return (-10 * error.log10()).mean().item(), iou.mean().item()
+    truth = composite_on_white(rgba_B4HW[:, :3], rgba_B4HW[:, 3:])
+    return psnr(decoded, truth).mean().item(), mask_iou(mask[:, 0], rgba_B4HW[:, 3]).mean().item()
 
 
 @torch.no_grad()
 def reconstruct(vae: AutoencoderKL, rgba_B4HW: Tensor) -> list[Pixels]:
-    """Pictures through the VAE and back."""
+    """Encode and decode images; returns N arrays (H, W, 4)."""
     return to_arrays(decode_rgba(vae, encode_rgba(vae, rgba_B4HW)))
 
 
-def draw_latents(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
-    """One unscaled posterior sample (B, C, h, w) of each picture, always the same."""
+def sample_latents(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
+    """One unscaled posterior sample (B, C, h, w) of each image, with fixed noise."""
     moments = posterior_moments(vae, rgba_B4HW)
     shape = (len(moments), moments.shape[1] // 2, *moments.shape[2:])
-    noise = stream(0, Purpose.VALIDATION_NOISE, 0).standard_normal(shape, np.float32)
+    noise = rng_of(0, Stream.VALIDATION_NOISE, 0).standard_normal(shape, np.float32)
     return sample_posterior(moments, torch.from_numpy(noise).to(moments.device))

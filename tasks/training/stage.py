@@ -19,7 +19,7 @@ from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
-from models.training.validation import ValidationViews
+from models.training.validation import ValidationSampler
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
@@ -78,9 +78,9 @@ class StageTraining:
             validation=validation,
             white_CHW=white_CHW,
             micro_batch=self.compute.micro_batch,
-            views=None
+            sampler=None
             if self.config.drawn_steps == 0
-            else ValidationViews(
+            else ValidationSampler(
                 vae=vae.to(device),
                 noise=self.config.noise,
                 latents=latents,

@@ -88,7 +88,7 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
     unet.zero_grad(set_to_none=True)
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
     unet.set_attention_kernel(fused_attention)
-    with saved.watching():
+    with saved.recording():
         output = unet(**inputs)
     unet.set_attention_kernel(None)
     kept = saved.by_module()

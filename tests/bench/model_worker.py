@@ -70,7 +70,7 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
     with torch.no_grad():
         tflop = count_tflop(partial(unet, **inputs), torch.device(device))
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with saved.watching(), autocast(device):
+    with saved.recording(), autocast(device):
         output = unet.forward(**inputs)
     kept = saved.by_module().total()
     del output

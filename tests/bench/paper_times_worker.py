@@ -17,7 +17,7 @@ from models.inference.pipeline import MVDiffusionPipeline
 from models.network.image_encoder import build_image_encoder, build_image_processor
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet
-from models.network.noise import Diffusion, scheduler
+from models.network.noise import Diffusion, build_scheduler
 from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
 from models.training.throughput import count_tflop, memory_gib
@@ -46,7 +46,7 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     """One photo to views, everything included: image tower, VAE, steps, decoding."""
     device, dtype = job["device"], torch.bfloat16 if job["device"] == "cuda" else torch.float32
     encoder = build_image_encoder(tower(job["width"]), seed=0)
-    process = scheduler(NOISE, job["scheduler"])
+    process = build_scheduler(NOISE, job["scheduler"])
     processor = build_image_processor(224 if job["width"] == "full" else 32)
     pipeline = MVDiffusionPipeline(unet, vae(job["width"]), encoder, processor, process).to(device, dtype)
     pipeline.set_progress_bar_config(disable=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.training.vae import Pixels
+from models.data.pixels import Pixels
 from render.cameras import Camera
 
 AZIMUTHS, ELEVATIONS = 8, (-30.0, 0.0, 30.0, 60.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import LoopConfig, OptimizerConfig
-from models.data.draws import Purpose, stream
+from models.data.draws import Stream, rng_of
 from models.training.checkpoints import Checkpoints
 from models.training.cost import SampleCost
 from models.training.distributed import SINGLE, Ranks
@@ -39,7 +39,7 @@ class Line:
 
     def load(self, sample_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
         self.loaded += sample_ids
-        rows = [stream(0, Purpose.SAMPLE, number).standard_normal(2) for number in sample_ids]
+        rows = [rng_of(0, Stream.SAMPLE, number).standard_normal(2) for number in sample_ids]
         x = torch.tensor([[row[0]] for row in rows], dtype=torch.float32)
         y = 3 * x - 1 + 0.01 * torch.tensor([[row[1]] for row in rows], dtype=torch.float32)
         if self.poisoned in sample_ids:

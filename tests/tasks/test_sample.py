@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.config import NoiseConfig
-from models.network.noise import scheduler
+from models.network.noise import build_scheduler
 from render.passes import View
 from render.views import ViewKind, ring_cameras
 from tasks.artifacts.manifest import Kind, open_manifest, seal
@@ -47,7 +47,7 @@ def write_test_views(folder: Path, shade: int = 120) -> Path:
 
 
 def write_stage(folder: Path, noise: NoiseConfig) -> Path:
-    toy_pipeline(scheduler(noise, "ddpm")).save_pretrained(folder)
+    toy_pipeline(build_scheduler(noise, "ddpm")).save_pretrained(folder)
     seal(folder, Kind.DIFFUSION_MODEL, config=noise, inputs={})
     return folder
 

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.data.background import Rgb, foreground_mask
-from models.data.images import as_pil, change_fov, crop_to_object
+from models.data.background import foreground_mask
+from models.data.images import as_rgba, change_fov, crop_to_object
+from models.data.pixels import Pixels
 
 
-def photo(background: tuple[int, int, int] = (230, 230, 228), noise: int = 0) -> Rgb:
+def photo(background: tuple[int, int, int] = (230, 230, 228), noise: int = 0) -> Pixels:
     """A red box with a hole in the background's colour, 60 x 80."""
     pixels = np.full((60, 80, 3), background, dtype=np.int64)
     pixels[15:45, 20:60] = (180, 40, 30)
@@ -42,16 +43,16 @@ def test_cut_out_of_nothing_is_refused() -> None:
         foreground_mask(np.full((20, 20, 3), 200, dtype=np.uint8))
 
 
-def test_as_pil_takes_alpha_then_mask_then_the_background() -> None:
+def test_as_rgba_takes_alpha_then_mask_then_the_background() -> None:
     rgba = np.dstack([photo(), np.full((60, 80), 90, dtype=np.uint8)])
-    assert as_pil(rgba).getchannel("A").getextrema() == (90, 90)
+    assert as_rgba(rgba).getchannel("A").getextrema() == (90, 90)
     mask = np.full((60, 80), 30, dtype=np.uint8)
-    assert as_pil(rgba, mask).getchannel("A").getextrema() == (30, 30)
-    assert as_pil(photo()).getchannel("A").getextrema() == (0, 255)
+    assert as_rgba(rgba, mask).getchannel("A").getextrema() == (30, 30)
+    assert as_rgba(photo()).getchannel("A").getextrema() == (0, 255)
     grey = Image.fromarray(photo()).convert("L")
-    assert as_pil(grey).mode == "RGBA"
+    assert as_rgba(grey).mode == "RGBA"
     palette = Image.fromarray(rgba).quantize()
-    assert as_pil(palette).getchannel("A").getextrema()[0] > 0
+    assert as_rgba(palette).getchannel("A").getextrema()[0] > 0
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1))

@@ -12,7 +12,7 @@ from PIL import Image
 from models.data.images import on_white, resized, to_arrays, to_tensor
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from models.inference.sampling import sample_views
-from models.network.noise import SchedulerName, scheduler
+from models.network.noise import SchedulerName, build_scheduler
 from tests.models.toy_models import NOISE, largest_difference, toy_pipeline
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +29,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def pipeline() -> MVDiffusionPipeline:
-    return toy_pipeline(scheduler(NOISE, "ddpm"))
+    return toy_pipeline(build_scheduler(NOISE, "ddpm"))
 
 
 def test_pipeline_with_one_image_makes_all_targets_as_rgba(pipeline: MVDiffusionPipeline) -> None:
@@ -57,7 +57,7 @@ def test_pipeline_with_equal_generators_gives_equal_views(pipeline: MVDiffusionP
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpmsolver++", "unipc"])
 def test_pipeline_with_several_objects_equals_each_alone(name: SchedulerName) -> None:
-    pipeline = toy_pipeline(scheduler(NOISE, name))
+    pipeline = toy_pipeline(build_scheduler(NOISE, name))
     objects = [[picture(0), picture(1)], [picture(2), picture(3)]]
     settings = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
     together = pipeline(objects, generator=[rng(1), rng(2)], **settings)
@@ -69,7 +69,7 @@ def test_pipeline_with_several_objects_equals_each_alone(name: SchedulerName) ->
 
 @pytest.mark.parametrize("name", ["ddpm", "unipc"])
 def test_pipeline_with_different_numbers_of_images_equals_each_object_alone(name: SchedulerName) -> None:
-    pipeline = toy_pipeline(scheduler(NOISE, name))
+    pipeline = toy_pipeline(build_scheduler(NOISE, name))
     objects = [[picture(0), picture(1)], [picture(2)], [picture(3), picture(4)]]
     settings = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
     together = pipeline(objects, generator=[rng(1), rng(2), rng(3)], **settings)
@@ -177,15 +177,15 @@ def test_pipeline_saved_and_loaded_gives_equal_views_and_no_paths(
 
 
 def test_pipeline_loaded_with_another_sampler_follows_the_same_process(tmp_path: Path) -> None:
-    toy_pipeline(scheduler(NOISE, "ddpm")).save_pretrained(tmp_path)
+    toy_pipeline(build_scheduler(NOISE, "ddpm")).save_pretrained(tmp_path)
     loaded = load_pipeline(tmp_path, scheduler="unipc", device="cpu")
-    expected = toy_pipeline(scheduler(NOISE, "unipc"))
+    expected = toy_pipeline(build_scheduler(NOISE, "unipc"))
     latents = [each([picture(0)], num_inference_steps=STEPS, generator=rng()).latents for each in (loaded, expected)]
     assert torch.equal(*latents)
 
 
 def test_pipeline_in_bfloat16_makes_nearly_the_same_views(pipeline: MVDiffusionPipeline) -> None:
-    half = toy_pipeline(scheduler(NOISE, "ddpm")).to(torch.bfloat16)
+    half = toy_pipeline(build_scheduler(NOISE, "ddpm")).to(torch.bfloat16)
     settings = {"num_inference_steps": 1, "target_ids": [0, 1]}
     exact = pipeline([picture(0)], generator=rng(), **settings).latents
     latents = half([picture(0)], generator=rng(), **settings).latents
@@ -203,7 +203,7 @@ def test_guidance_extrapolates_from_the_empty_condition(pipeline: MVDiffusionPip
     given = encoded()
     empty = given | {name: torch.zeros_like(given[name]) for name in ("condition_latents_BKCHW", "embeds_BLD")}
     settings = {"target_ids": [1, 6], "num_steps": 1}
-    ddim = scheduler(NOISE, "ddim")  # one step of it is linear in the network's output
+    ddim = build_scheduler(NOISE, "ddim")  # one step of it is linear in the network's output
 
     def sample(inputs: dict[str, torch.Tensor], scale: float) -> torch.Tensor:
         return sample_views(pipeline.unet, ddim, **inputs, **settings, guidance_scale=scale, generator=rng())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from models.network.conditioning import assemble
+from models.network.conditioning import assemble_conditioning
 from models.network.initialization import seeded_weights
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.training.compiled import compile_in_place
@@ -99,12 +99,12 @@ def test_unet_with_a_padded_batch_equals_each_object_alone(unet: MultiViewUNet) 
     embeds, white = torch.randn(2, 3, 24, generator=rng), torch.randn(4, 8, 8, generator=rng)
     time, counts = torch.tensor([10, 900]), torch.tensor([3, 1])
     given = {"condition_latents_BKCHW": latents, "embeds_BKD": embeds, "white_latent_CHW": white}
-    batch = assemble(unet, **given, target_ids_BT=targets, num_conditions_B=counts)
+    batch = assemble_conditioning(unet, **given, target_ids_BT=targets, num_conditions_B=counts)
     together = unet(noisy, time, **vars(batch))
     for row, count in enumerate(counts.tolist()):
         kept = [*range(count), 3, 4]
         given = {"condition_latents_BKCHW": latents[row, None, :count], "embeds_BKD": embeds[row, None, :count]}
-        one = assemble(unet, **given, white_latent_CHW=white, target_ids_BT=targets[row, None])
+        one = assemble_conditioning(unet, **given, white_latent_CHW=white, target_ids_BT=targets[row, None])
         alone = unet(noisy[row, None, kept], time[row, None], **vars(one))
         assert largest_difference(alone[0], together[row, kept]) < ROUNDING
 
@@ -113,7 +113,7 @@ def test_conditioning_puts_conditions_first_with_their_flag_and_ids() -> None:
     unet = toy_unet(condition_flag=0)
     latents, white = torch.randn(1, 2, 4, 8, 8), torch.randn(1, 4, 8, 8)
     given = {"condition_latents_BKCHW": latents, "embeds_BKD": torch.randn(1, 2, 24), "white_latent_CHW": white[0]}
-    conditioning = assemble(unet, **given, target_ids_BT=torch.tensor([[5, 0]]))
+    conditioning = assemble_conditioning(unet, **given, target_ids_BT=torch.tensor([[5, 0]]))
     assert conditioning.flag_BV.tolist() == [[0, 0, 1, 1]]
     assert conditioning.view_ids_BV.tolist() == [[0, 1, 8, 3]]
     assert torch.equal(conditioning.condition_BVCHW[0], torch.cat([latents[0], white, white]))

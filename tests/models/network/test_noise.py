@@ -5,7 +5,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from models.config import NoiseConfig
-from models.network.noise import Diffusion, change_scheduler, scheduler
+from models.network.noise import Diffusion, build_scheduler, change_scheduler
 from tests.models.toy_models import NOISE
 
 EPSILON = NOISE.model_copy(update={"prediction": "epsilon", "network": "epsilon"})
@@ -34,7 +34,7 @@ def test_diffusion_target_converted_back_gives_clean_and_noise(config: NoiseConf
 
 @CONFIGS
 def test_diffusion_agrees_with_the_ddpm_scheduler(config: NoiseConfig) -> None:
-    diffusion, ddpm, (clean, noise) = Diffusion(config), scheduler(config, "ddpm"), clean_and_noise()
+    diffusion, ddpm, (clean, noise) = Diffusion(config), build_scheduler(config, "ddpm"), clean_and_noise()
     assert isinstance(ddpm, DDPMScheduler)
     torch.testing.assert_close(diffusion.alpha.square().float(), ddpm.alphas_cumprod, atol=1e-6, rtol=2e-4)
     noisy = diffusion.add_noise(clean, noise, TIMES)
@@ -77,7 +77,7 @@ def test_min_snr_weight_makes_an_error_count_as_one_of_z0_up_to_gamma(prediction
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpmsolver++", "unipc"])
 @CONFIGS
 def test_scheduler_with_the_true_answer_at_every_step_finds_the_clean_latents(name: Any, config: NoiseConfig) -> None:
-    diffusion, sampler = Diffusion(config), scheduler(config, name)
+    diffusion, sampler = Diffusion(config), build_scheduler(config, name)
     clean, latents = clean_and_noise()
     sampler.set_timesteps(20)
     assert sampler.timesteps[0] == 999
@@ -92,7 +92,7 @@ def test_scheduler_with_the_true_answer_at_every_step_finds_the_clean_latents(na
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpmsolver++", "unipc"])
 @CONFIGS
 def test_scheduler_changed_from_another_equals_a_new_one(name: Any, config: NoiseConfig) -> None:
-    changed, expected = change_scheduler(scheduler(config, "ddpm"), name), scheduler(config, name)
+    changed, expected = change_scheduler(build_scheduler(config, "ddpm"), name), build_scheduler(config, name)
     assert type(changed) is type(expected)
     assert {key: changed.config[key] for key in expected.config} == dict(expected.config)
 
@@ -100,11 +100,11 @@ def test_scheduler_changed_from_another_equals_a_new_one(name: Any, config: Nois
 def test_diffusion_of_a_network_that_goes_on_saying_noise_measures_v() -> None:
     kept, (clean, noise) = Diffusion(KEPT), clean_and_noise(torch.float64)
     noisy = kept.add_noise(clean, noise, TIMES)
-    velocity = kept.predicted(noise, noisy, TIMES)
+    velocity = kept.as_target(noise, noisy, TIMES)
     torch.testing.assert_close(velocity, Diffusion(NOISE).target(clean, noise, TIMES), atol=1e-9, rtol=1e-9)
-    assert scheduler(KEPT, "ddim").config.prediction_type == "epsilon"
+    assert build_scheduler(KEPT, "ddim").config.prediction_type == "epsilon"
     guess = noise + 0.1
-    error = (kept.predicted(guess, noisy, TIMES) - velocity).flatten(1).square().mean(1)
+    error = (kept.as_target(guess, noisy, TIMES) - velocity).flatten(1).square().mean(1)
     torch.testing.assert_close(error, 0.01 / kept.alpha[TIMES] ** 2, rtol=1e-9, atol=0)
 
 
@@ -113,7 +113,7 @@ def test_schedulers_given_the_same_model_as_noise_or_as_v_give_the_same_samples(
     """The model believes that every latent is 0.3: a wrong but consistent answer."""
     samples = []
     for config in (EPSILON, NOISE):
-        diffusion, sampler = Diffusion(config), scheduler(config, name)
+        diffusion, sampler = Diffusion(config), build_scheduler(config, name)
         latents = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(1))
         sampler.set_timesteps(15)
         for timestep in sampler.timesteps:
@@ -132,7 +132,7 @@ def test_sampler_with_the_exact_model_of_a_gaussian_samples_that_gaussian(
 ) -> None:
     """z_0 ~ N(mean, deviation^2), so E[z_0 | z_t] is known in closed form."""
     mean, deviation = 0.7, 0.4
-    diffusion, sampler = Diffusion(config), scheduler(config, name)
+    diffusion, sampler = Diffusion(config), build_scheduler(config, name)
     rng = torch.Generator().manual_seed(0)
     latents = torch.randn(40_000, 1, generator=rng)
     sampler.set_timesteps(steps)

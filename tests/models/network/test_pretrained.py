@@ -14,7 +14,7 @@ from models.network.image_encoder import build_image_encoder, load_image_encoder
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, load_mask_vae
 from models.network.multiview_unet import MultiViewUNet
-from models.network.noise import scheduler
+from models.network.noise import build_scheduler
 from models.network.pretrained import ALIGNMENT, align
 from tests.models.toy_models import NOISE, VAE, Tower, toy_inputs, toy_pipeline, toy_unet
 
@@ -98,7 +98,7 @@ def test_unet_loaded_from_a_shifted_file_gives_the_same_bits(tmp_path: Path) -> 
 def test_pipeline_loaded_from_shifted_files_draws_the_same_bits(
     loader: type[DiffusionPipeline], tmp_path: Path
 ) -> None:
-    pipeline = toy_pipeline(scheduler(NOISE, "ddpm"))
+    pipeline = toy_pipeline(build_scheduler(NOISE, "ddpm"))
     pipeline.save_pretrained(tmp_path)
     shift_weights(tmp_path)
     options = {} if loader is MVDiffusionPipeline else {"custom_pipeline": str(tmp_path), "trust_remote_code": True}

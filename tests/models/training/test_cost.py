@@ -15,7 +15,7 @@ def test_saved_bytes_are_those_that_the_output_holds() -> None:
     layer = torch.nn.Linear(8, 16)
     given = torch.randn(4, 8)
     saved = SavedBytes([given, *layer.parameters()])
-    with saved.watching():
+    with saved.recording():
         output = layer(given).exp()
         layer(torch.randn(4, 8))  # nobody holds it
     assert saved.by_module().total() == output.nbytes
@@ -37,7 +37,7 @@ def test_unet_cost_is_what_a_real_step_does() -> None:
     unet = toy_unet()
     inputs = toy_inputs(1, 4, num_conditions=2)
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with saved.watching():
+    with saved.recording():
         output = unet(**inputs)
     kept = saved.by_module().total()
     del output

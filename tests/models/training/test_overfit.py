@@ -13,6 +13,7 @@ from PIL import Image
 from models.config import LoopConfig, OptimizerConfig, VAEConfig
 from models.data.images import as_unit_tensor
 from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.pixels import Pixels
 from models.inference.pipeline import MVDiffusionPipeline
 from models.losses.metrics import mask_iou, on_white, psnr
 from models.losses.vae_loss import VAELoss
@@ -20,11 +21,11 @@ from models.network.image_encoder import build_image_encoder, build_image_proces
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling, posterior_moments, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
-from models.network.noise import Diffusion, scheduler
+from models.network.noise import Diffusion, build_scheduler
 from models.training.checkpoints import Checkpoints
 from models.training.diffusion import DiffusionTraining
 from models.training.loop import train
-from models.training.vae import Pixels, VAETraining, draw_latents
+from models.training.vae import VAETraining, sample_latents
 from tests.models.balls import AZIMUTHS, ELEVATIONS, balls, condition, targets
 from tests.models.data.test_samples import make_reader
 from tests.models.toy_models import NOISE, UNET, Tower
@@ -61,7 +62,7 @@ def test_model_trained_on_one_object_draws_its_32_views(tmp_path: Path) -> None:
     encoder, processor = build_image_encoder(Tower(), seed=0), build_image_processor(Tower.image_size)
     latents = encoded(vae, views, embed_images(encoder, processor, [given]), tmp_path / "latents")
     unet = trained_unet(latents, vae, tmp_path)
-    pipeline = MVDiffusionPipeline(unet, vae, encoder, processor, scheduler(NOISE, "ddim"))
+    pipeline = MVDiffusionPipeline(unet, vae, encoder, processor, build_scheduler(NOISE, "ddim"))
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
         [Image.fromarray(given)], num_inference_steps=20, generator=torch.Generator().manual_seed(0), output_type="np"
@@ -81,7 +82,7 @@ def trained_vae(views: Pixels, folder: Path) -> AutoencoderKL:
         vae, loss = build_mask_vae(shape), VAELoss(make_config(vae=shape))
     pictures = as_unit_tensor(views, torch.device("cpu"))
     fit(VAETraining(vae, loss, Views(views), pictures[:4], seed=0, batch_size=8), 800, 8, folder / "vae")
-    calibrate_scaling(vae, draw_latents(vae, pictures))
+    calibrate_scaling(vae, sample_latents(vae, pictures))
     return vae.eval()
 
 

@@ -17,8 +17,8 @@ from models.network.mask_vae import build_mask_vae
 from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.interruption import Interrupted
-from models.training.vae import VAETraining, reconstruction_quality
 from models.training.loop import TrainingResult, train
+from models.training.vae import VAETraining, reconstruction_quality
 from tests.models.toy_training import assert_equal_bits
 
 CPU = torch.device("cpu")

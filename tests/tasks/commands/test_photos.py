@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from flows.__main__ import main
-from models.network.noise import scheduler
+from models.network.noise import build_scheduler
 from tests.models.toy_models import NOISE, toy_pipeline
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "stage3"
-    toy_pipeline(scheduler(NOISE, "ddpm")).save_pretrained(folder)
+    toy_pipeline(build_scheduler(NOISE, "ddpm")).save_pretrained(folder)
     return folder
 
 
