@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
-    """Frozen and strict: a misspelt key stops everything."""
+    """Base class of sections: frozen, and an unknown key is an error.
+
+    render/config.py has the same three lines, because models and render do not import each other.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +26,7 @@ class VAEConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """AdamW or Adam with warm-up and decay; the clock counts samples."""
+    """AdamW with warm-up and decay of the learning rate, both counted in samples (sec. 5.5)."""
 
     learning_rate: float = Field(gt=0, lt=1)
     betas: tuple[float, float]
@@ -32,50 +35,52 @@ class OptimizerConfig(Section):
     warmup_samples: int = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
     state_bits: Literal[8, 32] = 32
-    """Of each moment; 8 saves 6 bytes of the 20 that a parameter needs in training. The paper does not say."""
+    """Bits of each of Adam's moments; 8 saves 6 of the 20 bytes of a parameter in training. The paper does not say."""
 
 
 class LoopConfig(Section):
-    """How long and how big; all counted in samples, so that the number of workers changes nothing."""
+    """Batch size, length and intervals of a training, none of which depends on the number of ranks."""
 
     batch_size: int = Field(ge=1)
-    """Global: objects (diffusion) or images (VAE) per optimizer step."""
+    """Global batch size: objects (diffusion) or images (VAE) per optimizer step."""
     samples: int = Field(ge=1)
-    """Length of the training."""
+    """Length of the training in samples."""
     ema_decay: float = Field(ge=0, lt=1)
-    """0 switches the average off."""
+    """Decay of the moving average of weights per step; 0 switches the average off."""
     log_every: int = Field(ge=1)
-    """Steps."""
+    """Steps between two logged means of the training's metrics."""
     validate_every: int = Field(ge=1)
-    """Steps."""
+    """Steps between two validations."""
     checkpoint_every: int = Field(ge=1)
-    """Steps."""
+    """Steps between two checkpoints."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
 
 
 class TrainingConfig(Section):
-    """A section that describes a training."""
+    """Base class of sections that describe a training."""
 
     optimizer: OptimizerConfig
     loop: LoopConfig
 
 
 class MaskVAEConfig(TrainingConfig):
-    """Stage train-vae."""
+    """The training of the mask-aware VAE, stage train-vae (sec. 5.4)."""
 
     recipe: int = Field(ge=1)
     vae: VAEConfig
     crop: int | None
     """Side of random training crops in pixels; null: whole images."""
     perceptual_weight: float = Field(ge=0)
-    """LPIPS with VGG16; needs `lpips_weights`."""
+    """Weight of LPIPS with VGG16; needs `lpips_weights`."""
     lpips_weights: str | None
+    """File with VGG16's weights; null where `perceptual_weight` is 0."""
     kl_weight: float = Field(ge=0)
-    """1e-6 on sums over C*H*W in LDM."""
+    """Weight of the KL divergence; 1e-6 on sums over C*H*W in LDM."""
     mask_weight: float = Field(ge=0)
-    """Of the binary cross-entropy on the mask channel (sec. 5.4)."""
+    """Weight of the binary cross-entropy on the mask channel (sec. 5.4)."""
     discriminator_weight: float = Field(ge=0)
+    """Weight of the adversarial loss; 0: no discriminator."""
     discriminator_start: int = Field(ge=0)
     """Optimizer step at which the patch discriminator joins (50,001 in LDM)."""
 
@@ -104,7 +109,7 @@ class UNetConfig(Section):
 
 
 class NoiseConfig(Section):
-    """The diffusion process (sec. 4.2)."""
+    """The diffusion process: schedule, parametrization and loss weight (sec. 4.2)."""
 
     timesteps: int = Field(ge=1)
     beta_start: float = Field(gt=0, lt=1)
@@ -113,10 +118,10 @@ class NoiseConfig(Section):
     zero_terminal_snr: bool
     """Rescale the betas so that the last step is pure noise; v-prediction only."""
     prediction: Literal["epsilon", "v_prediction"]
-    """What the loss is measured in."""
+    """The quantity whose squared error is the loss."""
     network: Literal["epsilon", "v_prediction"]
-    """What the network says, converted where `prediction` is the other one. A stage that goes over to v can let the
-    network say v from now on, at first a wrong answer, or go on with noise: then its function starts unchanged."""
+    """The quantity that the network outputs; it is converted where `prediction` is the other one. A stage whose loss
+    changes to v can keep a network that outputs noise, which starts unchanged, or reinterpret its output as v."""
     min_snr_gamma: float | None
     """Min-SNR loss weight; null: plain MSE."""
 
@@ -126,31 +131,31 @@ class StageConfig(TrainingConfig):
 
     recipe: int = Field(ge=1)
     unet: UNetConfig | None
-    """Stage 1 builds it; stages 2 and 3 take the network of the stage before."""
+    """The network that stage 1 builds; null in stages 2 and 3, which continue the network of the stage before."""
     start_from: Literal["ema", "raw"]
-    """Which weights of the stage before; unused by stage 1."""
+    """Which weights of the stage before to start from, averaged or newest; unused by stage 1."""
     noise: NoiseConfig
     kept_targets: int = Field(ge=1)
-    """View dropout: so many of the targets are kept per object and step (8 of 32, sec. 4.3)."""
+    """Targets of a sample that view dropout keeps (8 of 32, sec. 4.3)."""
     multi_condition_share: float = Field(ge=0, le=1)
-    """Share of samples with several condition views: 0 in stages 1 and 2, one half in stage 3."""
+    """Probability that a sample has several condition views: 0 in stages 1 and 2, one half in stage 3."""
     multi_conditions: tuple[int, int]
-    """Range of their number, inclusive: 2..10."""
+    """Inclusive range of the number of condition views in those samples: 2 to 10."""
     condition_drop: float = Field(ge=0, lt=1)
-    """Probability of dropping the condition, for classifier-free guidance."""
+    """Probability of condition dropout, for classifier-free guidance."""
     drawn_steps: int = Field(ge=0)
-    """At every validation one held-out object is drawn in so many steps of UniPC; 0: none."""
+    """Sampling steps (UniPC) with which every validation generates one held-out object's views; 0: none."""
 
 
 class ReconstructConfig(Section):
-    """A mesh from the 32 sampled views."""
+    """Reconstruction of a mesh from the generated views (sec. 5.3)."""
 
     recipe: int = Field(ge=1)
     method: Literal["hull", "sdf"]
-    """hull: visual hull by voting; sdf: SDF fitted by volume rendering."""
+    """hull: visual hull by voting; sdf: signed distance field fitted by volume rendering, starting from the hull."""
     resolution: int = Field(ge=16, le=1024)
     """Voxels along the cube's side."""
     iterations: int = Field(ge=0)
-    """Steps of the SDF fit."""
+    """Optimizer steps of the SDF fit."""
     vote: float = Field(gt=0, le=1)
     """Share of the views that must see a voxel as foreground."""

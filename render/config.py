@@ -11,7 +11,10 @@ FARTHEST = 6.5
 
 
 class Section(BaseModel):
-    """A section of params.yaml: frozen, and an unknown key is an error."""
+    """Base class of sections: frozen, and an unknown key is an error.
+
+    models/config.py has the same three lines, because models and render do not import each other.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import trimesh
 
 from render.cameras import Camera
 from render.config import RenderConfig
@@ -181,20 +180,8 @@ def render_test_object(job: TestJob) -> Outcome:
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
         )
         views = list(inspection.watch(cameras, taken))
-        mesh = ply_bytes(*triangles(source.path, placement))
+        mesh = trimesh.Trimesh(*triangles(source.path, placement), process=False).export(file_type="ply")
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     write_views(job.item, cameras, views, {"placement": placement.as_json()}, {MESH: mesh})
     return Done(job.uid, {"group": source.group, "views": len(views), **facts(inspection.flags)})
-
-
-def ply_bytes(vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.int32]) -> bytes:
-    """A binary PLY of a triangle mesh, vertices (N, 3) and faces (M, 3)."""
-    header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
-        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    )
-    rows = np.empty(len(faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    rows["count"], rows["corners"] = 3, faces
-    return header.encode() + vertices.astype("<f4").tobytes() + rows.tobytes()

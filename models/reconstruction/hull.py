@@ -1,7 +1,6 @@
-"""Visual hull by voting, as a signed distance field with sub-voxel silhouettes.
+"""The visual hull by voting, as a signed distance field whose silhouettes have sub-pixel accuracy."""
 
-V views, R voxels along the cube's side, K = R^3 voxels.
-"""
+# Shapes: V view, H = W = side in pixels, R voxels along the cube's side, K voxel
 
 import math
 from dataclasses import dataclass
@@ -14,37 +13,43 @@ from scipy import ndimage
 from models.reconstruction.views import Cameras, Views
 
 SLAB_VOXELS = 2_000_000
-"""So many voxels, times views, are held in memory at once."""
+"""Voxels projected into all views at once, which bounds the memory."""
 COARSE = 32
-"""Voxels along the side when looking for the object's size."""
+"""Voxels along the cube's side in the coarse hull that finds the object's size."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A signed distance field on a cube around the origin, values at the voxels' centres."""
+    """A signed distance field on a cube around the origin, sampled at the voxels' centres."""
 
     sdf: npt.NDArray[np.float32]
     """(R, R, R) indexed x, y, z; negative inside; world units."""
     extent: float
-    """Half side of the cube."""
+    """Half the side of the cube, in world units."""
 
     @property
     def voxel(self) -> float:
-        """Side of a voxel."""
+        """Side of a voxel, in world units."""
         return 2 * self.extent / len(self.sdf)
 
     @property
     def is_empty(self) -> bool:
-        """No voxel is inside."""
+        """Whether no voxel is inside."""
         return not bool((self.sdf < 0).any())
 
 
 def visual_hull(views: Views, *, resolution: int, vote: float, extent: float) -> Field:
-    """The points that at least a share `vote` of the views see as foreground.
+    """Compute the set of points that at least a share `vote` of the views see as foreground.
 
     Each silhouette becomes a distance field of its image, so the hull's surface lies between pixels where the alpha
-    says so. A point outside an image takes the value of the nearest border pixel: an object that leaves the picture is
+    says so. A point outside an image takes the value of the nearest border pixel: an object that leaves the image is
     not cut off there. The distance is exact at the surface and a bound elsewhere.
+
+    Args:
+        views: Posed images with alpha.
+        resolution: R.
+        vote: Share of the views that must agree, in (0, 1]; 1 is the visual hull proper.
+        extent: Half the side of the cube, in world units.
     """
     needed = math.ceil(vote * len(views.rgba) - 1e-9)
     rank = len(views.rgba) - needed + 1  # the voxel is inside when its rank-th smallest distance is
@@ -60,13 +65,13 @@ def visual_hull(views: Views, *, resolution: int, vote: float, extent: float) ->
 
 
 def enclosing_extent(views: Views, vote: float) -> float:
-    """Half side of the smallest cube around the origin that holds the hull, from a coarse look at all that is seen.
+    """Estimate half the side of the smallest cube around the origin that holds the hull, from a coarse hull.
 
     The coarse grid cannot miss a thin part: every point lies within half a diagonal of a voxel's centre, and the hull's
-    field never says more than the true distance.
+    field never exceeds the true distance.
     """
     cameras = views.cameras
-    reach = np.linalg.norm(cameras.centres, axis=1) * np.tan(np.radians(cameras.fov_deg) / 2)
+    reach = np.linalg.norm(cameras.centres, axis=1) * cameras.tan_half_fov
     coarse = visual_hull(views, resolution=COARSE, vote=vote, extent=float(reach.max()))
     near = np.argwhere(coarse.sdf < math.sqrt(3) / 2 * coarse.voxel)
     if not len(near):
@@ -75,9 +80,9 @@ def enclosing_extent(views: Views, vote: float) -> float:
 
 
 def silhouette_distance(alpha: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(H, W) signed distance to the silhouette's edge in pixels, positive inside.
+    """Signed distance (H, W) to the silhouette's edge in pixels, positive inside.
 
-    In the pixels along the edge the alpha itself tells how far the edge is; elsewhere the distance transform does.
+    In pixels along the edge the distance follows from alpha, elsewhere from the distance transform.
     """
     inside = alpha > 0.5
     if inside.all() or not inside.any():
@@ -88,9 +93,13 @@ def silhouette_distance(alpha: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
 
 
 def sample_silhouettes(silhouettes_VHW: torch.Tensor, cameras: Cameras, points_K3: torch.Tensor) -> torch.Tensor:
-    """(V, K) distances inside each silhouette, in world units at each point's depth."""
+    """Sample the silhouettes' distance fields at points: (V, K), in world units at each point's depth.
+
+    `Cameras.project` for all views at once, in float32 on torch, because billions of voxels are projected; points
+    behind a camera are moved in front of it.
+    """
     camera_from_world = torch.from_numpy(np.linalg.inv(cameras.world_from_camera)).float()
-    slope_V11 = torch.from_numpy(np.tan(np.radians(cameras.fov_deg) / 2)).float()[:, None, None]
+    slope_V11 = torch.from_numpy(cameras.tan_half_fov).float()[:, None, None]
     in_camera = points_K3 @ camera_from_world[:, :3, :3].transpose(1, 2) + camera_from_world[:, None, :3, 3]
     depth = -in_camera[..., 2:].clamp(max=-1e-3)
     position = in_camera[..., :2] * torch.tensor([1.0, -1.0]) / (depth * slope_V11)  # [-1, 1] across the image

@@ -1,13 +1,13 @@
-"""Triangle meshes: from a distance field, coloured from views or a colour grid, and as a PLY file.
+"""Triangle meshes: extracted from a distance field, coloured from views or from a colour grid, written as PLY."""
 
-N vertices, F faces.
-"""
+# Shapes: N vertex, F face, V view, H and W image size, R voxels along the cube's side
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import trimesh
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage import measure
@@ -17,25 +17,28 @@ from models.reconstruction.raster import rasterise
 from models.reconstruction.views import Floats, Views
 
 FACING_POWER = 4
-"""A view that looks at a vertex at an angle counts cos^4: head-on views are the sharpest."""
+"""Power of the cosine between a view and a vertex normal that weights the view: head-on views are the sharpest."""
 DEPTH_TOLERANCE = 1.5
-"""Pixels: a vertex this far behind the rasterised surface is still seen."""
+"""Distance in pixels behind the rasterised surface up to which a vertex counts as visible."""
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh, counter-clockwise from outside."""
+    """A triangle mesh with vertex colours; faces are counter-clockwise seen from outside."""
 
     vertices: npt.NDArray[np.float32]
-    """(N, 3)."""
+    """(N, 3) positions."""
     faces: npt.NDArray[np.int32]
-    """(F, 3)."""
+    """(F, 3) indices of vertices."""
     colours: npt.NDArray[np.uint8]
-    """(N, 3) per vertex."""
+    """(N, 3) sRGB."""
 
     @property
     def normals(self) -> Floats:
-        """(N, 3) unit vertex normals: the mean of the faces around, weighted by area."""
+        """Unit vertex normals (N, 3): the mean of the adjacent faces' normals, weighted by area.
+
+        trimesh weights them by angle, which would change the colours of every mesh.
+        """
         corners = self.vertices[self.faces].astype(np.float64)
         of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         total = np.stack(
@@ -49,14 +52,19 @@ class Mesh:
 
 
 def extract_mesh(field: Field, colouring: Views | npt.NDArray[np.float32]) -> Mesh:
-    """Marching cubes at zero of the largest solid part of `field`, closed at the cube's border.
+    """Extract the surface of the largest connected solid of a field by marching cubes, closed at the cube's border.
 
-    `colouring` is either the views (each vertex takes the colour it is seen with) or a colour grid (R, R, R, 3) in
-    [0, 1]. Raises ValueError when nothing is inside.
+    Args:
+        field: The distance field.
+        colouring: Posed views, from which each vertex takes the colour that is seen there, or a colour grid
+            (R, R, R, 3) in [0, 1].
+
+    Raises:
+        ValueError: The field is empty.
     """
     if field.is_empty:
         raise ValueError("the field has no voxel inside; there is no surface to extract")
-    solid = np.pad(_one_solid(field), 1, constant_values=field.voxel)
+    solid = np.pad(_largest_solid(field), 1, constant_values=field.voxel)
     corners, faces, _, _ = measure.marching_cubes(solid, 0.0)  # type: ignore[no-untyped-call]
     vertices = (corners - 0.5).astype(np.float32) * field.voxel - field.extent
     bare = Mesh(vertices, faces.astype(np.int32), np.zeros((len(vertices), 3), np.uint8))
@@ -64,7 +72,7 @@ def extract_mesh(field: Field, colouring: Views | npt.NDArray[np.float32]) -> Me
 
 
 def painted(mesh: Mesh, views: Views) -> Mesh:
-    """The mesh with each vertex in the colour that the views see there."""
+    """Colour each vertex as the views see it."""
     return replace(mesh, colours=_as_bytes(colours_from_views(mesh, views)))
 
 
@@ -72,23 +80,26 @@ def _as_bytes(colours: Floats) -> npt.NDArray[np.uint8]:
     return np.round(255 * np.clip(colours, 0, 1)).astype(np.uint8)
 
 
-def _one_solid(field: Field) -> npt.NDArray[np.float32]:
-    """The field with every part but the largest emptied (floaters) and every cavity filled."""
+def _largest_solid(field: Field) -> npt.NDArray[np.float32]:
+    """Empty every connected part but the largest (floaters), and fill every cavity."""
     parts, count = ndimage.label(field.sdf < 0)
     largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]) if count > 1 else parts > 0
     filled = ndimage.binary_fill_holes(largest)
-    kept = np.where((parts > 0) & ~largest, field.voxel, field.sdf)
-    return np.where(filled & ~largest, -field.voxel, kept).astype(np.float32)
+    cleared = np.where((parts > 0) & ~largest, field.voxel, field.sdf)
+    return np.where(filled & ~largest, -field.voxel, cleared).astype(np.float32)
 
 
 def _painted_from_grid(mesh: Mesh, field: Field, grid: npt.NDArray[np.float32]) -> Mesh:
-    place = ((mesh.vertices + field.extent) / field.voxel - 0.5).T
-    channels = [ndimage.map_coordinates(grid[..., channel], place, order=1, mode="nearest") for channel in range(3)]
+    position = ((mesh.vertices + field.extent) / field.voxel - 0.5).T
+    channels = [ndimage.map_coordinates(grid[..., channel], position, order=1, mode="nearest") for channel in range(3)]
     return replace(mesh, colours=_as_bytes(np.stack(channels, axis=1)))
 
 
 def colours_from_views(mesh: Mesh, views: Views) -> Floats:
-    """(N, 3) mean colour over the views that see each vertex, head-on views first; unseen ones copy a neighbour."""
+    """Mean colour (N, 3) of each vertex over the views that see it, head-on views weighted most.
+
+    A vertex that no view sees takes the colour of the nearest seen one.
+    """
     cameras, side = views.cameras, views.rgba.shape[1]
     normals = mesh.normals
     total, weight = np.zeros((len(mesh.vertices), 3)), np.zeros(len(mesh.vertices))
@@ -108,10 +119,10 @@ def colours_from_views(mesh: Mesh, views: Views) -> Floats:
 
 
 def _bilinear(image: npt.NDArray[np.float32], pixels: Floats) -> Floats:
-    """(N, 4) straight-alpha colours at pixel positions; interpolated premultiplied: the background adds nothing."""
+    """Sample straight-alpha colours (N, 4) at pixel positions, interpolated premultiplied: no background."""
     premultiplied = np.concatenate([image[..., :3] * image[..., 3:], image[..., 3:]], axis=2)
-    place = (pixels[:, ::-1] - 0.5).T
-    values = [ndimage.map_coordinates(premultiplied[..., k], place, order=1, mode="nearest") for k in range(4)]
+    position = (pixels[:, ::-1] - 0.5).T
+    values = [ndimage.map_coordinates(premultiplied[..., k], position, order=1, mode="nearest") for k in range(4)]
     sampled = np.stack(values, axis=1)
     sampled[:, :3] /= np.maximum(sampled[:, 3:], 1e-6)
     return sampled
@@ -128,13 +139,6 @@ def _fill_unseen(vertices: Floats, total: Floats, weight: Floats) -> Floats:
 
 
 def write_ply(mesh: Mesh, path: Path) -> None:
-    """Binary little-endian PLY with vertex colours; equal meshes give equal bytes."""
-    vertices = np.empty(len(mesh.vertices), dtype=[("position", "<f4", 3), ("colour", "u1", 3)])
-    vertices["position"], vertices["colour"] = mesh.vertices, mesh.colours
-    faces = np.empty(len(mesh.faces), dtype=[("corners", "u1"), ("indices", "<i4", 3)])
-    faces["corners"], faces["indices"] = 3, mesh.faces
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
-    header += [f"property float {axis}" for axis in "xyz"]
-    header += [f"property uchar {channel}" for channel in ("red", "green", "blue")]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header\n"]
-    path.write_bytes("\n".join(header).encode() + vertices.tobytes() + faces.tobytes())
+    """Write a binary little-endian PLY with vertex colours; equal meshes give equal bytes."""
+    solid = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
+    path.write_bytes(solid.export(file_type="ply"))

@@ -1,7 +1,10 @@
-"""A small exact triangle rasteriser in NumPy: which face each pixel sees, and where on it.
+"""An exact triangle rasteriser in NumPy: which face each pixel sees, and where on it.
 
-F faces, K covered (face, pixel) pairs, H = W = side.
+Our own, because meshes of many sizes are rasterised on nodes without OpenGL or CUDA, and results must repeat bit for
+bit; a ray caster (Open3D, trimesh with Embree) would be one more binary dependency.
 """
+
+# Shapes: N vertex, F face, K covered (face, pixel) pair, H = W = side in pixels
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,24 +16,25 @@ from models.reconstruction.views import Cameras, Floats
 
 Integers = npt.NDArray[np.signedinteger]
 CHUNK_PAIRS = 2_000_000
-"""Pixels of bounding boxes tested at once: bounds the memory."""
+"""Pixels of bounding boxes tested at once, which bounds the memory."""
 NEAR = 1e-3
+"""Depth in world units of the near plane."""
 
 
 @dataclass(frozen=True)
 class Covered:
-    """Pixels whose centres lie inside faces, one entry per (face, pixel)."""
+    """Pixels whose centres lie inside faces: K entries, one per face and pixel."""
 
     face: Integers
     column: Integers
     row: Integers
     weights: Floats
-    """(K, 3) barycentric, in the plane of the image."""
+    """(K, 3) barycentric coordinates in the image plane."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """What one camera sees of a mesh."""
+    """The faces of a mesh that one camera sees."""
 
     face: Integers
     """(H, W) nearest face, -1 where there is none."""
@@ -40,34 +44,49 @@ class Raster:
     """(H, W) along the optical axis, inf where there is none."""
 
     def interpolate(self, values_N: Floats, faces_F3: Integers) -> Floats:
-        """(H, W, ...) values given at the vertices; meaningless where no face is seen."""
+        """Interpolate values (N, ...) of the vertices to (H, W, ...); meaningless where no face is seen."""
         return np.einsum("hwk,hwk...->hw...", self.weights, values_N[faces_F3[self.face]])
 
 
 def rasterise(vertices_N3: Floats, faces_F3: Integers, cameras: Cameras, view: int) -> Raster:
-    """Both sides of every face count; faces that touch the plane of the camera are left out."""
+    """Rasterise a mesh into one view.
+
+    Both sides of a face are visible; faces that reach behind the near plane are left out.
+
+    Args:
+        vertices_N3: World coordinates.
+        faces_F3: Indices of vertices.
+        cameras: The cameras, which also say the size of the image.
+        view: Number of the camera.
+    """
     pixels_N2, depth_N = cameras.project(view, vertices_N3)
-    kept = np.flatnonzero((depth_N > NEAR)[faces_F3].all(axis=1))
-    corners, inverse_depth = pixels_N2[faces_F3[kept]], 1 / depth_N[faces_F3[kept]]
+    in_front = np.flatnonzero((depth_N > NEAR)[faces_F3].all(axis=1))
+    corners, inverse_depth = pixels_N2[faces_F3[in_front]], 1 / depth_N[faces_F3[in_front]]
     side = cameras.side
     face, nearness = np.full(side * side, -1), np.zeros(side * side)
     weights = np.zeros((side * side, 3))
     for chunk in covered_pixels(corners, side, side):
-        bent = chunk.weights * inverse_depth[chunk.face]  # 1/depth is linear in the image
-        near = bent.sum(axis=1)
+        perspective = chunk.weights * inverse_depth[chunk.face]  # 1/depth is linear in the image
+        near = perspective.sum(axis=1)
         order = np.argsort(near, kind="stable")  # the nearest is written last
         pixel = (chunk.row * side + chunk.column)[order]
         order = order[near[order] > nearness[pixel]]
         pixel = (chunk.row * side + chunk.column)[order]
-        face[pixel], nearness[pixel] = kept[chunk.face[order]], near[order]
-        weights[pixel] = bent[order] / near[order, None]
+        face[pixel], nearness[pixel] = in_front[chunk.face[order]], near[order]
+        weights[pixel] = perspective[order] / near[order, None]
     depth = np.full(side * side, np.inf)
     np.divide(1.0, nearness, out=depth, where=nearness > 0)
     return Raster(face.reshape(side, side), weights.reshape(side, side, 3), depth.reshape(side, side))
 
 
 def covered_pixels(corners_F32: Floats, width: int, height: int) -> Iterator[Covered]:
-    """Every pixel centre inside every triangle; corners in pixels, degenerate triangles cover nothing."""
+    """Find every pixel centre inside every triangle, chunk by chunk; degenerate triangles cover nothing.
+
+    Args:
+        corners_F32: Pixel coordinates of the corners, x right and y down.
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
+    """
     size = np.array([width, height])
     a, b, c = corners_F32[:, 0], corners_F32[:, 1], corners_F32[:, 2]
     lowest, highest = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
@@ -79,11 +98,11 @@ def covered_pixels(corners_F32: Floats, width: int, height: int) -> Iterator[Cov
     used = np.flatnonzero(pairs)
     for faces in np.split(used, np.flatnonzero(np.diff(group[used])) + 1):
         if len(faces):
-            yield _test(corners_F32, faces, first[faces], spans[faces])
+            yield _inside(corners_F32, faces, first[faces], spans[faces])
 
 
-def _test(corners_F32: Floats, faces: Integers, first: Integers, spans: Integers) -> Covered:
-    """Barycentric test of all pixels in the bounding boxes of `faces`."""
+def _inside(corners_F32: Floats, faces: Integers, first: Integers, spans: Integers) -> Covered:
+    """Test all pixels in the bounding boxes of `faces` by their barycentric coordinates."""
     pairs = spans[:, 0] * spans[:, 1]
     owner = np.repeat(np.arange(len(faces)), pairs)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
@@ -100,7 +119,7 @@ def _test(corners_F32: Floats, faces: Integers, first: Integers, spans: Integers
 
 
 def _ramp(start: Floats, end: Floats, peak: Floats) -> Floats:
-    """(F, 3) coefficients of the linear function that is 0 from `start` to `end` and 1 at `peak`."""
+    """Coefficients (F, 3) of the linear function that is 0 on the line from `start` to `end` and 1 at `peak`."""
     x, y = (end - start).T
     plane = np.stack([y, -x, x * start[:, 1] - y * start[:, 0]], axis=1)
     height = _at(plane, peak)

@@ -1,7 +1,6 @@
-"""Rays through the pixels of posed views, and where along them to look.
+"""Rays through the pixels of posed views, and where along them the field is sampled."""
 
-B rays, S distances on each.
-"""
+# Shapes: B ray, S sample on a ray
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,48 +13,50 @@ from models.reconstruction.hull import Field
 from models.reconstruction.views import Views
 
 MARGIN = 4.0
-"""Voxels around what the hull holds in which the surface may move."""
+"""Distance in voxels around the hull within which the surface may move."""
 EVEN_SAMPLES = 48
-KEPT_EVEN = 3
-"""Every third even sample stays, to see what the surface does elsewhere."""
+"""Stratified samples that find where on the ray the weight lies."""
+EVEN_STRIDE = 3
+"""Every third stratified sample is rendered, to see what the surface does elsewhere."""
 FINE_SAMPLES = 24
+"""Samples that are drawn by weight."""
 
 
 @dataclass(frozen=True)
 class Rays:
-    """Pixels as rays, cut to the box in which there is anything."""
+    """The rays of B pixels, clipped to the bounding box of the hull."""
 
     origins: Tensor
-    """(B, 3)."""
+    """(B, 3) centres of the cameras."""
     directions: Tensor
     """(B, 3) of unit length."""
     premultiplied: Tensor
-    """(B, 3) colour times alpha."""
+    """(B, 3) colour times alpha of the pixel."""
     alpha: Tensor
-    """(B,)."""
+    """(B,) alpha of the pixel."""
     near: Tensor
     """(B,) distance at which the ray enters the box."""
     far: Tensor
-    """(B,) at which it leaves; smaller than `near` for a miss."""
+    """(B,) distance at which it leaves the box; smaller than `near` for a miss."""
 
     def __len__(self) -> int:
         return len(self.alpha)
 
     def pick(self, index: Tensor) -> "Rays":
-        """The rays at `index` (indices or a mask, on any device)."""
+        """Select rays by indices or by a mask, on any device."""
         return Rays(*(getattr(self, item.name)[index.to(self.alpha.device)] for item in fields(self)))
 
     def to(self, device: str) -> "Rays":
-        """The same rays on another device."""
+        """Copy all tensors to a device."""
         return Rays(*(getattr(self, item.name).to(device) for item in fields(self)))
 
     def at(self, distances_BS: Tensor) -> Tensor:
-        """(B, S, 3) points."""
+        """Points (B, S, 3) at distances along the rays."""
         return self.origins[:, None] + distances_BS[..., None] * self.directions[:, None]
 
 
 def rays_of(views: Views, hull: Field) -> Rays:
-    """One ray per pixel, cut to the bounding box of what `hull` holds plus a margin."""
+    """Make one ray per pixel, clipped to the bounding box of the hull plus a margin."""
     cameras = views.cameras
     directions = np.concatenate([cameras.directions(view).reshape(-1, 3) for view in range(len(cameras))])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -71,7 +72,13 @@ def rays_of(views: Views, hull: Field) -> Rays:
 
 
 def place_samples(rays: Rays, weigh: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:
-    """(B, S) increasing distances: some even ones, the rest where `weigh` (distances -> section weights) is high."""
+    """Choose increasing distances (B, S): some stratified, the rest by importance sampling.
+
+    Args:
+        rays: The rays.
+        weigh: Rendering weights (B, S - 1) of the sections between distances (B, S).
+        generator: Source of the jitter, on the CPU.
+    """
     count, device = len(rays), rays.alpha.device
     far = torch.maximum(rays.far, rays.near + 1e-3)
     jitter = torch.rand(count, EVEN_SAMPLES, generator=generator).to(device)
@@ -83,4 +90,4 @@ def place_samples(rays: Rays, weigh: Callable[[Tensor], Tensor], generator: torc
     section = torch.searchsorted(mass, level).clamp(max=EVEN_SAMPLES - 2)
     inside = torch.rand(count, FINE_SAMPLES, generator=generator).to(device)
     fine = torch.lerp(even.gather(1, section), even.gather(1, section + 1), inside)
-    return torch.cat([even[:, ::KEPT_EVEN], fine], dim=1).sort(dim=1).values
+    return torch.cat([even[:, ::EVEN_STRIDE], fine], dim=1).sort(dim=1).values

@@ -1,4 +1,4 @@
-"""From posed views to a mesh, by the method that the configuration names (sec. 5.3)."""
+"""Reconstruction by the method that the configuration names (sec. 5.3)."""
 
 from models.config import ReconstructConfig
 from models.reconstruction.hull import enclosing_extent, visual_hull
@@ -8,7 +8,17 @@ from models.reconstruction.views import Views
 
 
 def reconstruct_views(views: Views, config: ReconstructConfig, seed: int, device: str) -> Mesh | None:
-    """A mesh from posed views; None when the views enclose nothing."""
+    """Reconstruct a coloured mesh from posed views.
+
+    Args:
+        views: Posed images with alpha.
+        config: Method, resolution and vote.
+        seed: Of the SDF fit.
+        device: Where the SDF fit computes, such as "cpu" or "cuda".
+
+    Returns:
+        The mesh; None when the views enclose nothing.
+    """
     extent = enclosing_extent(views, config.vote)
     hull = visual_hull(views, resolution=config.resolution, vote=config.vote, extent=extent)
     if hull.is_empty:

@@ -8,7 +8,13 @@ import torch
 import trimesh
 from scipy.spatial import cKDTree
 
-from models.reconstruction.hull import Field, enclosing_extent, silhouette_distance, visual_hull
+from models.reconstruction.hull import (
+    Field,
+    enclosing_extent,
+    sample_silhouettes,
+    silhouette_distance,
+    visual_hull,
+)
 from models.reconstruction.mesh import Mesh, extract_mesh, write_ply
 from models.reconstruction.raster import rasterise
 from models.reconstruction.sdf_grid import fit_sdf, neus_weights
@@ -151,6 +157,17 @@ def test_mesh_floater_is_dropped_cavity_filled_and_border_closed() -> None:
     assert trimesh.Trimesh(mesh.vertices, mesh.faces).is_watertight
     assert volume(mesh) == pytest.approx(2 / 3 * np.pi * 0.4**3, rel=0.1)
     assert (mesh.colours == 64).all()
+
+
+def test_silhouettes_are_sampled_where_the_cameras_project_points() -> None:
+    cameras, side = cameras_of(24), 24
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 3)).astype(np.float32)
+    ramp = torch.arange(side, dtype=torch.float32) + 0.5  # a pixel's value is its own coordinate
+    for axis, image in enumerate((ramp[None].expand(side, side), ramp[:, None].expand(side, side))):
+        sampled = sample_silhouettes(image.expand(len(cameras), side, side), cameras, torch.from_numpy(points)).numpy()
+        for view in range(len(cameras)):
+            pixels, depth = cameras.project(view, points)
+            np.testing.assert_allclose(sampled[view] * cameras.focal_px[view] / depth, pixels[:, axis], atol=1e-3)
 
 
 def test_ply_is_read_back_by_others_and_repeats_bytes(tmp_path: Path) -> None:
