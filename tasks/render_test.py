@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trimesh
+from trimesh.exchange.ply import export_ply
 
 from render.cameras import Camera
 from render.config import RenderConfig
@@ -180,7 +181,7 @@ def render_test_object(job: TestJob) -> Outcome:
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
         )
         views = list(inspection.watch(cameras, taken))
-        mesh = trimesh.Trimesh(*triangles(source.path, placement), process=False).export(file_type="ply")
+        mesh = export_ply(trimesh.Trimesh(*triangles(source.path, placement), process=False))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     write_views(job.item, cameras, views, {"placement": placement.as_json()}, {MESH: mesh})

@@ -1,16 +1,17 @@
-"""Views of an object to what the diffusion trains on: latents of the mask-aware VAE and CLIP embeddings (sec. 4.2).
+"""Encodes the views of an object for the diffusion: latents of the mask-aware VAE and CLIP embeddings (sec. 4.2).
 
 Knows no files but those that a saved network makes.
 """
 
-# V view, T target view, K condition view, C latent channel, H and W image size, h and w latent size
+# Shapes: V view, T target view, K condition view, C latent channel, H and W image size, h and w latent size,
+# D embedding width
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
@@ -18,10 +19,9 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from models.data.images import as_unit_tensor
 from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentLayout, ObjectLatents
+from models.data.pixels import Pixels
 from models.network.image_encoder import ImageEncoderShape, build_image_encoder, build_image_processor, embed_images
 from models.network.mask_vae import load_mask_vae, posterior_moments
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class ViewEncoder:
 
     Args:
         vae: Mask-aware VAE.
-        image_encoder: CLIP vision tower.
-        feature_extractor: What the tower's images go through first.
-        batch_size: Views that go through the VAE at once; bounds memory only.
+        image_encoder: CLIP's vision model with projection.
+        feature_extractor: CLIP's preprocessing.
+        batch_size: Views that the VAE encodes at once, which bounds the memory.
     """
 
     vae: AutoencoderKL

@@ -1,6 +1,7 @@
 """The complete model as a diffusers pipeline: from images of an object to posed views of it (sec. 4)."""
 
-# Shapes: B object, K condition view, T target, C latent channel, H and W latent size, D embedding width
+# Shapes: B object, K condition view, T target, C latent channel, H and W latent size, L context token,
+# D context width
 
 import sys
 from collections.abc import Callable, Sequence

@@ -11,6 +11,7 @@ import trimesh
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage import measure
+from trimesh.exchange.ply import export_ply
 
 from models.reconstruction.hull import Field
 from models.reconstruction.raster import rasterise
@@ -141,4 +142,4 @@ def _fill_unseen(vertices: Floats, total: Floats, weight: Floats) -> Floats:
 def write_ply(mesh: Mesh, path: Path) -> None:
     """Write a binary little-endian PLY with vertex colours; equal meshes give equal bytes."""
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-    path.write_bytes(solid.export(file_type="ply"))
+    path.write_bytes(export_ply(solid))

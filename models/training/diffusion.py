@@ -1,7 +1,7 @@
 """Trains the multi-view UNet (sec. 5.5): from samples to the loss of Eq. 1. Knows no files and no clock."""
 
 # Shapes: B sample, K condition view, T target, V = K + T view (conditions first), C latent channel,
-# H and W latent size
+# H and W latent size, D embedding width
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -196,7 +196,7 @@ def test_pipeline_in_bfloat16_makes_nearly_the_same_views(pipeline: MVDiffusionP
 def encoded() -> dict[str, torch.Tensor]:
     latents = torch.randn(1, 2, 4, 8, 8, generator=rng(5))
     embeds, white = torch.randn(1, 2, 24, generator=rng(6)), torch.randn(4, 8, 8, generator=rng(7))
-    return {"condition_latents_BKCHW": latents, "embeds_BLD": embeds, "white_latent": white}
+    return {"condition_latents_BKCHW": latents, "embeds_BLD": embeds, "white_latent_CHW": white}
 
 
 def test_guidance_extrapolates_from_the_empty_condition(pipeline: MVDiffusionPipeline) -> None:
