@@ -1,4 +1,4 @@
-"""View sets in other tools' layouts. NeRF: a folder per object with `transforms.json` and its pictures."""
+"""Writes view sets in the layout of NeRF tools: a folder per object with `transforms.json` and its views."""
 
 import json
 import math
@@ -15,10 +15,14 @@ TRANSFORMS = "transforms.json"
 
 
 def export_nerf(views: Path, uids: Iterable[str], out: Path) -> list[Path]:
-    """Write `out/<uid>/transforms.json` and the views' files per object (all of them where `uids` is empty).
+    """Write `out/<uid>/transforms.json` and the files of the views of each object, and return the folders.
 
-    An object appears whole or not at all. Raises ValueError when `views` is not a sealed view set, when it has no such
-    object, or when one is in `out` already.
+    Args:
+        views: A sealed view set.
+        uids: The objects; all of them where it is empty.
+        out: The folder to write to. An object appears in it whole or not at all.
+
+    Raises ValueError when `views` is not sealed, when it has no such object, or when one is in `out` already.
     """
     view_set = ViewSet.open(views)
     chosen = sorted(set(uids)) or view_set.uids
@@ -32,7 +36,7 @@ def export_nerf(views: Path, uids: Iterable[str], out: Path) -> list[Path]:
 
 
 def transforms(cameras: Sequence[Camera], side: int, files: Iterable[str] = ()) -> dict[str, Any]:
-    """The table of NeRF tools: poses as world from camera in OpenGL axes, Z up, intrinsics in pixels per frame.
+    """Return the content of transforms.json: 4x4 poses in OpenGL axes, Z up, and intrinsics in pixels, per frame.
 
     `camera_angle_x` (radians) stands at the top when all frames share it, as the synthetic NeRF scenes have it. Depth
     and normals are named where `files` has them; `integer_depth_scale` is world units per step of a depth file.

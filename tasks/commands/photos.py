@@ -1,9 +1,8 @@
-"""From photos of one object to its views, a contact sheet, a turntable and a mesh, with a saved model."""
+"""Generates views of one object from photos with a saved model, and a contact sheet, a turntable and a mesh."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +14,25 @@ from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Views
 from render.cameras import Camera
-from render.images import contact_sheet, encode_png, over_background
+from render.images import Rgba, contact_sheet, encode_png, over_background
 from render.views import ViewKind
 from tasks.artifacts.atomic import atomic_file, atomic_folder, write_bytes
-from tasks.artifacts.views import Image as Rgba
 from tasks.artifacts.views import as_cameras
 from tasks.commands.export import TRANSFORMS, transforms
 from tasks.commands.sample_options import SampleOptions
 
 SHEET, TURNTABLE, MESH = "sheet.png", "turntable.gif", "mesh.ply"
 FRAME_MS = 200
+"""Milliseconds that the turntable shows a view."""
 TURNTABLE_ELEVATION_DEG = 15.0
-"""The row nearest to it turns."""
+"""The turntable shows the row of views nearest to it."""
 
 
 def sample_photos(options: SampleOptions, device: str) -> list[Path]:
     """Write views, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
 
     Returns the files. The folder appears whole or not at all. Raises ValueError when it is there already, when
-    `options.model` holds no pipeline, or for pictures that the model cannot take.
+    `options.model` holds no pipeline, or when a photo or mask cannot be used.
     """
     out, model = options.out, options.model
     if out.exists():
@@ -42,8 +41,8 @@ def sample_photos(options: SampleOptions, device: str) -> list[Path]:
         raise ValueError(
             f"{model} has no model_index.json: name the folder of a saved pipeline, e.g. models_out/stage3"
         )
-    pictures, masks = ([_open(path) for path in paths or []] for paths in (options.photos, options.mask))
-    cameras, images = _sample(options, pictures, masks, device)
+    photos, masks = ([_open(path) for path in paths or []] for paths in (options.photos, options.mask))
+    cameras, images = _sample(options, photos, masks, device)
     with atomic_folder(out) as part:
         for camera, image in zip(cameras, images, strict=True):
             write_bytes(part / f"{camera.name}.png", encode_png(image))
@@ -57,13 +56,13 @@ def sample_photos(options: SampleOptions, device: str) -> list[Path]:
 
 
 def _sample(
-    options: SampleOptions, pictures: Sequence[Image.Image], masks: Sequence[Image.Image], device: str
+    options: SampleOptions, photos: Sequence[Image.Image], masks: Sequence[Image.Image], device: str
 ) -> tuple[list[Camera], list[Rgba]]:
     pipeline = load_pipeline(options.model, scheduler=options.scheduler, device=device)
     pipeline.set_progress_bar_config(disable=False, desc="views")
     pipeline.unet.set_attention_chunk(options.attention_chunk)
     sampled = pipeline(
-        list(pictures),
+        list(photos),
         masks=list(masks) or None,
         align_to=options.align_to,
         fov_deg=options.fov,
@@ -89,7 +88,7 @@ def _open(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except OSError as error:
-        raise ValueError(f"{path} is no picture that can be read: {error}") from error
+        raise ValueError(f"{path} is no image that can be read: {error}") from error
 
 
 def _label(camera: Camera) -> str:
@@ -97,7 +96,7 @@ def _label(camera: Camera) -> str:
 
 
 def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgba]) -> None:
-    """The views of one row, one after the other, on white."""
+    """Write a GIF of the views of one row, one after the other, on white."""
     nearest = min((camera.elevation_deg for camera in cameras), key=lambda row: abs(row - TURNTABLE_ELEVATION_DEG))
     turning = [pair for pair in zip(cameras, images, strict=True) if pair[0].elevation_deg == nearest]
     turning.sort(key=lambda pair: pair[0].azimuth_deg)
@@ -112,7 +111,7 @@ def _write_mesh(
     config = ReconstructConfig(
         recipe=1, method="hull", resolution=options.mesh_resolution, iterations=0, vote=options.mesh_vote
     )
-    posed: Any = as_cameras(cameras, len(images[0]))
+    posed = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
     mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, device)
     if mesh is not None:

@@ -17,7 +17,7 @@ class SampleOptions:
     model: Annotated[Path, typer.Option(metavar="FOLDER", help="A saved pipeline, such as models_out/stage3.")]
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")]
     mask: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Grey picture, white is the object; once per photo.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Grey image, white is the object; once per photo.")
     ] = None
     scheduler: Annotated[
         SchedulerName, typer.Option(metavar="NAME", help="ddpm (the paper's), ddim, dpmsolver++ or unipc.")
@@ -40,7 +40,7 @@ class SampleOptions:
     share: Annotated[
         float,
         typer.Option(
-            min=0.01, max=1, metavar="SHARE", help="Share of the picture's side that the object is made to take."
+            min=0.01, max=1, metavar="SHARE", help="Share of the image's side that the object is made to take."
         ),
     ] = 0.5
     as_is: Annotated[bool, typer.Option("--as-is", help="Photos are square and framed already: leave them alone.")] = (

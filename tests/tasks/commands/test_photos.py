@@ -71,7 +71,7 @@ def test_sample_mask_is_taken_instead_of_the_background(model: Path, photo: Path
     ("words", "sentence"),
     [
         (["nowhere.png"], "nowhere.png does not exist"),
-        (["text.png"], "text.png is no picture that can be read"),
+        (["text.png"], "text.png is no image that can be read"),
         (["PHOTO", "--as-is"], "image is 60 x 40; pad it to a square"),
         (["PHOTO", "--elevation", "12"], r"elevations_deg is [12.0]; the model knows [0.0, 30.0]"),
         (["PHOTO", "--share", "2"], "'--share': Input should be less than or equal to 1 (got 2)"),
