@@ -38,7 +38,7 @@ def pages() -> list[Path]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=True,
     )
     return [ROOT / name for name in listed.stdout.split("\0") if name]

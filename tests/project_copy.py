@@ -17,5 +17,5 @@ def copy_project(folder: Path) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
     (folder / "data" / "source").mkdir(parents=True)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=60)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=600)
     return folder

@@ -14,11 +14,13 @@ def small_disk(folder: Path) -> Iterator[Callable[[int], int]]:
     folder.mkdir()
 
     def mount(*options: str) -> int:
-        return subprocess.run(["mount", *options, str(folder)], check=False, capture_output=True, timeout=60).returncode
+        return subprocess.run(
+            ["mount", *options, str(folder)], check=False, capture_output=True, timeout=600
+        ).returncode
 
     if mount("-t", "tmpfs", "-o", "size=64k", "tmpfs"):
         pytest.skip("no right to mount a file system")
     try:
         yield lambda size_kb: mount("-o", f"remount,size={size_kb}k")
     finally:
-        subprocess.run(["umount", str(folder)], check=True, timeout=60)
+        subprocess.run(["umount", str(folder)], check=True, timeout=600)

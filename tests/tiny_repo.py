@@ -101,5 +101,5 @@ def runs(root: Path) -> list[str]:
 def run(root: Path, *words: str) -> None:
     """Run a command in `root`; its output becomes the error when it fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(words, cwd=root, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=root, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"

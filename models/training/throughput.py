@@ -18,8 +18,10 @@ PEAKS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "4090": 165.0, "L40": 181.
 class ThroughputMeter:
     """Measures samples per second, and the share of the time spent waiting for data, from report to report."""
 
-    def __init__(self, samples_seen: int, device: torch.device) -> None:
+    def __init__(self, samples_seen: int, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Start counting at `samples_seen`; `clock` gives seconds."""
         self.device = device
+        self._clock = clock
         self.tflop_per_sample: float | None = None
         """10^12 operations of one sample, forward and backward; None where they were not counted."""
         self._restart(samples_seen)
@@ -28,12 +30,12 @@ class ThroughputMeter:
         """Yield the batches; the time until each arrives counts as waiting."""
         iterator = iter(batches)
         while True:
-            start = time.perf_counter()
+            start = self._clock()
             try:
                 batch = next(iterator)
             except StopIteration:
                 return
-            self._waited += time.perf_counter() - start
+            self._waited += self._clock() - start
             yield batch
 
     def since_last(self, samples_seen: int) -> dict[str, float]:
@@ -43,7 +45,7 @@ class ThroughputMeter:
             train/samples_per_second, train/data_wait_share (0 to 1) and train/memory_gib; with counted operations also
             train/tflop_per_second, and train/mfu (model FLOPs utilization, 0 to 1) on a card whose peak is known.
         """
-        seconds = max(time.perf_counter() - self._start, 1e-9)
+        seconds = max(self._clock() - self._start, 1e-9)
         rate = (samples_seen - self._samples_seen) / seconds
         metrics = {
             "train/samples_per_second": rate,
@@ -58,7 +60,7 @@ class ThroughputMeter:
         return metrics
 
     def _restart(self, samples_seen: int) -> None:
-        self._start, self._samples_seen, self._waited = time.perf_counter(), samples_seen, 0.0
+        self._start, self._samples_seen, self._waited = self._clock(), samples_seen, 0.0
 
 
 def count_tflop(work: Callable[[], object], device: torch.device) -> float:

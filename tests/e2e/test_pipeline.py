@@ -17,7 +17,7 @@ import yaml
 from flows.params_edit import set_params
 from tests.e2e.tiny_project import environment, make_project, repro
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.blender, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.blender, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,10 @@ def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(
     process = subprocess.Popen(command, cwd=folder, env=environment(), start_new_session=True, stderr=subprocess.PIPE)
     wait_for(folder, signs, process)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert not (folder / out / "manifest.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in folder.glob(signs)}
-    subprocess.run(command, cwd=folder, env=environment(), check=True, timeout=600, capture_output=True)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, timeout=3600, capture_output=True)
     if stage == "render":
         journal = next(folder.glob(".work/render/*/journal.jsonl"))
         keys = [json.loads(line)["key"] for line in journal.read_text().splitlines() if line.strip()]
@@ -118,7 +118,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def wait_for(folder: Path, signs: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not list(folder.glob(signs)):
         assert process.poll() is None, f"ended before it could be killed: {process.stderr.read().decode()[-2000:]}"
         assert time.monotonic() < deadline

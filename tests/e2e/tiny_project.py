@@ -61,7 +61,7 @@ def repro(folder: Path, *targets: str) -> str:
     """`dvc repro`; what it printed. Raises CalledProcessError when it fails."""
     command = [sys.executable, "-m", "dvc", "repro", *targets]
     done = subprocess.run(
-        command, cwd=folder, env=environment(), check=False, text=True, timeout=900,
+        command, cwd=folder, env=environment(), check=False, text=True, timeout=3600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode:

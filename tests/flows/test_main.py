@@ -38,7 +38,7 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert "python -m flows run render --set" in answer.stdout
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in answer.stderr.splitlines()}

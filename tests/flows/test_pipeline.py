@@ -87,7 +87,7 @@ def test_table_of_stages_is_read_without_torch_or_prefect() -> None:
         "import sys, flows.pipeline, flows.graph\n"
         "print([name for name in ('torch', 'prefect', 'mlflow', 'dvc') if name in sys.modules])"
     )
-    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert answer.stdout == "[]\n", answer.stderr
 
 

@@ -94,7 +94,7 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     assert found.data.params["catalog.source"] == "procedural"
     assert found.data.params["seed"] == "0"
     assert not any(key.startswith("render.") for key in found.data.params)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=60).stdout
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=600).stdout
     expected = {
         "stage": "catalog",
         "dvc.stage": "catalog",

@@ -60,7 +60,7 @@ def test_changes_of_stage_that_never_ran_is_one(repo: Path) -> None:
 
 def test_changes_agree_with_dvc_status(made: Path) -> None:
     answer = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json"], cwd=made, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=made, capture_output=True, text=True, timeout=600
     )
     assert answer.stdout.strip() == "{}"
     assert [Repository(made).changes(name) for name in ("first", "second", "third")] == [[], [], []]
@@ -171,7 +171,7 @@ def test_repro_command_waits_for_the_lock_before_the_verb() -> None:
 
 def test_commit_is_dirty_by_code_but_not_by_the_lock_file(repo: Path, tmp_path: Path) -> None:
     (repo / "dvc.lock").write_text("schema: '2.0'\n")
-    subprocess.run(["git", "add", "dvc.lock"], cwd=repo, check=True, timeout=60)
+    subprocess.run(["git", "add", "dvc.lock"], cwd=repo, check=True, timeout=600)
     clean = commit(repo)
     assert len(clean.revision) == 40
     assert not clean.is_dirty

@@ -271,7 +271,7 @@ def test_render_views_eevee_sees_what_cycles_sees(tmp_path: Path) -> None:
         "np.save(sys.argv[2], views(Path(sys.argv[1]), [camera(30, 30)], config))"
     )
     words = [sys.executable, "-c", program, str(box), str(tmp_path / "eevee.npy")]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=900)
     if done.returncode < 0 or ("EGL" in done.stderr and done.returncode):
         pytest.skip("no GL device")
     assert done.returncode == 0, done.stderr

@@ -45,7 +45,7 @@ def ray_pool(folder: Path, **limits: float) -> Iterator[RayPool[Outcome]]:
     with RayPool[Outcome](
         failed=Failed,
         workers=2,
-        limits=Limits(**({"time_limit": 120, "recycle_after": 100, "memory_limit_gb": 8} | limits)),
+        limits=Limits(**({"time_limit": 900, "recycle_after": 100, "memory_limit_gb": 8} | limits)),
         log_dir=folder / "logs",
     ) as pool:
         yield pool

@@ -307,8 +307,9 @@ def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
 
 
 CHILD = """
-import sys
+import sys, time
 from pathlib import Path
+from tests.tasks.held_training import HeldTrainers
 from tests.tasks.test_train_stages import STAGE1
 from tests.tasks.toolbox import make_tools
 from tasks.train_diffusion import base_model, train_stage
@@ -317,18 +318,23 @@ from infra.execution.launchers import LocalTrainers
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
 config = STAGE1.model_copy(update={"loop": loop})
+is_held, count = sys.argv[4] == "held", int(sys.argv[3])
 class Marks:
-    def metrics(self, values, step=0): (folder / "started").touch()
+    def metrics(self, values, step=0):
+        (folder / "started").touch()
+        while is_held and count == 1 and not (folder / "signalled").exists():
+            time.sleep(0.02)
     def dataset(self, *args): pass
     def image(self, *args): pass
     def model(self, *args): pass
 folder.mkdir(exist_ok=True)
 train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
-            replace(make_tools(folder, tracker=Marks()), trainers=LocalTrainers(int(sys.argv[3]))))
+            replace(make_tools(folder, tracker=Marks()), trainers=(HeldTrainers if is_held else LocalTrainers)(count)))
 """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("count", "number"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)])
 def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
     made: Path, tmp_path: Path, count: int, number: signal.Signals
@@ -336,16 +342,17 @@ def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
 
-    def start(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name), str(count)]
+    def start(name: str, how: str = "free") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name), str(count), how]
         return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
 
-    killed = start("killed")
-    deadline = time.monotonic() + 120
+    killed = start("killed", "held")
+    deadline = time.monotonic() + 600
     while not (tmp_path / "killed" / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.send_signal(number)
-    _, errors = killed.communicate(timeout=120)
+    (tmp_path / "killed" / "signalled").touch()
+    _, errors = killed.communicate(timeout=600)
     if number == signal.SIGTERM:
         assert killed.returncode == 1
         assert "run the same command again" in errors
@@ -354,7 +361,7 @@ def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
     assert not (tmp_path / "killed" / "stage1").exists()
     for name in ("killed", "straight"):
         process = start(name)
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
     straight, resumed = tmp_path / "straight" / "stage1", tmp_path / "killed" / "stage1"
     names = files_of(straight)
@@ -363,7 +370,7 @@ def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
 
 def await_end(folder: Path) -> None:
     """Until no process has `folder` in its command: the trainers outlive whom they work for by a step."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while any(str(folder) in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])):
         assert time.monotonic() < deadline, "a training process is left"
         time.sleep(0.1)

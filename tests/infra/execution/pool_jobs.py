@@ -36,7 +36,7 @@ def obey(task: Task) -> Outcome:
         case "crash_once" if len((task.folder / task.uid).read_text().split()) == 1:
             os.kill(os.getpid(), signal.SIGABRT)
         case "hang":
-            ctypes.PyDLL(None).sleep(600)  # holds the interpreter's lock, as native code may
+            ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock, as native code may
         case "nap":
             time.sleep(1.0)
         case "lock":

@@ -35,7 +35,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_ray_pool_node_that_joins_takes_work(cluster: Any, tmp_path: Path) -> None:
-    limits = Limits(time_limit=60, recycle_after=100, memory_limit_gb=8)
+    limits = Limits(time_limit=600, recycle_after=100, memory_limit_gb=8)
     with RayPool[Outcome](
         failed=Failed, workers=2, limits=limits, log_dir=tmp_path / "logs", address=cluster.address
     ) as pool:

@@ -21,20 +21,26 @@ def fail(folder: Path) -> None:
     (folder / f"try-of-{os.environ['RANK']}-{time.monotonic_ns()}").touch()
     if os.environ["RANK"] == "1":
         raise RuntimeError("the second one cannot")
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def wait(folder: Path) -> None:
     (folder / f"pid-{os.getpid()}").touch()
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def lose_the_other(folder: Path) -> None:
+    (folder / f"rank-{os.environ['RANK']}").write_text(str(os.getpid()))
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.3)
-    (folder / "survived").touch()
+    await_end(folder / "rank-1")
     raise RuntimeError("the line to the other one broke")
+
+
+def await_end(note: Path) -> None:
+    """Wait until the process whose number is written in `note` has ended."""
+    while not note.exists() or not note.read_text() or runs(int(note.read_text())):
+        time.sleep(0.02)
 
 
 TORCHRUN = [
@@ -84,11 +90,13 @@ def test_trainers_end_their_processes_when_the_watch_raises(trainers: ProcessTra
 
 @pytest.mark.slow
 def test_killed_process_is_not_given_the_words_of_another(tmp_path: Path) -> None:
-    slow = 1.0  # so that both have ended at the next look
+    def watch() -> None:
+        """Both have ended when the processes are looked at."""
+        for rank in range(2):
+            await_end(tmp_path / f"rank-{rank}")
+
     with pytest.raises(RuntimeError, match=r"training process 1 of 2 ended with code -9: it said nothing$"):
-        LocalTrainers(2).run(
-            partial(lose_the_other, tmp_path), tmp_path / "exchange_dir", lambda: time.sleep(slow), count=2
-        )
+        LocalTrainers(2).run(partial(lose_the_other, tmp_path), tmp_path / "exchange_dir", watch, count=2)
 
 
 def test_launcher_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -99,13 +107,13 @@ def test_launcher_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_tied_command_ends_with_the_process_that_started_it() -> None:
     begin = (
         "import os, subprocess, sys, time;"
-        "child = [sys.executable, '-m', 'infra.execution.die_with_parent', str(os.getpid()), 'sleep', '60'];"
-        "print(subprocess.Popen(child).pid, flush=True); time.sleep(60)"
+        "child = [sys.executable, '-m', 'infra.execution.die_with_parent', str(os.getpid()), 'sleep', '3600'];"
+        "print(subprocess.Popen(child).pid, flush=True); time.sleep(3600)"
     )
     with subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while child.cmdline()[:1] != ["sleep"] and time.monotonic() < deadline:
             time.sleep(0.05)
         parent.kill()

@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -15,8 +15,13 @@ CHILD = (
     "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {child!r}]); "
     "print(p.pid, flush=True); {then}"
 )
-SLEEP = "import time; time.sleep(60)"
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+SLEEP = "import time; time.sleep(3600)"
+DEAF = (
+    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); "
+    "print('deaf', flush=True); time.sleep(3600)"
+)
+FOREVER = 1e6
+"""A grace in seconds that no test waits out: `stop` returns because all have ended, or because of a signal."""
 
 
 def is_running(pid: int) -> bool:
@@ -33,20 +38,19 @@ def test_command_prints_and_ends(tmp_path: Path) -> None:
         assert group.wait() == 3
 
 
-@pytest.mark.parametrize("then", ["time.sleep(60)", "pass"], ids=["with its parent", "whose parent has ended"])
+@pytest.mark.parametrize("then", ["time.sleep(3600)", "pass"], ids=["with its parent", "whose parent has ended"])
 def test_stop_ends_the_children_as_well(tmp_path: Path, then: str) -> None:
     words = [sys.executable, "-c", CHILD.format(child=SLEEP, then=then)]
     with ProcessGroup(words, root=tmp_path, output=subprocess.PIPE) as group:
         child = int(next(group.lines()))
         assert is_running(child)
-        start = time.monotonic()
-    assert time.monotonic() - start < 5
+        group.stop(grace=FOREVER)
     assert not is_running(child)
     assert group.exit_code() is not None
 
 
 def test_stop_ends_a_child_with_a_group_of_its_own(tmp_path: Path) -> None:
-    code = CHILD.format(child=SLEEP, then="time.sleep(60)").replace("])", "], start_new_session=True)", 1)
+    code = CHILD.format(child=SLEEP, then="time.sleep(3600)").replace("])", "], start_new_session=True)", 1)
     with ProcessGroup([sys.executable, "-c", code], root=tmp_path, output=subprocess.PIPE) as group:
         child = int(next(group.lines()))
         assert is_running(child)
@@ -68,18 +72,21 @@ def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
 
 
 def test_stop_ends_at_once_and_whole_at_a_second_signal(tmp_path: Path) -> None:
-    def again() -> None:
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
     first = ProcessGroup([sys.executable, "-c", DEAF], root=tmp_path, output=subprocess.PIPE)
     second = ProcessGroup([sys.executable, "-c", SLEEP], root=tmp_path)
-    assert next(first.lines()) == "deaf"
-    start = time.monotonic()
+    said = first.lines()
+    assert next(said) == "deaf"
+
+    def again() -> None:
+        assert next(said) == "asked"  # so the first signal has reached it
+        os.kill(os.getpid(), signal.SIGINT)
+
     threading.Thread(target=again).start()
-    with pytest.raises(KeyboardInterrupt), signals_raise(), second, first:
+    stack = ExitStack()
+    stack.callback(second.stop, FOREVER)
+    stack.callback(first.stop, FOREVER)
+    with pytest.raises(KeyboardInterrupt), signals_raise(), stack:
         signal.raise_signal(signal.SIGTERM)
-    assert time.monotonic() - start < 5
     assert first.exit_code() == -9
     assert second.exit_code() == -15
 

@@ -37,7 +37,7 @@ def test_sweep_spares_a_living_owner_and_clears_after_a_killed_one(monkeypatch: 
         assert (path / "lock").exists()
     finally:
         os.kill(owner.pid, signal.SIGKILL)
-        owner.communicate(timeout=60)
+        owner.communicate(timeout=600)
     assert path.exists()
     sweep()
     assert not path.exists()

@@ -103,7 +103,7 @@ def test_check_dvc_remote_that_dvc_wrote_is_understood(tmp_path: Path, server: s
     dvc(tmp_path, "[core]\n    no_scm = true\n")
     for words in (["add", "-d", "s3", "s3://bucket/folder"], ["modify", "s3", "endpointurl", server]):
         command = [sys.executable, "-m", "dvc", "remote", *words]
-        subprocess.run(command, cwd=tmp_path, check=True, timeout=120, capture_output=True)
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=600, capture_output=True)
     assert checks.check_dvc(tmp_path).status == "PASS"
 
 

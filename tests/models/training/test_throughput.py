@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,19 +35,25 @@ def test_network_that_was_counted_is_still_compiled() -> None:
 
 
 def test_meter_says_how_long_it_waited_for_data() -> None:
+    now = 100.0
+
     def batches() -> Iterator[int]:
+        nonlocal now
         for number in range(3):
-            time.sleep(0.05)
+            now += 3
             yield number
 
-    meter = ThroughputMeter(10, torch.device("cpu"))
+    meter = ThroughputMeter(10, torch.device("cpu"), clock=lambda: now)
     for _ in meter.timed(batches()):
-        time.sleep(0.05)
+        now += 1
     first = meter.since_last(40)
-    assert 0.3 < first["train/data_wait_share"] < 0.7
-    assert 30 / 0.6 < first["train/samples_per_second"] < 30 / 0.3
+    assert first["train/data_wait_share"] == 9 / 12
+    assert first["train/samples_per_second"] == 30 / 12
     assert first["train/memory_gib"] > 0
-    assert meter.since_last(40)["train/data_wait_share"] == 0
+    now += 5
+    later = meter.since_last(50)
+    assert later["train/data_wait_share"] == 0
+    assert later["train/samples_per_second"] == 10 / 5
 
 
 def test_history_knows_the_best_only_where_it_was_validated() -> None:

@@ -25,7 +25,7 @@ def hub(tmp_path: Path) -> Iterator[WebServer]:
 
 
 def hub_tools(tmp_path: Path, url: str) -> Tools:
-    return make_tools(tmp_path, hub_url=url, store=RemoteStore(attempts=3, backoff=0.01, read_timeout=1.0))
+    return make_tools(tmp_path, hub_url=url, store=RemoteStore(attempts=3, backoff=0.01, read_timeout=60.0))
 
 
 def test_objaverse_entries_carry_location_title_and_licence(hub: WebServer, tmp_path: Path) -> None:

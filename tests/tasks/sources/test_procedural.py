@@ -62,7 +62,7 @@ def pictures(family: str) -> list[Image.Image]:
 def test_write_object_in_two_processes_gives_equal_bytes(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from tasks.sources.procedural.objects import write_object\n"
     code += f"for f in ('mug', 'books', 'guitar'): write_object(f, {SEED}, 5, Path(sys.argv[1]) / f)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, check=True, timeout=600)
     for family in ("mug", "books", "guitar"):
         write_object(family, SEED, 5, tmp_path / "here.glb")
         digests = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in (family, "here.glb")}
