@@ -49,6 +49,7 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
 
 def normalize_object(job: NormalizeJob) -> Outcome:
     """Measure one object; runs in a worker."""
+    # Blender costs seconds and 200 MB to load: the workers pay, the stage's own process and --help do not
     from render.blender.objects import inspect
 
     try:

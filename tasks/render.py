@@ -58,6 +58,7 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
 
 def render_object(job: RenderJob) -> Outcome:
     """Render one object's views into its item; runs in a worker."""
+    # Blender costs seconds and 200 MB to load: the workers pay, the stage's own process and --help do not
     from render.blender.views import render_views
 
     rng = rng_for(job.seed, "render", job.uid)

@@ -165,6 +165,7 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
 
 def render_test_object(job: TestJob) -> Outcome:
     """Render one test object and export its mesh into its item; runs in a worker."""
+    # Blender costs seconds and 200 MB to load: the workers pay, the stage's own process and --help do not
     from render.blender.objects import inspect, triangles
     from render.blender.views import render_views
 
