@@ -43,30 +43,20 @@ class Params(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Params":
-        for problem in self._problems():
+        for name in ("train_stage1", "train_stage2", "train_stage3"):
+            stage: StageConfig = getattr(self, name)
+            try:
+                stage.check_network(is_first=name == "train_stage1")
+                stage.check_views(
+                    num_targets=self.render.azimuths * len(self.render.elevations_deg),
+                    num_conditions=self.render.conditions,
+                    max_condition_views=self._max_conditions,
+                )
+            except ValueError as error:
+                raise ValueError(f"{name}.{error}") from None
+        for problem in self._test_problems():
             raise ValueError(problem)
         return self
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("train_stage1", "train_stage2", "train_stage3"):
-            yield from self._stage_problems(name, getattr(self, name))
-        if self.train_stage1.unet is None:
-            yield "train_stage1.unet is null; stage 1 builds the network, so it needs one"
-        yield from self._test_problems()
-
-    def _stage_problems(self, name: str, stage: StageConfig) -> Iterator[str]:
-        targets = self.render.azimuths * len(self.render.elevations_deg)
-        low, high = stage.multi_conditions
-        if stage.kept_targets > targets:
-            yield f"{name}.kept_targets is {stage.kept_targets}; render makes only {targets} targets"
-        if not 1 <= low <= high <= self._max_conditions:
-            yield f"{name}.multi_conditions is {low} to {high}; it must rise, up to unet.max_condition_views"
-        if stage.multi_condition_share > 0 and high > self.render.conditions:
-            yield f"{name}.multi_conditions goes to {high}; render.conditions is {self.render.conditions}"
-        if stage.noise.zero_terminal_snr and "epsilon" in {stage.noise.prediction, stage.noise.network}:
-            yield f"{name}.noise.zero_terminal_snr needs prediction and network v_prediction, not epsilon"
-        if stage.unet is not None and name != "train_stage1":
-            yield f"{name}.unet is set; only stage 1 builds a network, the others go on with it: write null"
 
     def _test_problems(self) -> Iterator[str]:
         most = max(self.sample.conditions)
@@ -111,7 +101,8 @@ def describe(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "params"
-        value = "" if item["type"] in ("missing", "extra_forbidden") or not item["loc"] else f" (got {item['input']!r})"
+        is_value = item["type"] not in ("missing", "extra_forbidden") and not isinstance(item["input"], dict)
         hint = {"extra_forbidden": "no such key; check the spelling", "missing": "is missing"}.get(item["type"])
-        lines.append(f"  {key}: {hint or item['msg']}{value}")
+        value = f" (got {item['input']!r})" if is_value else ""
+        lines.append(f"  {key}: {hint or item['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)

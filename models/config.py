@@ -1,8 +1,8 @@
 """The sections of params.yaml that belong to models and their training. Everything here changes a result."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -125,6 +125,15 @@ class NoiseConfig(Section):
     min_snr_gamma: float | None
     """Min-SNR loss weight; null: plain MSE."""
 
+    @model_validator(mode="after")
+    def _is_defined_at_the_last_step(self) -> Self:
+        if self.zero_terminal_snr and "epsilon" in {self.prediction, self.network}:
+            raise ValueError(
+                "zero_terminal_snr is true and prediction or network is epsilon, which says nothing about z_0 at the "
+                "last step; use v_prediction"
+            )
+        return self
+
 
 class StageConfig(TrainingConfig):
     """One of the three diffusion trainings (sec. 5.5)."""
@@ -145,6 +154,34 @@ class StageConfig(TrainingConfig):
     """Probability of condition dropout, for classifier-free guidance."""
     drawn_steps: int = Field(ge=0)
     """Sampling steps (UniPC) with which every validation generates one held-out object's views; 0: none."""
+
+    def check_views(self, *, num_targets: int, num_conditions: int, max_condition_views: int) -> None:
+        """Raise ValueError when samples need more views than an object has, or more than the network tells apart.
+
+        Args:
+            num_targets: Target views of an object.
+            num_conditions: Condition views of an object.
+            max_condition_views: Condition view embeddings of the network.
+        """
+        if self.kept_targets > num_targets:
+            raise ValueError(f"kept_targets is {self.kept_targets}; render makes only {num_targets} targets")
+        low, high = self.multi_conditions
+        if self.multi_condition_share == 0:
+            return
+        if not 1 <= low <= high <= max_condition_views:
+            raise ValueError(
+                f"multi_conditions is {low} to {high}; it must rise, up to unet.max_condition_views, "
+                f"{max_condition_views}"
+            )
+        if high > num_conditions:
+            raise ValueError(f"multi_conditions goes to {high}; render.conditions is {num_conditions}")
+
+    def check_network(self, *, is_first: bool) -> None:
+        """Raise ValueError when the first of the trainings has no network to build, or a later one has one."""
+        if is_first and self.unet is None:
+            raise ValueError("unet is null; stage 1 builds the network: describe the network")
+        if not is_first and self.unet is not None:
+            raise ValueError("unet is set; only stage 1 builds a network, the others continue it: write null")
 
 
 class ReconstructConfig(Section):

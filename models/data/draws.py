@@ -67,8 +67,7 @@ class SampleDraw:
 class SamplePlan:
     """The distribution of the samples of one diffusion training (sec. 4.3, 5.5); fields are named as in params.yaml.
 
-    Raises:
-        ValueError: More targets or condition views are asked for than the objects have.
+    `StageConfig.check_views` says whether the objects have the views that it asks for.
     """
 
     seed: int
@@ -87,17 +86,6 @@ class SamplePlan:
     """Probability of condition dropout."""
     timesteps: int
     """Timesteps of the diffusion process."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for what cannot be drawn."""
-        if self.kept_targets > self.num_targets:
-            raise ValueError(f"kept_targets is {self.kept_targets}; the objects have {self.num_targets} target views")
-        low, high = self.multi_conditions
-        if self.multi_condition_share > 0 and not 1 <= low <= high <= self.num_conditions:
-            raise ValueError(
-                f"multi_conditions is {low}..{high}; the objects have {self.num_conditions} condition views: "
-                "lower the range or render more (render.conditions)"
-            )
 
     def draw(self, sample_id: int) -> SampleDraw:
         """Draw a training sample."""

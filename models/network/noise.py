@@ -19,13 +19,9 @@ class Diffusion:
 
     Args:
         config: Noise schedule, parametrization and loss weight.
-
-    Raises:
-        ValueError: A zero terminal SNR is combined with noise prediction.
     """
 
     def __init__(self, config: NoiseConfig) -> None:
-        _check(config)
         self.config = config
         self.alpha = _alphas(config)
         """(timesteps,) square root of the cumulative product of 1 - beta."""
@@ -72,12 +68,7 @@ class Diffusion:
 
 
 def build_scheduler(config: NoiseConfig, name: SchedulerName) -> Any:
-    """Build a diffusers scheduler of the same process; it starts at the last timestep ("trailing" spacing).
-
-    Raises:
-        ValueError: A zero terminal SNR is combined with noise prediction.
-    """
-    _check(config)
+    """Build a diffusers scheduler of the same process; it starts at the last timestep ("trailing" spacing)."""
     kind, settings = _SCHEDULERS[name]
     return kind(
         num_train_timesteps=config.timesteps,
@@ -103,14 +94,6 @@ _SCHEDULERS: dict[SchedulerName, tuple[Any, dict[str, Any]]] = {
     "dpmsolver++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
     "unipc": (UniPCMultistepScheduler, {}),
 }
-
-
-def _check(config: NoiseConfig) -> None:
-    if config.zero_terminal_snr and "epsilon" in {config.prediction, config.network}:
-        raise ValueError(
-            "zero_terminal_snr is true and prediction or network is epsilon, which says nothing about z_0 at the last "
-            "step; use v_prediction"
-        )
 
 
 def _alphas(config: NoiseConfig) -> Tensor:

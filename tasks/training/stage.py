@@ -105,13 +105,11 @@ def start_network(
     Raises ValueError when the stage has no network or two, or one that does not fit its data.
     """
     layout = latents.layout
+    config.check_network(is_first=previous is None)
     if previous is not None:
-        if config.unet is not None:
-            raise ValueError(f"train_{stage}.unet is set, but the network comes from {previous}; write null")
         unet = MultiViewUNet.from_pretrained(previous / ("unet" if config.start_from == "ema" else RAW))
-    elif config.unet is None:
-        raise ValueError(f"train_{stage}.unet is null, but no stage comes before it; describe the network")
     else:
+        assert config.unet is not None, "check_network has refused it"
         with seeded_weights(seed_of(seed, f"train-{stage}", "weights")):
             unet = build_unet(
                 config.unet,
@@ -126,9 +124,11 @@ def start_network(
             f"unet.cross_attention_dim is {width}, but the image embeddings have {layout.embedding_dim} numbers; "
             "make it equal to encode.image_encoder.projection_dim"
         )
-    most, limit = config.multi_conditions[1], unet.config.max_condition_views
-    if config.multi_condition_share > 0 and most > limit:
-        raise ValueError(f"train_{stage}.multi_conditions goes up to {most}; unet.max_condition_views is {limit}")
+    config.check_views(
+        num_targets=layout.num_targets,
+        num_conditions=latents.num_conditions,
+        max_condition_views=unet.config.max_condition_views,
+    )
     return unet
 
 

@@ -42,10 +42,14 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
     ("key", "value", "sentence"),
     [
         ("train_stage2.kept_targets", 33, r"train_stage2.kept_targets is 33; render makes only 32 targets"),
-        ("train_stage3.multi_conditions", [2, 11], r"multi_conditions is 2 to 11; it must rise, up to unet.max"),
+        ("train_stage3.multi_conditions", [2, 11], r"stage3.multi_conditions is 2 to 11; it must rise, up to unet.max"),
         ("train_stage3.multi_conditions", [4, 2], r"train_stage3.multi_conditions is 4 to 2; it must rise"),
         ("render.conditions", 3, r"train_stage3.multi_conditions goes to 4; render.conditions is 3"),
-        ("train_stage1.noise.zero_terminal_snr", True, r"zero_terminal_snr needs prediction and network v_prediction"),
+        (
+            "train_stage1.noise.zero_terminal_snr",
+            True,
+            r"train_stage1.noise: zero_terminal_snr is true .* use v_prediction$",
+        ),
         ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
         ("sample.conditions", [1, 5], r"sample.conditions goes to 5; render_test.conditions is 4"),
         ("sample.stages", ["stage1", "stage1"], r"sample.stages names a stage twice"),

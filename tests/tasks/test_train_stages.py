@@ -269,7 +269,7 @@ def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None
     [
         ("stage1", {"unet": None}, "describe the network"),
         ("stage1", {"unet": UNET.model_copy(update={"cross_attention_dim": 32})}, "projection_dim"),
-        ("stage1", {"multi_condition_share": 0.5, "multi_conditions": (2, 9)}, "max_condition_views is 3"),
+        ("stage1", {"multi_condition_share": 0.5, "multi_conditions": (2, 9)}, "up to unet.max_condition_views, 3"),
         ("stage1", {"kept_targets": 9}, "kept_targets is 9"),
     ],
 )

@@ -61,13 +61,6 @@ def test_draw_targets_are_distinct_and_conditions_are_distinct() -> None:
         assert len(set(sample.conditions.tolist())) == len(sample.conditions)
 
 
-def test_plan_more_conditions_than_rendered_is_refused() -> None:
-    with pytest.raises(ValueError, match="render"):
-        make_plan(num_conditions=8)
-    with pytest.raises(ValueError, match="kept_targets is 33"):
-        make_plan(kept_targets=33)
-
-
 def test_aligned_views_column_of_the_reference_becomes_column_zero() -> None:
     views = aligned_views(np.arange(32), column=3, num_columns=8)
     assert views[:8].tolist() == [3, 4, 5, 6, 7, 0, 1, 2]

@@ -57,7 +57,7 @@ def test_diffusion_with_zero_terminal_snr_ends_in_pure_noise() -> None:
     assert torch.equal(diffusion.add_noise(clean, noise, last), noise)
     assert torch.equal(diffusion.target(clean, noise, last), -clean)
     with pytest.raises(ValueError, match="use v_prediction"):
-        Diffusion(TERMINAL.model_copy(update={"network": "epsilon"}))
+        NoiseConfig.model_validate(TERMINAL.model_dump() | {"network": "epsilon"})
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
