@@ -22,14 +22,14 @@ def photo(background: tuple[int, int, int] = (230, 230, 228), noise: int = 0) ->
 
 @pytest.mark.parametrize("noise", [0, 6])
 @pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), (40, 160, 70)])
-def test_cut_out_finds_the_object_with_its_holes_filled(background: tuple[int, int, int], noise: int) -> None:
+def test_foreground_mask_finds_the_object_with_its_holes_filled(background: tuple[int, int, int], noise: int) -> None:
     mask = foreground_mask(photo(background, noise)) > 127
     expected = np.zeros((60, 80), dtype=bool)
     expected[15:45, 20:60] = True
     assert (mask == expected).mean() > 0.99
 
 
-def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share() -> None:
+def test_foreground_mask_of_a_background_that_is_not_plain_is_refused_with_the_share() -> None:
     pixels = photo()
     pixels[:20] = (10, 90, 200)
     with pytest.raises(
@@ -38,7 +38,7 @@ def test_cut_out_of_a_background_that_is_not_plain_is_refused_with_the_share() -
         foreground_mask(pixels)
 
 
-def test_cut_out_of_nothing_is_refused() -> None:
+def test_foreground_mask_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing but its background"):
         foreground_mask(np.full((20, 20, 3), 200, dtype=np.uint8))
 
