@@ -56,7 +56,7 @@ def test_as_rgba_takes_alpha_then_mask_then_the_background() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1))
-def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height: int, width: int, share: float) -> None:
+def test_crop_to_object_takes_its_share_of_a_square_and_stays_whole(height: int, width: int, share: float) -> None:
     pixels = np.zeros((60, 80, 4), dtype=np.uint8)
     pixels[5 : 5 + height, 30 : 30 + width] = 255
     square = crop_to_object(Image.fromarray(pixels), share)
@@ -69,12 +69,12 @@ def test_framed_object_takes_its_share_of_a_square_and_stays_whole(height: int, 
     assert abs(columns.min() + columns.max() + 1 - square.width) <= 1
 
 
-def test_framed_share_out_of_range_is_refused() -> None:
+def test_crop_to_object_share_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"share is 1.2; .* at most 1"):
         crop_to_object(Image.new("RGBA", (8, 8)), 1.2)
 
 
-def test_seen_at_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents() -> None:
+def test_change_fov_to_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents() -> None:
     disc = np.zeros((200, 200, 4), dtype=np.uint8)
     disc[50:150, 50:150] = 255
     wide = change_fov(Image.fromarray(disc), 49.13, 60)
