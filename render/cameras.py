@@ -22,7 +22,7 @@ class Camera:
     elevation_deg: float
     """Above the horizon, between -90 and 90."""
     distance: float
-    """From the centre, in units of the object's longest side."""
+    """Distance from the centre, in units of the object's longest side."""
     fov_deg: float
     """Horizontal and vertical field of view: images are square."""
 

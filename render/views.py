@@ -15,7 +15,7 @@ class ViewKind(StrEnum):
     TARGET = "t"
     CONDITION = "c"
     RING = "r"
-    """Of SyncDreamer's test."""
+    """A view of SyncDreamer's test."""
 
     def view_name(self, index: int) -> str:
         """Name of view number `index` of the kind."""
