@@ -16,7 +16,12 @@ from tasks.sources.registry import open_source
 def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> None:
     """List the objects of the source in `out/objects.csv`.
 
-    A table of scores, where `config.scores` names one, replaces the scores of the source.
+    Args:
+        config: The section `catalog`; a table that its `scores` names replaces the scores of the source.
+        seed: Decides which objects are listed where there are more than `max_objects`.
+        out: Becomes the sealed catalog.
+        tools: Of the stage.
+
     Raises ValueError for a source or table that cannot be used, OSError for one that cannot be reached.
     """
     entries = open_source(config, seed, tools).entries()

@@ -9,7 +9,7 @@ from render.config import Section
 
 
 class CatalogConfig(Section):
-    """Which objects there are."""
+    """Where objects come from and how many are listed."""
 
     recipe: int = Field(ge=1)
     source: Literal["procedural", "folder", "objaverse"]
@@ -27,7 +27,7 @@ class CatalogConfig(Section):
 
 
 class SelectConfig(Section):
-    """Which objects are kept (sec. 5.1: aesthetic score at least 5)."""
+    """Which listed objects are kept (sec. 5.1: aesthetic score at least 5)."""
 
     min_score: float = Field(ge=0, le=10)
     missing_score: Literal["keep", "reject"]
@@ -39,7 +39,7 @@ class SelectConfig(Section):
 
 
 class DownloadConfig(Section):
-    """What counts as a downloaded object."""
+    """Which files are accepted, and how many downloads may fail."""
 
     max_mb: float = Field(gt=0)
     """Larger files are rejected."""
@@ -47,7 +47,7 @@ class DownloadConfig(Section):
 
 
 class NormalizeConfig(Section):
-    """Bounding-box centre to the origin, longest side to `longest_side`."""
+    """How objects are placed: bounding-box centre at the origin, longest side `longest_side`."""
 
     recipe: int = Field(ge=1)
     longest_side: float = Field(gt=0)
@@ -73,7 +73,7 @@ class EncoderConfig(Section):
 
 
 class EncodeConfig(Section):
-    """Every view through the frozen mask-aware VAE, once."""
+    """How views are encoded with the frozen mask-aware VAE and the image encoder."""
 
     recipe: int = Field(ge=1)
     image_encoder: EncoderConfig
@@ -81,7 +81,7 @@ class EncodeConfig(Section):
 
 
 class RenderTestConfig(Section):
-    """The test sets of sec. 5.2."""
+    """What the test sets of sec. 5.2 show, and with which cameras."""
 
     recipe: int = Field(ge=1)
     source: Literal["catalog", "folder"]
@@ -104,7 +104,7 @@ class RenderTestConfig(Section):
 
 
 class SampleConfig(Section):
-    """How the 32 views of each test object are drawn."""
+    """How the 32 views of each test object are sampled (sec. 6)."""
 
     recipe: int = Field(ge=1)
     stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
@@ -120,7 +120,7 @@ class SampleConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Metrics of sec. 5.2 and 5.3."""
+    """How the metrics of sec. 5.2 and 5.3 are computed."""
 
     points: int = Field(ge=100)
     """Surface points per mesh for Chamfer distance."""

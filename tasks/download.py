@@ -24,6 +24,14 @@ def download_objects(
 ) -> None:
     """Bring the objects of `selected` to `out/<2 hex>/` and list them in `out/objects.csv`.
 
+    Args:
+        selected: Sealed folder of selected objects.
+        catalog: The section `catalog`, which names the source.
+        config: The section `download`.
+        seed: With which a source of generated objects makes them.
+        out: Becomes the sealed folder of objects.
+        tools: Of the stage.
+
     An object that is too large, not there or broken is Rejected; one that the server would not give is Failed.
     Raises ConnectionError when the server does not answer at all, RuntimeError when the disk is full, when too many
     objects failed or when none is left. Run again, the stage goes on where it stopped.
@@ -54,7 +62,7 @@ def download_objects(
 
 
 def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, tools: Tools) -> list[Outcome]:
-    """One outcome per entry, sorted by uid; what is done lies in `out`."""
+    """Fetch what is not here yet and link it into `out`; return one outcome per entry, sorted by uid."""
     before = fetcher.finished(entries)
     todo = [entry for entry in entries if entry.uid not in before]
     if before:
@@ -89,7 +97,7 @@ def _num_here(found: Mapping[str, Outcome]) -> int:
 def fetch_in_parallel(
     fetch: Callable[[SelectedEntry], Outcome], entries: Sequence[SelectedEntry], num_threads: int, patience: int
 ) -> Iterator[Outcome]:
-    """Outcomes as they come. An object without an answer is Failed.
+    """Fetch objects in threads and yield outcomes as they come; an object without an answer is Failed.
 
     Raises ConnectionError when `patience` objects in a row have none.
     """

@@ -21,7 +21,17 @@ from tasks.report.page import write_report
 
 
 def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path, tools: Tools) -> None:
-    """Score everything, then write `metrics.json`, `plots/*.csv` and the report `index.html` into `out`."""
+    """Score everything, then write `metrics.json`, `plots/*.csv` and the report `index.html` into `out`.
+
+    Args:
+        inputs: Every sealed folder of the run.
+        config: The section `evaluate`.
+        seed: For the points that are sampled on surfaces.
+        out: Becomes the sealed report.
+        tools: Of the stage.
+
+    Raises ValueError for a folder that is not sealed, RuntimeError when an object cannot be scored.
+    """
     manifests = inputs.manifests()
     (out / MANIFEST).unlink(missing_ok=True)
     rows = evaluate_samples(inputs.samples, inputs.meshes, inputs.test_views, config, seed, out, tools)
@@ -60,7 +70,7 @@ def _read_scores(outcome: Outcome, cases: Mapping[str, Case]) -> Iterator[Object
 def _list_jobs(
     samples: Path, meshes: Path, test_views: Path, config: EvaluateConfig, seed: int, tools: Tools
 ) -> list[ScoreJob]:
-    """One job per test object that any case sampled."""
+    """Make one job per test object that any case sampled."""
     cases = {case: set(ViewSet.open(samples / case.name).uids) for case in sampled_cases(samples)}
     open_manifest(meshes, Kind.MESHES)
     meshed = {row.uid for row in read_ledger(meshes) if isinstance(row, Done)}
@@ -86,7 +96,7 @@ def _list_jobs(
 
 
 def summarize(rows: Sequence[ObjectScore]) -> Summary:
-    """Means over the objects of each case and group; `objects` and `meshes` count what each mean is over."""
+    """Average over the objects of each case and group; `objects` and `meshes` count what each mean is over."""
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for case, group in sorted({(row.case.name, row.group) for row in rows}):
         members = [row.metrics for row in rows if (row.case.name, row.group) == (case, group)]
@@ -113,7 +123,7 @@ def _object_table(rows: Sequence[ObjectScore]) -> bytes:
 
 
 def _as_csv(rows: Sequence[Mapping[str, object]], first: tuple[str, ...]) -> bytes:
-    """A table with the columns `first`, then all others by name; blank where a row lacks a value."""
+    """Write a table with the columns `first`, then all others by name; blank where a row lacks a value."""
     columns = [*first, *sorted({name for row in rows for name in row} - set(first))]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")

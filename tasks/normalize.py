@@ -32,7 +32,16 @@ class NormalizeJob:
 
 
 def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
-    """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason."""
+    """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason.
+
+    Args:
+        objects: Sealed folder of objects.
+        config: The section `normalize`.
+        out: Becomes the sealed folder of placements.
+        tools: Of the stage.
+
+    Raises RuntimeError when too many objects fail or none is left.
+    """
     source = open_manifest(objects, Kind.OBJECTS)
     jobs = [
         NormalizeJob(row.uid, fingerprint(row.uid, row.sha256), row.path(objects), config)

@@ -11,7 +11,7 @@ from tasks.outcome import Outcome
 
 
 class Job(Protocol):
-    """One item of work; must pickle."""
+    """One item of work, such as an object to render; it must pickle."""
 
     @property
     def uid(self) -> str:
@@ -48,7 +48,7 @@ class Progress(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """One line for the user."""
+        """Show one line to the user."""
         ...
 
 
@@ -56,23 +56,23 @@ class Tracker(Protocol):
     """Remembers a run: parameters are logged by the stage runner, the rest by the stage."""
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Numbers at a step."""
+        """Log numbers at a step."""
         ...
 
     def image(self, path: Path, name: str) -> None:
-        """A picture file, shown in the UI under `name`."""
+        """Log an image file, which the UI shows under `name`."""
         ...
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """A file or folder."""
+        """Log a file or folder."""
         ...
 
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
-        """A sealed dataset folder; `digest` is its fingerprint, `context` e.g. "training"."""
+        """Log which sealed folder a stage reads; `digest` is its fingerprint, `context` e.g. "training"."""
         ...
 
     def model(self, path: Path, name: str) -> None:
-        """A saved model folder."""
+        """Log a saved model folder."""
         ...
 
 
@@ -93,7 +93,7 @@ class Copies(Protocol):
     """Copies of a data set's files on this node's own disk; must pickle."""
 
     def path(self, key: str, name: str) -> Path:
-        """The copy of file `name`, made at the first call on a node; `key` is a hash of the data set's content.
+        """Return the copy of file `name`, made at the first call on a node; `key` is a hash of the data set's content.
 
         Raises OSError when it cannot be made.
         """
@@ -112,9 +112,9 @@ class ComputeOptions:
     compile: bool = False
     """Whether the UNet is compiled."""
     shard_weights: bool = False
-    """Whether each of several trainers keeps only its part of the UNet's weights, average and optimizer."""
+    """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer."""
     copies: Copies | None = None
-    """Of the latents; None: they are read where they lie."""
+    """Copies of the latents on this node; None: the latents are read where they lie."""
 
 
 class Trainers(Protocol):
@@ -156,7 +156,7 @@ class Tools:
     compute: ComputeOptions = ComputeOptions()
     """How trainings compute."""
     trainers: Trainers | None = None
-    """For trainings; None: this process alone."""
+    """Starts the ranks of a training; None: this process trains alone."""
     input_hashes: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the content of the stage's inputs that are known already, such as DVC's, by path; the others are
     computed from the files where they are needed (tasks.artifacts.content)."""

@@ -22,7 +22,7 @@ MAX_FAILED_SHARE = 0.2
 
 @dataclass(frozen=True)
 class ReconstructJob:
-    """The sampled views of one object in one case."""
+    """The sampled views of one object in one case, to make a mesh of."""
 
     case: str
     object_uid: str
@@ -41,7 +41,17 @@ class ReconstructJob:
 
 
 def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out: Path, tools: Tools) -> None:
-    """Write `out/<case>/<uid>.ply` for every sampled object; views that enclose nothing are rejected with a reason."""
+    """Write `out/<case>/<uid>.ply` for every sampled object; views that enclose nothing are rejected with a reason.
+
+    Args:
+        samples: Sealed folder of samples.
+        config: The section `reconstruct`.
+        seed: For methods that start from random numbers.
+        out: Becomes the sealed folder of meshes.
+        tools: Of the stage.
+
+    Raises RuntimeError when more than a fifth of the meshes fail.
+    """
     manifest = open_manifest(samples, Kind.SAMPLES)
     (out / MANIFEST).unlink(missing_ok=True)
     cases = [case.name for case in sampled_cases(samples)]

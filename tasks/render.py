@@ -37,7 +37,18 @@ class RenderJob:
 
 
 def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: int, out: Path, tools: Tools) -> None:
-    """Render every placed object; what fails is recorded in the ledger, not raised, up to max_failed_share."""
+    """Render the training views of every placed object (sec. 5.1); a failure is recorded in the ledger.
+
+    Args:
+        objects: Sealed folder of objects.
+        normalized: Sealed folder of their placements.
+        config: The section `render`.
+        seed: For the condition cameras and the renderer's noise.
+        out: Becomes the sealed set of views.
+        tools: Of the stage.
+
+    Raises RuntimeError when more than `max_failed_share` of the objects fail or none is left.
+    """
     inputs = {
         "objects": open_manifest(objects, Kind.OBJECTS).fingerprint,
         "normalized": open_manifest(normalized, Kind.PLACEMENTS).fingerprint,

@@ -48,7 +48,7 @@ class TestRecipe:
     seed: int
 
     def cameras(self, uid: str) -> list[Camera]:
-        """Conditions, aligned targets, ring."""
+        """Return the cameras of an object: targets aligned to the first condition, conditions, ring."""
         rng = rng_for(self.seed, "render-test", uid)
         conditions, targets = sparse_test_cameras(
             self.render, conditions=self.test.conditions, azimuth=self.test.azimuth, rng=rng
@@ -62,7 +62,7 @@ class TestRecipe:
         return [*targets, *conditions, *ring]
 
     def fingerprint(self) -> str:
-        """Name of the folder for unfinished work."""
+        """Name the folder for unfinished work; items in it are keyed by their object."""
         pixels = self.render.pixel_settings()
         return fingerprint(self.test, pixels, self.normalize, self.seed)
 
@@ -97,12 +97,12 @@ class TestJob:
 
     @property
     def uid(self) -> str:
-        """The object's."""
+        """Name of the object."""
         return self.object.uid
 
     @property
     def key(self) -> str:
-        """The object's."""
+        """What the object's views depend on, apart from the recipe."""
         return self.object.key
 
 
@@ -118,7 +118,17 @@ def render_test_sets(
 ) -> None:
     """Render the test objects from the test cameras and write their placed meshes to `out/meshes`.
 
-    render, normalize: how the training views are made; the test views are made alike.
+    Args:
+        objects: Sealed folder of objects.
+        normalized: Sealed folder of their placements.
+        config: The section `render_test`.
+        render: The section `render`; the test views are made like the training views.
+        normalize: The section `normalize`, for scans that have no placement.
+        seed: For the condition cameras and the renderer's noise.
+        out: Becomes the sealed set of test views.
+        tools: Of the stage.
+
+    Raises RuntimeError when more than `max_failed_share` of the objects fail or none is left.
     """
     recipe = TestRecipe(config, render, normalize, seed)
     inputs = {
@@ -146,7 +156,7 @@ def render_test_sets(
 
 
 def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:
-    """The scans of a folder, or the first training and held-out objects of this run by uid hash."""
+    """Yield the scans of a folder, or the first training and held-out objects of this run by uid hash."""
     test = recipe.test
     if test.source == "folder":
         root = Path(test.folder)

@@ -1,4 +1,4 @@
-"""Stage sample: all target views of every test object, drawn by each training stage's model.
+"""Stage sample: all target views of every test object, sampled with each training stage's model.
 
 A case is (stage, protocol, number of condition views). The sampled cameras are those of the test set, so that
 view t07 of a sample answers to view t07 of the truth; in the ring protocol the samples' row at the ring's elevation
@@ -33,7 +33,16 @@ from tasks.ports import Tools
 def sample_test_sets(
     test_views: Path, stages: Mapping[str, Path], config: SampleConfig, seed: int, out: Path, tools: Tools
 ) -> None:
-    """Sample every case; one folder of views per case, listed in the manifest's facts."""
+    """Sample every test object in every case: a folder of views per case, listed in the manifest's facts (sec. 6).
+
+    Args:
+        test_views: Sealed set of test views, whose condition views the models are given.
+        stages: Model folder of each training stage.
+        config: The section `sample`.
+        seed: For the initial noise, which is the same in all cases of an object.
+        out: Becomes the sealed folder of samples.
+        tools: Of the stage.
+    """
     torch.set_num_threads(tools.threads)
     views = ViewSet.open(test_views)
     inputs = {"test_views": views.manifest.fingerprint}
@@ -66,7 +75,7 @@ def sample_test_sets(
 
 
 def plan_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
-    """Stage 3 is asked with every number of condition views, the single-view stages and the ring with one."""
+    """List the cases: stage 3 is given every number of condition views, the single-view stages and the ring one."""
     has_ring = any(views.names(uid, ViewKind.RING) for uid in views.uids[:1])
     cases = []
     for stage in config.stages:
@@ -78,7 +87,7 @@ def plan_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
 
 
 def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Iterator[tuple[Case, "Sampler"]]:
-    """Each case with its stage's sampler; only one model is held at a time."""
+    """Yield each case with the sampler of its stage; only one model is held at a time."""
     for stage, group in groupby(cases, key=lambda case: case.stage):
         sampler = make(stage)
         for case in group:
@@ -95,7 +104,7 @@ def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStor
 
 @dataclass(frozen=True)
 class Sampler:
-    """One stage's model, asked for every case; loaded when first needed."""
+    """Samples with the model of one training stage, which is loaded when it is first needed."""
 
     model: Path
     config: SampleConfig
@@ -104,26 +113,26 @@ class Sampler:
     device: str
 
     @cached_property
-    def pipeline(self) -> "MVDiffusionPipeline":
+    def pipeline(self) -> MVDiffusionPipeline:
         """The saved model with the sampler of the configuration."""
         return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
 
     def sample(self, case: Case, uid: str) -> tuple[list[Camera], list[Image]]:
-        """Cameras and pictures of all targets, and for the ring protocol the ring's views too."""
+        """Sample all targets of an object; return cameras and images, for the ring protocol the ring's views too."""
         ring = self.views.cameras(uid, ViewKind.RING)
         targets = self.views.cameras(uid, ViewKind.TARGET)
         if case.protocol == "sparse":
             names = self.views.names(uid, ViewKind.CONDITION)[: case.conditions]
-            return targets, self._draw(uid, list(self.views.images(uid, names)))
+            return targets, self._sample_targets(uid, list(self.views.images(uid, names)))
         aligned = [replace(camera, azimuth_deg=camera.azimuth_deg - targets[0].azimuth_deg) for camera in targets]
         shown = self._matched(self.views.image(uid, ring[0].name), ring[0], aligned[0])
-        images = self._draw(uid, [shown])
+        images = self._sample_targets(uid, [shown])
         pairs = zip(aligned, images, strict=True)
         twins = [(drawn, image, twin) for drawn, image in pairs for twin in ring if _meet(drawn, twin)]
         seen = [self._matched(image, drawn, twin) for drawn, image, twin in twins]
         return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
 
-    def _draw(self, uid: str, conditions: list[Image]) -> list[Image]:
+    def _sample_targets(self, uid: str, conditions: list[Image]) -> list[Image]:
         seed = seed_of(self.seed, "sample", uid)  # the same for every case, so that cases compare
         drawn = self.pipeline(
             conditions,

@@ -15,6 +15,13 @@ from tasks.ports import Tools
 def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, tools: Tools) -> None:
     """Write the kept objects of `catalog` with their split to `out/objects.csv`.
 
+    Args:
+        catalog: Sealed catalog.
+        config: The section `select`.
+        seed: Decides which objects are kept where more than `max_objects` are good enough.
+        out: Becomes the sealed folder of selected objects.
+        tools: Of the stage.
+
     Raises ValueError when nothing is kept.
     """
     source = open_manifest(catalog, Kind.CATALOG)
@@ -39,9 +46,9 @@ def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, to
 
 
 def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
-    """Train or val for each uid, by its hash alone: neither seed nor other objects move it from one to the other.
+    """Assign each uid to train or val by its hash alone, so that neither seed nor other objects move it.
 
-    Except that at least one is for training and, if `val_share` > 0 and there are two, at least one for validation.
+    The exception: at least one is for training and, if `val_share` > 0 and there are two, at least one for validation.
     """
     by_hash = sorted(uids, key=lambda uid: share_of("split", uid))
     num_val = sum(share_of("split", uid) < val_share for uid in uids)
@@ -52,7 +59,7 @@ def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
 
 
 def _reasons(entries: Sequence[Entry], config: SelectConfig, seed: int) -> dict[str, str]:
-    """Why each object that is dropped is dropped."""
+    """Return the reason for each object that is dropped."""
     reasons = {entry.uid: reason for entry in entries if (reason := _unfit(entry, config))}
     if config.max_objects is None:
         return reasons

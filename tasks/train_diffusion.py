@@ -33,19 +33,29 @@ def train_stage(
     out: Path,
     tools: Tools,
 ) -> None:
-    """Train one stage; `out` becomes a complete MVDiffusionPipeline with averaged weights, and `unet_raw`.
+    """Train one stage of the multi-view diffusion model (sec. 5.5).
 
-    previous: the model of the stage before; None for the first, which builds its network.
+    Args:
+        stage: stage1, stage2 or stage3.
+        latents: Sealed set of latents.
+        previous: Model of the stage before; None for the first, which builds its network.
+        vae: Model folder of the mask-aware VAE that made the latents.
+        config: The section of the stage.
+        seed: For initial weights and for what each sample draws.
+        out: Becomes a complete MVDiffusionPipeline with averaged weights; `unet_raw` in it has the newest ones.
+        tools: Of the stage.
+
+    Raises ValueError when inputs, network and configuration do not fit together or the memory does not suffice.
     """
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config, seed, reads=reads, tools=tools)
-    picture = tools.work / key / DRAWN
+    sheet = tools.work / key / DRAWN
     copies = tools.compute.copies
     copy_of = None if copies is None else partial(copies.path, content_of(latents, tools))
-    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, picture)
+    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, sheet)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
     with trained.average.applied():
@@ -65,7 +75,7 @@ def train_stage(
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:
-    """Hub id of the published weights that the first stage began with; None for random ones or those of a folder."""
+    """Return the hub id of the weights that the first stage began with; None for random ones or those of a folder."""
     if previous is not None:
         base: str | None = open_manifest(previous, Kind.DIFFUSION_MODEL).facts.get("base")
         return base
@@ -74,7 +84,7 @@ def base_model(config: StageConfig, previous: Path | None) -> str | None:
 
 
 def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, str]:
-    """Fingerprints of the inputs.
+    """Return the fingerprints of the inputs.
 
     Raises ValueError when the latents were made by another VAE than the one the model will decode with.
     """
@@ -87,8 +97,8 @@ def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, st
     return inputs
 
 
-def save_pipeline(unet: "MultiViewUNet", vae: Any, latents: Path, config: StageConfig, out: Path) -> None:
-    """Everything that is needed to go from images to views."""
+def save_pipeline(unet: MultiViewUNet, vae: Any, latents: Path, config: StageConfig, out: Path) -> None:
+    """Save everything that is needed to go from images to views."""
     MVDiffusionPipeline(
         unet=unet,
         vae=vae,

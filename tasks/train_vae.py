@@ -29,7 +29,17 @@ NUM_CALIBRATION = 64
 
 
 def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, tools: Tools) -> None:
-    """Train on the views of the training objects; `out` becomes a diffusers AutoencoderKL with averaged weights."""
+    """Train the mask-aware VAE on the views of the training objects (sec. 5.4).
+
+    Args:
+        views: Sealed set of views.
+        config: The section `train_vae`.
+        seed: For initial weights, crops and noise.
+        out: Becomes a diffusers AutoencoderKL with averaged weights.
+        tools: Of the stage.
+
+    Raises ValueError when there is no training object or crops and views do not fit together.
+    """
     torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
     images = list_images(view_set, "train")
@@ -55,10 +65,19 @@ def build_training(
     config: MaskVAEConfig,
     seed: int,
     compute: ComputeOptions,
-    device: "torch.device",
-    ranks: "Ranks",  # noqa: ARG001  it is small: each keeps all of it
-) -> "VAETraining":
-    """What is trained and on what; equal in every process."""
+    device: torch.device,
+    ranks: Ranks,  # noqa: ARG001  one signature for all trainings
+) -> VAETraining:
+    """Assemble what is trained and on what, alike in every rank.
+
+    Args:
+        views: Sealed set of views.
+        config: The section `train_vae`.
+        seed: Of the run.
+        compute: Micro-batch, and whether activations are computed again.
+        device: Where the VAE and the validation images go.
+        ranks: All processes of the training; each keeps the whole VAE, which is small.
+    """
     view_set = ViewSet.open(views)
     with seeded_weights(seed_of(seed, "train-vae", "weights")):
         vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
@@ -91,7 +110,7 @@ def check_sizes(config: MaskVAEConfig, *, side: int) -> None:
         )
 
 
-def save_vae(vae: "AutoencoderKL", config: MaskVAEConfig, images: StoredImages, out: Path) -> None:
+def save_vae(vae: AutoencoderKL, config: MaskVAEConfig, images: StoredImages, out: Path) -> None:
     """Save a VAE as diffusers does; one from scratch first gets the scaling factor for latents of unit deviation."""
     if config.vae.pretrained is None:
         calibration = as_unit_tensor(evenly_spaced(images, NUM_CALIBRATION), vae.device)

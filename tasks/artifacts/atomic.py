@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def with_filename(path: Path) -> Iterator[None]:
-    """An OSError that names no file, as a full disk's does, is given the name of `path`."""
+    """Give an OSError that names no file, as a full disk's does, the name of `path`."""
     try:
         yield
     except OSError as error:

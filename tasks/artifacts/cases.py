@@ -19,7 +19,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Folder of the case, e.g. stage3-sparse-4."""
+        """Name of the case's folder, e.g. stage3-sparse-4."""
         return f"{self.stage}-{self.protocol}-{self.conditions}"
 
     @property
@@ -33,17 +33,17 @@ class Case:
         return (ViewKind.RING if self.protocol == "ring" else ViewKind.CONDITION).view_name(0)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, and the name."""
+        """Return all fields and the name, as a manifest has them."""
         return {"name": self.name, **asdict(self)}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Case":
-        """Inverse of as_json; the name follows from the fields, so it is ignored."""
+        """Read what `as_json` wrote; the name is ignored, because it follows from the fields."""
         return cls(row["stage"], row["protocol"], row["conditions"])
 
 
 def sampled_cases(samples: Path) -> list[Case]:
-    """The cases of a folder of samples, in the order in which they were sampled.
+    """Return the cases of a folder of samples in the order in which they were sampled.
 
     Raises ValueError when the folder is not sealed.
     """

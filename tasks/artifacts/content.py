@@ -23,13 +23,13 @@ def work_key(*recipe: BaseModel | Mapping[str, object] | str | int, reads: Mappi
 
 
 def content_of(path: Path, tools: Tools) -> str:
-    """A hash of the bytes of a file or of all files of a folder: the one that is known already, or computed here."""
+    """Return a hash of the bytes of a file or of all files of a folder; one that is known already is not computed."""
     known = tools.input_hashes.get(path.as_posix())
     return hash_files(path) if known is None else known
 
 
 def hash_files(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of the list of its files' hashes and relative names."""
+    """Return the SHA-256 of a file, or of the list of a folder's files with their hashes and relative names."""
     if path.is_file():
         return sha256_of(path)
     hashes = {file.relative_to(path).as_posix(): sha256_of(file) for file in path.rglob("*") if file.is_file()}
@@ -38,6 +38,6 @@ def hash_files(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex digits."""
+    """Return the SHA-256 of a file in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -48,7 +48,7 @@ class Manifest:
 
 
 def fingerprint(*parts: BaseModel | Mapping[str, Any] | str | int) -> str:
-    """A stable name (32 hex digits) for a configuration and its inputs.
+    """Return a stable name (32 hex digits) for a configuration and its inputs.
 
     Anything that does not turn into JSON in one way only is refused with a TypeError,
     because a silent fallback would split one recipe into many.
@@ -66,7 +66,18 @@ def seal(
     outcomes: Iterable[Outcome] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write the ledger of `outcomes` (sorted by uid), then the manifest. After this the folder exists."""
+    """Write the ledger, then the manifest: after this the folder exists for other stages.
+
+    Args:
+        folder: What the stage made.
+        kind: What the folder holds.
+        config: What it was made with.
+        inputs: Fingerprints of what it was made from, by name.
+        outcomes: What became of each item; the ledger sorts them by uid.
+        facts: What else later stages and the report want to know; they are no part of the fingerprint.
+
+    Returns the manifest.
+    """
     rows = sorted(outcomes, key=lambda outcome: outcome.uid)
     write_ledger(folder, rows)
     manifest = Manifest(
@@ -82,7 +93,7 @@ def seal(
 
 
 def open_manifest(folder: Path, kind: Kind) -> Manifest:
-    """The manifest of a sealed folder.
+    """Read the manifest of a sealed folder.
 
     Raises ValueError when the folder is absent, unsealed or of another kind.
     """
@@ -96,13 +107,13 @@ def open_manifest(folder: Path, kind: Kind) -> Manifest:
 
 
 def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    """One JSON line per item."""
+    """Write the ledger, one JSON line per item."""
     lines = [json.dumps(asdict(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
     write_bytes(folder / LEDGER, "".join(line + "\n" for line in lines).encode())
 
 
 def read_ledger(folder: Path) -> list[Outcome]:
-    """The outcomes of a sealed folder, sorted by uid."""
+    """Return the outcomes of a sealed folder, sorted by uid."""
     rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
     return [parse_outcome(row) for row in rows]
 
@@ -118,7 +129,7 @@ def parse_outcome(row: dict[str, Any]) -> Outcome:
 
 
 def require_some(stage: str, outcomes: Sequence[Outcome]) -> list[Done]:
-    """The items that were made.
+    """Return the items that were made.
 
     Raises RuntimeError when there are none: an empty result would only fail later, with a stranger message.
     """

@@ -9,6 +9,6 @@ PLACEMENTS = "placements.jsonl"
 
 
 def read_placements(normalized: Path) -> dict[str, Placement]:
-    """Placement of each object by uid."""
+    """Read the placement of each object by uid."""
     rows = [json.loads(line) for line in (normalized / PLACEMENTS).read_text().splitlines()]
     return {row["uid"]: Placement.from_json(row) for row in rows}

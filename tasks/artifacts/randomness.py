@@ -11,7 +11,7 @@ def rng_for(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def seed_of(seed: int, *names: str | int) -> int:
-    """A seed, at most 62 bits long, for what takes no NumPy generator; it depends on `seed` and `names` only."""
+    """Return a seed below 2**62 that depends on `seed` and `names` only, for what takes no NumPy generator."""
     return int(rng_for(seed, *names).integers(2**62))
 
 

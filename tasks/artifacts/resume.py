@@ -41,12 +41,15 @@ class KeyedJob(Protocol):
 
 @dataclass(frozen=True)
 class Journal:
-    """Outcomes by key, appended as they come. Each row begins with its own line break: a torn row spoils no other."""
+    """A file of outcomes by key, appended as they come.
+
+    Each row begins with its own line break, so that a torn row spoils no other.
+    """
 
     path: Path
 
     def known(self) -> dict[str, Outcome]:
-        """Everything that was decided; failures are not, they are worth another try."""
+        """Return every outcome that is final; a failure is not, because it is worth another try."""
         if not self.path.exists():
             return {}
         decided: dict[str, Outcome] = {}
@@ -61,7 +64,7 @@ class Journal:
         return decided
 
     def append(self, key: str, outcome: Outcome) -> None:
-        """Record one outcome; on disk when this returns."""
+        """Record one outcome, which is on disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
         with with_filename(self.path), self.path.open("a") as handle:
@@ -72,12 +75,12 @@ class Journal:
 
 @dataclass(frozen=True)
 class ItemStore:
-    """Finished item tars: loose while the stage runs, hard links to its sealed shards afterwards (no second copy)."""
+    """Finished items: loose tars while the stage runs, hard links to its sealed shards afterwards (no second copy)."""
 
     folder: Path
 
     def path(self, key: str) -> Path:
-        """Where a worker writes the item of `key`."""
+        """Path that a worker writes the item of `key` to."""
         return self.folder / "items" / f"{key}.tar"
 
     def has(self, uid: str, key: str) -> bool:
@@ -85,7 +88,7 @@ class ItemStore:
         return self.path(key).exists() or self._sealed.keys.get(uid) == key
 
     def members(self, uid: str, key: str) -> dict[str, bytes]:
-        """The files of a finished item."""
+        """Read the files of a finished item."""
         if self.path(key).exists():
             return read_item(self.path(key))
         reader = self._sealed.reader
@@ -93,11 +96,11 @@ class ItemStore:
         return {name: reader.read(uid, name) for name in reader.names(uid)}
 
     def readers(self, keys: Mapping[str, str]) -> dict[str, Callable[[], Members]]:
-        """How to read each finished item of `keys` (uid -> key), by uid."""
+        """Return a function that reads the item, for each uid of `keys` (uid -> key)."""
         return {uid: partial(self.members, uid, key) for uid, key in keys.items()}
 
     def lay_out(self, uids: Iterable[str], size: int) -> Layout:
-        """Which shard each object belongs into; those of the last complete run stay where they were."""
+        """Choose a shard for each object; objects of the last complete run stay where they were."""
         return lay_out(uids, size, self._sealed.layout)
 
     def keep(self, out: Path, keys: Mapping[str, str], layout: Layout) -> None:
@@ -127,7 +130,7 @@ class ItemStore:
 
 @dataclass(frozen=True)
 class Sealed:
-    """The items of the last complete run: their keys, their places, and where to read them."""
+    """The items of the last complete run: their keys, their shards, and how to read them."""
 
     keys: Mapping[str, str]
     layout: Layout | None
@@ -143,6 +146,14 @@ def run_resumable(
     store: ItemStore | None = None,
 ) -> list[Outcome]:
     """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
+
+    Args:
+        label: Name of the stage, for progress and errors.
+        work: Makes one item; runs in a worker.
+        jobs: All items that are wanted.
+        tools: Of the stage.
+        folder: Where the journal lies.
+        store: Where finished items lie; None when an item leaves nothing but its outcome.
 
     Raises RuntimeError when the disk is full, or when nothing was decided before and the first items fail one and all:
     that is no fault of theirs. What is done stays.
@@ -183,5 +194,5 @@ def _abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
 
 
 def _is_reusable(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
-    """A rejection stands for good, a finished item as long as its file is there."""
+    """Whether an outcome stands: a rejection for good, a finished item as long as its file is there."""
     return store is None or not isinstance(outcome, Done) or store.has(job.uid, job.key)

@@ -28,14 +28,14 @@ def write_item(path: Path, members: Members) -> None:
 
 
 def read_item(path: Path) -> dict[str, bytes]:
-    """The files of one object's tar."""
+    """Read the files of one object's tar."""
     with tarfile.open(path) as tar:
         return {member.name: _content(tar, member) for member in tar}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which object belongs into which shard, whether it has been made yet or not."""
+    """Which object belongs to which shard, whether it has been made yet or not."""
 
     size: int
     """Objects in a shard, at most."""
@@ -43,12 +43,12 @@ class Layout:
     """Shard by uid."""
 
     def of(self, uids: Iterable[str]) -> dict[str, str]:
-        """Shard by uid, of these objects."""
+        """Return the shard of each of `uids`."""
         return {uid: self.shard_of[uid] for uid in uids}
 
 
 def lay_out(uids: Iterable[str], size: int, before: Layout | None = None) -> Layout:
-    """A shard for each object.
+    """Choose a shard for each object.
 
     An object that had one in a layout `before` of the same size stays in it. The others come by uid hash, so that a
     shard is a fair sample, into the last shard as far as it has room, then into new ones.
@@ -114,17 +114,20 @@ class ShardReader:
 
     @classmethod
     def open(cls, folder: Path) -> "ShardReader":
-        """Raises ValueError when the folder has no index."""
+        """Open a sealed set of shards.
+
+        Raises ValueError when the folder has no index.
+        """
         if not (folder / INDEX).exists():
             raise ValueError(f"{folder} has no {INDEX}: it was not sealed; run `dvc repro`")
         return cls(folder, read_json(folder / INDEX))
 
     def names(self, uid: str) -> list[str]:
-        """Members of an object, sorted."""
+        """Return the names of an object's members, sorted."""
         return sorted(self._places(uid))
 
     def read(self, uid: str, name: str) -> bytes:
-        """One member's bytes.
+        """Read the bytes of one member.
 
         Raises ValueError when the shard is shorter than its index says.
         """

@@ -37,14 +37,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class SelectedEntry(Entry):
-    """One object that was kept."""
+    """One object that was kept, with the split that it belongs to."""
 
     split: Split
 
 
 @dataclass(frozen=True)
 class ObjectFile:
-    """One object on disk."""
+    """One downloaded object: its files on disk and what is known of it."""
 
     uid: str
     file: str
@@ -59,7 +59,7 @@ class ObjectFile:
     license: str
 
     def path(self, folder: Path) -> Path:
-        """The main file below `folder`."""
+        """Path of the main file below `folder`."""
         return folder / self.file
 
 
@@ -70,7 +70,7 @@ def check_uid(uid: str) -> None:
 
 
 def folder_of(uid: str) -> str:
-    """Two hex digits: the folder that `uid` belongs to, so that no folder holds more than 1/256 of the objects."""
+    """Return the folder that `uid` belongs to: two hex digits, so that a folder holds about 1/256 of the objects."""
     return hashlib.sha256(uid.encode()).hexdigest()[:2]
 
 

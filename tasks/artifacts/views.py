@@ -32,7 +32,15 @@ def write_views(
     facts: Mapping[str, Any],
     others: Mapping[str, bytes] | None = None,
 ) -> None:
-    """One object's views as an item tar: their files, `cameras.json` with `facts`, and any other files."""
+    """Write one object's views as an item tar.
+
+    Args:
+        path: The tar.
+        cameras: One for each view, in the order that readers will see.
+        views: What the cameras saw.
+        facts: Kept in `cameras.json` beside the cameras.
+        others: Any other files of the item, by name.
+    """
     members = view_files(cameras, views)
     table = {"views": [camera.as_json() for camera in cameras], **facts}
     members[CAMERAS] = json.dumps(table, indent=1, sort_keys=True).encode()
@@ -47,7 +55,7 @@ def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: 
 
 
 def sheet_of(members: Members) -> Image:
-    """All views of an item on one sheet, targets first, one row per elevation."""
+    """Arrange all views of an item on one sheet, targets first, one row per elevation."""
     views = [Camera.from_json(row) for row in json.loads(members[CAMERAS])["views"]]
     azimuths = {round(view.azimuth_deg, 3) for view in views if view.name.startswith(ViewKind.TARGET)}
     images = [decode_png(members[f"{view.name}.png"]) for view in views]
@@ -56,7 +64,10 @@ def sheet_of(members: Members) -> Image:
 
 @dataclass(frozen=True)
 class ViewSet:
-    """A sealed folder of views, read one view at a time."""
+    """A sealed folder of posed RGBA views of many objects, of which only the views that are asked for are read.
+
+    Open it with `ViewSet.open(folder)`. An object is named by its uid, a view by its camera's name, e.g. t07.
+    """
 
     manifest: Manifest
     reader: ShardReader
@@ -65,37 +76,45 @@ class ViewSet:
 
     @classmethod
     def open(cls, folder: Path) -> "ViewSet":
-        """Raises ValueError when the folder is not a sealed set of views."""
+        """Open a folder of views.
+
+        Raises ValueError when it is not a sealed set of views.
+        """
         manifest = open_manifest(folder, Kind.VIEWS)
         done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)]
         return cls(manifest, ShardReader.open(folder), {row.uid: row.facts for row in done})
 
     @property
     def uids(self) -> list[str]:
-        """Objects, sorted."""
+        """Names of all objects, sorted."""
         return sorted(self.reader.index)
 
     def names(self, uid: str, kind: ViewKind | None = None) -> list[str]:
-        """Names of an object's views, or of those of one kind, in the order of the cameras."""
+        """Return the names of an object's views, or of those of one kind, in the order of the cameras."""
         return [camera.name for camera in self.cameras(uid, kind)]
 
     def image(self, uid: str, view: str) -> Image:
-        """One view: uint8 (H, W, 4), straight alpha."""
+        """Read one view: RGBA, uint8 (H, W, 4), straight alpha, sRGB.
+
+        Raises KeyError for an object or view that there is none of, ValueError for a truncated shard.
+        """
         return decode_png(self.reader.read(uid, f"{view}.png"))
 
     def images(self, uid: str, views: Sequence[str]) -> Image:
-        """Several views: uint8 (V, H, W, 4)."""
+        """Read several views: uint8 (V, H, W, 4), in the order of `views`."""
         return np.stack([self.image(uid, view) for view in views])
 
     def depth(self, uid: str, view: str) -> Floats:
-        """(H, W) distance from the camera's plane in world units, at most 6.5535; 0 where there is no surface.
+        """Read a depth map: float32 (H, W), distance from the camera's plane in world units, at most 6.5535.
+
+        It is 0 where there is no surface.
 
         Raises ValueError when the views were made without it.
         """
         return decode_depth(self._pass(uid, view, "depth"))
 
     def normal(self, uid: str, view: str) -> Floats:
-        """(H, W, 3) unit normals in world space; 0 where there is no surface.
+        """Read a normal map: float32 (H, W, 3), unit vectors in world space; 0 where there is no surface.
 
         Raises ValueError when the views were made without it.
         """
@@ -108,24 +127,24 @@ class ViewSet:
         return self.reader.read(uid, name)
 
     def cameras(self, uid: str, kind: ViewKind | None = None) -> list[Camera]:
-        """The cameras of an object's views, or of those of one kind, in the order in which they were rendered."""
+        """Return the cameras of an object, or of its views of one kind, in the order in which they were rendered."""
         cameras = [Camera.from_json(row) for row in self.table(uid)["views"]]
         return [camera for camera in cameras if camera.name.startswith(kind or "")]
 
     def table(self, uid: str) -> dict[str, Any]:
-        """The whole `cameras.json` of an object."""
+        """Read the whole `cameras.json` of an object."""
         table: dict[str, Any] = json.loads(self.reader.read(uid, CAMERAS))
         return table
 
 
 def target_views(views: ViewSet, uid: str) -> Views:
-    """The target views of an object as arrays."""
+    """Return the target views of an object as arrays in [0, 1] with their cameras."""
     images = views.images(uid, views.names(uid, ViewKind.TARGET)).astype(np.float32) / 255
     cameras = as_cameras(views.cameras(uid, ViewKind.TARGET), images.shape[1])
     return Views(images, cameras.world_from_camera, cameras.fov_deg)
 
 
 def as_cameras(cameras: Sequence[Camera], side: int) -> Cameras:
-    """Cameras as arrays, for images of `side` pixels."""
+    """Return the poses and fields of view of cameras as arrays, for images of `side` pixels."""
     poses = np.stack([camera.world_from_camera for camera in cameras])
     return Cameras(poses, np.array([camera.fov_deg for camera in cameras], dtype=np.float64), side)

@@ -30,10 +30,10 @@ TrainableT_co = TypeVar("TrainableT_co", covariant=True)
 
 
 class Build(Protocol[TrainableT_co]):
-    """Makes what is trained."""
+    """Assembles what is trained; must pickle."""
 
-    def __call__(self, device: "torch.device", ranks: "Ranks") -> TrainableT_co:
-        """On `device`, in one of these ranks."""
+    def __call__(self, device: torch.device, ranks: Ranks) -> TrainableT_co:
+        """Return the trainable on `device`, for one of these ranks."""
         ...
 
 
@@ -41,7 +41,7 @@ class Build(Protocol[TrainableT_co]):
 class TrainingJob:
     """What every process of a training does; must pickle."""
 
-    build: "Build[Any]"
+    build: Build[Any]
     """Makes the same trainable in every process."""
     config: TrainingConfig
     key: str
@@ -96,7 +96,7 @@ class TrainingJob:
                 self.note_end(type(error).__name__, str(error), getattr(error, "errno", None))
 
     def note(self, samples_seen: int, metrics: Mapping[str, float]) -> None:
-        """Report to the stage."""
+        """Report the metrics after `samples_seen` samples to the stage."""
         with (self.exchange_dir / REPORTS).open("a") as handle:
             handle.write(json.dumps({"samples_seen": samples_seen, "metrics": dict(metrics)}) + "\n")
 
@@ -105,8 +105,8 @@ class TrainingJob:
         write_json(self.exchange_dir / END, {"kind": kind, "message": message, "errno": number})
 
 
-def run_together(job: TrainingJob, trainers: Trainers, report: "Report", stop: Callable[[], bool]) -> None:
-    """Train in several processes until the end.
+def run_together(job: TrainingJob, trainers: Trainers, report: Report, stop: Callable[[], bool]) -> None:
+    """Train in several processes until the end; pass on to `report` what they report.
 
     Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
     """

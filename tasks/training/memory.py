@@ -15,7 +15,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Of one training process."""
+    """Parameters, memory and floating-point operations that one training process needs."""
 
     stage: str
     parameters: int
@@ -30,11 +30,11 @@ class MemoryEstimate:
 
     @property
     def total_gib(self) -> float:
-        """At the least: temporary buffers come on top."""
+        """Least memory of a process: temporary buffers come on top."""
         return self.state_gib + self.at_once * self.kept_gib
 
     def fitting(self, memory_gib: float) -> int:
-        """How many samples at once would fit, a tenth of the memory left to temporary buffers."""
+        """Return how many samples at once would fit, with a tenth of the memory left to temporary buffers."""
         return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
 
     def require(self, device: str, memory_gib: float) -> None:
@@ -57,9 +57,9 @@ class MemoryEstimate:
 
 
 def check_memory(
-    stage: str, trainable: "Trainable[Any]", config: TrainingConfig, tools: Tools, count: int
+    stage: str, trainable: Trainable[Any], config: TrainingConfig, tools: Tools, count: int
 ) -> MemoryEstimate:
-    """Say what the training in `count` processes needs.
+    """Estimate what the training in `count` processes needs, and say so.
 
     Raises ValueError when it cannot fit into the memory of this process's device.
     """
@@ -87,7 +87,7 @@ def check_memory(
 
 
 def describe(need: MemoryEstimate, config: TrainingConfig, count: int, device: str) -> str:
-    """One line."""
+    """Put an estimate into one line for the user."""
     steps = -(-config.loop.samples // config.loop.batch_size)
     return (
         f"{need.parameters / 1e6:.1f} M parameters, {steps:,} steps of {config.loop.batch_size:,} samples and "
@@ -97,6 +97,6 @@ def describe(need: MemoryEstimate, config: TrainingConfig, count: int, device: s
     )
 
 
-def gpu_gib(device: "torch.device") -> float:
-    """Memory of a GPU that a training may take: what is free, and what this process holds already."""
+def gpu_gib(device: torch.device) -> float:
+    """Return the memory of a GPU that a training may take: what is free and what this process holds already."""
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)) / GIB

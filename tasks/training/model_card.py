@@ -47,7 +47,7 @@ LIMITS = """## Limits
 
 
 def model_card(stage: str, config: StageConfig, unet: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """Markdown with the front matter of model hubs.
+    """Write a model card: Markdown with the front matter of model hubs.
 
     unet: configuration of the network. facts: of the training: num_objects, num_parameters, side in pixels and `base`,
     the hub id of the weights it began with, if any.

@@ -27,10 +27,20 @@ DRAWN = "drawn.png"
 
 def run_training(
     stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
-) -> "tuple[TrainableT, TrainingResult]":
+) -> tuple[TrainableT, TrainingResult]:
     """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
 
-    With several trainers, these do it; what they leave is then taken up here like any finished training.
+    Several ranks, where the profile asks for them, are processes of their own; what they leave is then taken up here
+    like any finished training.
+
+    Args:
+        stage: Name of the stage, for progress.
+        build: Assembles what is trained, alike in every rank.
+        config: Loop and optimizer.
+        key: Work key of the stage.
+        tools: Of the stage.
+
+    Returns the trainable with its newest weights, and the records and averaged weights.
     """
     num_steps = -(-config.loop.samples // config.loop.batch_size)
     with stop_on_signal() as stop, tools.progress.steps(stage, num_steps) as show:
@@ -39,10 +49,10 @@ def run_training(
             show(samples_seen // config.loop.batch_size, metrics)
             tools.tracker.metrics(metrics, step=samples_seen)
             if "val/psnr" in metrics and (tools.work / key / DRAWN).exists():
-                picture = tools.work / key / "drawn" / f"samples-{samples_seen:012d}.png"
-                picture.parent.mkdir(exist_ok=True)
-                (tools.work / key / DRAWN).replace(picture)
-                tools.tracker.image(picture, f"drawn/{picture.stem}")
+                sheet = tools.work / key / "drawn" / f"samples-{samples_seen:012d}.png"
+                sheet.parent.mkdir(exist_ok=True)
+                (tools.work / key / DRAWN).replace(sheet)
+                tools.tracker.image(sheet, f"drawn/{sheet.stem}")
 
         count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
         if tools.trainers is not None and count > 1:
@@ -62,7 +72,7 @@ def run_training(
         )
 
 
-def write_records(out: Path, trained: "TrainingResult") -> dict[str, float]:
+def write_records(out: Path, trained: TrainingResult) -> dict[str, float]:
     """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
     final: dict[str, float] = {}
     for row in trained.history:

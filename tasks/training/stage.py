@@ -31,7 +31,7 @@ RAW = "unet_raw"
 
 @dataclass(frozen=True)
 class StageTraining:
-    """Pickles, so that any process can assemble it."""
+    """Assembles the training of a diffusion stage in any rank; pickles."""
 
     stage: str
     latents: Path
@@ -42,11 +42,11 @@ class StageTraining:
     compute: ComputeOptions
     copy_of: Callable[[str], Path] | None
     """Where this node's copy of a shard of the latents lies; None: the shards are read in `latents`."""
-    picture: Path
-    """File for what each validation draws."""
+    sheet: Path
+    """File for the views that each validation samples."""
 
-    def __call__(self, device: "torch.device", ranks: "Ranks") -> "DiffusionTraining":
-        """The trainable, on `device`; split among `ranks` if that is asked for.
+    def __call__(self, device: torch.device, ranks: Ranks) -> DiffusionTraining:
+        """Return the trainable on `device`, its weights split among `ranks` if that is asked for.
 
         Raises ValueError when network, data and stage do not fit together.
         """
@@ -87,20 +87,20 @@ class StageTraining:
                 uid=held_out[0],
                 num_steps=self.config.drawn_steps,
                 white_CHW=white_CHW,
-                show=partial(write_comparison, self.picture) if ranks.is_first else ignore,
+                show=partial(write_comparison, self.sheet) if ranks.is_first else ignore,
             ),
             ranks=ranks if is_split else SINGLE,
         )
 
 
 def ignore(_drawn: Sequence[Image], _truth: Sequence[Image]) -> None:
-    """Another process shows them."""
+    """Show nothing: the first rank does."""
 
 
 def start_network(
-    stage: str, latents: "LatentSet", previous: Path | None, config: StageConfig, seed: int
-) -> "MultiViewUNet":
-    """The network that the stage starts from.
+    stage: str, latents: LatentSet, previous: Path | None, config: StageConfig, seed: int
+) -> MultiViewUNet:
+    """Build or load the network that the stage starts from.
 
     Raises ValueError when the stage has no network or two, or one that does not fit its data.
     """
@@ -133,9 +133,9 @@ def start_network(
 
 
 def read_samples(
-    latents: "LatentSet", uids: list[str], *, config: StageConfig, scaling_factor: float, seed: int
-) -> "SampleReader":
-    """Samples of the given objects, drawn as the stage says.
+    latents: LatentSet, uids: list[str], *, config: StageConfig, scaling_factor: float, seed: int
+) -> SampleReader:
+    """Return a reader of training samples of the given objects, chosen at random as the stage says.
 
     Raises ValueError when there are no objects.
     """
