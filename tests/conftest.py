@@ -4,8 +4,15 @@ nothing home; and temporary files, also those of processes that a test kills, li
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from infra.execution.ray_pool import OBJECT_STORE_BYTES
+
+if TYPE_CHECKING:
+    from tests.infra.s3 import S3Server
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ["DVC_NO_ANALYTICS"] = "1"
@@ -13,9 +20,47 @@ os.environ["DVC_NO_ANALYTICS"] = "1"
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Temporary files of the tests and of what they start."""
     folder = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "torchinductor"))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any will do; none are looked for elsewhere."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def s3(s3_credentials: None) -> Iterator["S3Server"]:  # noqa: ARG001 - usefixtures has no effect on fixtures
+    """An empty S3 server."""
+    from tests.infra.s3 import S3Server  # moto costs every session 0.5 s
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head with one processor; `add_node` starts further raylets."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster  # Ray costs every session a second
+
+    (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)  # where Ray notes the cluster it started last
+    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:  # short: a socket
+        head = {**node, "temp_dir": folder, "include_dashboard": False}
+        cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+        cluster.node = node
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()

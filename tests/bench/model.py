@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for _ in range(arguments.rounds):
         for name in chosen:
             runs[name].append(_run(name, arguments))
-    results = [{"name": name} | _least(runs[name]) for name in chosen]
+    results: list[dict[str, Any]] = [{"name": name} | _least(runs[name]) for name in chosen]
     _show(results, arguments)
     if arguments.out:
         arguments.out.write_text(json.dumps(results, indent=1))
@@ -55,7 +56,7 @@ def _least(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {key: (max if key in {"tokens_s", "tflop_s", "share"} else min)(row[key] for row in rows) for key in rows[0]}
 
 
-def _show(results: list[dict[str, object]], arguments: argparse.Namespace) -> None:
+def _show(results: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
     size = f"latents {arguments.side} x {arguments.side}, {arguments.width} width"
     table = Table("method", title=f"1 + {arguments.views - 1} views, {size}, {arguments.device}")
     for column in COLUMNS:

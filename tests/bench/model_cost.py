@@ -6,7 +6,7 @@ what a training step keeps for its backward pass. T is 10^12, GiB is 2^30 bytes.
 
 import argparse
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +119,9 @@ def toy_batch(unet: MultiViewUNet, views: int, *, num_conditions: int = 1) -> di
     }
 
 
-def by_part(unet: MultiViewUNet, by_module: Mapping[str, float]) -> Counter[str]:
+def by_part(unet: MultiViewUNet, by_module: Mapping[str, float]) -> dict[str, float]:
     """Numbers of the modules that hold others, by level and kind of module; what is elsewhere is "other"."""
-    parts: Counter[str] = Counter()
+    parts: dict[str, float] = defaultdict(float)
     for name, number in by_module.items():
         parts[part_of(unet, name)] += number
     return parts

@@ -14,8 +14,9 @@ from models.config import UNetConfig
 from models.network.initialization import seeded_weights
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.training.compiled import compile_in_place
+from models.training.cost import SavedBytes
 from models.training.throughput import count_tflop, memory_gib
-from tests.bench.model_cost import SavedBytes, toy_batch
+from tests.bench.model_cost import toy_batch
 from tests.bench.model_methods import METHODS
 
 GEOMETRY = {"azimuths": 8, "elevations_deg": (-30.0, 0.0, 30.0, 60.0), "fov_deg": 60.0, "distance": 1.5}
@@ -68,7 +69,7 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
         unet.zero_grad(set_to_none=True)
 
     with torch.no_grad():
-        tflop = count_tflop(partial(unet, **inputs), torch.device(device))
+        tflop = count_tflop(partial(unet.forward, **inputs), torch.device(device))
     saved = SavedBytes([*unet.parameters(), *inputs.values()])
     with saved.recording(), autocast(device):
         output = unet.forward(**inputs)

@@ -22,7 +22,7 @@ from models.training.checkpoints import Checkpoints
 from models.training.diffusion import DiffusionTraining
 from models.training.loop import train
 from tests.bench.model_worker import DIVISOR, GEOMETRY, network
-from tests.models.data.test_samples import make_reader
+from tests.models.toy_latents import make_reader
 from tests.models.toy_models import NOISE
 
 TARGETS, CONDITIONS, PER_SHARD = 32, 10, 16

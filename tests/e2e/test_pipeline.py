@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,7 +33,7 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '([^']+)'", output)
 
 
-def lock(folder: Path) -> dict:
+def lock(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
 
 
@@ -40,8 +41,8 @@ def test_pipeline_makes_models_samples_meshes_and_a_report(made: Path) -> None:
     metrics = json.loads((made / "reports" / "metrics.json").read_text())
     cases = {"stage1-sparse-1", "stage2-sparse-1", "stage3-sparse-1", "stage3-sparse-2", "stage1-ring-1"}
     assert cases <= set(metrics)
-    for groups in metrics.values():
-        assert set(groups) <= {"train", "held_out"}
+    for case, groups in metrics.items():
+        assert set(groups) == {"train", "held_out"}, f"{case}: one test object of each split"
         for scores in groups.values():
             assert {"psnr", "ssim", "mask_iou", "psnr_over_white", "psnr_over_copy"} <= set(scores)
     for stage in ("stage1", "stage2", "stage3"):
@@ -117,8 +118,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def wait_for(folder: Path, signs: str, process: subprocess.Popen) -> None:
+def wait_for(folder: Path, signs: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 900
+    assert process.stderr is not None
     while not list(folder.glob(signs)):
         assert process.poll() is None, f"ended before it could be killed: {process.stderr.read().decode()[-2000:]}"
         assert time.monotonic() < deadline

@@ -20,7 +20,7 @@ from infra.profile import Profile
 from infra.tracking import TrackingStore
 from infra.versioning import Repository, lock_key, out_hashes
 from tasks.artifacts.manifest import Kind, seal
-from tasks.outcome import Done, Failed, Rejected
+from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools, Tracker
 from tests.tasks.toolbox import make_tools
 from tests.tiny_repo import run
@@ -69,7 +69,7 @@ def make_catalog(params: Params, tools: Tools) -> None:
     (OUT / "sheets").mkdir(parents=True)
     for index in range(14):
         Image.new("RGB", (8, 8), (index, 0, 0)).save(OUT / f"sheets/{index:02}.png")
-    outcomes = [Done("a"), Done("b"), Rejected("c", "too big"), Failed("d", "broken")]
+    outcomes: list[Outcome] = [Done("a"), Done("b"), Rejected("c", "too big"), Failed("d", "broken")]
     seal(OUT, Kind.CATALOG, config=params.catalog, inputs={}, outcomes=outcomes)
 
 
@@ -245,7 +245,9 @@ def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
     note.write_text(json.dumps({"run_id": lost, "pid": 2**22}))
     assert run_catalog(root, make_catalog) == 0
     run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f", "catalog")
-    write_record(root, "catalog", RunRecord(lost, Repository(root).run_key("catalog"), 1.0))
+    key = Repository(root).run_key("catalog")
+    assert key is not None
+    write_record(root, "catalog", RunRecord(lost, key, 1.0))
     assert tag_outputs(root, store) == ["catalog"]
     (root / "dvc.lock").unlink()
 

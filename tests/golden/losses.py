@@ -14,8 +14,10 @@ from models.network.noise import Diffusion
 from models.training.checkpoints import Checkpoints
 from models.training.loop import train
 from tests.golden.recipes import FOLDER
+from tests.models import toy_diffusion
 from tests.models.toy_latents import write_toy_latents
-from tests.models.training import test_diffusion, test_vae
+from tests.models.toy_models import NOISE
+from tests.models.training import test_vae
 
 LOSSES = FOLDER / "losses.txt"
 STEPS = 20
@@ -58,9 +60,9 @@ def vae(_folder: Path) -> Any:
 def stage(folder: Path, number: int) -> Any:
     """A stage on latents that say where they stand."""
     latents = write_toy_latents(folder / "latents")
-    training = test_diffusion.make_training(latents, multi_condition_share=0.0 if number == 1 else 0.5)
+    training = toy_diffusion.make_training(latents, multi_condition_share=0.0 if number == 1 else 0.5)
     name = "epsilon" if number == 1 else "v_prediction"
-    noise = test_diffusion.NOISE.model_copy(update={"prediction": name, "network": name})
+    noise = NOISE.model_copy(update={"prediction": name, "network": name})
     return replace(training, diffusion=Diffusion(noise))
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from tests.infra.loopback import LoopbackServer
@@ -46,11 +45,3 @@ class S3Server(LoopbackServer):
             start("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(BUSY)))])
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [BUSY]
         return self._app(environ, start)
-
-
-@pytest.fixture
-def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any will do; none are looked for elsewhere."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

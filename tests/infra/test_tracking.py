@@ -56,7 +56,7 @@ def test_run_is_told_what_the_machine_did(root: Path, monkeypatch: pytest.Monkey
 
 
 def test_run_keeps_tags_and_params_of_every_kind(store: TrackingStore) -> None:
-    params = {
+    params: dict[str, object] = {
         "render.elevations_deg": [-30, 0],
         "encode.image_encoder.pretrained": None,
         "catalog.source": "procedural",

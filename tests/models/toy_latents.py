@@ -1,14 +1,18 @@
 """A small latent set whose content says what it is: channel 0 = azimuth column, 1 = elevation row, 2 = view index."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.data.draws import SamplePlan
 from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.samples import SampleReader
 
 COLUMNS, ROWS, CONDITIONS = 8, 4, 5
 CHANNELS, SIDE, WIDTH = 4, 4, 16
+SCALE = 0.25
 LAYOUT = LatentLayout(
     num_targets=COLUMNS * ROWS,
     num_columns=COLUMNS,
@@ -52,3 +56,19 @@ def write_toy_latents(folder: Path, num_objects: int = 4) -> LatentSet:
     white = torch.cat([torch.full((1, CHANNELS, SIDE, SIDE), 0.5), torch.full((1, CHANNELS, SIDE, SIDE), -30.0)], dim=1)
     write_index(folder, LAYOUT, white, rows)
     return LatentSet.open(folder)
+
+
+def make_reader(latents: LatentSet, scale: float = SCALE, **overrides: Any) -> SampleReader:
+    """Samples of all training objects; `overrides` replace fields of the plan."""
+    fields: dict[str, Any] = {
+        "seed": 0,
+        "num_items": 3,
+        "num_conditions": CONDITIONS,
+        "num_targets": 32,
+        "kept_targets": 8,
+        "multi_condition_share": 0.5,
+        "multi_conditions": (2, CONDITIONS),
+        "condition_drop": 0.0,
+        "timesteps": 1000,
+    }
+    return SampleReader(latents, latents.uids("train"), SamplePlan(**(fields | overrides)), scale)

@@ -1,4 +1,4 @@
-"""A real Trainable at toy size: fits a line to points that are a function of the sample number."""
+"""A Trainable at toy size: fits a line to points that are a function of the sample number."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ class Line:
             torch.manual_seed(0)
             wide = [nn.Linear(width, width), nn.Tanh()] if width > 8 else []
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
-        self.discriminator = None
+        self.discriminator: nn.Module | None = None
         self.may_be_sharded = False
         self.num_parts = num_parts
         self.poisoned, self.poison = poisoned, poison
@@ -42,7 +42,7 @@ class Line:
         rows = [rng_of(0, Stream.SAMPLE, number).standard_normal(2) for number in sample_ids]
         x = torch.tensor([[row[0]] for row in rows], dtype=torch.float32)
         y = 3 * x - 1 + 0.01 * torch.tensor([[row[1]] for row in rows], dtype=torch.float32)
-        if self.poisoned in sample_ids:
+        if self.poisoned is not None and self.poisoned in sample_ids:
             y[list(sample_ids).index(self.poisoned)] = self.poison
         return x, y
 

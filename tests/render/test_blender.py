@@ -92,7 +92,7 @@ def test_render_views_box_has_the_silhouette_that_project_predicts(box: Path) ->
 
 def dominates(pixel: Rgba, channel: int) -> bool:
     """Whether one colour channel is strong and the others are weak."""
-    return pixel[channel] > 200 and max(np.delete(pixel[:3], channel)) < 60
+    return bool(pixel[channel] > 200 and max(np.delete(pixel[:3], channel)) < 60)
 
 
 def test_render_views_axes_are_upright_and_turned_as_the_cameras_say(axes: Path) -> None:
@@ -134,7 +134,7 @@ def test_render_views_uid_and_seed_draw_other_lights_only_for_the_random_rig(box
         return views(box, [camera(30, 30)], config, **names)[0].astype(float)
 
     def difference(light: LightConfig, one: dict[str, Any], other: dict[str, Any]) -> float:
-        return np.abs(shown(light, **one) - shown(light, **other)).mean()
+        return float(np.abs(shown(light, **one) - shown(light, **other)).mean())
 
     noise = difference(STUDIO, {"uid": "a"}, {"uid": "b"})
     assert noise > 0
@@ -206,18 +206,19 @@ def test_render_views_lights_in_the_file_do_not_shine(tmp_path: Path, box: Path)
 def test_render_views_depth_and_normals_are_those_of_the_surface(box: Path) -> None:
     config = toy_config(passes=("depth", "normal"), samples=16)
     for view, taken in zip(CAMERAS, take(box, CAMERAS, config), strict=True):
-        surface = taken.depth > 0
+        depth, normal = geometry(taken)
+        surface = depth > 0
         assert (surface == (taken.rgba[..., 3] > 127)).mean() > 0.98
-        assert (surface == taken.normal.any(axis=-1)).all()
+        assert (surface == normal.any(axis=-1)).all()
         rows, columns = np.nonzero(surface)
-        points = unproject(view, columns + 0.5, rows + 0.5, taken.depth[surface], config.resolution)
+        points = unproject(view, columns + 0.5, rows + 0.5, depth[surface], config.resolution)
         half = np.array([0.5, 0.15, 0.3])
         outside = np.abs(points) - half
         np.testing.assert_allclose(outside.max(axis=1), 0, atol=1e-4, err_msg="every point lies on a face")
         axis = outside.argmax(axis=1)
         expected = np.eye(3)[axis] * np.sign(points)
         inner = np.sort(outside, axis=1)[:, 1] < -0.01  # edges belong to two faces
-        np.testing.assert_allclose(taken.normal[surface][inner], expected[inner], atol=1e-3)
+        np.testing.assert_allclose(normal[surface][inner], expected[inner], atol=1e-3)
 
 
 @pytest.mark.parametrize(("alpha", "sees"), [(0.3, "wall"), (0.49, "wall"), (0.51, "veil"), (0.9, "veil")])
@@ -230,9 +231,17 @@ def test_render_views_veil_is_solid_or_absent_in_depth_and_normals(tmp_path: Pat
     (taken,) = take(tmp_path / "veil.glb", [camera()], toy_config(passes=("depth", "normal"), samples=16))
     width = 0.51
     expected = {"veil": 1.5 - width / 2, "wall": 1.5 + width / 2 - 0.2}[sees]
-    middle = taken.depth[28:36, 28:36]
+    depth, normal = geometry(taken)
+    middle = depth[28:36, 28:36]
     np.testing.assert_allclose(middle, expected, atol=2e-3)
-    np.testing.assert_allclose(taken.normal[28:36, 28:36] @ [1, 0, 0], 1, atol=1e-3)
+    np.testing.assert_allclose(normal[28:36, 28:36] @ [1, 0, 0], 1, atol=1e-3)
+
+
+def geometry(taken: View) -> tuple[Floats, Floats]:
+    """Depth and normals, which were asked for."""
+    assert taken.depth is not None
+    assert taken.normal is not None
+    return taken.depth, taken.normal
 
 
 def unproject(view: Camera, columns: Matrix, rows: Matrix, depths: Floats, side: int) -> Matrix:
@@ -252,6 +261,7 @@ def test_render_views_passes_leave_the_colours_alone(box: Path) -> None:
 def test_render_views_pass_that_is_not_asked_for_is_not_made(box: Path) -> None:
     (taken,) = take(box, CAMERAS[:1], toy_config(passes=("normal",)))
     assert taken.depth is None
+    assert taken.normal is not None
     assert taken.normal.any()
 
 

@@ -54,4 +54,4 @@ def test_sky_and_ground_light_what_faces_them_as_an_area_light_far_and_wide_does
 
 
 def srgb(linear: float) -> float:
-    return 1.055 * linear ** (1 / 2.4) - 0.055
+    return float(1.055 * linear ** (1 / 2.4) - 0.055)

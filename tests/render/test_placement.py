@@ -15,7 +15,7 @@ corners = st.tuples(numbers, numbers, numbers)
 
 @given(corners, st.tuples(sides, sides, sides), st.floats(0.1, 10))
 def test_place_any_box_is_centred_with_the_longest_side_asked_for(low: Point, size: Point, longest: float) -> None:
-    high = tuple(a + b for a, b in zip(low, size, strict=True))
+    high = (low[0] + size[0], low[1] + size[1], low[2] + size[2])
     matrix = normalize_bounds(low, high, longest).world_from_object
     placed = np.array([[*low, 1], [*high, 1]]) @ matrix[:3].T
     tolerance = longest / max(size) * 1e-9  # what double precision leaves of coordinates up to a million

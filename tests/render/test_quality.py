@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,6 @@ def test_named_qualities_come_closer_to_the_truth_one_by_one(tmp_path: Path) -> 
     assert errors[0] > errors[1] > errors[2]
 
 
-@pytest.mark.parametrize("value", Quality.model_fields["denoise"].annotation.__args__)
+@pytest.mark.parametrize("value", get_args(Quality.model_fields["denoise"].annotation))
 def test_quality_words_are_words_in_yaml_too(value: str) -> None:
     assert yaml.safe_load(f"denoise: {value}") == {"denoise": value}

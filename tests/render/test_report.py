@@ -8,8 +8,10 @@ from render.report import ObjectReport, check_usable
 GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), False, 0)
 
 
-def test_check_good_object_passes() -> None:
+def test_check_object_with_as_many_faces_as_allowed_passes_and_with_one_more_does_not() -> None:
     check_usable(GOOD, max_faces=12, missing_texture="reject")
+    with pytest.raises(Unrenderable, match="12 faces; at most 11 are allowed"):
+        check_usable(GOOD, max_faces=11, missing_texture="reject")
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,6 @@ def test_check_good_object_passes() -> None:
         (replace(GOOD, num_faces=0), "no faces: the file holds only points or lines"),
         (replace(GOOD, num_faces=13), "13 faces; at most 12 are allowed"),
         (replace(GOOD, maximum=(float("nan"), 1.0, 1.0)), "vertices are not finite"),
-        (replace(GOOD, missing_textures=("x.png",)), "texture 'x.png' is missing"),
         (replace(GOOD, missing_textures=("a", "b", "c", "d")), "4 textures ('a', 'b', 'c', ...) are missing"),
     ],
 )
@@ -29,8 +30,13 @@ def test_check_bad_object_is_unrenderable_with_a_reason(report: ObjectReport, re
     assert str(error.value).startswith(reason)
 
 
-def test_check_missing_texture_may_be_kept() -> None:
-    check_usable(replace(GOOD, missing_textures=("x.png",)), max_faces=12, missing_texture="keep")
+def test_check_missing_texture_is_rejected_or_kept_as_asked_and_hides_no_other_fault() -> None:
+    untextured = replace(GOOD, missing_textures=("x.png",))
+    with pytest.raises(Unrenderable, match=r"texture 'x.png' is missing"):
+        check_usable(untextured, max_faces=12, missing_texture="reject")
+    check_usable(untextured, max_faces=12, missing_texture="keep")
+    with pytest.raises(Unrenderable, match="12 faces"):
+        check_usable(untextured, max_faces=11, missing_texture="keep")
 
 
 TRACEBACK = """Error: Python: Traceback (most recent call last):

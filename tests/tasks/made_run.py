@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -30,6 +31,7 @@ SUPERSAMPLING = 4
 def shapes() -> dict[str, trimesh.Trimesh]:
     """Closed meshes whose longest side is one."""
     snowman = trimesh.util.concatenate([trimesh.creation.icosphere(3, 0.3), trimesh.creation.icosphere(3, 0.2)])
+    assert isinstance(snowman, trimesh.Trimesh)
     snowman.vertices[: len(snowman.vertices) // 2, 2] -= 0.2
     snowman.vertices[len(snowman.vertices) // 2 :, 2] += 0.3
     return {
@@ -79,7 +81,7 @@ def seal_view_set(
         write_views(out.parent / "items" / out.name / f"{uid}.tar", cameras, [View(image) for image in images], {})
     items = {uid: partial(read_item, out.parent / "items" / out.name / f"{uid}.tar") for uid in views}
     seal_views(items, lay_out(items, 100), out)
-    noted = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
+    noted: dict[str, dict[str, Any]] = {uid: {"flags": gates} for uid, gates in (flags or {}).items()}
     outcomes = [Done(uid, {"group": groups[uid], **noted.get(uid, {})}) for uid in views]
     seal(out, Kind.VIEWS, config=config, inputs={}, outcomes=outcomes)
 

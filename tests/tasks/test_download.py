@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.storage.store import RemoteStore
-from tasks.artifacts.manifest import open_manifest, read_ledger, seal
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.tables import Entry, SelectedEntry, folder_of, read_objects, write_selected
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
@@ -24,7 +24,7 @@ from tasks.select import select_objects
 from tests.infra.server import Fault, WebServer
 from tests.tasks.hub import catalog_config, glb, hub_path, lay_out_hub
 from tests.tasks.test_select import select_config
-from tests.tasks.toolbox import FolderStore, make_tools
+from tests.tasks.toolbox import make_tools
 
 OBJECTS = {f"object{index:02d}": glb(f"{index}" * 5000) for index in range(10)}
 FIRST = hub_path("object00")
@@ -48,7 +48,7 @@ def selected_from(folder: Path, entries: dict[str, str], source: str = "objavers
         SelectedEntry(uid, location, 6.0, f"Thing {uid}", "by", source, "train") for uid, location in entries.items()
     ]
     write_selected(folder / "selected" / "objects.csv", rows)
-    seal(folder / "selected", "selected", config=select_config(), inputs={})
+    seal(folder / "selected", Kind.SELECTED, config=select_config(), inputs={})
     return folder / "selected"
 
 
@@ -74,7 +74,7 @@ def test_download_writes_every_object_with_its_hash(hub: WebServer, tmp_path: Pa
         assert file.file == f"{folder_of(file.uid)}/{file.uid}.glb"
         assert (file.split, file.score, file.title, file.license) == ("train", 6.0, f"Thing {file.uid}", "by")
     assert all(isinstance(row, Done) for row in rows.values())
-    assert open_manifest(tmp_path / "objects", "objects").counts["done"] == 10
+    assert open_manifest(tmp_path / "objects", Kind.OBJECTS).counts["done"] == 10
 
 
 def test_download_that_ran_twice_fetches_nothing_again_and_writes_equal_bytes(hub: WebServer, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_fetch_in_parallel_counts_single_silent_answers_as_failed() -> None:
     assert len(rows) == 64
 
 
-class FullDisk(FolderStore):
+class FullDisk(RemoteStore):
     """A store on a disk that fills up after two objects."""
 
     def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
@@ -269,7 +269,7 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
     catalog = catalog_config(source="folder", folder=str(source))
     selected_from(tmp_path, {"chair": "chair.glb", "lamp": "lamp.gltf"}, "folder")
     before = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
-    manifest = open_manifest(tmp_path / "objects", "objects")
+    manifest = open_manifest(tmp_path / "objects", Kind.OBJECTS)
     (source / "chair.glb").write_bytes(glb("new"))
     after = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
     files = {file.uid: file for file in read_objects(tmp_path / "objects" / "objects.csv")}
@@ -277,7 +277,7 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
     assert files["lamp"].file == f"{folder_of('lamp')}/lamp/lamp.gltf"
     assert (files["lamp"].path(tmp_path / "objects").parent / "lamp.bin").read_bytes() == b"1"
     assert (before["lamp"], before["chair"] == after["chair"]) == (after["lamp"], False)
-    assert open_manifest(tmp_path / "objects", "objects").fingerprint != manifest.fingerprint
+    assert open_manifest(tmp_path / "objects", Kind.OBJECTS).fingerprint != manifest.fingerprint
 
 
 def test_download_of_procedural_objects_needs_no_server(tmp_path: Path) -> None:

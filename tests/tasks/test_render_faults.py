@@ -5,7 +5,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from tests.tasks.test_render_stages import NORMALIZE, RENDER, digests, write_set
 from tests.tasks.toolbox import make_tools
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
+LIMITS = Limits(time_limit=900, recycle_after=100, memory_limit_gb=8)
 STRICT = RENDER.model_copy(update={"max_failed_share": 0.0})
 OBJECTS = {"car": ("car", 2), "mug": ("mug", 0), "robot": ("robot", 11)}
 
@@ -41,11 +44,11 @@ def undisturbed(source: Path) -> dict[str, str]:
 
 
 @contextmanager
-def ray_pool(folder: Path, **limits: float) -> Iterator[RayPool[Outcome]]:
+def ray_pool(folder: Path, **limits: Any) -> Iterator[RayPool[Outcome]]:
     with RayPool[Outcome](
         failed=Failed,
         workers=2,
-        limits=Limits(**({"time_limit": 900, "recycle_after": 100, "memory_limit_gb": 8} | limits)),
+        limits=replace(LIMITS, **limits),
         log_dir=folder / "logs",
     ) as pool:
         yield pool

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from infra.execution.serial_pool import SerialPool
 from render.config import LightConfig, RenderConfig
 from render.quality import Quality
 from render.views import ViewKind
@@ -21,13 +22,13 @@ from tasks.artifacts.views import ViewSet
 from tasks.commands.export import export_nerf
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.normalize import normalize_objects
-from tasks.outcome import Done, Outcome, Rejected
+from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Job, Tools
 from tasks.render import render_objects
 from tasks.render_test import render_test_sets
 from tasks.sources.procedural.objects import write_object
 from tests.render.toys import GATES
-from tests.tasks.toolbox import SerialPool, make_tools
+from tests.tasks.toolbox import make_tools
 
 pytestmark = pytest.mark.blender
 
@@ -68,11 +69,12 @@ TEST = RenderTestConfig(
 )
 
 
-class CountingPool(SerialPool):
+class CountingPool(SerialPool[Outcome]):
     def __init__(self) -> None:
+        super().__init__(failed=Failed)
         self.uids: list[str] = []
 
-    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Path:
+    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Iterator[Outcome]:
         self.uids += [job.uid for job in jobs]
         return super().run(work, jobs)
 
@@ -86,7 +88,7 @@ def write_set(folder: Path, objects: dict[str, tuple[str, int]]) -> Path:
     rows = []
     for position, path in enumerate(sorted(folder.glob("*.glb"))):
         content = path.read_bytes()
-        split = "val" if position == 1 else "train"
+        split: Literal["train", "val"] = "val" if position == 1 else "train"
         digest = hashlib.sha256(content).hexdigest()
         rows.append(ObjectFile(path.stem, path.name, digest, len(content), split, 6.0, path.stem, "CC0-1.0"))
     write_objects(folder / OBJECTS, rows)
@@ -238,6 +240,7 @@ def test_render_test_mesh_stands_where_the_views_show_it(run: Path) -> None:
     views = ViewSet.open(run / "test_views")
     for uid in views.uids:
         mesh = trimesh.load(run / "test_views" / "meshes" / f"{uid}.ply", process=False)
+        assert isinstance(mesh, trimesh.Trimesh)
         assert np.ptp(mesh.vertices, axis=0).max() == pytest.approx(1.0, abs=1e-3)
         for camera in views.cameras(uid)[:10:3]:
             pixels, _ = project(camera, np.asarray(mesh.vertices, dtype=np.float64), 32)
@@ -290,6 +293,6 @@ def test_render_more_objects_leaves_the_shards_of_the_others_alone(run: Path, tm
     assert len(before) == 2
     assert len(after) == 4
     assert before.items() <= after.items()
-    grown = open_manifest(folder / "views", "views").fingerprint
+    grown = open_manifest(folder / "views", Kind.VIEWS).fingerprint
     assert render("more", make_tools(tmp_path / "elsewhere")) != after, "without a history they lie by uid hash"
-    assert open_manifest(folder / "views", "views").fingerprint != grown, "encode must not take one for the other"
+    assert open_manifest(folder / "views", Kind.VIEWS).fingerprint != grown, "encode must not take one for the other"

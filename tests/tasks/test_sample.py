@@ -19,7 +19,7 @@ from tasks.ports import Tools
 from tasks.sample import plan_cases, sample_test_sets
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
-from tests.tasks.toolbox import make_tools
+from tests.tasks.toolbox import make_tools, notes_of
 
 CONFIG = SampleConfig(
     recipe=1,
@@ -63,14 +63,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(folder: Path, out: Path, tools: Tools) -> None:
-    stages = {stage: folder / stage for stage in CONFIG.stages}
+    stages: dict[str, Path] = {stage: folder / stage for stage in CONFIG.stages}
     sample_test_sets(folder / "test_views", stages, CONFIG, 0, out, tools)
 
 
 def test_list_cases_asks_only_stage3_with_several_conditions(run: Path) -> None:
     names = [case.name for case in plan_cases(CONFIG, ViewSet.open(run / "test_views"))]
     assert names == ["stage1-sparse-1", "stage1-ring-1", "stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1"]
-    facts = open_manifest(run / "samples", "samples").facts
+    facts = open_manifest(run / "samples", Kind.SAMPLES).facts
     assert [case["name"] for case in facts["cases"]] == names
 
 
@@ -96,7 +96,7 @@ def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path)
     before = {case: (run / "samples" / case / "shard-00000.tar").read_bytes() for case in ("stage1-sparse-1",)}
     tools = make_tools(run)
     make(run, run / "again", tools)
-    assert tools.progress.notes == ["sample: 10 of 10 were sampled before, 0 to go"]
+    assert notes_of(tools) == ["sample: 10 of 10 were sampled before, 0 to go"]
     for case, content in before.items():
         assert (run / "again" / case / "shard-00000.tar").read_bytes() == content
 

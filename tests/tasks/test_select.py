@@ -38,7 +38,7 @@ def test_select_low_scores_are_rejected_with_the_reason(tmp_path: Path) -> None:
     kept = run_select(tmp_path, {"a": 4.21, "b": 5.0, "c": 9.0, "d": None})
     assert set(kept) == {"b", "c", "d"}
     assert reasons(tmp_path) == {"a": "score 4.21 < 5.0"}
-    assert open_manifest(tmp_path / "selected", "selected").counts == {"done": 3, "rejected": 1, "failed": 0}
+    assert open_manifest(tmp_path / "selected", Kind.SELECTED).counts == {"done": 3, "rejected": 1, "failed": 0}
 
 
 def test_select_missing_score_can_be_rejected(tmp_path: Path) -> None:

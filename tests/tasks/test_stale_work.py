@@ -24,7 +24,7 @@ from tests.tasks.small_views import ENCODE, LOOP, write_small_views
 from tests.tasks.test_sample import CONFIG as SAMPLE
 from tests.tasks.test_sample import write_stage, write_test_views
 from tests.tasks.test_train_stages import MASK_VAE, STAGE1, STAGE3
-from tests.tasks.toolbox import MemoryTracker, make_tools
+from tests.tasks.toolbox import MemoryTracker, make_tools, notes_of
 
 BRIEF: dict[str, Any] = {"loop": LOOP.model_copy(update={"samples": 4}), "drawn_steps": 0}
 ONE_STEP, NEXT_STEP = STAGE1.model_copy(update=BRIEF), STAGE3.model_copy(update=BRIEF)
@@ -129,11 +129,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample(asked: Path, tmp_path: Path, out: str, **inputs: Path) -> tuple[dict[str, npt.NDArray[np.uint8]], list[str]]:
     """A view of each case, and what the user was told."""
     tools = make_tools(tmp_path)
-    stages = {stage: inputs.get(stage, asked / stage) for stage in SAMPLE.stages}
+    stages: dict[str, Path] = {stage: inputs.get(stage, asked / stage) for stage in SAMPLE.stages}
     views = inputs.get("test_views", asked / "test_views")
     sample_test_sets(views, stages, SAMPLE, 0, tmp_path / out, tools)
     cases = [case["name"] for case in open_manifest(tmp_path / out, Kind.SAMPLES).facts["cases"]]
-    return {case: ViewSet.open(tmp_path / out / case).image("ball", "t00") for case in cases}, tools.progress.notes
+    return {case: ViewSet.open(tmp_path / out / case).image("ball", "t00") for case in cases}, notes_of(tools)
 
 
 def test_sample_with_other_weights_samples_anew_the_cases_of_that_model_alone(asked: Path, tmp_path: Path) -> None:

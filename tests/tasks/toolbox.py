@@ -1,27 +1,19 @@
-"""Tools for tests: the real `tasks.ports.Tools`, with a pool of one, a silent progress and a tracker that remembers."""
+"""Tools for tests: the real `tasks.ports.Tools` with the real pool of one process.
+
+Only what would draw on a terminal (QuietProgress) or speak with MLflow's server (MemoryTracker) is replaced; the real
+ones are tested in tests/infra, and mypy checks that these satisfy the same Protocols.
+"""
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from infra.execution.serial_pool import SerialPool
+from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
-from tasks.ports import Job, Tools
-
-
-class SerialPool:
-    """Runs jobs one after another in this process."""
-
-    num_workers = 1
-
-    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Iterator[Outcome]:
-        for job in jobs:
-            try:
-                yield work(job)
-            except Exception as error:  # noqa: BLE001 - a pool turns an item's failure into a record
-                yield Failed(job.uid, f"{type(error).__name__}: {error}")
+from tasks.ports import Tools
 
 
 class QuietProgress:
@@ -40,6 +32,12 @@ class QuietProgress:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def notes_of(tools: Tools) -> list[str]:
+    """What the user was told."""
+    assert isinstance(tools.progress, QuietProgress)
+    return tools.progress.notes
 
 
 class MemoryTracker:
@@ -68,23 +66,13 @@ class MemoryTracker:
         self.models.append((path, name))
 
 
-class FolderStore:
-    """Reads plain paths only."""
-
-    def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
-        if max_bytes is not None and Path(url).stat().st_size > max_bytes:
-            raise ValueError(f"{url} is larger than {max_bytes} bytes")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(url, target)
-
-
 def make_tools(folder: Path, **overrides: Any) -> Tools:
-    """Real Tools that work inside `folder`; `overrides` replace fields, e.g. `store=RemoteStore()`."""
+    """Real Tools that work inside `folder`; `overrides` replace fields, e.g. `store=RemoteStore(attempts=1)`."""
     fields: dict[str, Any] = {
-        "pool": SerialPool(),
+        "pool": SerialPool[Outcome](failed=Failed),
         "progress": QuietProgress(),
         "tracker": MemoryTracker(),
-        "store": FolderStore(),
+        "store": RemoteStore(),
         "work": folder / "work",
         "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
         "device": "cpu",

@@ -1,37 +1,15 @@
 """A pool on a cluster: two raylets on this machine, the second one joins while work is under way."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.execution.ray_pool import OBJECT_STORE_BYTES, Limits, RayPool
+from infra.execution.ray_pool import Limits, RayPool
 from tasks.outcome import Done, Failed, Outcome
 from tests.infra.execution.pool_jobs import Task, obey
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head with one processor; `add_node` starts further raylets."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)  # where Ray notes the cluster it started last
-    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
-    with tempfile.TemporaryDirectory(
-        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:  # short: a socket
-        head = {**node, "temp_dir": folder, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        cluster.node = node
-        try:
-            yield cluster
-        finally:
-            cluster.shutdown()
 
 
 def test_ray_pool_node_that_joins_takes_work(cluster: Any, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Copies on the node's own disk, from an S3 server that is busy now and then."""
 
 import pickle
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,16 +8,9 @@ import pytest
 
 from infra.storage.node_cache import NodeCache
 from tests.infra.s3 import S3Server
-from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.small_disk import small_disk
 
 CONTENT = bytes(range(256)) * 4096
-
-
-@pytest.fixture
-def s3(s3_credentials: None) -> Iterator[S3Server]:  # noqa: ARG001
-    with S3Server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 
 from infra.storage.store import RemoteStore
 from tests.infra.s3 import S3Server
-from tests.infra.s3 import s3_credentials as s3_credentials
 from tests.infra.server import Fault, WebServer
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

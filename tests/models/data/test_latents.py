@@ -1,4 +1,5 @@
 import filecmp
+import math
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,7 @@ def test_latent_set_without_index_is_refused(tmp_path: Path) -> None:
 
 
 def test_sample_posterior_many_draws_have_the_stated_mean_and_deviation() -> None:
-    moments = torch.cat(
-        [torch.full((1, 1, 200, 200), 3.0), torch.full((1, 1, 200, 200), 2 * torch.log(torch.tensor(0.5)))], 1
-    )
+    moments = torch.cat([torch.full((1, 1, 200, 200), 3.0), torch.full((1, 1, 200, 200), 2 * math.log(0.5))], 1)
     noise = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     drawn = sample_posterior(moments, noise)
     assert drawn.mean().item() == pytest.approx(3.0, abs=0.02)

@@ -1,30 +1,10 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from models.data.draws import SamplePlan
-from models.data.latents import LatentSet
 from models.data.samples import SampleReader, Samples, group_by_views
-from tests.models.toy_latents import CONDITIONS, write_toy_latents
-
-SCALE = 0.25
-
-
-def make_reader(latents: LatentSet, scale: float = SCALE, **overrides: Any) -> SampleReader:
-    fields: dict[str, Any] = {
-        "seed": 0,
-        "num_items": 3,
-        "num_conditions": CONDITIONS,
-        "num_targets": 32,
-        "kept_targets": 8,
-        "multi_condition_share": 0.5,
-        "multi_conditions": (2, CONDITIONS),
-        "condition_drop": 0.0,
-        "timesteps": 1000,
-    }
-    return SampleReader(latents, latents.uids("train"), SamplePlan(**(fields | overrides)), scale)
+from tests.models.toy_latents import SCALE, make_reader, write_toy_latents
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from models.data.images import on_white, resized, to_arrays, to_tensor
+from models.data.images import as_rgba, crop_to_object, on_white, resized, to_arrays, to_tensor
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from models.inference.sampling import sample_views
 from models.network.noise import SchedulerName, build_scheduler
@@ -59,7 +60,7 @@ def test_pipeline_with_equal_generators_gives_equal_views(pipeline: MVDiffusionP
 def test_pipeline_with_several_objects_equals_each_alone(name: SchedulerName) -> None:
     pipeline = toy_pipeline(build_scheduler(NOISE, name))
     objects = [[picture(0), picture(1)], [picture(2), picture(3)]]
-    settings = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
+    settings: dict[str, Any] = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
     together = pipeline(objects, generator=[rng(1), rng(2)], **settings)
     assert [len(views) for views in together.images] == [2, 2]
     for row, seed in enumerate((1, 2)):
@@ -71,7 +72,7 @@ def test_pipeline_with_several_objects_equals_each_alone(name: SchedulerName) ->
 def test_pipeline_with_different_numbers_of_images_equals_each_object_alone(name: SchedulerName) -> None:
     pipeline = toy_pipeline(build_scheduler(NOISE, name))
     objects = [[picture(0), picture(1)], [picture(2)], [picture(3), picture(4)]]
-    settings = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
+    settings: dict[str, Any] = {"num_inference_steps": STEPS, "target_ids": [5, 2]}
     together = pipeline(objects, generator=[rng(1), rng(2), rng(3)], **settings)
     for row, images in enumerate(objects):
         alone = pipeline(images, generator=rng(row + 1), **settings)
@@ -87,7 +88,7 @@ def test_pipeline_says_where_its_views_are_taken_from(pipeline: MVDiffusionPipel
 
 
 def test_pipeline_aligned_to_another_image_puts_it_first(pipeline: MVDiffusionPipeline) -> None:
-    settings = {"num_inference_steps": 1, "target_ids": [0, 3], "output_type": "latent"}
+    settings: dict[str, Any] = {"num_inference_steps": 1, "target_ids": [0, 3], "output_type": "latent"}
     aligned = pipeline([picture(0), picture(1), picture(2)], align_to=1, generator=rng(), **settings)
     ordered = pipeline([picture(1), picture(0), picture(2)], generator=rng(), **settings)
     assert torch.equal(aligned.latents, ordered.latents)
@@ -99,10 +100,11 @@ def test_pipeline_photo_before_a_plain_background_is_cut_out_and_framed(pipeline
     photo[10:40, 20:45] = (200, 30, 40)
     mask = np.zeros((50, 70), dtype=np.uint8)
     mask[10:40, 20:45] = 255
-    result = pipeline([photo], object_share=0.5, num_inference_steps=1, target_ids=[0])
-    assert len(result.images) == 1
-    found, given = (pipeline._objects([photo], masks, 0, None, 0.5)[0][0] for masks in (None, [mask]))
-    assert found.size == given.size == (16, 16)
+    found, given = (resized(crop_to_object(as_rgba(photo, cover), 0.5), 16) for cover in (None, mask))
+    settings: dict[str, Any] = {"num_inference_steps": 1, "target_ids": [0], "output_type": "latent"}
+    for framed, masks in ((found, None), (given, [mask])):
+        result = pipeline([photo], masks=masks, object_share=0.5, generator=rng(), **settings)
+        assert torch.equal(result.latents, pipeline([framed], generator=rng(), **settings).latents)
     alphas = [np.asarray(image)[..., 3].astype(int) for image in (found, given)]
     assert np.abs(alphas[0] - alphas[1]).max() < 60
     assert [bool((row > 127).any()) for row in alphas[1]] == [4 <= index < 12 for index in range(16)]
@@ -148,7 +150,7 @@ def test_pipeline_with_a_subset_of_targets_makes_these_only(pipeline: MVDiffusio
 
 
 def test_pipeline_depends_on_every_condition_image(pipeline: MVDiffusionPipeline) -> None:
-    settings = {"num_inference_steps": 1, "target_ids": [0]}
+    settings: dict[str, Any] = {"num_inference_steps": 1, "target_ids": [0]}
     both = pipeline([picture(0), picture(1)], generator=rng(), **settings).latents
     changed = pipeline([picture(0), picture(2)], generator=rng(), **settings).latents
     assert largest_difference(both, changed) > 1e-3
@@ -160,7 +162,7 @@ def test_pipeline_saved_and_loaded_gives_equal_views_and_no_paths(
     pipeline.save_pretrained(tmp_path / "first")
     loaded = MVDiffusionPipeline.from_pretrained(tmp_path / "first")
     loaded.set_progress_bar_config(disable=True)
-    settings = {"num_inference_steps": STEPS, "output_type": "np"}
+    settings: dict[str, Any] = {"num_inference_steps": STEPS, "output_type": "np"}
     for one, two in zip(
         pipeline([picture(0)], generator=rng(), **settings).images,
         loaded([picture(0)], generator=rng(), **settings).images,
@@ -186,7 +188,7 @@ def test_pipeline_loaded_with_another_sampler_follows_the_same_process(tmp_path:
 
 def test_pipeline_in_bfloat16_makes_nearly_the_same_views(pipeline: MVDiffusionPipeline) -> None:
     half = toy_pipeline(build_scheduler(NOISE, "ddpm")).to(torch.bfloat16)
-    settings = {"num_inference_steps": 1, "target_ids": [0, 1]}
+    settings: dict[str, Any] = {"num_inference_steps": 1, "target_ids": [0, 1]}
     exact = pipeline([picture(0)], generator=rng(), **settings).latents
     latents = half([picture(0)], generator=rng(), **settings).latents
     assert latents.dtype == torch.float32
@@ -202,11 +204,11 @@ def encoded() -> dict[str, torch.Tensor]:
 def test_guidance_extrapolates_from_the_empty_condition(pipeline: MVDiffusionPipeline) -> None:
     given = encoded()
     empty = given | {name: torch.zeros_like(given[name]) for name in ("condition_latents_BKCHW", "embeds_BLD")}
-    settings = {"target_ids": [1, 6], "num_steps": 1}
+    settings: dict[str, Any] = {"target_ids": [1, 6], "num_steps": 1}
     ddim = build_scheduler(NOISE, "ddim")  # one step of it is linear in the network's output
 
     def sample(inputs: dict[str, torch.Tensor], scale: float) -> torch.Tensor:
-        return sample_views(pipeline.unet, ddim, **inputs, **settings, guidance_scale=scale, generator=rng())
+        return sample_views(pipeline.unet, ddim, **{**inputs, **settings}, guidance_scale=scale, generator=rng())
 
     conditional, unconditional = sample(given, 1.0), sample(empty, 1.0)
     expected = unconditional + 3 * (conditional - unconditional)
@@ -242,7 +244,8 @@ def test_pipeline_with_wrong_inputs_says_what_is_wrong(pipeline: MVDiffusionPipe
 
 def test_images_to_tensors_and_back_are_the_same() -> None:
     images = [picture(0), picture(1)]
-    assert all(np.array_equal(a, b) for a, b in zip(to_arrays(to_tensor(images)), images, strict=True))
+    for array, image in zip(to_arrays(to_tensor(images)), images, strict=True):
+        np.testing.assert_array_equal(array, np.asarray(image))
 
 
 def test_images_resized_do_not_bleed_hidden_colours_over_the_edge() -> None:

@@ -85,6 +85,7 @@ def test_discriminator_trained_on_fixed_images_separates_them_and_leaves_the_vae
     with seeded_weights(3):
         loss = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5}))
     conv = last_layer()
+    assert loss.discriminator is not None
     optimizer = torch.optim.Adam(loss.discriminator.parameters(), 1e-3)
     values = []
     for _ in range(6):

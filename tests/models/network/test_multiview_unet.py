@@ -143,8 +143,11 @@ def test_unet_with_gradient_checkpointing_gives_the_same_loss_and_gradients() ->
 def test_unet_at_step_zero_learns_the_view_scale_first() -> None:
     unet = toy_unet(filled=False)
     unet(**toy_inputs(2, 3)).square().mean().backward()
-    assert unet.view_scale.grad.abs().item() > 0
-    assert unet.view_vectors.weight.grad.abs().max().item() == 0
+    scale, vectors = unet.view_scale.grad, unet.view_vectors.weight.grad
+    assert scale is not None
+    assert scale.abs().item() > 0
+    assert vectors is not None
+    assert vectors.abs().max().item() == 0
 
 
 @torch.no_grad()
@@ -171,7 +174,7 @@ def test_unet_without_view_embedding_ignores_view_ids(tmp_path: Path) -> None:
 def test_unet_from_another_shape_than_configured_is_refused(tmp_path: Path) -> None:
     plain_unet(cross_attention_dim=32).save_pretrained(tmp_path / "wide")
     plain_unet(in_channels=4).save_pretrained(tmp_path / "text")
-    settings = {"num_targets": 8, "latent_channels": 4, "latent_size": 8, "geometry": GEOMETRY}
+    settings: dict[str, Any] = {"num_targets": 8, "latent_channels": 4, "latent_size": 8, "geometry": GEOMETRY}
     with pytest.raises(ValueError, match=r"cross_attention_dim is 24 but .* has 32"):
         build_unet(UNET.model_copy(update={"pretrained": str(tmp_path / "wide")}), **settings)
     with pytest.raises(ValueError, match="has 4 input channels; an inpainting UNet has 9"):

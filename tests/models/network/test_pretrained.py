@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ KINDS = [
 def test_model_loaded_from_a_shifted_file_lies_aligned_with_equal_weights(
     build: Callable[[], nn.Module], load: Callable[[Path], nn.Module], tmp_path: Path
 ) -> None:
-    model = build()
+    model: Any = build()  # diffusers' and transformers' models alike
     model.save_pretrained(tmp_path)
     shift_weights(tmp_path)
     loaded = load(tmp_path)
@@ -114,7 +115,7 @@ def test_pipeline_loaded_from_shifted_files_draws_the_same_bits(
 
 
 def test_align_moves_only_what_lies_unaligned() -> None:
-    model = nn.Linear(8, 8)
+    model: Any = nn.Linear(8, 8)
     weight = model.weight.data_ptr()
     model.bias.data = off_by(model.bias.data, 40)
     model.register_buffer("seen", off_by(torch.arange(5), 56))
@@ -128,7 +129,7 @@ def test_align_moves_only_what_lies_unaligned() -> None:
 
 
 def test_align_keeps_shared_weights_shared_and_strides() -> None:
-    model = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8), nn.Conv2d(8, 8, 3)])
+    model: Any = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8), nn.Conv2d(8, 8, 3)])
     model[0].weight.data = off_by(model[0].weight.data, 8)
     model[1].weight = nn.Parameter(model[0].weight.data)  # other parameter, same memory
     model[0].bias = model[1].bias  # same parameter

@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from scipy.spatial import cKDTree
+from trimesh.visual import ColorVisuals
 
 from models.reconstruction.hull import (
     Field,
@@ -181,6 +182,7 @@ def test_ply_is_read_back_by_others_and_repeats_bytes(tmp_path: Path) -> None:
     read = trimesh.load_mesh(tmp_path / "one.ply", process=False)
     np.testing.assert_array_equal(read.vertices, mesh.vertices)
     np.testing.assert_array_equal(read.faces, mesh.faces)
+    assert isinstance(read.visual, ColorVisuals)
     np.testing.assert_array_equal(read.visual.vertex_colors[:, :3], mesh.colours)
     assert (tmp_path / "one.ply").read_bytes() == (tmp_path / "two.ply").read_bytes()
 
@@ -207,9 +209,10 @@ def test_sdf_fit_repeats_with_its_seed() -> None:
 @pytest.mark.slow
 def test_sdf_fit_of_a_ball_in_a_ring_is_closer_than_its_hull() -> None:
     shape = trimesh.util.concatenate([trimesh.creation.torus(0.36, 0.13), trimesh.creation.icosphere(4, 0.2)])
+    assert isinstance(shape, trimesh.Trimesh)
     views = mesh_views(shape, 48)
     hull = visual_hull(views, resolution=40, vote=1.0, extent=enclosing_extent(views, 1.0))
     field, colours = fit_sdf(views, hull, resolution=40, iterations=150, seed=0, device="cpu")
     truth = cKDTree(trimesh.sample.sample_surface(shape, 20000, seed=0)[0])
-    hull_error, fitted_error = (truth.query(extract_mesh(one, colours).vertices)[0].mean() for one in (hull, field))
+    hull_error, fitted_error = (np.mean(truth.query(extract_mesh(one, colours).vertices)[0]) for one in (hull, field))
     assert fitted_error < 0.8 * hull_error

@@ -3,8 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,36 +16,11 @@ from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
-from models.training.sharding import local_shard, shard
-from tests.models.toy_latents import write_toy_latents
+from tests.models.toy_diffusion import make_training
+from tests.models.toy_diffusion import run as run_stage
 from tests.models.toy_training import LOOP as TOY_LOOP
 from tests.models.toy_training import Line, assert_equal_bits, run, weights
-from tests.models.training.test_diffusion import LOOP, make_training
-from tests.models.training.test_diffusion import run as run_stage
-
-LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
-
-
-def work(
-    latents: Path, folder: Path, fault: Callable[[], None] | None = None, *, sharded: bool = False, samples: int = 50
-) -> None:
-    """What each process does: a toy stage whose samples have one or several condition views."""
-    torch.set_num_threads(1)
-
-    def report(samples_seen: int, metrics: Any) -> None:  # noqa: ARG001
-        if fault is not None and samples_seen > 20 and not (folder / "struck").exists():
-            (folder / "struck").touch()
-            fault()
-
-    with init_distributed(torch.device("cpu")) as ranks:
-        training = make_training(LatentSet.open(latents))
-        if sharded:
-            shard(training.model, torch.device("cpu"), ranks)
-            kept = sum(local_shard(weight).numel() for weight in training.model.parameters())
-            assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
-            training = replace(training, ranks=ranks)
-        longer = LONGER.model_copy(update={"samples": samples})
-        run_stage(training, folder, longer, report=report, ranks=ranks)
+from tests.models.training.toy_ranks import LONGER, end_state
 
 
 class SlowCheckpoints(Checkpoints):
@@ -56,12 +29,12 @@ class SlowCheckpoints(Checkpoints):
         return super().save(*arguments, **keywords)
 
 
-def stop_at_once(latents: Path, folder: Path) -> None:
+def stop_at_once(latent_folder: Path, folder: Path) -> None:
     """Asked to stop after the first step; notes whether the state was saved when it left."""
     torch.set_num_threads(1)
     with init_distributed(torch.device("cpu")) as ranks:
         try:
-            training = make_training(LatentSet.open(latents))
+            training = make_training(LatentSet.open(latent_folder))
             checkpoints = SlowCheckpoints(folder, "toy")
             run_stage(training, folder, LONGER, checkpoints=checkpoints, is_stopped=ranks.rank == 1, ranks=ranks)
         except Interrupted:
@@ -71,32 +44,6 @@ def stop_at_once(latents: Path, folder: Path) -> None:
 
 def kill_myself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **how: Any) -> dict[str, Any]:
-    """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
-    folder.mkdir(exist_ok=True)
-    job = partial(work, latents, folder, samples=samples, **how)
-    LocalTrainers(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
-    state = Checkpoints(folder, "toy").load_newest()
-    assert state is not None
-    assert state["samples_seen"] == samples
-    return state
-
-
-@pytest.fixture(scope="module")
-def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_toy_latents(tmp_path_factory.mktemp("set") / "latents").folder
-
-
-@pytest.fixture(scope="module")
-def of_two(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return end_state(2, latents, tmp_path_factory.mktemp("two") / "run")
-
-
-@pytest.fixture(scope="module")
-def of_one(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return end_state(1, latents, tmp_path_factory.mktemp("one") / "run")
 
 
 def assert_equal_trainings(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -115,34 +62,34 @@ def assert_equal_ends(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_trains(of_one: dict[str, Any], of_two: dict[str, Any]) -> None:
-    assert_equal_trainings(of_two, of_one)
+def test_two_processes_train_what_one_trains(trained_by_one: dict[str, Any], trained_by_two: dict[str, Any]) -> None:
+    assert_equal_trainings(trained_by_two, trained_by_one)
 
 
 @pytest.mark.slow
 def test_two_processes_that_share_the_weights_train_what_one_trains(
-    latents: Path, of_one: dict[str, Any], tmp_path: Path
+    latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert_equal_trainings(end_state(2, latents, tmp_path / "sharded", sharded=True), of_one)
+    assert_equal_trainings(end_state(2, latent_folder, tmp_path / "sharded", sharded=True), trained_by_one)
 
 
 @pytest.mark.slow
 def test_training_goes_on_with_other_processes_than_it_began_with(
-    latents: Path, of_one: dict[str, Any], tmp_path: Path
+    latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
 ) -> None:
-    end_state(2, latents, tmp_path / "run", sharded=True, samples=20)
-    end_state(1, latents, tmp_path / "run", samples=30)
-    end_state(2, latents, tmp_path / "run", samples=40)
-    assert_equal_ends(end_state(2, latents, tmp_path / "run", sharded=True), of_one)
+    end_state(2, latent_folder, tmp_path / "run", sharded=True, samples=20)
+    end_state(1, latent_folder, tmp_path / "run", samples=30)
+    end_state(2, latent_folder, tmp_path / "run", samples=40)
+    assert_equal_ends(end_state(2, latent_folder, tmp_path / "run", sharded=True), trained_by_one)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharded", [False, True])
 def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
-    latents: Path, of_two: dict[str, Any], tmp_path: Path, *, sharded: bool
+    latent_folder: Path, trained_by_two: dict[str, Any], tmp_path: Path, *, sharded: bool
 ) -> None:
-    straight = end_state(2, latents, tmp_path / "straight", sharded=True) if sharded else of_two
-    resumed = end_state(2, latents, tmp_path / "killed", fault=kill_myself, sharded=sharded)
+    straight = end_state(2, latent_folder, tmp_path / "straight", sharded=True) if sharded else trained_by_two
+    resumed = end_state(2, latent_folder, tmp_path / "killed", fault=kill_myself, sharded=sharded)
     assert (tmp_path / "killed" / "struck").exists()
     assert as_csv(resumed["history"]["rows"]) == as_csv(straight["history"]["rows"])
     for key in ("weights", "average", "optimizer"):
@@ -150,8 +97,8 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_processes_that_are_stopped_leave_once_the_state_is_saved(latents: Path, tmp_path: Path) -> None:
-    LocalTrainers(2).run(partial(stop_at_once, latents, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+def test_processes_that_are_stopped_leave_once_the_state_is_saved(latent_folder: Path, tmp_path: Path) -> None:
+    LocalTrainers(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
 
@@ -197,6 +144,6 @@ def test_shares_of_a_step_are_disjoint_and_complete() -> None:
     assert SINGLE.share(range(4)) == range(4)
 
 
-def test_more_processes_than_samples_in_a_step_are_refused(latents: Path, tmp_path: Path) -> None:
+def test_more_processes_than_samples_in_a_step_are_refused(latent_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="6 ranks for a batch of 5: each needs a sample; lower `trainers`"):
-        run_stage(make_training(LatentSet.open(latents)), tmp_path, LONGER, ranks=Ranks(0, 6))
+        run_stage(make_training(LatentSet.open(latent_folder)), tmp_path, LONGER, ranks=Ranks(0, 6))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.config import LoopConfig
-from models.data.draws import rng_of
+from models.data.draws import Stream, rng_of
 from models.training.checkpoints import Checkpoints
 from models.training.history import as_csv
 from models.training.interruption import Interrupted, stop_on_signal
@@ -267,8 +267,10 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
 
 
 def test_rng_of_same_key_gives_same_numbers_other_key_others() -> None:
-    assert rng_of(1, 2, 3).random() == rng_of(1, 2, 3).random()
-    assert len({rng_of(*key).random() for key in [(1, 2, 3), (2, 2, 3), (1, 1, 3), (1, 2, 4)]}) == 4
+    noise, sample = Stream.NOISE, Stream.SAMPLE
+    assert rng_of(1, noise, 3).random() == rng_of(1, noise, 3).random()
+    others = [(2, noise, 3), (1, sample, 3), (1, noise, 4)]
+    assert len({rng_of(*key).random() for key in [(1, noise, 3), *others]}) == 4
 
 
 def test_train_in_bf16_learns_and_keeps_float32_weights(tmp_path: Path) -> None:

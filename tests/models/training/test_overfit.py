@@ -27,7 +27,7 @@ from models.training.diffusion import DiffusionTraining
 from models.training.loop import train
 from models.training.vae import VAETraining, sample_latents
 from tests.models.balls import AZIMUTHS, ELEVATIONS, balls, condition, targets
-from tests.models.data.test_samples import make_reader
+from tests.models.toy_latents import make_reader
 from tests.models.toy_models import NOISE, UNET, Tower
 from tests.models.training.test_vae import make_config
 

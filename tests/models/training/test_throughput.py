@@ -23,7 +23,8 @@ def test_network_that_was_counted_is_still_compiled() -> None:
             self.layer = nn.Linear(8, 16)
 
         def forward(self, given: torch.Tensor) -> torch.Tensor:
-            return self.layer(given) + 1
+            moved: torch.Tensor = self.layer(given) + 1
+            return moved
 
     network = Network()
     network.compile(backend=backend)

@@ -5,36 +5,36 @@ import pytest
 from pydantic import BaseModel
 
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, read_ledger, seal
-from tasks.outcome import Done, Failed, Rejected
+from tasks.outcome import Done, Failed, Outcome, Rejected
 
 
 class Config(BaseModel):
     size: int = 1
 
 
-OUTCOMES = [Failed("c", "boom", "last line"), Done("a", {"faces": 3}), Rejected("b", "score 4.2 < 5.0")]
+OUTCOMES: list[Outcome] = [Failed("c", "boom", "last line"), Done("a", {"faces": 3}), Rejected("b", "score 4.2 < 5.0")]
 
 
 def test_seal_writes_a_ledger_that_reads_back_sorted(tmp_path: Path) -> None:
-    seal(tmp_path, "things", config=Config(), inputs={"before": "x"}, outcomes=OUTCOMES)
+    seal(tmp_path, Kind.OBJECTS, config=Config(), inputs={"before": "x"}, outcomes=OUTCOMES)
     assert read_ledger(tmp_path) == sorted(OUTCOMES, key=lambda outcome: outcome.uid)
-    assert open_manifest(tmp_path, "things").counts == {"done": 1, "rejected": 1, "failed": 1}
+    assert open_manifest(tmp_path, Kind.OBJECTS).counts == {"done": 1, "rejected": 1, "failed": 1}
 
 
 def test_seal_twice_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        seal(tmp_path / name, "things", config=Config(), inputs={}, outcomes=OUTCOMES)
+        seal(tmp_path / name, Kind.OBJECTS, config=Config(), inputs={}, outcomes=OUTCOMES)
     assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
 
 
 def test_open_manifest_unsealed_folder_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did not finish; run `dvc repro`"):
-        open_manifest(tmp_path, "things")
+        open_manifest(tmp_path, Kind.OBJECTS)
 
 
 def test_open_manifest_of_another_kind_is_refused(tmp_path: Path) -> None:
-    seal(tmp_path, "things", config=Config(), inputs={})
-    with pytest.raises(ValueError, match="holds 'things', expected 'views'"):
+    seal(tmp_path, Kind.OBJECTS, config=Config(), inputs={})
+    with pytest.raises(ValueError, match="holds 'objects', expected 'views'"):
         open_manifest(tmp_path, Kind.VIEWS)
 
 
@@ -59,7 +59,7 @@ def test_check_failed_share_counts_failures_only(limit: float, raises: bool) -> 
 
 
 def test_manifest_holds_no_time_and_no_absolute_path(tmp_path: Path) -> None:
-    seal(tmp_path, "things", config=Config(), inputs={}, outcomes=OUTCOMES)
+    seal(tmp_path, Kind.OBJECTS, config=Config(), inputs={}, outcomes=OUTCOMES)
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert set(content) == {"kind", "fingerprint", "config", "inputs", "counts", "facts"}
     assert str(tmp_path) not in (tmp_path / "manifest.json").read_text()

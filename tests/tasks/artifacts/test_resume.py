@@ -43,7 +43,7 @@ def fill_disk(job: Job) -> Outcome:
     return work(job)
 
 
-def jobs(store: ItemStore, tmp_path: Path, keys: dict[str, str]) -> list[Job]:
+def jobs(store: ItemStore, tmp_path: Path, keys: Mapping[str, str]) -> list[Job]:
     return [Job(uid, key, store.path(key), tmp_path / "log") for uid, key in keys.items()]
 
 

@@ -15,7 +15,7 @@ def make_items(count: int) -> dict[str, Callable[[], dict[str, bytes]]]:
     for index in range(count):
         uid = f"object-{index:03d}"
         members = {"t00.png": bytes([index]) * (100 + index), "cameras.json": f'{{"i": {index}}}'.encode()}
-        items[uid] = lambda members=members: members
+        items[uid] = members.copy
     return items
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from flows.__main__ import main
 from models.network.noise import build_scheduler
@@ -45,8 +45,8 @@ def test_sample_photo_makes_views_cameras_sheet_and_turntable(
     assert Image.open(views[0]).mode == "RGBA"
     table = json.loads((tmp_path / "drawn" / "transforms.json").read_text())
     assert [frame["file_path"] for frame in table["frames"]] == [view.name for view in views]
-    turntable = Image.open(tmp_path / "drawn" / "turntable.gif")
-    assert turntable.n_frames == 4
+    with Image.open(tmp_path / "drawn" / "turntable.gif") as turntable:
+        assert len(list(ImageSequence.Iterator(turntable))) == 4
     assert Image.open(tmp_path / "drawn" / "sheet.png").width > 4 * 16
     assert "8 views, " in capsys.readouterr().out
 

@@ -36,6 +36,12 @@ def box(extents: tuple[float, float, float], shift: tuple[float, float, float] =
     return made
 
 
+def joined(parts: list[trimesh.Trimesh]) -> trimesh.Trimesh:
+    whole = trimesh.util.concatenate(parts)
+    assert isinstance(whole, trimesh.Trimesh)
+    return whole
+
+
 def volume(shape: trimesh.Trimesh, resolution: int = 64) -> float:
     return float(solid_voxels(as_mesh(shape), resolution).sum()) * (2 / resolution) ** 3
 
@@ -74,11 +80,11 @@ def test_voxels_of_a_box_keep_its_axes_apart() -> None:
 
 
 def test_overlapping_parts_unite_and_cavities_stay_empty() -> None:
-    union = trimesh.util.concatenate([box((0.5, 0.5, 0.5)), box((0.5, 0.5, 0.5), (0.25, 0, 0))])
+    union = joined([box((0.5, 0.5, 0.5)), box((0.5, 0.5, 0.5), (0.25, 0, 0))])
     assert volume(union) == pytest.approx(0.75 * 0.25, rel=1e-6)
     inner = box((0.25, 0.25, 0.25))
     inner.invert()
-    assert volume(trimesh.util.concatenate([box((0.5, 0.5, 0.5)), inner])) == pytest.approx(0.125 - 0.25**3)
+    assert volume(joined([box((0.5, 0.5, 0.5)), inner])) == pytest.approx(0.125 - 0.25**3)
 
 
 def test_inside_out_mesh_and_mesh_with_a_hole_keep_their_volume() -> None:
@@ -92,12 +98,14 @@ def test_inside_out_mesh_and_mesh_with_a_hole_keep_their_volume() -> None:
 
 
 def test_flat_truth_has_no_volume_iou() -> None:
-    flat = as_mesh(trimesh.Trimesh([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0]], [[0, 1, 2]], process=False))
+    flat = as_mesh(
+        trimesh.Trimesh(np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0]]), np.array([[0, 1, 2]]), process=False)
+    )
     assert volume_iou(solid_voxels(as_mesh(ball(0.2)), 16), solid_voxels(flat, 16)) is None
 
 
 def test_visible_points_inner_walls_do_not_count() -> None:
-    nested = as_mesh(trimesh.util.concatenate([ball(0.4), ball(0.25)]))
+    nested = as_mesh(joined([ball(0.4), ball(0.25)]))
     points = visible_points(nested, AROUND, 2000, np.random.default_rng(0))
     assert len(points) == 2000
     assert np.linalg.norm(points, axis=1).min() > 0.39

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
+from pydantic import BaseModel
 
 from flows.params import load_params
 from tasks.artifacts.cases import Case
@@ -23,7 +24,7 @@ NAME = "<b>#1? 100% & 'so' on"
 """A file name that means something else in HTML and in a URL."""
 
 
-def manifest(config: object) -> Manifest:
+def manifest(config: BaseModel) -> Manifest:
     return Manifest("kind", HOSTILE, config.model_dump(mode="json"), counts={"done": 3, "rejected": 2, "failed": 1})
 
 

@@ -8,8 +8,8 @@ from models.training.cost import SampleCost
 from models.training.diffusion import DiffusionTraining
 from tasks.ports import ComputeOptions, Tools
 from tasks.training.memory import check_memory
+from tests.models.toy_diffusion import make_training
 from tests.models.toy_latents import write_toy_latents
-from tests.models.training.test_diffusion import make_training
 from tests.tasks.test_train_stages import STAGE3
 from tests.tasks.toolbox import QuietProgress, make_tools
 

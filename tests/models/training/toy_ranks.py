@@ -1,0 +1,51 @@
+"""The toy diffusion stage, trained by several processes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infra.execution.launchers import LocalTrainers
+from models.data.latents import LatentSet
+from models.training.checkpoints import Checkpoints
+from models.training.distributed import init_distributed
+from models.training.sharding import local_shard, shard
+from tests.models.toy_diffusion import LOOP, make_training, run
+
+LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
+
+
+def work(
+    latents: Path, folder: Path, fault: Callable[[], None] | None = None, *, sharded: bool = False, samples: int = 50
+) -> None:
+    """What each process does: a toy stage whose samples have one or several condition views."""
+    torch.set_num_threads(1)
+
+    def report(samples_seen: int, metrics: Any) -> None:  # noqa: ARG001
+        if fault is not None and samples_seen > 20 and not (folder / "struck").exists():
+            (folder / "struck").touch()
+            fault()
+
+    with init_distributed(torch.device("cpu")) as ranks:
+        training = make_training(LatentSet.open(latents))
+        if sharded:
+            shard(training.model, torch.device("cpu"), ranks)
+            kept = sum(local_shard(weight).numel() for weight in training.model.parameters())
+            assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
+            training = replace(training, ranks=ranks)
+        longer = LONGER.model_copy(update={"samples": samples})
+        run(training, folder, longer, report=report, ranks=ranks)
+
+
+def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **how: Any) -> dict[str, Any]:
+    """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
+    folder.mkdir(exist_ok=True)
+    job = partial(work, latents, folder, samples=samples, **how)
+    LocalTrainers(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
+    state = Checkpoints(folder, "toy").load_newest()
+    assert state is not None
+    assert state["samples_seen"] == samples
+    return state
