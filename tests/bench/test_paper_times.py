@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(
 ) -> None:
     chosen = ("32 views, 75 DDPM steps", "training sample of 1 + 8 views", "training sample, activations recomputed")
     monkeypatch.setattr("tests.bench.paper_times.ROWS", {name: ROWS[name] for name in chosen})
-    out = tmp_path / "times.json"
+    out, start = tmp_path / "times.json", time.monotonic()
     main([*SMALL, "--out", str(out)])
     sampled, trained, recomputed = json.loads(out.read_text())
-    assert min(row[key] for row in (sampled, trained, recomputed) for key in ("seconds", "share", "peak_gib")) > 0
+    elapsed = time.monotonic() - start
+    for row in (sampled, trained, recomputed):
+        assert row["seconds"] < elapsed
+        assert row["tflop_s"] / row["share"] > 1e-4, "what its matrix products reach: more than 0.1 GFLOP/s"
+        assert row["peak_gib"] > 0.1, "torch alone needs as much"
+    tflop = trained["seconds"] * trained["tflop_s"]
+    assert tflop == pytest.approx(recomputed["seconds"] * recomputed["tflop_s"]), "what is computed twice counts once"
     assert "processor" in capsys.readouterr().out
     main([*SMALL, "--limit-s", "0", "--out", str(out)])
     assert [row["problem"] for row in json.loads(out.read_text())] == ["the 0 s are over; --limit-s gives more"] * 3
