@@ -20,14 +20,14 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	@$(RUN) flows results
 
 test: bootstrap ## every test
-	$(RUN) pytest -n 2
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(RUN) pytest -q -n 2 -m "not slow and not blender and not e2e and not gpu"
+	$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not blender and not e2e and not gpu"
 
 format: bootstrap ## put the code into the house's shape
 	.venv/bin/ruff format $(CODE)

@@ -3,6 +3,7 @@ nothing home; and temporary files, also those of processes that a test kills, li
 
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ["DVC_NO_ANALYTICS"] = "1"
+
+
+SECONDS = {"e2e": 60.0, "slow": 20.0, "blender": 5.0}
+"""Roughly what a test with such a mark takes; one without takes half a second."""
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several processes begin with the longest files, so that none is left alone with one at the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    seconds: dict[Path, float] = defaultdict(float)
+    for item in items:
+        seconds[item.path] += max((SECONDS.get(mark.name, 0.5) for mark in item.iter_markers()), default=0.5)
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
