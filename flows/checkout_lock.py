@@ -1,12 +1,13 @@
 """One run at a time in one checkout: whoever changes params.yaml or walks the graph holds its lock.
 
-The lock is the kernel's (flock), so it needs no library and no clean-up after a process that was killed.
+The lock is the kernel's (flock, through filelock), so nothing is to be cleaned up after a process that was killed.
 """
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from flows.pipeline import WORK
 
@@ -19,9 +20,9 @@ def only_run(root: Path) -> Iterator[None]:
     """
     path = root / WORK / "flow.lock"
     path.parent.mkdir(exist_ok=True)
-    with path.open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(FileLock(path, timeout=0, fallback_to_soft=False))
+        except Timeout:
             raise RuntimeError(f"{root} already has a run; wait for it, cancel it, or use another clone") from None
         yield

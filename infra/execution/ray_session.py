@@ -1,9 +1,10 @@
 """The folder of a private Ray and its workers' temporary files: gone with it, or swept by the next one after a kill."""
 
-import fcntl
 import shutil
 import tempfile
 from pathlib import Path
+
+from filelock import FileLock
 
 PLACE = Path("/tmp")  # noqa: S108 - not the configured one: a socket's path may have 107 bytes, Ray's own part takes 75
 PREFIX = "mvdpp-ray-"
@@ -20,22 +21,21 @@ class SessionFolder:
         self.temporary = self.path / "tmp"
         self.temporary.mkdir()
         part = self.path / f"{LOCK}.part"
-        self._lock = part.open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = FileLock(part, thread_local=False, fallback_to_soft=False)
+        self._lock.acquire()
         part.rename(self.path / LOCK)  # whoever sees the name finds it locked
 
     def remove(self) -> None:
         """Delete it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.close()
+        self._lock.release()
 
 
 def sweep() -> None:
     """Remove the folders that nobody holds any more; a lock, not a process number, also counts in other containers."""
     for lock in PLACE.glob(f"{PREFIX}*/{LOCK}"):
         try:
-            with lock.open("r+") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with FileLock(lock, timeout=0, fallback_to_soft=False):
                 shutil.rmtree(lock.parent, ignore_errors=True)
         except OSError:  # held, another user's, or gone by now
             continue

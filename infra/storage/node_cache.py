@@ -1,39 +1,44 @@
-"""Copies of files on this node's own disk, made when first asked for; all processes of the node share them."""
+"""A cache of remote files on this node's own disk."""
 
 import errno
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from infra.storage.store import RemoteStore
 
 LOCAL_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Of the disk here, not of the server."""
+"""Errors of the disk here, not of the server."""
 
 
 @dataclass(frozen=True)
 class NodeCache:
-    """Of the files below `url`; pickles."""
+    """Copies files from a server to this node's own disk, each when it is first asked for; pickles.
+
+    All processes of the node share the copies, and one process alone makes each of them.
+    """
 
     url: str
-    """s3://, http(s)://, file:// or a path."""
+    """Where the files lie: s3://, http(s)://, file:// or a path."""
     folder: Path
+    """Where the copies lie."""
     s3_endpoint_url: str | None
+    """Address of an S3-compatible server; None: Amazon's."""
     attempts: int
+    """How often a file is asked for."""
 
     def path(self, key: str, name: str) -> Path:
-        """The copy of file `name`, whole; `key` keeps the copies of different data sets apart.
+        """Return the copy of file `name`; `key` keeps the copies of different data sets apart.
 
         Raises what RemoteStore.fetch raises.
         """
         target = self.folder / key / name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(target.with_name(f".{name}.lock")):
+            with FileLock(target.with_name(f".{name}.lock"), fallback_to_soft=False):
                 if not target.exists():
                     self._fetch(name, target)
         return target
@@ -54,11 +59,3 @@ class NodeCache:
                 f"cannot copy {name} into {target.parent}, where {free:,.0f} MiB are free: {os.strerror(error.errno)}; "
                 "make room there, or set latents_copies in the profile to another disk",
             ) from error
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One process at a time; a killed one leaves nothing locked."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -1,25 +1,26 @@
 """Checkpoint files, written atomically. Knows nothing of what they hold."""
 
 import errno
-import fcntl
 import hashlib
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 FORMAT = 2
 """Version of the names and nesting of what models.training.loop saves."""
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for the ranks of an interrupted training, which finish their step and save."""
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""How a file system says that it has no locks."""
 BEST = "best.pt"
 """Name of the checkpoint with the best validation metric."""
 logger = logging.getLogger(__name__)
@@ -91,14 +92,20 @@ class Checkpoints:
             BlockingIOError: Another process still holds the lock after LOCK_TIMEOUT seconds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as handle:
-            deadline = time.monotonic() + LOCK_TIMEOUT
-            while not _lock(handle):
-                if time.monotonic() > deadline:
-                    raise BlockingIOError(
-                        errno.EAGAIN, f"another process trains into {self.folder}; wait until it has ended, or end it"
-                    )
-                time.sleep(0.1)
+        lock = FileLock(self.folder / ".lock", timeout=LOCK_TIMEOUT, fallback_to_soft=False)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock)
+            except Timeout:
+                raise BlockingIOError(
+                    errno.EAGAIN, f"another process trains into {self.folder}; wait until it has ended, or end it"
+                ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                logger.warning(
+                    "%s cannot be locked (%s): see to it that one training alone uses it", self.folder, error
+                )
             yield
 
     def newest_path(self) -> Path | None:
@@ -172,17 +179,6 @@ def size_of(state: Any) -> int:
     if isinstance(state, dict):
         return sum(map(size_of, state.values()))
     return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
-
-
-def _lock(handle: IO[str]) -> bool:
-    """Try to take the lock; on a file system without locks warn and go on without one."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        logger.warning("%s cannot be locked (%s): see to it that one training alone uses it", handle.name, error)
-    return True
 
 
 def _digest(path: Path) -> str:
