@@ -1,4 +1,4 @@
-"""Opens a remote file at a byte: http(s) by requests, s3 by boto3. It writes no file and tries once."""
+"""Opens a remote file at a byte: http(s) by requests, s3 by boto3. It writes no file and does not retry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -18,8 +18,7 @@ CHUNK_BYTES = 1 << 20
 CONNECTIONS = 32
 """Open connections kept for reuse: at least as many as any stage downloads at once."""
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP answers that another try may change."""
-
+"""HTTP statuses that another attempt may change."""
 
 NETWORK_ERRORS = (
     requests.ConnectionError,
@@ -29,11 +28,11 @@ NETWORK_ERRORS = (
     s3_errors.HTTPClientError,
     s3_errors.IncompleteReadError,
 )
-"""What the two libraries raise when the line breaks, before or within the body."""
+"""What the two libraries raise when the connection breaks, before or within the body."""
 
 
 class ServerBusyError(OSError):
-    """The server answered that it cannot serve now; `retry_after` is how many seconds it asked for."""
+    """The server answers that it cannot serve now; `retry_after` is how many seconds it asks to wait."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -42,7 +41,7 @@ class ServerBusyError(OSError):
 
 @dataclass(frozen=True)
 class Body:
-    """An open answer: the bytes of the file from `start` on."""
+    """An open response: the bytes of the file from `start` on."""
 
     chunks: Iterator[bytes]
     start: int
@@ -54,7 +53,7 @@ class Body:
 
 @dataclass(frozen=True)
 class HttpRemote:
-    """Files of web servers. A server that ignores ranges, or whose file has changed, answers from byte 0."""
+    """Opens files of web servers. A server that ignores ranges, or whose file has changed, answers from byte 0."""
 
     connect_timeout: float
     read_timeout: float
@@ -68,7 +67,7 @@ class HttpRemote:
 
     @contextmanager
     def open(self, url: str, start: int, version: str | None) -> Iterator[Body]:
-        """The bytes of `url` from `start` on if it still is `version`, else from 0.
+        """Open `url` at byte `start` if it still is `version`, else at 0.
 
         Raises FileNotFoundError, PermissionError, ServerBusyError, ConnectionError, or OSError for other answers.
         """
@@ -128,10 +127,10 @@ def _innermost(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class S3Remote:
-    """Files of an S3 service."""
+    """Opens files of an S3 service."""
 
     endpoint_url: str | None
-    """null: Amazon's own."""
+    """Address of the service; None: Amazon's."""
     connect_timeout: float
     read_timeout: float
 
@@ -147,7 +146,7 @@ class S3Remote:
 
     @contextmanager
     def open(self, url: str, start: int, version: str | None) -> Iterator[Body]:
-        """The bytes of `s3://bucket/key` from `start` on if it still is `version`, else from 0.
+        """Open `s3://bucket/key` at byte `start` if it still is `version`, else at 0.
 
         Raises FileNotFoundError, PermissionError, ServerBusyError, ConnectionError, or OSError for other answers.
         """

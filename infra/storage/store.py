@@ -1,17 +1,19 @@
-"""Brings remote files here, whole or not at all.
+"""Downloads remote files, whole or not at all: resumes partial ones and retries transient errors.
 
-What broke off is continued, what another try may change is tried again.
+Retries surround the whole download, because those of urllib3 and botocore end where a body begins; theirs are switched
+off, so that attempts do not multiply. No library resumes a broken download by If-Range, so `PartFile` does.
+docs/conventions.md says who else retries what.
 """
 
 import errno
 import os
-import random
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from infra.storage.remote import CHUNK_BYTES, Body, HttpRemote, S3Remote, ServerBusyError
 
@@ -20,15 +22,15 @@ LONGEST_WAIT = 120.0
 
 
 class Remote(Protocol):
-    """Opens files of one kind of server."""
+    """Opens the files of one kind of server."""
 
     def open(self, url: str, start: int, version: str | None) -> AbstractContextManager[Body]:
-        """The bytes of `url` from `start` on if it still is `version`, else from 0."""
+        """Open `url` at byte `start` if it still is `version`, else at 0."""
         ...
 
 
 class RemoteStore:
-    """Reads http(s)://, s3://, file:// and plain paths. Threads may share it."""
+    """Downloads from http(s)://, s3://, file:// and plain paths. Threads may share it."""
 
     def __init__(
         self,
@@ -39,7 +41,15 @@ class RemoteStore:
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
     ) -> None:
-        """All times in seconds; `backoff` is the wait after the first failed attempt and doubles with each."""
+        """Say how patient the store is.
+
+        Args:
+            s3_endpoint_url: Address of an S3-compatible server; None: Amazon's.
+            attempts: How often a file is asked for.
+            backoff: Seconds to wait after the first failed attempt; doubles with each further one.
+            connect_timeout: Seconds for a connection to be made.
+            read_timeout: Seconds without a byte after which an attempt has failed.
+        """
         web = HttpRemote(connect_timeout, read_timeout)
         s3 = S3Remote(s3_endpoint_url, connect_timeout, read_timeout)
         self._remotes: dict[str, Remote] = {"http": web, "https": web, "s3": s3, "file": LocalFiles(), "": LocalFiles()}
@@ -47,32 +57,47 @@ class RemoteStore:
         self._backoff = backoff
 
     def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
-        """Download `url` to `target`, whole or not at all; what an earlier call left unfinished is continued.
+        """Download a file, whole or not at all; what an earlier call left unfinished is continued.
 
-        Raises FileNotFoundError or PermissionError when the server says so, ConnectionError when it cannot be
-        reached or the line keeps breaking, OSError(EFBIG) above `max_bytes`, OSError(ENOSPC) when the disk is full,
-        OSError for the rest, ValueError for an unknown kind of url.
+        Args:
+            url: Where the file lies.
+            target: Where it goes; the folder is made.
+            max_bytes: A larger file is refused, before its body where the server says its size.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            PermissionError: The server does not allow it.
+            ConnectionError: The server cannot be reached, or the line keeps breaking.
+            OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full, or another answer of the server.
+            ValueError: The url is of an unknown kind.
         """
         remote = self._remotes.get(urlsplit(url).scheme)
         if remote is None:
             raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
         part = PartFile(target)
-        for attempt in range(1, self._attempts + 1):
-            try:
-                part.receive(remote, url, max_bytes)
-                return part.finish()
-            except (ConnectionError, ServerBusyError) as error:
-                if attempt == self._attempts:
-                    raise type(error)(f"{url}: {error} (tried {attempt} times)") from error
-                self._wait(attempt, getattr(error, "retry_after", 0.0))
-            except OSError as error:
-                part.discard()
-                raise _about(url, error) from error
-        raise AssertionError("attempts is at least 1")
+        attempts = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=self._wait,
+            retry=retry_if_exception_type((ConnectionError, ServerBusyError)),
+            reraise=True,
+        )
+        try:
+            attempts(part.receive, remote, url, max_bytes)
+            part.finish()
+        except (ConnectionError, ServerBusyError) as error:
+            raise type(error)(f"{url}: {error} (tried {self._attempts} times)") from error
+        except OSError as error:
+            part.discard()
+            raise _about(url, error) from error
 
-    def _wait(self, attempt: int, asked: float) -> None:
-        jitter = random.uniform(0.5, 1.5)  # noqa: S311 - so that many clients do not come back at once
-        time.sleep(min(max(self._backoff * 2 ** (attempt - 1) * jitter, asked), LONGEST_WAIT))
+    def _wait(self, attempt: RetryCallState) -> float:
+        """Seconds before the next attempt: what the server asked for, or the backoff where that is longer.
+
+        The jitter keeps many clients from coming back at once.
+        """
+        backoff = wait_exponential_jitter(initial=self._backoff, jitter=self._backoff)(attempt)
+        error = attempt.outcome.exception() if attempt.outcome else None
+        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_WAIT)
 
 
 def _about(url: str, error: OSError) -> OSError:
@@ -81,7 +106,7 @@ def _about(url: str, error: OSError) -> OSError:
 
 
 class PartFile:
-    """The unfinished `.NAME.part` beside a target, and `.NAME.version`: which version of the file it is a part of."""
+    """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -89,7 +114,10 @@ class PartFile:
         self.version = target.with_name(f".{target.name}.version")
 
     def receive(self, remote: Remote, url: str, max_bytes: int | None) -> None:
-        """Append what is missing, or start anew when the file has changed or cannot be continued."""
+        """Append what is missing, or start anew when the file has changed or cannot be continued.
+
+        Raises ConnectionError when the line breaks; what has come until then stays for the next call.
+        """
         self.target.parent.mkdir(parents=True, exist_ok=True)
         start = self.part.stat().st_size if self.part.exists() and self.version.exists() else 0
         with remote.open(url, start, self.version.read_text() if start else None) as body:
@@ -112,14 +140,14 @@ class PartFile:
             self.version.write_text(version)
 
     def finish(self) -> None:
-        """Make it the target; on disk when this returns."""
+        """Rename the part to the target, once its bytes are on the disk."""
         with self.part.open("rb") as file:
             os.fsync(file.fileno())
         self.part.replace(self.target)
         self.version.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the part."""
         self.part.unlink(missing_ok=True)
         self.version.unlink(missing_ok=True)
 
@@ -130,11 +158,11 @@ def _check_size(size: int, max_bytes: int | None) -> None:
 
 
 class LocalFiles:
-    """Files of this machine."""
+    """Opens files of this machine."""
 
     @contextmanager
     def open(self, url: str, start: int, version: str | None) -> Iterator[Body]:  # noqa: ARG002 - copying is never continued
-        """The bytes of a path or a file:// url, from 0."""
+        """Open a path or a file:// url at byte 0."""
         path = Path(unquote(urlsplit(url).path) if url.startswith("file:") else url)
         with path.open("rb") as file:
             chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
