@@ -16,6 +16,7 @@ from prefect.settings import get_current_settings
 from flows.pipeline import WORK
 from flows.status import deep_links, training_runs
 from infra.execution.processes import ProcessGroup, signals_raise
+from infra.health import mlflow_error, request_error
 from infra.tracking import TrackingStore, server_command
 
 WORK_POOL = "mvdiffusion-pp"
@@ -94,7 +95,7 @@ def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> Non
         else:
             command = server_command(root, sys.executable, port, store.uri)
             servers.append(_start(root, "mlflow-server", command, QUIET, stack))
-            _wait(servers, lambda: answers(f"{mlflow}/health"), "MLflow")
+            _wait(servers, lambda: mlflow_error(mlflow) is None, "MLflow")
         names = ("MLflow UI    ", "trainings    ")
         links = deep_links(mlflow, store.experiment_id, training_runs(root))
         say("\n".join(name + link for name, link in zip(names, links, strict=False)))
@@ -103,17 +104,8 @@ def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> Non
         _watch(servers)
 
 
-def answers(url: str) -> bool:
-    """Return whether something answers at `url` with status 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http only
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
 def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Server]:
-    if answers(f"{api}/health"):
+    if request_error(f"{api}/health") is None:
         return []
     place = urlsplit(api)
     if place.hostname not in LOOPBACK:
@@ -122,7 +114,7 @@ def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Se
     words = _words("server", "start", "--host", "127.0.0.1", "--port", str(place.port))
     env = _env(api) | {"PREFECT_HOME": str((root / WORK / "prefect").resolve())}
     servers = [_start(root, "prefect-server", words, env, stack)]
-    _wait(servers, lambda: answers(f"{api}/health"), "the Prefect server")
+    _wait(servers, lambda: request_error(f"{api}/health") is None, "the Prefect server")
     return servers
 
 

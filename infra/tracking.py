@@ -1,4 +1,4 @@
-"""MLflow: one run per stage, in one experiment, so that the trainings line up side by side in its UI.
+"""Records stages in MLflow: one run per stage, in one experiment, so that trainings line up in its UI.
 
 Satisfies `Tracker` of tasks/ports.py. Knows neither stages nor DVC: whoever starts a run hands it its tags.
 """
@@ -8,8 +8,6 @@ import logging
 import os
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,20 +16,22 @@ from typing import Any, Literal
 from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
+from infra.health import mlflow_error
+
 EXPERIMENT = "mvdiffusion-pp"
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 5.0
 SAMPLING_SECONDS = 10.0
-"""Between looks at the machine; a shorter run has none."""
+"""Time between samples of the system metrics; a shorter run has none."""
 PARAMS_PER_CALL = 100
-"""MLflow's own limit."""
+"""Limit that MLflow sets."""
 DIGEST_CHARACTERS = 36
-"""MLflow's own limit."""
+"""Limit that MLflow sets."""
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 class TrackingStore:
-    """Where runs are kept: a server, or by default a database and a folder inside the project."""
+    """Keeps runs: on a server, or by default in a database and a folder inside the project."""
 
     def __init__(self, root: Path, uri: str | None) -> None:
         """Connect and make the experiment; `uri` None: mlruns/mlflow.db under `root`.
@@ -52,7 +52,7 @@ class TrackingStore:
 
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["RunTracker"]:
-        """One run: it ends FINISHED, or FAILED after an exception, or KILLED after KeyboardInterrupt or SystemExit."""
+        """Record one run; it ends FINISHED, FAILED after an exception, KILLED after KeyboardInterrupt or SystemExit."""
         tracker = self._start(name, tags, params)
         status: Status = "FAILED"
         try:
@@ -67,7 +67,7 @@ class TrackingStore:
             self.end(tracker.run_id, status)
 
     def knows(self, run_id: str) -> bool:
-        """Whether the run is kept here; not after the store was deleted or exchanged."""
+        """Return whether the run is kept here; it is not after the store was deleted or exchanged."""
         mlflow = _import_mlflow()
         try:
             self._client.get_run(run_id)
@@ -89,11 +89,9 @@ class TrackingStore:
 
     @contextmanager
     def _watched(self, run_id: str) -> Iterator[None]:
-        """The run gets metrics "system/...": processor, memory, disk, network, and graphics cards."""
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        make: Any = SystemMetricsMonitor
-        monitor = make(run_id, SAMPLING_SECONDS, tracking_uri=self.uri)
+        """Log metrics "system/..." of the run meanwhile: processor, memory, disk, network, and graphics cards."""
+        module = _import_mlflow().system_metrics.system_metrics_monitor
+        monitor = module.SystemMetricsMonitor(run_id, SAMPLING_SECONDS, tracking_uri=self.uri)
         monitor.start()
         try:
             yield
@@ -101,10 +99,9 @@ class TrackingStore:
             monitor.finish()
 
     def _start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> "RunTracker":
-        from mlflow.entities import Param
-
+        param = _import_mlflow().entities.Param
         run = self._client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
-        rows = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in params.items()]
+        rows = [param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in params.items()]
         for first in range(0, len(rows), PARAMS_PER_CALL):
             self._client.log_batch(run.info.run_id, params=rows[first : first + PARAMS_PER_CALL])
         return RunTracker(self._client, self.experiment_id, run.info.run_id)
@@ -117,15 +114,9 @@ class TrackingStore:
         return str(found.experiment_id)
 
     def _check_server(self) -> None:
-        """Ask once, because MLflow's own client asks for minutes before it gives up.
-
-        A refusal below 500 is left to the client, which may have a token that this question lacks.
-        """
-        try:
-            urllib.request.urlopen(f"{self.uri.rstrip('/')}/health", timeout=15).close()  # noqa: S310 - http only
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            if not isinstance(error, urllib.error.HTTPError) or error.code >= 500:
-                raise RuntimeError(f"MLflow at {self.uri} does not answer ({error}); {self._remedy()}") from error
+        """Ask once, because MLflow's own client asks for minutes before it gives up."""
+        if error := mlflow_error(self.uri, timeout=15):
+            raise RuntimeError(f"MLflow at {self.uri} does not answer ({error}); {self._remedy()}") from error
 
     def _remedy(self) -> str:
         if self.is_server:
@@ -134,7 +125,7 @@ class TrackingStore:
 
 
 class RunTracker:
-    """Reports of one running stage. Metrics go out in batches: at most every few seconds, and when the run ends."""
+    """Logs to one MLflow run. Metrics are sent in batches: at most every few seconds, and when the run ends."""
 
     def __init__(self, client: Any, experiment_id: str, run_id: str) -> None:
         self.run_id = run_id
@@ -144,67 +135,71 @@ class RunTracker:
         self._flushed = time.monotonic()
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Numbers at a step."""
-        from mlflow.entities import Metric
-
+        """Log numbers at a step."""
+        metric = _import_mlflow().entities.Metric
         now = int(time.time() * 1000)
-        self._waiting += [Metric(key, float(value), now, step) for key, value in values.items()]
+        self._waiting += [metric(key, float(value), now, step) for key, value in values.items()]
         if len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the metrics that wait."""
         while self._waiting:
             self._client.log_batch(self.run_id, metrics=self._waiting[:1000])
             del self._waiting[:1000]
         self._flushed = time.monotonic()
 
     def image(self, path: Path, name: str) -> None:
-        """A picture file, shown in the UI under `name`."""
+        """Log an image file, which the UI shows under `name`."""
         with Image.open(path) as picture:
             self._client.log_image(self.run_id, picture, key=re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII), step=0)
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """A file or folder."""
+        """Log a file or folder."""
         self._client.log_artifact(self.run_id, str(path), folder or None)
 
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
-        """A sealed dataset folder; `digest` is its fingerprint (at most 36 characters), `context` e.g. "training"."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
+        """Log a sealed dataset folder; `digest` is its fingerprint (36 characters at most), `context` its use."""
+        entities = _import_mlflow().entities
         assert len(digest) <= DIGEST_CHARACTERS
         source = json.dumps({"uri": path.as_posix()})
-        entry = Dataset(name=name, digest=digest, source_type="local", source=source)
-        self._client.log_inputs(self.run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", context)])])
+        entry = entities.Dataset(name=name, digest=digest, source_type="local", source=source)
+        self._client.log_inputs(
+            self.run_id, [entities.DatasetInput(entry, [entities.InputTag("mlflow.data.context", context)])]
+        )
 
     def model(self, path: Path, name: str) -> None:
-        """A saved model folder, as a logged model of the run: its files are copied to the artifact store once."""
-        from mlflow.entities import LoggedModelOutput
-
+        """Log a saved model folder as a model of the run; its files are copied to the artifact store once."""
         model = self._client.create_logged_model(self._experiment_id, name, source_run_id=self.run_id)
         self._client.log_model_artifacts(model.model_id, str(path))
         self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        output = _import_mlflow().entities.LoggedModelOutput(model.model_id, step=0)
+        self._client.log_outputs(self.run_id, [output])
 
 
 def local_uri(root: Path) -> str:
-    """The database inside the project; its folder is made."""
+    """Return the address of the database inside the project, and make its folder."""
     folder = root.resolve() / "mlruns"
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder}/mlflow.db"
 
 
 def server_command(root: Path, python: str, port: int, uri: str) -> list[str]:
-    """The command line of MLflow's UI over the database `uri`, on the loopback address."""
+    """Return the command line of MLflow's UI over the database `uri`, on the loopback address."""
     store = ["--backend-store-uri", uri, "--artifacts-destination", str(root.resolve() / "mlruns" / "artifacts")]
     return [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *store]
 
 
 def _import_mlflow() -> Any:
-    """Import MLflow so that it sends nothing home and leaves the terminal to the stage."""
+    """Import MLflow so that it sends no telemetry and does not write to the terminal of the stage.
+
+    Not at the top of the file: the import takes seconds, which commands that open no store save.
+    """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     import mlflow
+    import mlflow.entities
+    import mlflow.system_metrics.system_metrics_monitor
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,5 +1,7 @@
-"""One thing about this machine each, with its remedy. Standard library only, and everything heavy in a child process,
-so that a check also answers where what it looks for is missing.
+"""Checks of this machine, each of one thing and with its remedy.
+
+Standard library only, and everything heavy in a child process, so that a check also answers where what it looks for is
+missing.
 """
 
 from __future__ import annotations
@@ -13,14 +15,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from infra.health import mlflow_error
 from infra.setup import bootstrap
 
 PROBE_LIMIT = 180
@@ -166,13 +167,12 @@ def check_memory(memory_gb: float, workers_gb: float) -> Check:
 def check_tracking(uri: str | None, root: Path) -> Check:
     """Can MLflow's store be used? None: mlruns/mlflow.db in the project."""
     if uri is not None and uri.startswith(("http://", "https://")):
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=NETWORK_LIMIT):  # noqa: S310 http(s) only
-                return Check("mlflow", "PASS", uri)
-        except (urllib.error.URLError, OSError) as error:
-            return Check(
-                "mlflow", "FAIL", f"{uri}: {error}", "start the server, or set tracking_uri to null in the profile"
-            )
+        error = mlflow_error(uri, NETWORK_LIMIT)
+        if error is None:
+            return Check("mlflow", "PASS", uri)
+        return Check(
+            "mlflow", "FAIL", f"{uri}: {error}", "start the server, or set tracking_uri to null in the profile"
+        )
     if uri is not None and not uri.startswith("sqlite:///"):
         return Check("mlflow", "WARN", f"{uri} is not a kind of store that can be checked")
     return _check_database(root / "mlruns" / "mlflow.db" if uri is None else Path(uri.removeprefix("sqlite:///")))

@@ -64,6 +64,7 @@ def _examine(profile: Profile | None, root: Path) -> Iterator[Check]:
 
 
 def _examine_profile(profile: Profile, root: Path) -> Iterator[Check]:
+    # Not at the top: a profile is read with packages that may be missing, and doctor runs without them.
     from infra.machine import available_memory_gb
     from infra.profile import resolve
 

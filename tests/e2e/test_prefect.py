@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.servers import QUIET, answers
+from flows.servers import QUIET
 from infra.execution.processes import ProcessGroup, environment, is_alive
+from infra.health import request_error
 from tests.project_copy import ROOT, copy_project
 from tests.tiny_repo import copy_repo, edit, repro, runs
 
@@ -51,7 +52,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     env = QUIET | {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     words = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("w") as log, ProcessGroup(words, root=home, env=env, output=log):
-        wait_for(lambda: answers(f"{env['PREFECT_API_URL']}/health"), 900)
+        wait_for(lambda: request_error(f"{env['PREFECT_API_URL']}/health") is None, 900)
         yield env
 
 
