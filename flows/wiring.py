@@ -5,16 +5,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from flows.pipeline import WORK
-from infra.execution.launchers import LaunchedTrainers, LocalTrainers, RayTrainers
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.serial_pool import SerialPool
+from infra.execution.torchrun import TorchrunLauncher
 from infra.machine import available_memory_gb
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
 from infra.storage.node_cache import NodeCache
 from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
-from tasks.ports import ComputeOptions, Tools, Tracker, Trainers
+from tasks.ports import ComputeOptions, Launcher, Tools, Tracker
 
 
 @contextmanager
@@ -48,13 +48,13 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
                 recompute_levels=tuple(profile.recompute_levels),
                 compile=profile.compile,
                 shard_weights=profile.shard_weights,
-                copies=_copies(profile),
+                latent_cache=_latent_cache(profile),
             ),
-            trainers=_trainers(profile, resources),
+            launcher=_launcher(profile, resources),
         )
 
 
-def _copies(profile: Profile) -> NodeCache | None:
+def _latent_cache(profile: Profile) -> NodeCache | None:
     if profile.latents_url is None:
         return None
     return NodeCache(
@@ -65,12 +65,12 @@ def _copies(profile: Profile) -> NodeCache | None:
     )
 
 
-def _trainers(profile: Profile, resources: Resources) -> Trainers:
-    if profile.launcher:
-        return LaunchedTrainers(resources.trainers, profile.launcher)
-    if profile.ray_address is None:
-        return LocalTrainers(resources.trainers)
-    return RayTrainers(resources.trainers, address=profile.ray_address, use_gpu=resources.device == "cuda")
+def _launcher(profile: Profile, resources: Resources) -> Launcher:
+    if profile.launcher or profile.ray_address is None:
+        return TorchrunLauncher(resources.trainers, profile.launcher)
+    from infra.execution.ray_train import RayTrainLauncher  # importing Ray Train takes seconds that most stages save
+
+    return RayTrainLauncher(resources.trainers, address=profile.ray_address, use_gpu=resources.device == "cuda")
 
 
 def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outcome] | SerialPool[Outcome]:

@@ -1,4 +1,9 @@
-"""What this process may use of its machine: processors, memory, GPU. Asks the kernel; imports nothing heavy."""
+"""Counts what this process may use of its machine: processors, memory, GPUs. Asks the kernel; imports nothing heavy.
+
+Limits of control groups are read here, because psutil does not know them and loky's cpu_count reads the topmost group
+alone, rounds a quota up and knows nothing of memory. GPUs are counted by the CUDA driver, because NVML (nvidia-ml-py)
+ignores CUDA_VISIBLE_DEVICES.
+"""
 
 import ctypes
 import os
@@ -9,19 +14,22 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_cpus() -> int:
-    """Processors this process may use: its affinity, further limited by the container's quota."""
+    """Return how many processors this process may use: those of its affinity, or fewer by the container's quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min(allowed, cpu_quota(own_cgroups()))))
 
 
 def available_memory_gb() -> float:
-    """Memory this process may use in GB (2**30 bytes): the machine's, further limited by the container's."""
+    """Return the memory this process may use, in GB (2**30 bytes): the machine's, or less by the container's limit."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(float(installed), memory_limit(own_cgroups())) / 2**30
 
 
 def own_cgroups(listing: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> list[Path]:
-    """Folders of the control groups that bind this process; version 1 keeps a tree per controller, version 2 one."""
+    """Return the folders of the control groups that bind this process, with their parents.
+
+    Version 1 keeps a tree for each controller, version 2 a single one.
+    """
     folders = [top, top / "cpu", top / "memory"]
     for line in listing.read_text().splitlines() if listing.exists() else []:
         _, controllers, path = line.split(":", 2)
@@ -31,7 +39,7 @@ def own_cgroups(listing: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) 
 
 
 def cpu_quota(cgroups: list[Path]) -> float:
-    """The smallest processor quota of these control groups; infinite where none is set."""
+    """Return the smallest processor quota of these control groups, in processors; infinite where none is set."""
     quotas = [float("inf")]
     for folder in cgroups:
         match _words(folder / "cpu.max"):
@@ -44,13 +52,13 @@ def cpu_quota(cgroups: list[Path]) -> float:
 
 
 def memory_limit(cgroups: list[Path]) -> float:
-    """The smallest memory limit of these control groups in bytes; infinite where none is set."""
+    """Return the smallest memory limit of these control groups, in bytes; infinite where none is set."""
     found = [_words(folder / name) for folder in cgroups for name in ("memory.max", "memory.limit_in_bytes")]
     return min([float("inf"), *(int(words[0]) for words in found if words and words[0] != "max")])
 
 
 def num_cuda_gpus() -> int:
-    """GPUs that are visible (CUDA_VISIBLE_DEVICES counts), none if the installed torch is not built for them.
+    """Return how many GPUs are visible (CUDA_VISIBLE_DEVICES counts); 0 where the installed torch is built for CPUs.
 
     Asks the driver, because importing torch to ask it takes seconds.
     """
@@ -66,12 +74,12 @@ def num_cuda_gpus() -> int:
 
 
 def torch_device() -> str:
-    """The fastest device that torch has here: "cuda" or "cpu"."""
+    """Return the fastest device that torch has here: "cuda" or "cpu"."""
     return "cuda" if num_cuda_gpus() else "cpu"
 
 
 def _words(path: Path) -> list[str]:
-    """Words of a small kernel file; none where it does not exist."""
+    """Return the words of a small kernel file; none where it does not exist."""
     try:
         return path.read_text().split()
     except OSError:

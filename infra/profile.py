@@ -37,14 +37,13 @@ class Profile(BaseModel):
     """Share of a GPU that a ray worker reserves; 0.5: two workers to a card. Without one it sees no card, so
     evaluation and mesh fits, which run in workers, compute on the processor."""
     trainers: CountOrAuto
-    """Processes that train one model together, of this machine or, with `ray_address`, of the cluster; auto: one for
-    each CUDA card, or one."""
+    """Number of ranks: processes that train one model together, on this machine or, with `ray_address`, on the cluster;
+    auto: one for each CUDA card, or one."""
     launcher: list[str]
-    """Command that starts the trainers instead of this program: torchrun and its options, such as [torchrun,
-    --nproc-per-node=8]; on several machines that see this folder what starts torchrun on each, such as [srun,
-    --nodes=2, --ntasks-per-node=1, torchrun, --nnodes=2, --nproc-per-node=8, --rdzv-backend=c10d,
-    --rdzv-endpoint=node0:29500].
-    `trainers` says how many it starts. Empty: none."""
+    """Command that starts the ranks: torchrun and its options, such as [torchrun, --nproc-per-node=8]; on several
+    machines that see this folder what starts torchrun on each, such as [srun, --nodes=2, --ntasks-per-node=1, torchrun,
+    --nnodes=2, --nproc-per-node=8, --rdzv-backend=c10d, --rdzv-endpoint=node0:29500]. `trainers` says how many it
+    starts. Empty: torchrun on this machine, or Ray Train with `ray_address`."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
     recompute_levels: list[Annotated[int, Field(ge=0)]]
@@ -53,7 +52,7 @@ class Profile(BaseModel):
     compile: bool
     """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
     shard_weights: bool
-    """Whether each of several trainers keeps only its part of the UNet's weights, average and optimizer (FSDP2): for
+    """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer (FSDP2): for
     cards too small for all of them, at the price of sending the weights around."""
     time_limit: float = Field(gt=0)
     """Seconds for one object in a ray worker; then the worker is killed and the object fails."""

@@ -1,4 +1,4 @@
-"""What a stage asks of the world around it. infra/ satisfies these Protocols; flows/wiring.py joins them."""
+"""Protocols of what a stage uses but does not make; infra/ has the classes, flows/wiring.py joins them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -89,8 +89,8 @@ class Store(Protocol):
         ...
 
 
-class Copies(Protocol):
-    """Copies of a data set's files on this node's own disk; must pickle."""
+class FileCache(Protocol):
+    """Keeps copies of a data set's files on this node's own disk; must pickle."""
 
     def path(self, key: str, name: str) -> Path:
         """Return the copy of file `name`, made at the first call on a node; `key` is a hash of the data set's content.
@@ -113,20 +113,26 @@ class ComputeOptions:
     """Whether the UNet is compiled."""
     shard_weights: bool = False
     """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer."""
-    copies: Copies | None = None
-    """Copies of the latents on this node; None: the latents are read where they lie."""
+    latent_cache: FileCache | None = None
+    """Where latents are read from; None: where they lie."""
 
 
-class Trainers(Protocol):
-    """Processes that train one model together."""
+class Launcher(Protocol):
+    """Starts the ranks that train one model together."""
 
     count: int
 
     def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
-        """Run `work`, which must pickle, in `count` of them at once; call `watch` now and then until they have ended.
+        """Run `work` in `count` ranks at once and return when all have ended; start them again when one dies.
 
-        `folder` takes what they leave. An exception of `watch` ends them.
-        Raises RuntimeError when a process dies again and again.
+        Args:
+            work: What each rank does; must pickle.
+            folder: Takes what the ranks leave; for this run alone.
+            watch: Called several times a second until the ranks have ended; an exception that it raises ends them.
+            count: Number of ranks; not more than the launcher's.
+
+        Raises:
+            RuntimeError: Ranks die again and again.
         """
         ...
 
@@ -155,8 +161,8 @@ class Tools:
     """Free on this machine; a GPU is asked itself."""
     compute: ComputeOptions = ComputeOptions()
     """How trainings compute."""
-    trainers: Trainers | None = None
-    """Starts the ranks of a training; None: this process trains alone."""
+    launcher: Launcher | None = None
+    """Starts the ranks of trainings; None: this process trains alone."""
     input_hashes: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the content of the stage's inputs that are known already, such as DVC's, by path; the others are
     computed from the files where they are needed (tasks.artifacts.content)."""

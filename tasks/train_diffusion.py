@@ -53,8 +53,8 @@ def train_stage(
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config, seed, reads=reads, tools=tools)
     sheet = tools.work / key / DRAWN
-    copies = tools.compute.copies
-    copy_of = None if copies is None else partial(copies.path, content_of(latents, tools))
+    cache = tools.compute.latent_cache
+    copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))
     build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, sheet)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)

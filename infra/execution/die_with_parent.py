@@ -1,8 +1,7 @@
-"""Runs a command that is asked to end when the process that started it does.
+"""Lets a process end when the process that started it does, however that one ends.
 
-`python -m infra.execution.die_with_parent PID COMMAND...`
-
-PID: of the process that starts it. Linux only; elsewhere the command runs untied.
+`python -m infra.execution.die_with_parent PID COMMAND...` runs COMMAND so; PID is that of the process that starts it.
+Linux only; elsewhere a process outlives a parent that is killed.
 """
 
 import ctypes
@@ -13,13 +12,18 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Become the command; it gets SIGTERM when its parent dies."""
-    parent, *command = sys.argv[1:]
+def die_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(parent):
-            raise SystemExit("the process that started this one is gone")
+
+
+def main() -> None:
+    """Replace this process by the command, which gets SIGTERM when the parent dies."""
+    parent, *command = sys.argv[1:]
+    die_with_parent()
+    if sys.platform == "linux" and os.getppid() != int(parent):
+        raise SystemExit("the process that started this one is gone")
     try:
         os.execvp(command[0], command)  # noqa: S606  what our own program was told to run
     except OSError as error:

@@ -1,23 +1,28 @@
-"""One process of a training: `python -m infra.execution.train_process WORK`.
+"""One rank of a training: `python -m infra.execution.train_process WORK LOGS`.
 
-WORK is a file that `infra.execution.launchers` wrote.
+WORK is the pickled work of `infra.execution.torchrun`, LOGS the folder that takes `rank-R.log`.
 """
 
 import os
 import pickle
 import sys
-import traceback
 from pathlib import Path
+
+from infra.execution.die_with_parent import die_with_parent
+from infra.execution.worker_log import capture_output
+
+
+def rank_log(folder: Path, rank: int) -> Path:
+    """The file that takes what a rank prints."""
+    return folder / f"rank-{rank}.log"
 
 
 def main() -> None:
-    """Do the work; an exception also goes into a file of its own, because a launcher says much more after it."""
-    job = Path(sys.argv[1])
-    try:
-        pickle.loads(job.read_bytes())()  # noqa: S301  our own
-    except Exception:
-        job.with_name(f"failed-{os.environ.get('RANK', '0')}.txt").write_text(traceback.format_exc())
-        raise
+    """Do the work, with all output in the rank's own log, and end when torchrun does, which does not see to it."""
+    work, logs = map(Path, sys.argv[1:])
+    die_with_parent()
+    capture_output(rank_log(logs, int(os.environ["RANK"])))
+    pickle.loads(work.read_bytes())()  # noqa: S301  our own
 
 
 if __name__ == "__main__":

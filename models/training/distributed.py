@@ -84,7 +84,7 @@ SINGLE = Ranks()
 
 @contextmanager
 def init_distributed(device: torch.device) -> Iterator[Ranks]:
-    """Join the process group of torchrun, Ray Train or `infra.execution.launchers`; `SINGLE` where there is none."""
+    """Join the process group of torchrun or Ray Train; `SINGLE` where there is none."""
     if distributed.is_initialized():
         yield Ranks(distributed.get_rank(), distributed.get_world_size())
         return

@@ -20,7 +20,7 @@ from models.training.interruption import Interrupted, stop_on_signal
 from models.training.loop import train
 from models.training.trainable import Report
 from tasks.artifacts.atomic import write_json
-from tasks.ports import Trainers
+from tasks.ports import Launcher
 from tasks.training.memory import MemoryEstimate, gpu_gib
 
 REPORTS, STOP, END = "reports.jsonl", "stop", "end.json"
@@ -105,7 +105,7 @@ class TrainingJob:
         write_json(self.exchange_dir / END, {"kind": kind, "message": message, "errno": number})
 
 
-def run_together(job: TrainingJob, trainers: Trainers, report: Report, stop: Callable[[], bool]) -> None:
+def run_together(job: TrainingJob, launcher: Launcher, report: Report, stop: Callable[[], bool]) -> None:
     """Train in several processes until the end; pass on to `report` what they report.
 
     Raises Interrupted when it was asked to stop, and what the processes ended with otherwise.
@@ -126,7 +126,7 @@ def run_together(job: TrainingJob, trainers: Trainers, report: Report, stop: Cal
             if is_over:  # and all reports are read that came before
                 raise_end(job.exchange_dir / END)
 
-        trainers.run(job, job.exchange_dir, watch, job.count)
+        launcher.run(job, job.exchange_dir, watch, job.count)
         watch()
 
 

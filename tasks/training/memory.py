@@ -46,7 +46,7 @@ class MemoryEstimate:
             remedy = f"set micro_batch to {fitting} in the profile, or recompute_levels, or loop.precision to bf16"
         else:
             remedy = (
-                "set recompute_levels in the profile, or shard_weights with several trainers, loop.precision to bf16, "
+                "set recompute_levels in the profile, or shard_weights with several ranks, loop.precision to bf16, "
                 "or take a card with more memory"
             )
         raise ValueError(

@@ -54,15 +54,15 @@ def run_training(
                 (tools.work / key / DRAWN).replace(sheet)
                 tools.tracker.image(sheet, f"drawn/{sheet.stem}")
 
-        count = min(tools.trainers.count if tools.trainers is not None else 1, config.loop.batch_size)
-        if tools.trainers is not None and count > 1:
+        count = min(tools.launcher.count if tools.launcher is not None else 1, config.loop.batch_size)
+        if tools.launcher is not None and count > 1:
             trainable = build(torch.device("cpu"), SINGLE)
             need = check_memory(stage, trainable, config, tools, count)
             exchange_dir = tools.work / key / f"together-{secrets.token_hex(4)}"
             job = TrainingJob(
                 build, config, key, tools.work / key, tools.device, tools.threads, count, need, exchange_dir
             )
-            run_together(job, tools.trainers, report, stop)
+            run_together(job, tools.launcher, report, stop)
         else:
             trainable = build(torch.device(tools.device), SINGLE)
             check_memory(stage, trainable, config, tools, 1)

@@ -1,4 +1,4 @@
-"""Trainers whose processes wait after their first report until they are told to stop, so that no test has to be quick;
+"""A launcher whose ranks wait after their first report until they are told to stop, so that no test has to be quick;
 a module of its own for these processes."""
 
 import os
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.execution.launchers import LocalTrainers
 from infra.execution.processes import runs
+from infra.execution.torchrun import TorchrunLauncher
 from tasks.training.job import STOP, TrainingJob
 
 
@@ -25,7 +25,7 @@ class HeldJob(TrainingJob):
             time.sleep(0.02)
 
 
-class HeldTrainers(LocalTrainers):
+class HeldLauncher(TorchrunLauncher):
     """Runs a training as a held one."""
 
     def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:

@@ -19,7 +19,7 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
-from infra.execution.launchers import LocalTrainers
+from infra.execution.torchrun import TorchrunLauncher
 from infra.storage.node_cache import NodeCache
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.images import as_unit_tensor
@@ -307,12 +307,12 @@ def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from tests.tasks.held_training import HeldTrainers
+from tests.tasks.held_training import HeldLauncher
 from tests.tasks.test_train_stages import STAGE1
 from tests.tasks.toolbox import make_tools
 from tasks.train_diffusion import base_model, train_stage
 from dataclasses import replace
-from infra.execution.launchers import LocalTrainers
+from infra.execution.torchrun import TorchrunLauncher
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
 config = STAGE1.model_copy(update={"loop": loop})
@@ -326,8 +326,9 @@ class Marks:
     def image(self, *args): pass
     def model(self, *args): pass
 folder.mkdir(exist_ok=True)
+launcher = (HeldLauncher if is_held else TorchrunLauncher)(count)
 train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
-            replace(make_tools(folder, tracker=Marks()), trainers=(HeldTrainers if is_held else LocalTrainers)(count)))
+            replace(make_tools(folder, tracker=Marks()), launcher=launcher))
 """
 
 
@@ -367,7 +368,7 @@ def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
 
 
 def await_end(folder: Path) -> None:
-    """Until no process has `folder` in its command: the trainers outlive whom they work for by a step."""
+    """Until no process has `folder` in its command: the ranks outlive the stage by a step."""
     deadline = time.monotonic() + 600
     while any(str(folder) in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])):
         assert time.monotonic() < deadline, "a training process is left"
@@ -382,7 +383,7 @@ def test_train_stage_with_two_processes_makes_what_one_makes(
     made: Path, tmp_path: Path, compute: ComputeOptions
 ) -> None:
     tracker = MemoryTracker()
-    tools = replace(make_tools(tmp_path, tracker=tracker), trainers=LocalTrainers(2), compute=compute)
+    tools = replace(make_tools(tmp_path, tracker=tracker), launcher=TorchrunLauncher(2), compute=compute)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     for one, two in zip(history_of(made / "stage1"), history_of(tmp_path / "stage1"), strict=True):
         assert {name: float(value) for name, value in two.items() if value} == pytest.approx(
@@ -404,7 +405,7 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
     url = s3.upload(made / "latents", "training", "latents")
     s3.busy = 2
     copies = NodeCache(url, tmp_path / "copies", s3.url, attempts=4)
-    tools = replace(make_tools(tmp_path), compute=ComputeOptions(copies=copies))
+    tools = replace(make_tools(tmp_path), compute=ComputeOptions(latent_cache=copies))
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     assert files_of(tmp_path / "stage1") == files_of(made / "stage1")
     for path in (made / "stage1" / "unet").iterdir():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from infra.execution.launchers import LocalTrainers
+from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
@@ -98,7 +98,7 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
 
 @pytest.mark.slow
 def test_processes_that_are_stopped_leave_once_the_state_is_saved(latent_folder: Path, tmp_path: Path) -> None:
-    LocalTrainers(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    TorchrunLauncher(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
 
@@ -125,7 +125,7 @@ def explode(folder: Path) -> None:
 def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(Line(), tmp_path, stop_at=40)
-    LocalTrainers(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    TorchrunLauncher(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert said[0].startswith("the loss has exploded to more than 100 times the ")
@@ -133,7 +133,7 @@ def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
-    LocalTrainers(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    TorchrunLauncher(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from infra.execution.launchers import LocalTrainers
+from infra.execution.torchrun import TorchrunLauncher
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
@@ -111,7 +111,7 @@ def test_vae_training_resumed_before_its_critic_joins_equals_an_undisturbed_one(
     for name, stops in (("straight", [False]), ("resumed", [True, True, False])):
         for number, stop in enumerate(stops):
             job = partial(run_until_stopped, config, tmp_path / name, stop=stop)
-            LocalTrainers(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
+            TorchrunLauncher(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
     resumed, straight = (Checkpoints(tmp_path / name, "vae").load_newest() for name in ("resumed", "straight"))
     assert resumed is not None
     assert any(name.startswith("1.") for name in resumed["optimizer"]["state"]) == (start == 3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from infra.execution.launchers import LocalTrainers
+from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
 from models.training.distributed import init_distributed
@@ -44,7 +44,7 @@ def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **h
     """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
     folder.mkdir(exist_ok=True)
     job = partial(work, latents, folder, samples=samples, **how)
-    LocalTrainers(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
+    TorchrunLauncher(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
     state = Checkpoints(folder, "toy").load_newest()
     assert state is not None
     assert state["samples_seen"] == samples
