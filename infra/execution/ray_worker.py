@@ -1,4 +1,4 @@
-"""One worker process of the Ray pool, seen from inside (`Worker`) and from the driver (`Hand`)."""
+"""One worker process of the Ray pool, seen from inside (`Worker`) and from the driver (`WorkerHandle`)."""
 
 import os
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import ray
 
 from infra.execution.worker_log import Job, WorkError, attempt, capture_output, size, tail
 
@@ -23,7 +24,7 @@ class Worker:
         capture_output(Path(log))
 
     def come_up(self) -> None:
-        """Answers as soon as the process is ready for work."""
+        """Return as soon as the process is ready for work."""
 
     def do(self, work: Callable[[Any], Any], job: Job) -> tuple[Any, float]:
         """Return the outcome, or WorkError, and this process's resident memory in GB afterwards."""
@@ -35,7 +36,7 @@ class Worker:
 
 
 def resident_gb() -> float:
-    """Resident memory of this process in GB (2**30 bytes)."""
+    """Return the resident memory of this process in GB (2**30 bytes)."""
     return float(psutil.Process().memory_info().rss) / 2**30
 
 
@@ -48,7 +49,7 @@ class Attempt:
 
 
 class WorkerHandle:
-    """One worker process: what it has in hand, since when, and where it writes. Starts the process at once."""
+    """A worker process as the driver sees it: its item, its deadline and its log. Making one starts the process."""
 
     def __init__(self, actor_class: Any, log: Path) -> None:
         self.log = log
@@ -58,21 +59,19 @@ class WorkerHandle:
         self._log_start = size(log)
         self._actor = actor_class.remote(str(Path.cwd()), str(log.absolute()))
         self.pending = self._actor.come_up.remote()
-        self.due = time.monotonic() + START_LIMIT
+        self.deadline = time.monotonic() + START_LIMIT
 
-    def take(self, work: Callable[[Any], Any], attempt: Attempt, limit: float) -> None:
-        """Begin an attempt that may last `limit` seconds."""
+    def start(self, work: Callable[[Any], Any], attempt: Attempt, limit: float) -> None:
+        """Start an attempt, which may last `limit` seconds."""
         self._log_start = size(self.log)
         self.attempt = attempt
         self.pending = self._actor.do.remote(work, attempt.job)
-        self.due = time.monotonic() + limit
+        self.deadline = time.monotonic() + limit
 
     def kill(self) -> None:
         """End the process, whatever it is doing."""
-        import ray
-
         ray.kill(self._actor, no_restart=True)
 
-    def last_words(self) -> str:
-        """The last lines printed since the present attempt, or the process, began."""
+    def log_tail(self) -> str:
+        """Return the last lines printed since the present attempt, or else the process, began."""
         return tail(self.log, self._log_start)

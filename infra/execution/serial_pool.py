@@ -7,7 +7,7 @@ from infra.execution.worker_log import FailedMaker, Job, OutcomeT, WorkError, at
 
 
 class SerialPool(Generic[OutcomeT]):
-    """Runs work here and now. `failed` makes the record of an item whose work raised."""
+    """Runs work in this process; `failed` makes the outcome of an item whose work raises."""
 
     def __init__(self, *, failed: FailedMaker[OutcomeT]) -> None:
         self.num_workers = 1
@@ -23,4 +23,4 @@ class SerialPool(Generic[OutcomeT]):
                 yield answer
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no process is held."""

@@ -1,4 +1,7 @@
-"""What a worker printed, native code included, in a file of its own: a dead process can still be read."""
+"""Keeps what a worker process prints, native code included, in a file, so that it can be read after a crash.
+
+Also the records of one item's work: `Job`, `attempt`, `WorkError`.
+"""
 
 import os
 import sys
@@ -19,15 +22,22 @@ class Job(Protocol):
 
     @property
     def uid(self) -> str:
-        """Names the item."""
+        """The item's name."""
         ...
 
 
 class FailedMaker(Protocol[OutcomeT_co]):
-    """Makes the record of a failed item; what it is made of is the caller's affair."""
+    """Makes the outcome of an item that failed; the pool's caller chooses its type."""
 
     def __call__(self, *, uid: str, error: str, log: str, attempts: int) -> OutcomeT_co:
-        """`log` holds the last lines printed, `attempts` how often the item was tried."""
+        """Make the outcome.
+
+        Args:
+            uid: The item's name.
+            error: What went wrong, in one sentence.
+            log: The last lines that the worker printed.
+            attempts: How often the item was tried.
+        """
         ...
 
 
@@ -41,7 +51,7 @@ class WorkError:
 
 
 def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | WorkError:
-    """Do the work; an exception becomes a record. The only place that catches everything."""
+    """Return the outcome of the work on an item, or a WorkError with what it raised."""
     try:
         return work(job)
     except Exception as error:  # noqa: BLE001 one item must not take the others with it
@@ -52,7 +62,7 @@ def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | WorkError:
 
 
 def capture_output(path: Path) -> None:
-    """Append everything this process prints from now on to `path`, whatever language prints it."""
+    """Append everything that this process prints from now on to a file, native code included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
@@ -63,12 +73,12 @@ def capture_output(path: Path) -> None:
 
 
 def size(path: Path) -> int:
-    """Bytes in the log so far; none where it does not exist yet."""
+    """Return the bytes in a log so far; 0 where it does not exist yet."""
     return path.stat().st_size if path.exists() else 0
 
 
 def tail(path: Path, start: int) -> str:
-    """The last lines written after byte `start`; empty where the file cannot be seen from this machine."""
+    """Return the last lines of a log after byte `start`; empty where this machine does not see the file."""
     if not path.exists():
         return ""
     with path.open("rb") as handle:
@@ -77,5 +87,5 @@ def tail(path: Path, start: int) -> str:
 
 
 def last_lines(text: str) -> str:
-    """The last lines of `text`, with paths as seen from the project folder."""
+    """Return the last TAIL_LINES lines of a text, with paths relative to the project folder."""
     return "\n".join(text.replace(f"{Path.cwd()}/", "").splitlines()[-TAIL_LINES:])
