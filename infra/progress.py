@@ -20,7 +20,7 @@ Show = Callable[[int, str], None]
 
 
 class HasStatus(Protocol):
-    """What became of one item."""
+    """The outcome of one item, as far as progress needs it."""
 
     @property
     def status(self) -> str:
@@ -29,7 +29,7 @@ class HasStatus(Protocol):
 
 
 class TerminalProgress:
-    """Progress of one stage on stderr."""
+    """Shows the progress of one stage on stderr."""
 
     def __init__(self, console: Console | None = None, clock: Clock = time.monotonic) -> None:
         self._console = console or Console(stderr=True)
@@ -64,7 +64,7 @@ class TerminalProgress:
             yield follow
 
     def note(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line for the user."""
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     @contextmanager
@@ -113,7 +113,7 @@ class Lines:
 
 
 class Pace:
-    """How fast things go, measured from where they began."""
+    """Measures the rate of a loop from where it began, which after a resume is not 0."""
 
     def __init__(self, total: int, clock: Clock) -> None:
         self._total = total
@@ -121,11 +121,11 @@ class Pace:
         self._start: tuple[int, float] | None = None
 
     def begin(self, done: int) -> None:
-        """Measure from here; only the first call counts."""
+        """Start measuring at `done`; only the first call counts."""
         self._start = self._start or (done, self._clock())
 
     def text(self, done: int) -> str:
-        """Rate, and the time left or, at the end, taken."""
+        """Return the rate with the time left, or at the end the time taken."""
         assert self._start is not None, "begin() comes first"
         made, elapsed = done - self._start[0], self._clock() - self._start[1]
         if done >= self._total:
@@ -138,5 +138,5 @@ class Pace:
 
 
 def _span(seconds: float) -> str:
-    """A duration as h:mm:ss."""
+    """Format a duration as h:mm:ss."""
     return str(timedelta(seconds=round(seconds)))

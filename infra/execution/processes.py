@@ -1,4 +1,4 @@
-"""Commands that leave nothing behind: each runs in a process group of its own, which is ended as a whole."""
+"""Runs commands so that no process is left: each in a process group of its own, which is ended as a whole."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ KILL_GRACE = 5.0
 
 
 class ProcessGroup:
-    """A running command and all it has started. As a context manager it is stopped at the end, whatever happened."""
+    """A running command with all processes that it has started; as a context manager it is stopped at the end."""
 
     def __init__(
         self,
@@ -30,9 +30,14 @@ class ProcessGroup:
         env: Mapping[str, str] | None = None,
         output: IO[str] | int | None = None,
     ) -> None:
-        """Start `command` in `root` with `env` added to this process's environment.
+        """Start the command.
 
-        `output` takes stdout and stderr: an open file, subprocess.PIPE for `lines()`, or None for this process's own.
+        Args:
+            command: Program and arguments.
+            root: Folder it runs in.
+            env: Variables added to this process's environment.
+            output: Takes stdout and stderr: an open file, subprocess.PIPE for `lines()`, or None for those of this
+                process.
         """
         self._process = subprocess.Popen(
             command,
@@ -53,23 +58,23 @@ class ProcessGroup:
         self.stop()
 
     def lines(self) -> Iterator[str]:
-        """What it prints, line by line, until it ends."""
+        """Yield what the command prints, line by line, until it ends."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             yield line.rstrip()
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the end and return the exit code."""
         return self._process.wait()
 
     def exit_code(self) -> int | None:
-        """Its exit code, or None while it runs."""
+        """Return the exit code, or None while the command runs."""
         return self._process.poll()
 
     def stop(self, grace: float = TERM_GRACE) -> None:
-        """SIGTERM to the group and to every descendant, SIGKILL to what is left after `grace` seconds.
+        """Send SIGTERM to the group and every descendant, and SIGKILL to what is left after `grace` seconds.
 
-        Returns when nothing is left. A signal to this process meanwhile ends the grace and is raised afterwards.
+        Returns when no process is left. A signal to this process meanwhile ends the grace and is raised afterwards.
         Not SIGINT: a process started in the background by a shell may have it ignored.
         """
         with _signals_wait() as came:
@@ -90,7 +95,7 @@ class ProcessGroup:
             self._process.stdout.close()
 
     def _members(self) -> list[psutil.Process]:
-        """Who lives in the group, orphans included, and descendants that have a group of their own (Ray's)."""
+        """Return the living processes of the group, orphans included, and descendants with groups of their own."""
         self._process.poll()
         group = [process for process in psutil.process_iter() if _is_in(process, self._process.pid)]
         family = {child for process in group for child in _children(process)}
@@ -99,7 +104,7 @@ class ProcessGroup:
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, also where the parent process had them ignored."""
+    """Let SIGTERM raise SystemExit and SIGINT KeyboardInterrupt, even where the parent process had them ignored."""
     before = {number: signal.signal(number, _raise) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -110,7 +115,7 @@ def signals_raise() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT; hand the first one to its own handler at the end."""
+    """Collect SIGTERM and SIGINT, and raise the first one again at the end."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came  # handlers run in the main thread alone, so nothing interrupts this one
@@ -127,7 +132,7 @@ def _signals_wait() -> Iterator[list[int]]:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child: this process's, `extra`, and its Python first on PATH for dvc.yaml's `python`."""
+    """Return the environment for a child: this one, `extra`, and this Python first on PATH for dvc.yaml's `python`."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path, **extra}
 
@@ -147,7 +152,7 @@ def _is_in(process: psutil.Process, group: int) -> bool:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process of that number runs on this machine; a zombie does not."""
+    """Return whether a process of that number runs on this machine; a zombie does not."""
     try:
         return is_alive(psutil.Process(pid))
     except psutil.NoSuchProcess:
@@ -155,7 +160,7 @@ def runs(pid: int) -> bool:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs; an orphan that nobody collects (zombie) does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
