@@ -119,7 +119,7 @@ def test_torchrun_that_is_killed_takes_its_ranks_along_and_is_started_again(
         if len(ranks()) == 2 and not first:
             first.extend(ranks())
             (tmp_path / "killed").touch()
-            psutil.Process(first[0]).parent().kill()
+            os.kill(psutil.Process(first[0]).ppid(), signal.SIGKILL)
 
     work = partial(wait_the_first_time, tmp_path)
     TorchrunLauncher(2).run(work, tmp_path / "exchange_dir", watch=watch, count=2)
