@@ -20,7 +20,7 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	@$(RUN) flows results
 
 test: bootstrap ## every test
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --cov
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)

@@ -20,7 +20,7 @@ os.environ["DVC_NO_ANALYTICS"] = "1"
 
 
 SECONDS = {"e2e": 60.0, "slow": 20.0, "blender": 5.0}
-"""Roughly what a test with such a mark takes; one without takes half a second."""
+"""Roughly what a test with such a mark takes; one without takes half a second, and `slow(seconds=90)` says its own."""
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled
@@ -30,7 +30,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     seconds: dict[Path, float] = defaultdict(float)
     for item in items:
-        seconds[item.path] += max((SECONDS.get(mark.name, 0.5) for mark in item.iter_markers()), default=0.5)
+        marks = (mark.kwargs.get("seconds", SECONDS.get(mark.name, 0.5)) for mark in item.iter_markers())
+        seconds[item.path] += max(marks, default=0.5)
     items.sort(key=lambda item: -seconds[item.path])
 
 

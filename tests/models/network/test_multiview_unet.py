@@ -246,7 +246,7 @@ def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.T
     return loss.item(), {name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=90)
 @pytest.mark.skipif(which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_unet_compiled_gives_the_same_loss_and_gradients() -> None:
     plain, other, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
