@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ["DVC_NO_ANALYTICS"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Toy tensors gain nothing from a second thread, and teams of threads that share cores wait for each other: the
+    # golden losses took 63 s with two beside another training, 7 s with one (infra/LOG.md).
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 SECONDS = {"e2e": 60.0, "slow": 20.0, "blender": 5.0}
