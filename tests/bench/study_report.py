@@ -18,7 +18,7 @@ SHOWN = (("true", "sparse-truth"), ("1 given", "stage3-sparse-1"), ("8 given", "
 
 
 def table(projects: Mapping[str, Path]) -> Iterator[str]:
-    """Markdown: a row per model, case and group of objects; the floors in the last columns."""
+    """Markdown: a row per model, case and group of objects; the baselines in the last columns."""
     yield "| model | case | objects | PSNR, dB | over white | over copy | SSIM | mask IoU |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, project in projects.items():
