@@ -6,7 +6,7 @@ CODE := flows infra models render tasks tests
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train study ci clean
+.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 
 test: bootstrap ## every test
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov
+
+test-hard: bootstrap ## every test beside four busy loops, with each instruction set (hours; ARGS="--runs 3")
+	$(RUN) tests.bench.hardship --capabilities native default avx2 $(ARGS) -- -n 2 --dist loadfile --no-loadscope-reorder
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)
