@@ -149,6 +149,7 @@ def test_evaluate_same_inputs_give_the_same_bytes(finished: tuple[ReportInputs, 
     assert first == second
 
 
+@pytest.mark.slow
 def test_reconstruct_and_evaluate_of_other_samples_of_the_same_recipe_make_anew(tmp_path: Path) -> None:
     """Both keep no unfinished work: what stands in their outputs was made of what lies in `samples` now."""
     first, other = (

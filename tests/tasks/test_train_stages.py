@@ -399,6 +399,7 @@ def test_train_stage_with_two_processes_makes_what_one_makes(
     assert len(desks) == 1, "one sample a step: no second process to feed"
 
 
+@pytest.mark.slow
 def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
     made: Path, tmp_path: Path, s3: S3Server
 ) -> None:

@@ -119,6 +119,7 @@ def as_saved_before_the_move(folder: Path) -> None:
         assert (folder / name).read_text() != text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_old", [False, True])
 def test_pipeline_folder_loads_in_a_process_that_imports_diffusers_alone(
     pipeline: MVDiffusionPipeline, tmp_path: Path, is_old: bool
