@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from render.axes import UpAxis
 from render.errors import Unrenderable
 
 Point = tuple[float, float, float]
@@ -18,13 +19,15 @@ SMALLEST_SIDE, LARGEST_SIDE = 1e-15, 1e15
 class Placement:
     """Transform from an object's file to the world: world = scale * (object - center).
 
-    The importer has turned the object's own axes to Z up before.
+    The object has been turned to Z up before.
     """
 
     center: Point
     """Centre of the bounding box, in the file's units."""
     scale: float
     """World units per unit of the file."""
+    up_axis: UpAxis | None = None
+    """Axis of the file that points up; None: the one that its format says."""
 
     @property
     def world_from_object(self) -> npt.NDArray[np.float64]:
@@ -34,23 +37,24 @@ class Placement:
         return matrix
 
     def as_json(self) -> dict[str, Any]:
-        """Return both fields; the numbers survive JSON exactly."""
-        return asdict(self)
+        """Return the fields, the up axis only where one was given; the numbers survive JSON exactly."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Placement":
         """Return the placement that `as_json` wrote; other keys of `row` are ignored."""
         x, y, z = row["center"]
-        return cls(center=(float(x), float(y), float(z)), scale=float(row["scale"]))
+        return cls(center=(float(x), float(y), float(z)), scale=float(row["scale"]), up_axis=row.get("up_axis"))
 
 
-def normalize_bounds(minimum: Point, maximum: Point, longest_side: float) -> Placement:
+def normalize_bounds(minimum: Point, maximum: Point, longest_side: float, up_axis: UpAxis | None = None) -> Placement:
     """Return the placement that centres a bounding box and gives its longest side a length.
 
     Args:
-        minimum: Lowest corner, in the file's units.
+        minimum: Lowest corner, in the file's units, Z up.
         maximum: Highest corner.
         longest_side: Length in world units.
+        up_axis: With which the bounds were found.
 
     Raises Unrenderable when the box is not finite, is a single point, or is beyond single precision.
     """
@@ -65,4 +69,4 @@ def normalize_bounds(minimum: Point, maximum: Point, longest_side: float) -> Pla
             f"the longest side is {side:.3g} units; Blender can work with {SMALLEST_SIDE:g} to {LARGEST_SIDE:g}"
         )
     x, y, z = (float(value) for value in (low + high) / 2)
-    return Placement(center=(x, y, z), scale=longest_side / side)
+    return Placement(center=(x, y, z), scale=longest_side / side, up_axis=up_axis)

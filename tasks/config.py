@@ -1,11 +1,25 @@
 """The sections of params.yaml that belong to data stages. Everything here changes a result."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.network.scheduler_names import SchedulerName
+from render.axes import UpAxisField
 from render.config import Section
+
+
+def _is_none(value: object) -> bool:
+    """Leaves a field that came later out of manifests and fingerprints while it changes nothing."""
+    return value is None
+
+
+def check_up_axis(section: str, source: str, up_axis: str | None) -> None:
+    """Raise ValueError when an up axis is given for objects that do not come from a folder."""
+    if up_axis is not None and source != "folder":
+        raise ValueError(
+            f"up_axis is {up_axis} and source {source}; only a folder's files are turned: set {section}.up_axis to null"
+        )
 
 
 class CatalogConfig(Section):
@@ -15,6 +29,9 @@ class CatalogConfig(Section):
     source: Literal["procedural", "folder", "objaverse"]
     folder: str
     """For `folder`: where the GLB, glTF and OBJ files lie. DVC watches it."""
+    up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
+    """For `folder`: axis of the files that points up, such as Z; a cell of the column `up_axis` of its scores.csv
+    overrides it for one object. null: what the format says (docs/rendering.md)."""
     include: tuple[str, ...] = Field(min_length=1)
     """Glob patterns on the uid; an object is listed when any matches."""
     max_objects: int | None = Field(ge=1)
@@ -24,6 +41,11 @@ class CatalogConfig(Section):
     """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
     and `aesthetic_score`. null: the source's own table, if it has one.
     DVC does not watch the table: bump `recipe` when its content changes."""
+
+    @model_validator(mode="after")
+    def _knows_its_axes(self) -> Self:
+        check_up_axis("catalog", self.source, self.up_axis)
+        return self
 
 
 class SelectConfig(Section):
@@ -88,6 +110,8 @@ class RenderTestConfig(Section):
     """catalog: objects of this run; folder: a folder of textured scans such as GSO-30."""
     folder: str
     """For `folder`. DVC watches it."""
+    up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
+    """For `folder`, as in the section `catalog`."""
     train_objects: int = Field(ge=0)
     """For `catalog`: how many training objects to test on (does it learn?)."""
     held_out_objects: int = Field(ge=0)
@@ -101,6 +125,11 @@ class RenderTestConfig(Section):
     ring_fov_deg: float
     ring_distance: float
     max_failed_share: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _knows_its_axes(self) -> Self:
+        check_up_axis("render_test", self.source, self.up_axis)
+        return self
 
 
 class SampleConfig(Section):

@@ -130,4 +130,5 @@ def _object_file(entry: SelectedEntry, done: Done) -> ObjectFile:
         score=entry.score,
         title=entry.title,
         license=entry.license,
+        up_axis=entry.up_axis,
     )

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from render.axes import UpAxis
 from render.errors import Unrenderable
 from render.placement import normalize_bounds
 from render.report import check_usable
@@ -28,6 +29,7 @@ class NormalizeJob:
     uid: str
     key: str
     path: Path
+    up_axis: UpAxis | None
     config: NormalizeConfig
 
 
@@ -44,7 +46,7 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
     """
     source = open_manifest(objects, Kind.OBJECTS)
     jobs = [
-        NormalizeJob(row.uid, fingerprint(row.uid, row.sha256), row.path(objects), config)
+        NormalizeJob(row.uid, fingerprint(row.uid, *row.content), row.path(objects), row.up_axis, config)
         for row in read_objects(objects / OBJECTS)
     ]
     outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))
@@ -62,9 +64,9 @@ def normalize_object(job: NormalizeJob) -> Outcome:
     from render.blender.objects import inspect
 
     try:
-        report = inspect(job.path)
+        report = inspect(job.path, job.up_axis)
         check_usable(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
-        placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side)
+        placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side, job.up_axis)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces})

@@ -11,6 +11,7 @@ from pathlib import Path
 import trimesh
 from trimesh.exchange.ply import export_ply
 
+from render.axes import UpAxis
 from render.cameras import Camera
 from render.config import RenderConfig
 from render.device import Machine
@@ -31,7 +32,7 @@ from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.sources.folder import find_objects
+from tasks.sources.folder import find_objects, read_up_axes
 from tasks.sources.side_files import side_files
 
 MESH = "mesh.ply"
@@ -77,12 +78,14 @@ class TestObject:
     path: Path
     group: str
     placement: Placement | None
+    up_axis: UpAxis | None = None
+    """For an object without a placement."""
 
     @property
     def key(self) -> str:
         """What its views depend on, apart from the recipe."""
         placement = self.placement.as_json() if self.placement else {}
-        return fingerprint(self.uid, self.sha256, self.group, placement)
+        return fingerprint(self.uid, self.sha256, self.group, placement, *filter(None, [self.up_axis]))
 
 
 @dataclass(frozen=True)
@@ -160,10 +163,11 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
     test = recipe.test
     if test.source == "folder":
         root = Path(test.folder)
+        axes = read_up_axes(root)
         for uid, path in find_objects(root).items():
             files = [path, *side_files(path, root)]
             digests = [sha256_of(file) for file in files]
-            yield TestObject(uid, fingerprint(*digests), path, "scan", None)
+            yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, test.up_axis))
         return
     placements = read_placements(normalized)
     rows = sorted(read_objects(objects / OBJECTS), key=lambda row: share_of(recipe.seed, "test", row.uid))
@@ -185,9 +189,9 @@ def render_test_object(job: TestJob) -> Outcome:
     try:
         placement = source.placement
         if placement is None:
-            report = inspect(source.path)
+            report = inspect(source.path, source.up_axis)
             check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
-            placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side)
+            placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side, source.up_axis)
         taken = render_views(
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
         )

@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from render.axes import UpAxis
 from render.blender.scene import (
     Triangles,
     Vertices,
@@ -23,14 +24,16 @@ from render.stdout import captured_stdout
 from render.vertex_check import has_finite_vertices
 
 
-def inspect(path: Path) -> ObjectReport:
-    """Report what Blender makes of a GLB, glTF or OBJ file.
+def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
+    """Report what Blender makes of a file of one of the kinds of render.formats.
+
+    `up_axis` is the axis of the file that points up; None: the one that its format says.
 
     Raises Unrenderable when Blender cannot read the file or a vertex is not finite. Whether the object is good enough
     is for `render.report.check_usable` to decide.
     """
     with captured_stdout():
-        load(path)
+        load(path, up_axis)
         if not has_finite_vertices(path):
             raise Unrenderable("vertices are not finite")
         found = list(mesh_instances())
@@ -55,7 +58,7 @@ def triangles(path: Path, placement: Placement) -> tuple[npt.NDArray[np.float32]
     Raises Unrenderable when Blender cannot read the file or it has no faces.
     """
     with captured_stdout():
-        load(path)
+        load(path, placement.up_axis)
         found = [(vertices, faces) for vertices, faces in mesh_instances() if len(faces)]
     if not found:
         raise Unrenderable("no faces: there is nothing to triangulate")

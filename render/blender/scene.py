@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from mathutils import Matrix
 
+from render.axes import UpAxis, correction
 from render.errors import Unrenderable, importer_reason
+from render.formats import format_of
 from render.placement import Placement
 
 Vertices = npt.NDArray[np.float64]
@@ -27,8 +29,10 @@ LOADED = "loaded"
 loads = itertools.count()
 
 
-def load(path: Path) -> int:
-    """Empty Blender, import the file and return the number of this load.
+def load(path: Path, up_axis: UpAxis | None = None) -> int:
+    """Empty Blender, import the file, turn it to Z up and return the number of this load.
+
+    `up_axis` is the axis of the file that points up; None: the one that its format says.
 
     Raises Unrenderable when Blender cannot read the file, FileNotFoundError when there is none, RuntimeError off the
     main thread.
@@ -47,6 +51,8 @@ def load(path: Path) -> int:
             logging.getLogger(logger).handlers.clear()
     for item in bpy.data.objects:
         item.hide_render = item.type == "LIGHT"  # kept, not removed: the object's parts may hang on it
+    if up_axis is not None:
+        parent_all("up axis", correction(format_of(path).up_axis, up_axis))
     scene = bpy.context.scene
     scene.frame_set(0)
     scene[LOADED] = next(loads)
@@ -112,9 +118,14 @@ def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
 
 
 def move_object(placement: Placement) -> None:
-    """Move everything that was imported by giving it one parent node with the placement's transform."""
+    """Move everything that was imported by the placement's transform."""
+    parent_all("placement", placement.world_from_object)
+
+
+def parent_all(name: str, matrix: npt.NDArray[np.float64]) -> None:
+    """Move everything in the scene by giving it one parent node with a 4x4 transform."""
     roots = [item for item in bpy.data.objects if item.parent is None]
-    frame = add_object("placement", None, placement.world_from_object)
+    frame = add_object(name, None, matrix)
     for item in roots:
         item.parent = frame
 

@@ -54,7 +54,7 @@ def render_views(
     A view has the same pixels whatever ran before, whichever other views are rendered and however many threads work.
 
     Args:
-        path: GLB, glTF or OBJ file.
+        path: File of one of the kinds of render.formats.
         placement: From the file's units to the world, usually `normalize_bounds` of the object's report.
         cameras: One per view.
         config: Resolution, quality, light and passes; its cameras are not used.
@@ -89,7 +89,7 @@ def prepare(
     path: Path, placement: Placement, config: RenderConfig, folder: Path, *, uid: str, seed: int, machine: Machine
 ) -> PreparedScene:
     """Load an object and set everything that its views share; Blender will write what it renders to `folder`."""
-    load_id = load(path)
+    load_id = load(path, placement.up_axis)
     move_object(placement)
     vertices = [used_vertices(vertices, faces) for vertices, faces in mesh_instances()]
     outline = convex_hull(np.concatenate([np.empty((0, 3)), *vertices]))

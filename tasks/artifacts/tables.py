@@ -5,13 +5,16 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from render.axes import UpAxis, parse_up_axis
 from tasks.artifacts.atomic import write_bytes
 
 OBJECTS = "objects.csv"
+UP_AXIS = "up_axis"
+"""Column that a table has only where an object has an up axis of its own."""
 Split = Literal["train", "val"]
 
 _UID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -30,6 +33,8 @@ class Entry:
     title: str
     license: str
     source: str
+    up_axis: UpAxis | None = field(default=None, kw_only=True)
+    """Axis of the file that points up; None: the one that its format says."""
 
     def __post_init__(self) -> None:
         check_uid(self.uid)
@@ -57,6 +62,12 @@ class ObjectFile:
     score: float | None
     title: str
     license: str
+    up_axis: UpAxis | None = field(default=None, kw_only=True)
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """What Blender reads: the hash and, where one was given, the up axis; all that measuring it depends on."""
+        return (self.sha256, *filter(None, [self.up_axis]))
 
     def path(self, folder: Path) -> Path:
         """Path of the main file below `folder`."""
@@ -109,7 +120,8 @@ RowT = TypeVar("RowT", Entry, SelectedEntry, ObjectFile)
 
 def _write(path: Path, rows: Sequence[RowT], kind: type[RowT]) -> None:
     text = io.StringIO()
-    table = csv.DictWriter(text, [column.name for column in fields(kind)], lineterminator="\n")
+    given = [column.name for column in fields(kind) if column.name != UP_AXIS or any(row.up_axis for row in rows)]
+    table = csv.DictWriter(text, given, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
     table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.uid))
     write_bytes(path, text.getvalue().encode())
@@ -119,11 +131,12 @@ def _read(path: Path, kind: type[RowT]) -> list[RowT]:
     columns = [column.name for column in fields(kind)]
     with path.open(encoding="utf-8", newline="") as handle:
         table = csv.DictReader(handle)
-        if table.fieldnames != columns:
+        if table.fieldnames not in (columns, [column for column in columns if column != UP_AXIS]):
             raise ValueError(f"{path} has columns {table.fieldnames}, expected {columns}: run its stage again")
         return [kind(**_parsed(row)) for row in table]
 
 
 def _parsed(row: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {**row, "score": float(row["score"]) if row["score"] else None}
+    values[UP_AXIS] = parse_up_axis(row[UP_AXIS]) if row.get(UP_AXIS) else None
     return values | {"bytes": int(row["bytes"])} if "bytes" in row else values

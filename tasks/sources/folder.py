@@ -7,15 +7,17 @@ import re
 import shutil
 from pathlib import Path
 
+from render.axes import UpAxis, parse_up_axis
+from render.formats import OBJECT_SUFFIXES
 from tasks.artifacts.atomic import atomic_file, atomic_folder
-from tasks.artifacts.tables import Entry
+from tasks.artifacts.tables import UP_AXIS, Entry
 from tasks.config import CatalogConfig
 from tasks.sources.aesthetic_scores import read_scores
-from tasks.sources.side_files import OBJECT_SUFFIXES, side_files
+from tasks.sources.side_files import side_files
 from tasks.sources.source import choose
 
 SCORES = "scores.csv"
-"""Table with the columns uid and aesthetic_score and, if wanted, title and license."""
+"""Table with the columns uid and aesthetic_score and, if wanted, title, license and up_axis."""
 GENERIC = frozenset({"model", "mesh", "meshes", "scene", "source", "textured"})
 """Names that say nothing: Sketchfab's NAME/scene.gltf and GSO's NAME/meshes/model.obj are NAME."""
 
@@ -37,6 +39,7 @@ class FolderSource:
         table = self._root / SCORES
         scores = read_scores(table) if table.exists() else {}
         notes = _read_notes(table) if table.exists() else {}
+        axes = read_up_axes(self._root)
         return [
             Entry(
                 uid,
@@ -45,6 +48,7 @@ class FolderSource:
                 notes.get(uid, {}).get("title") or objects[uid].stem,
                 notes.get(uid, {}).get("license") or "",
                 "folder",
+                up_axis=axes.get(uid, self._config.up_axis),
             )
             for uid in choose(objects, self._config, self._seed)
         ]
@@ -88,6 +92,27 @@ def find_objects(root: Path) -> dict[str, Path]:
     if not found:
         raise ValueError(f"{root} holds no {', '.join(OBJECT_SUFFIXES)} file: put objects there or name another folder")
     return dict(sorted(found.items()))
+
+
+def read_up_axes(root: Path) -> dict[str, UpAxis]:
+    """Return the up axes that scores.csv in `root` gives, by uid; none where it is absent or lacks the column.
+
+    Raises ValueError with line and value for a cell that is no axis.
+    """
+    table = root / SCORES
+    if not table.exists():
+        return {}
+    axes: dict[str, UpAxis] = {}
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            if not (row.get(UP_AXIS) or "").strip():
+                continue
+            try:
+                axes[row["uid"]] = parse_up_axis(row[UP_AXIS])
+            except ValueError as error:
+                raise ValueError(f"{table}, line {rows.line_num}: {error}") from None
+    return axes
 
 
 def _is_hidden(path: Path) -> bool:

@@ -8,8 +8,6 @@ from urllib.parse import unquote, urlsplit
 
 from render import gltf
 
-OBJECT_SUFFIXES = (".glb", ".gltf", ".obj")
-
 _TEXTURE = re.compile(r"(?:map_\w+|bump|disp|decal|refl|norm)\s+(.+)", re.IGNORECASE)
 _OPTION = re.compile(r"-[a-zA-Z]\w*(?:\s+(?:on|off|[-+.\d]\S*|[rgbmlz]|sphere|cube_\w+))*\s+", re.IGNORECASE)
 """An option of a texture statement with its values, e.g. `-bm 0.5`, `-o 0 0 0`, `-clamp on`."""
