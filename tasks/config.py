@@ -28,15 +28,16 @@ class CatalogConfig(Section):
     recipe: int = Field(ge=1)
     source: Literal["procedural", "folder", "objaverse"]
     folder: str
-    """For `folder`: where the GLB, glTF and OBJ files lie. DVC watches it."""
+    """For `folder`: where the GLB, glTF and OBJ files lie; `~` is the home folder (docs/folders.md). DVC watches it."""
     up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
     """For `folder`: axis of the files that points up, such as Z; a cell of the column `up_axis` of its scores.csv
     overrides it for one object. null: what the format says (docs/rendering.md)."""
     include: tuple[str, ...] = Field(min_length=1)
     """Glob patterns on the uid; an object is listed when any matches."""
     max_objects: int | None = Field(ge=1)
-    """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object.
-    Otherwise: the first N objects by uid hash, null for all."""
+    """List at most so many, the first by uid hash; null: all."""
+    procedural_indices: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object. Other sources ignore it."""
     scores: str | None
     """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
     and `aesthetic_score`. null: the source's own table, if it has one.
@@ -55,7 +56,10 @@ class SelectConfig(Section):
     missing_score: Literal["keep", "reject"]
     """What to do with an object that has no score."""
     max_objects: int | None = Field(ge=1)
-    """Keep at most so many, the first by uid hash."""
+    """Keep at most so many, the first by uid hash; null: all."""
+    max_procedural: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    """Keep at most so many procedural objects, the first by uid hash; null: all. Objects of other sources are not
+    counted."""
     val_share: float = Field(ge=0, lt=1)
     """Share of the objects that no training sees, chosen by uid hash."""
 

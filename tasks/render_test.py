@@ -32,7 +32,8 @@ from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
-from tasks.sources.folder import find_objects, read_up_axes
+from tasks.sources.folder import find_objects
+from tasks.sources.folder_table import read_folder_table
 from tasks.sources.side_files import side_files
 
 MESH = "mesh.ply"
@@ -146,6 +147,8 @@ def render_test_sets(
         for test_object in choose_objects(objects, normalized, recipe)
     ]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
+    if config.source == "folder":
+        outcomes += find_objects(Path(config.folder).expanduser()).turned_away
     check_failed_share("render-test", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
@@ -162,9 +165,10 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
     """Yield the scans of a folder, or the first training and held-out objects of this run by uid hash."""
     test = recipe.test
     if test.source == "folder":
-        root = Path(test.folder)
-        axes = read_up_axes(root)
-        for uid, path in find_objects(root).items():
+        root = Path(test.folder).expanduser()
+        found = find_objects(root).objects
+        axes = read_folder_table(root, found).up_axes
+        for uid, path in found.items():
             files = [path, *side_files(path, root)]
             digests = [sha256_of(file) for file in files]
             yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, test.up_axis))

@@ -17,7 +17,9 @@ UP_AXIS = "up_axis"
 """Column that a table has only where an object has an up axis of its own."""
 Split = Literal["train", "val"]
 
-_UID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+MAX_UID = 80
+"""Letters of the longest uid: with the longest ending of a member it fits into a tar header's 100 bytes."""
+_UID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_UID}}}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class ObjectFile:
 def check_uid(uid: str) -> None:
     """Raise ValueError unless `uid` can safely name a file."""
     if not _UID.fullmatch(uid):
-        raise ValueError(f"object uid {uid!r} must be 1 to 80 letters, digits, '_' or '-': rename the object")
+        raise ValueError(f"object uid {uid!r} must be 1 to {MAX_UID} letters, digits, '_' or '-': rename the object")
 
 
 def folder_of(uid: str) -> str:

@@ -1,25 +1,27 @@
 """The source of objects in a folder: GLB, glTF and OBJ files, with scores and titles in an optional scores.csv."""
 
-import csv
 import errno
 import os
-import re
 import shutil
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from render.axes import UpAxis, parse_up_axis
 from render.formats import OBJECT_SUFFIXES
 from tasks.artifacts.atomic import atomic_file, atomic_folder
-from tasks.artifacts.tables import UP_AXIS, Entry
+from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
-from tasks.sources.aesthetic_scores import read_scores
+from tasks.outcome import Rejected
+from tasks.sources.folder_table import FolderTable, read_folder_table
+from tasks.sources.names import name_objects
 from tasks.sources.side_files import side_files
-from tasks.sources.source import choose
+from tasks.sources.source import Listing, choose
+from tasks.sources.uid_memory import UidMemory
+from tasks.sources.walk import Found, walk
 
-SCORES = "scores.csv"
-"""Table with the columns uid and aesthetic_score and, if wanted, title, license and up_axis."""
-GENERIC = frozenset({"model", "mesh", "meshes", "scene", "source", "textured"})
-"""Names that say nothing: Sketchfab's NAME/scene.gltf and GSO's NAME/meshes/model.obj are NAME."""
+SAME_OBJECT = {"raw_model": "normalized_model", "collision_geometry": "visual_geometry", "nontextured": "textured"}
+"""Names of files that show the object of another file beside them, whose name follows: 3D-FUTURE's model before it was
+scaled, Kubric's shape for physics, YCB's scan without its texture. The other is used."""
 
 
 class FolderSource:
@@ -28,30 +30,38 @@ class FolderSource:
     is_permanent = False
     num_connections = 1
 
-    def __init__(self, config: CatalogConfig, seed: int) -> None:
+    def __init__(self, config: CatalogConfig, seed: int, memory: Path | None = None) -> None:
         self._config = config
         self._seed = seed
-        self._root = Path(config.folder)
+        self._root = Path(config.folder).expanduser()
+        self._memory = None if memory is None else UidMemory(memory, config.folder)
 
-    def entries(self) -> list[Entry]:
-        """List the objects below the folder. Raises ValueError when the folder holds no object or two of one name."""
-        objects = find_objects(self._root)
-        table = self._root / SCORES
-        scores = read_scores(table) if table.exists() else {}
-        notes = _read_notes(table) if table.exists() else {}
-        axes = read_up_axes(self._root)
-        return [
-            Entry(
-                uid,
-                objects[uid].relative_to(self._root).as_posix(),
-                scores.get(uid),
-                notes.get(uid, {}).get("title") or objects[uid].stem,
-                notes.get(uid, {}).get("license") or "",
-                "folder",
-                up_axis=axes.get(uid, self._config.up_axis),
-            )
-            for uid in choose(objects, self._config, self._seed)
-        ]
+    def listing(self) -> Listing:
+        """List the objects below the folder, and with a reason what is none though it looks like one.
+
+        Raises ValueError when the folder holds no object, or when scores.csv belongs to other objects.
+        """
+        found = find_objects(self._root, self._memory)
+        choice = choose(found.objects, self._config, self._seed)
+        table = read_folder_table(self._root, found.objects)
+        return Listing(
+            [self._entry(uid, found.objects[uid], table) for uid in choice.kept],
+            turned_away=[*found.turned_away, *choice.dropped],
+            unmatched=choice.unmatched,
+            unknown_scores=table.unknown,
+        )
+
+    def _entry(self, uid: str, path: Path, table: FolderTable) -> Entry:
+        notes = table.notes.get(uid, {})
+        return Entry(
+            uid,
+            path.relative_to(self._root).as_posix(),
+            table.scores.get(uid),
+            notes.get("title") or " ".join(path.stem.split()),
+            notes.get("license") or "",
+            "folder",
+            up_axis=table.up_axes.get(uid, self._config.up_axis),
+        )
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Copy an object's files: one becomes `UID.glb` or the like, several keep their names and places in `UID/`.
@@ -72,62 +82,54 @@ class FolderSource:
         return _copy_tree(files, base, folder / entry.uid) / main.relative_to(base)
 
 
-def find_objects(root: Path) -> dict[str, Path]:
-    """Return the main files below `root` by uid, sorted by uid; hidden files and folders are passed over.
+@dataclass(frozen=True)
+class FolderObjects:
+    """The objects below a folder."""
 
-    The uid is the file's name without ending, or its folder's where that name is generic.
-    Raises ValueError when there is none or when two have the same uid.
+    objects: Mapping[str, Path]
+    """Main files by uid, sorted by uid."""
+    turned_away: tuple[Rejected, ...]
+    """What is no object though it looks like one, with the reason."""
+
+
+def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
+    """Find the objects below `root`; docs/folders.md says under which uids, and what is passed over.
+
+    Args:
+        root: The folder.
+        memory: Uids that objects of the folder were given before, which they keep; those of now are added.
+
+    Raises ValueError when there is none.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: put {', '.join(OBJECT_SUFFIXES)} files there or name another folder")
-    found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        if path.suffix.lower() not in OBJECT_SUFFIXES or not path.is_file() or _is_hidden(inside):
-            continue
-        uid = _uid(inside)
-        if uid in found:
-            raise ValueError(f"{path} and {found[uid]} would both be object {uid!r}: rename one of them")
-        found[uid] = path
-    if not found:
-        raise ValueError(f"{root} holds no {', '.join(OBJECT_SUFFIXES)} file: put objects there or name another folder")
-    return dict(sorted(found.items()))
+    found = walk(root, OBJECT_SUFFIXES)
+    faults = found.faults | _seconds(found)
+    paths = [path for path in found.objects if path not in faults]
+    uids = memory.name(paths) if memory else name_objects(paths)
+    if not uids:
+        why = f"; of {len(faults)} that look like one the first is {next(iter(faults.values()))}" if faults else ""
+        raise ValueError(
+            f"{root} holds no {', '.join(OBJECT_SUFFIXES)} file{why}: put objects there or name another folder"
+        )
+    fault_uids = name_objects(sorted(faults), taken=uids.values())
+    return FolderObjects(
+        {uid: root / path for path, uid in sorted(uids.items(), key=lambda named: named[1])},
+        tuple(Rejected(uid, faults[path]) for path, uid in fault_uids.items()),
+    )
 
 
-def read_up_axes(root: Path) -> dict[str, UpAxis]:
-    """Return the up axes that scores.csv in `root` gives, by uid; none where it is absent or lacks the column.
-
-    Raises ValueError with line and value for a cell that is no axis.
-    """
-    table = root / SCORES
-    if not table.exists():
-        return {}
-    axes: dict[str, UpAxis] = {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            if not (row.get(UP_AXIS) or "").strip():
-                continue
-            try:
-                axes[row["uid"]] = parse_up_axis(row[UP_AXIS])
-            except ValueError as error:
-                raise ValueError(f"{table}, line {rows.line_num}: {error}") from None
-    return axes
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _uid(path: Path) -> str:
-    names = [path.stem, *reversed(path.parts[:-1])]
-    name = next((name for name in names if name.lower() not in GENERIC), path.stem)
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-
-
-def _read_notes(table: Path) -> dict[str, dict[str, str]]:
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        return {row["uid"]: row for row in csv.DictReader(file) if "uid" in row}
+def _seconds(found: Found) -> dict[str, str]:
+    """Return the files that show the object of another file beside them, with the reason."""
+    firsts = {str(PurePosixPath(path).with_suffix("")).lower(): path for path in found.objects}
+    reasons = {}
+    for path in found.objects:
+        parts = PurePosixPath(path)
+        first = SAME_OBJECT.get(parts.stem.lower())
+        used = first and firsts.get(str(parts.with_name(first)).lower())
+        if used:
+            reasons[path] = f"the same object as {PurePosixPath(used).name} beside it, which is used"
+    return reasons
 
 
 def _copy_tree(files: list[Path], base: Path, target: Path) -> Path:

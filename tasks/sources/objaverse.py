@@ -20,7 +20,7 @@ from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
-from tasks.sources.source import choose
+from tasks.sources.source import Listing, choose
 
 INDEX = "object-paths.json.gz"
 FOLDERS_AT_ONCE = 4
@@ -41,7 +41,7 @@ class ObjaverseSource:
         self._hub = tools.hub_url.rstrip("/")
         self._cache = tools.work / f"hub-{fingerprint(self._hub)[:8]}"
 
-    def entries(self) -> list[Entry]:
+    def listing(self) -> Listing:
         """List the wanted objects, downloading their metadata only; Objaverse has no scores of its own.
 
         Raises ConnectionError when the hub cannot be reached, FileNotFoundError when it lacks a part of the layout.
@@ -49,9 +49,9 @@ class ObjaverseSource:
         self._download([INDEX])
         objaverse._VERSIONED_PATH = str(self._cache)
         paths: dict[str, str] = objaverse._load_object_paths()
-        wanted = choose(paths, self._config, self._seed)
+        choice = choose(paths, self._config, self._seed)
         members: dict[str, list[str]] = {}
-        for uid in wanted:
+        for uid in choice.kept:
             members.setdefault(paths[uid].split("/")[1], []).append(uid)
         folders = sorted(members)
         self._download([f"metadata/{folder}.json.gz" for folder in folders])
@@ -59,7 +59,8 @@ class ObjaverseSource:
         for start in range(0, len(folders), FOLDERS_AT_ONCE):
             uids = [uid for folder in folders[start : start + FOLDERS_AT_ONCE] for uid in members[folder]]
             entries += _read_batch(uids, paths)
-        return sorted(entries, key=lambda entry: entry.uid)
+        others = [row.uid for row in choice.dropped]
+        return Listing(sorted(entries, key=lambda entry: entry.uid), others=others, unmatched=choice.unmatched)
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Download an object's GLB file."""

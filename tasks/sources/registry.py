@@ -12,7 +12,7 @@ def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
     """Return the source that `config.source` names."""
     match config.source:
         case "folder":
-            return FolderSource(config, seed)
+            return FolderSource(config, seed, tools.work / "uids.json")
         case "objaverse":
             return ObjaverseSource(config, seed, tools)
         case "procedural":

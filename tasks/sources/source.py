@@ -1,13 +1,40 @@
-"""The interface of every source of objects."""
+"""The interface of every source of objects, and the choice of what the configuration asks for."""
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
 from pathlib import Path
 from typing import Protocol
 
 from tasks.artifacts.randomness import share_of
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
+from tasks.outcome import Rejected
+
+LIFT_LIMIT = "python -m flows run --set {}=null"
+"""Command that lifts a limit on the number of objects."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds."""
+
+    entries: Sequence[Entry]
+    """The objects that the configuration asks for, sorted by uid, with the source's own scores."""
+    turned_away: Sequence[Rejected] = ()
+    """What else it holds, with the reason why it is not listed."""
+    others: Collection[str] = ()
+    """Uids of a hub that the configuration does not ask for: too many for a row each."""
+    unmatched: Sequence[str] = ()
+    """Patterns of `catalog.include` that match no object."""
+    unknown_scores: Sequence[str] = ()
+    """Names in the source's own table of scores that no object has."""
+
+    @property
+    def known(self) -> set[str]:
+        """Uids of everything that the source holds."""
+        return {*(entry.uid for entry in self.entries), *(row.uid for row in self.turned_away), *self.others}
 
 
 class Source(Protocol):
@@ -18,8 +45,8 @@ class Source(Protocol):
     num_connections: int
     """How many objects are best fetched at once."""
 
-    def entries(self) -> list[Entry]:
-        """Return the objects that the configuration asks for, sorted by uid, with the source's own scores."""
+    def listing(self) -> Listing:
+        """Return the objects that the configuration asks for and what became of the others."""
         ...
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
@@ -30,14 +57,57 @@ class Source(Protocol):
         ...
 
 
-def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> list[str]:
-    """Return the uids that match `include`, or the first `max_objects` of them by a hash of seed and uid; sorted.
+@dataclass(frozen=True)
+class Choice:
+    """Which uids the configuration asks for."""
+
+    kept: Sequence[str]
+    """Sorted."""
+    dropped: Sequence[Rejected]
+    """The others with the reason, sorted by uid."""
+    unmatched: Sequence[str]
+    """Patterns that match none, as they are written."""
+
+
+def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> Choice:
+    """Choose the uids that match `include`, or the first `max_objects` of them by a hash of seed and uid.
 
     Raises ValueError when nothing matches.
     """
-    matching = sorted(uid for uid in uids if any(fnmatchcase(uid, pattern) for pattern in config.include))
+    everything = sorted(uids)
+    matching, unmatched = _matching(everything, config.include)
     if not matching:
-        patterns = ", ".join(config.include)
-        raise ValueError(f"catalog.include {patterns} matches no object of source {config.source}: widen it")
+        patterns = some(config.include)
+        raise ValueError(
+            f"catalog.include {patterns} matches no object of source {config.source}, whose {len(everything)} objects "
+            f"have uids such as {some(everything)}: widen it"
+        )
     by_hash = sorted(matching, key=lambda uid: share_of(seed, "catalog", uid))
-    return sorted(by_hash[: config.max_objects])
+    kept = set(by_hash[: config.max_objects])
+    surplus = f"not among the first {config.max_objects} by uid hash (catalog.max_objects)"
+    unwanted = "matches none of catalog.include"
+    dropped = [Rejected(uid, surplus if uid in matching else unwanted) for uid in everything if uid not in kept]
+    return Choice(sorted(kept), dropped, unmatched)
+
+
+def some(names: Collection[str], count: int = 3) -> str:
+    """Return the first names for a message, and how many more there are."""
+    shown = ", ".join(list(names)[:count])
+    return f"{shown} and {len(names) - count} more" if len(names) > count else shown
+
+
+def _matching(uids: Sequence[str], patterns: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Return the uids that match any pattern, and the patterns that match none."""
+    names = set(uids)
+    found: set[str] = set()
+    unmatched: list[str] = []
+    for pattern in patterns:
+        if re.search(r"[*?\[]", pattern):
+            matches = re.compile(translate(pattern)).match
+            hits = {uid for uid in uids if matches(uid)}
+        else:
+            hits = {pattern} & names
+        found |= hits
+        if not hits:
+            unmatched.append(pattern)
+    return found, unmatched

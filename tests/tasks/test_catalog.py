@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from infra.storage.store import RemoteStore
-from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger
 from tasks.artifacts.tables import Entry, read_entries, write_entries
 from tasks.catalog import make_catalog
 from tests.infra.server import WebServer
 from tests.tasks.hub import catalog_config, glb, lay_out_hub
-from tests.tasks.toolbox import make_tools
+from tests.tasks.toolbox import make_tools, notes_of
 
 
 def test_catalog_of_procedural_objects_is_the_same_every_time(tmp_path: Path) -> None:
-    config = catalog_config(source="procedural", max_objects=6)
+    config = catalog_config(source="procedural", procedural_indices=6)
     for name in ("one", "two"):
         make_catalog(config, 0, tmp_path / name, make_tools(tmp_path))
     entries = read_entries(tmp_path / "one" / "objects.csv")
@@ -25,7 +25,7 @@ def test_catalog_of_procedural_objects_is_the_same_every_time(tmp_path: Path) ->
 
 
 def test_catalog_of_another_seed_has_another_fingerprint(tmp_path: Path) -> None:
-    config = catalog_config(source="procedural", max_objects=2)
+    config = catalog_config(source="procedural", procedural_indices=2)
     for seed in (0, 1):
         make_catalog(config, seed, tmp_path / str(seed), make_tools(tmp_path))
     first, second = (open_manifest(tmp_path / str(seed), Kind.CATALOG) for seed in (0, 1))
@@ -34,7 +34,7 @@ def test_catalog_of_another_seed_has_another_fingerprint(tmp_path: Path) -> None
 
 
 def test_catalog_procedural_without_a_number_raises(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"catalog\.max_objects is null"):
+    with pytest.raises(ValueError, match=r"catalog\.procedural_indices is null"):
         make_catalog(catalog_config(source="procedural"), 0, tmp_path / "out", make_tools(tmp_path))
 
 
@@ -73,10 +73,62 @@ def test_catalog_table_in_the_config_replaces_the_folder_s_own(tmp_path: Path) -
     assert scores == {"chair": None, "lamp": 7.0}
 
 
+def test_catalog_ledger_has_every_object_of_the_folder_with_what_became_of_it(tmp_path: Path) -> None:
+    for name in ("chair1", "chair2", "chair3", "lamp"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.glb").write_bytes(glb())
+    (tmp_path / "in" / "gone.glb").symlink_to("nowhere")
+    include = ["chair?", "chair9", "sofa*"]
+    config = catalog_config(source="folder", folder=str(tmp_path / "in"), include=include, max_objects=2)
+    tools = make_tools(tmp_path)
+    make_catalog(config, 0, tmp_path / "out", tools)
+    ledger = {row.uid: getattr(row, "reason", row.status) for row in read_ledger(tmp_path / "out")}
+    listed = [entry.uid for entry in read_entries(tmp_path / "out" / "objects.csv")]
+    [surplus] = {"chair1", "chair2", "chair3"} - set(listed)
+    assert ledger == {
+        **dict.fromkeys(listed, "done"),
+        surplus: "not among the first 2 by uid hash (catalog.max_objects)",
+        "lamp": "matches none of catalog.include",
+        "gone": "a link to nowhere, which is not there",
+    }
+    manifest = open_manifest(tmp_path / "out", Kind.CATALOG)
+    assert manifest.counts == {"done": 2, "rejected": 3, "failed": 0}
+    assert manifest.facts["include_without_object"] == {"count": 2, "examples": ["chair9", "sofa*"]}
+    notes = "\n".join(notes_of(tools))
+    assert "warning: 2 of 3 patterns of catalog.include match no object: chair9, sofa*" in notes
+    assert "python -m flows run --set catalog.max_objects=null" in notes
+
+
+def test_catalog_include_of_unknown_uids_only_raises_with_examples(tmp_path: Path) -> None:
+    config = catalog_config(source="procedural", procedural_indices=3, include=["a", "b", "c", "d"])
+    with pytest.raises(
+        ValueError, match=r"include a, b, c and 1 more matches no object .* 3 objects .* car-0002, chair"
+    ):
+        make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+
+
+def test_catalog_scores_of_unknown_uids_are_said(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nmug-0000,7\nsofa,5\nlamp,5\n")
+    config = catalog_config(source="procedural", procedural_indices=2, scores=str(tmp_path / "scores.csv"))
+    tools = make_tools(tmp_path)
+    make_catalog(config, 0, tmp_path / "out", tools)
+    assert "warning: 2 scored uids are no objects: sofa, lamp" in notes_of(tools)
+    facts = open_manifest(tmp_path / "out", Kind.CATALOG).facts
+    assert facts["scores_without_object"] == {"count": 2, "examples": ["sofa", "lamp"]}
+
+
+def test_catalog_of_a_table_in_the_home_folder_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nmug-0000,7\n")
+    config = catalog_config(source="procedural", procedural_indices=2, scores="~/scores.csv")
+    make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+    assert {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}["mug-0000"] == 7.0
+
+
 def test_entries_written_and_read_are_equal(tmp_path: Path) -> None:
     entries = [
         Entry("b", "glbs/b.glb", 1 / 3, 'A "chair", old\r\nand red', "by", "objaverse"),
-        Entry("a-1_X", "x", None, "", "", "folder"),
+        Entry("a-1_X", "a,b\n\tc/椅子.glb", None, "", "", "folder"),
     ]
     write_entries(tmp_path / "objects.csv", entries)
     assert read_entries(tmp_path / "objects.csv") == [entries[1], entries[0]]

@@ -281,7 +281,7 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
 
 
 def test_download_of_procedural_objects_needs_no_server(tmp_path: Path) -> None:
-    catalog = catalog_config(source="procedural", max_objects=3)
+    catalog = catalog_config(source="procedural", procedural_indices=3)
     make_catalog(catalog, 0, tmp_path / "catalog", make_tools(tmp_path))
     select_objects(tmp_path / "catalog", select_config(min_score=0), 0, tmp_path / "selected", make_tools(tmp_path))
     rows = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)

@@ -47,11 +47,11 @@ def folder_config(folder: Path, **changes: object) -> CatalogConfig:
 
 def test_entries_take_the_axis_of_the_table_then_of_the_folder(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in")
-    assert {row.uid: row.up_axis for row in FolderSource(folder_config(folder, up_axis="Z"), 0).entries()} == {
+    assert {row.uid: row.up_axis for row in FolderSource(folder_config(folder, up_axis="Z"), 0).listing().entries} == {
         "lying": "Y",
         "standing": "Z",
     }
-    assert {row.uid: row.up_axis for row in FolderSource(folder_config(folder), 0).entries()} == {
+    assert {row.uid: row.up_axis for row in FolderSource(folder_config(folder), 0).listing().entries} == {
         "lying": "Y",
         "standing": None,
     }
@@ -60,7 +60,7 @@ def test_entries_take_the_axis_of_the_table_then_of_the_folder(tmp_path: Path) -
 def test_entries_cell_that_is_no_axis_raises_with_its_line(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", "uid,aesthetic_score,up_axis\nstanding,,\nlying,,upwards\n")
     with pytest.raises(ValueError, match=r"scores\.csv, line 3: up axis 'upwards' is none of X, Y, Z"):
-        FolderSource(folder_config(folder), 0).entries()
+        FolderSource(folder_config(folder), 0).listing().entries
 
 
 @pytest.mark.parametrize("source", ["procedural", "objaverse"])

@@ -12,26 +12,31 @@ from tasks.sources.procedural.objects import (
     score_object,
     write_object,
 )
-from tasks.sources.source import choose
+from tasks.sources.source import Listing, choose
 
 
 class ProceduralSource:
-    """The objects with an index below `catalog.max_objects`. A location is `procedural:FAMILY/INDEX`."""
+    """The objects with an index below `catalog.procedural_indices`. A location is `procedural:FAMILY/INDEX`."""
 
     is_permanent = False
     num_connections = 1
 
     def __init__(self, config: CatalogConfig, seed: int) -> None:
-        if config.max_objects is None:
-            raise ValueError("catalog.max_objects is null; source procedural needs a number of objects to make")
+        if config.procedural_indices is None:
+            raise ValueError(
+                "catalog.procedural_indices is null; source procedural needs the number of indices that it makes "
+                "objects of, such as 20"
+            )
         self._config = config
-        self._count = config.max_objects
+        self._count = config.procedural_indices
         self._seed = seed
 
-    def entries(self) -> list[Entry]:
-        """List the objects, sorted by uid, each with its score and title."""
+    def listing(self) -> Listing:
+        """List the objects, each with its score and title."""
         indices = {object_uid(index): index for index in object_indices(self._count)}
-        return [self._entry(uid, indices[uid]) for uid in choose(indices, self._config, self._seed)]
+        choice = choose(indices, self._config, self._seed)
+        entries = [self._entry(uid, indices[uid]) for uid in choice.kept]
+        return Listing(entries, turned_away=choice.dropped, unmatched=choice.unmatched)
 
     def _entry(self, uid: str, index: int) -> Entry:
         family = family_of(index)

@@ -28,7 +28,7 @@ def write(root: Path, files: Mapping[str, bytes | str]) -> None:
 def fetch_only(root: Path, out: Path) -> tuple[str, list[str]]:
     """Fetch the one object of `root`; its main file and all its files, relative to `out`."""
     source = FolderSource(folder_config(root), 0)
-    [entry] = source.entries()
+    [entry] = source.listing().entries
     main = source.fetch(entry, out)
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     return main.relative_to(out).as_posix(), files
@@ -46,7 +46,7 @@ def test_folder_objects_are_named_after_file_or_folder(tmp_path: Path) -> None:
             ".hidden/secret.glb": glb(),
         },
     )
-    found = find_objects(tmp_path)
+    found = find_objects(tmp_path).objects
     assert {uid: path.relative_to(tmp_path).as_posix() for uid, path in found.items()} == {
         "Alarm": "Alarm/meshes/model.obj",
         "chair_one": "chair one.glb",
@@ -55,10 +55,58 @@ def test_folder_objects_are_named_after_file_or_folder(tmp_path: Path) -> None:
     }
 
 
-def test_folder_two_objects_of_one_name_raise_naming_both(tmp_path: Path) -> None:
-    write(tmp_path, {"a/chair.glb": glb(), "b/chair.obj": "v 0 0 0"})
-    with pytest.raises(ValueError, match=r"b/chair\.obj and .*a/chair\.glb would both be object 'chair': rename"):
+def test_folder_second_file_of_one_object_is_turned_away(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "0a1b/normalized_model.obj": "v 0 0 0",
+            "0a1b/raw_model.obj": "v 0 0 0",
+            "2c3d/raw_model.obj": "v 0 0 0",
+            "Mug/visual_geometry.glb": glb(),
+            "Mug/collision_geometry.obj": "v 0 0 0",
+        },
+    )
+    found = find_objects(tmp_path)
+    assert {uid: path.relative_to(tmp_path).as_posix() for uid, path in found.objects.items()} == {
+        "0a1b": "0a1b/normalized_model.obj",
+        "2c3d": "2c3d/raw_model.obj",
+        "Mug": "Mug/visual_geometry.glb",
+    }
+    reasons = {row.uid.rpartition("-")[0]: row.reason for row in found.turned_away}
+    assert reasons == {
+        "0a1b": "the same object as normalized_model.obj beside it, which is used",
+        "Mug": "the same object as visual_geometry.glb beside it, which is used",
+    }
+
+
+def test_folder_object_keeps_its_uid_when_another_of_its_name_is_added(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"b/chair.obj": "v 0 0 0", "Lamp.glb": glb()})
+    source = FolderSource(folder_config(tmp_path / "in"), 0, tmp_path / "uids.json")
+    assert [entry.uid for entry in source.listing().entries] == ["Lamp", "chair"]
+    write(tmp_path / "in", {"a/chair.glb": glb(), "chair.glb": glb()})
+    (tmp_path / "in/Lamp.glb").unlink()
+    locations = {entry.uid: entry.location for entry in source.listing().entries}
+    assert locations["chair"] == "b/chair.obj"
+    assert len(locations) == 3
+    write(tmp_path / "in", {"new/Lamp.glb": glb(), "Lamp.glb": glb()})
+    assert {entry.location: entry.uid for entry in source.listing().entries}["Lamp.glb"] == "Lamp", "it came back"
+
+
+def test_folder_with_only_faults_raises_with_the_first_reason(tmp_path: Path) -> None:
+    (tmp_path / "gone.glb").symlink_to("nowhere")
+    with pytest.raises(
+        ValueError, match=r"holds no .* file; of 1 that look like one .* a link to nowhere, which is not"
+    ):
         find_objects(tmp_path)
+
+
+def test_folder_in_the_home_folder_is_found_and_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "objects", {"chair.glb": glb()})
+    source = FolderSource(folder_config(Path("~/objects")), 0)
+    [entry] = source.listing().entries
+    assert entry.location == "chair.glb"
+    assert source.fetch(entry, tmp_path / "out").read_bytes() == glb()
 
 
 def test_folder_absent_or_empty_raises_with_remedy(tmp_path: Path) -> None:
@@ -71,10 +119,27 @@ def test_folder_absent_or_empty_raises_with_remedy(tmp_path: Path) -> None:
 def test_folder_entries_take_score_title_and_licence_from_the_table(tmp_path: Path) -> None:
     table = "uid,aesthetic_score,title,license\nchair,6.5,A chair,CC0-1.0\nlamp,,,\n"
     write(tmp_path, {"chair.glb": glb(), "more/lamp.glb": glb(), "scores.csv": table})
-    assert FolderSource(folder_config(tmp_path), 0).entries() == [
+    assert FolderSource(folder_config(tmp_path), 0).listing().entries == [
         Entry("chair", "chair.glb", 6.5, "A chair", "CC0-1.0", "folder"),
         Entry("lamp", "more/lamp.glb", None, "lamp", "", "folder"),
     ]
+
+
+def test_folder_table_may_name_objects_as_their_files_and_says_which_it_does_not_find(tmp_path: Path) -> None:
+    table = "uid,aesthetic_score,title\nmy chair (1),6.5,Red\n椅子,7,\nsofa,5,\n"
+    write(tmp_path, {"my chair (1).glb": glb(), "椅子.glb": glb(), "scores.csv": table})
+    listing = FolderSource(folder_config(tmp_path), 0).listing()
+    assert {entry.location: (entry.score, entry.title) for entry in listing.entries} == {
+        "my chair (1).glb": (6.5, "Red"),
+        "椅子.glb": (7.0, "椅子"),
+    }
+    assert listing.unknown_scores == ["sofa"]
+
+
+def test_folder_table_of_other_objects_raises_naming_both(tmp_path: Path) -> None:
+    write(tmp_path, {"chair.glb": glb(), "scores.csv": "uid,aesthetic_score\nsofa,5\nlamp,5\n"})
+    with pytest.raises(ValueError, match=r"scores\.csv names 2 objects, such as sofa, lamp, none .* such as chair"):
+        FolderSource(folder_config(tmp_path), 0).listing()
 
 
 def test_folder_fetch_of_a_glb_copies_it_alone(tmp_path: Path) -> None:
@@ -145,7 +210,7 @@ def test_folder_fetch_again_replaces_an_unfinished_copy(tmp_path: Path) -> None:
 def test_folder_fetch_counts_side_files_against_the_limit(tmp_path: Path) -> None:
     write(tmp_path, {"a.gltf": json.dumps({"buffers": [{"uri": "a.bin"}]}), "a.bin": b"1" * 1000})
     source = FolderSource(folder_config(tmp_path), 0)
-    [entry] = source.entries()
+    [entry] = source.listing().entries
     with pytest.raises(OSError, match="the limit is 1000") as caught:
         source.fetch(entry, tmp_path / "out", max_bytes=1000)
     assert caught.value.errno == errno.EFBIG
@@ -154,7 +219,7 @@ def test_folder_fetch_counts_side_files_against_the_limit(tmp_path: Path) -> Non
 @pytest.mark.skipif(not REAL_OBJECTS.is_dir(), reason="the shared objects are not here")
 def test_folder_of_real_objects_lists_and_fetches_all(tmp_path: Path) -> None:
     source = FolderSource(folder_config(REAL_OBJECTS), 0)
-    entries = source.entries()
+    entries = source.listing().entries
     assert len(entries) == sum(path.suffix in (".glb", ".gltf", ".obj") for path in REAL_OBJECTS.rglob("*"))
     for entry in entries:
         assert source.fetch(entry, tmp_path).stat().st_size == (REAL_OBJECTS / entry.location).stat().st_size

@@ -29,7 +29,7 @@ def hub_tools(tmp_path: Path, url: str) -> Tools:
 
 
 def test_objaverse_entries_carry_location_title_and_licence(hub: WebServer, tmp_path: Path) -> None:
-    entries = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url)).entries()
+    entries = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url)).listing().entries
     assert [entry.uid for entry in entries] == UIDS
     first, last = entries[0], entries[-1]
     assert (first.location, first.title, first.license) == ("glbs/000-000/object00.glb", "Thing object00", "by")
@@ -38,23 +38,23 @@ def test_objaverse_entries_carry_location_title_and_licence(hub: WebServer, tmp_
 
 def test_objaverse_entries_of_few_objects_fetch_only_their_metadata(hub: WebServer, tmp_path: Path) -> None:
     config = catalog_config(include=["object0[45]", "object10"])
-    ObjaverseSource(config, 0, hub_tools(tmp_path, hub.url)).entries()
+    ObjaverseSource(config, 0, hub_tools(tmp_path, hub.url)).listing()
     fetched = sorted(hub.requests)
     assert fetched == ["metadata/000-002.json.gz", "metadata/000-005.json.gz", "object-paths.json.gz"]
 
 
 def test_objaverse_entries_listed_again_fetch_nothing(hub: WebServer, tmp_path: Path) -> None:
     source = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url))
-    first = source.entries()
+    first = source.listing().entries
     hub.requests.clear()
-    assert source.entries() == first
+    assert source.listing().entries == first
     assert hub.requests == []
 
 
 def test_objaverse_entries_with_max_objects_grow_by_addition(hub: WebServer, tmp_path: Path) -> None:
     tools = hub_tools(tmp_path, hub.url)
-    five = {entry.uid for entry in ObjaverseSource(catalog_config(max_objects=5), 0, tools).entries()}
-    eight = {entry.uid for entry in ObjaverseSource(catalog_config(max_objects=8), 0, tools).entries()}
+    five = {entry.uid for entry in ObjaverseSource(catalog_config(max_objects=5), 0, tools).listing().entries}
+    eight = {entry.uid for entry in ObjaverseSource(catalog_config(max_objects=8), 0, tools).listing().entries}
     assert len(five) == 5
     assert len(eight) == 8
     assert five < eight
@@ -62,7 +62,7 @@ def test_objaverse_entries_with_max_objects_grow_by_addition(hub: WebServer, tmp
 
 def test_objaverse_index_cut_short_on_the_way_is_completed(hub: WebServer, tmp_path: Path) -> None:
     hub.faults["object-paths.json.gz"] = [Fault(status=503), Fault(after_bytes=20)]
-    assert len(ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url)).entries()) == 12
+    assert len(ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url)).listing().entries) == 12
 
 
 def test_objaverse_metadata_broken_at_the_hub_is_not_kept(hub: WebServer, tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_objaverse_metadata_broken_at_the_hub_is_not_kept(hub: WebServer, tmp_pa
     path.write_bytes(whole[:-9])
     source = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url))
     with pytest.raises(OSError, match=r"metadata/000-001\.json\.gz is not a whole gzip file"):
-        source.entries()
+        source.listing()
     path.write_bytes(whole)
-    assert len(source.entries()) == 12
+    assert len(source.listing().entries) == 12
 
 
 def test_objaverse_unreachable_hub_names_address_and_remedy(tmp_path: Path) -> None:
@@ -81,17 +81,17 @@ def test_objaverse_unreachable_hub_names_address_and_remedy(tmp_path: Path) -> N
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(ConnectionError, match=rf"cannot be read at {url}: .*Connection refused.*hub_url"):
-            ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, url)).entries()
+            ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, url)).listing()
 
 
 def test_objaverse_include_that_matches_nothing_raises_valueerror(hub: WebServer, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"catalog\.include chair\* matches no object"):
-        ObjaverseSource(catalog_config(include=["chair*"]), 0, hub_tools(tmp_path, hub.url)).entries()
+        ObjaverseSource(catalog_config(include=["chair*"]), 0, hub_tools(tmp_path, hub.url)).listing()
 
 
 def test_objaverse_fetch_writes_the_object_and_keeps_the_limit(hub: WebServer, tmp_path: Path) -> None:
     source = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url + "/"))
-    entry = source.entries()[3]
+    entry = source.listing().entries[3]
     assert entry.location == hub_path("object03")
     assert source.fetch(entry, tmp_path / "got").read_bytes() == glb("object03")
     with pytest.raises(OSError, match="limit is 10") as caught:
