@@ -10,6 +10,7 @@ from tasks.artifacts.tables import OBJECTS, Entry, SelectedEntry, Split, read_en
 from tasks.config import SelectConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
+from tasks.sources.source import LIFT_LIMIT
 
 
 def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -36,6 +37,12 @@ def select_objects(catalog: Path, config: SelectConfig, seed: int, out: Path, to
     splits = split_objects([entry.uid for entry in kept], config.val_share)
     num_val = sum(split == "val" for split in splits.values())
     tools.progress.note(f"select: kept {len(kept)} of {len(entries)} objects, {num_val} of them for validation")
+    surplus = sum("select.max_objects" in reason for reason in reasons.values())
+    if surplus:
+        tools.progress.note(
+            f"select: select.max_objects {config.max_objects} drops {surplus} objects that are good enough; to keep "
+            f"them all: {LIFT_LIMIT.format('select.max_objects')}"
+        )
     tools.tracker.metrics({"kept": len(kept), "rejected": len(reasons), "val": num_val})
     outcomes: list[Outcome] = [Rejected(uid, reason) for uid, reason in reasons.items()]
     outcomes += [Done(entry.uid, {"score": entry.score, "split": splits[entry.uid]}) for entry in kept]
@@ -61,13 +68,18 @@ def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
 def _reasons(entries: Sequence[Entry], config: SelectConfig, seed: int) -> dict[str, str]:
     """Return the reason for each object that is dropped."""
     reasons = {entry.uid: reason for entry in entries if (reason := _unfit(entry, config))}
-    if config.max_objects is None:
-        return reasons
     fit = sorted(
-        (entry.uid for entry in entries if entry.uid not in reasons), key=lambda uid: share_of(seed, "select", uid)
+        (entry for entry in entries if entry.uid not in reasons), key=lambda entry: share_of(seed, "select", entry.uid)
     )
-    surplus = f"not among the first {config.max_objects} by uid hash (select.max_objects)"
-    return reasons | dict.fromkeys(fit[config.max_objects :], surplus)
+    procedural = [entry for entry in fit if entry.source == "procedural"]
+    if config.max_procedural is not None:
+        surplus = f"not among the first {config.max_procedural} by uid hash (select.max_procedural)"
+        reasons |= {entry.uid: surplus for entry in procedural[config.max_procedural :]}
+    if config.max_objects is not None:
+        surplus = f"not among the first {config.max_objects} by uid hash (select.max_objects)"
+        left = [entry for entry in fit if entry.uid not in reasons]
+        reasons |= {entry.uid: surplus for entry in left[config.max_objects :]}
+    return reasons
 
 
 def _unfit(entry: Entry, config: SelectConfig) -> str | None:

@@ -25,8 +25,8 @@ from tests.project_copy import ROOT, copy_project
 FAMILIES = ("mug", "chair", "car", "mushroom", "duck", "snowman")
 SMALL: dict[str, Any] = {
     "catalog.include": [f"{family}-*" for family in FAMILIES],
-    "catalog.max_objects": 40 * ROUND,
-    "select.max_objects": None,
+    "catalog.procedural_indices": 40 * ROUND,
+    "select.max_procedural": None,
     "select.val_share": 0.1,
     "render.quality": "draft",
     "render.resolution": 32,

@@ -13,9 +13,7 @@ FAMILIES = {"mug": 0, "car": 2, "robot": 11}
 LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
 TINY = {
     "catalog.source": "folder",
-    "catalog.max_objects": None,
     "select.val_share": 0.3,
-    "select.max_objects": None,
     "normalize.max_failed_share": 0.5,
     "render.resolution": 32,
     "render.quality": {"samples": 1, "noise_threshold": 0, "denoise": "none", "max_bounces": 1},

@@ -39,7 +39,12 @@ def test_set_changes_the_line_and_no_other(path: Path) -> None:
         {"train_stage1.noise.timesteps": 500},
         {"train_stage2.noise.timesteps": 500},
         {"train_stage1.optimizer.learning_rate": 1e-5},
-        {"render.light.sun": 2.0, "sample.conditions": [1, 2], "select.max_objects": None, "catalog.source": "folder"},
+        {
+            "render.light.sun": 2.0,
+            "sample.conditions": [1, 2],
+            "select.max_procedural": None,
+            "catalog.source": "folder",
+        },
     ],
     ids=lambda changes: "+".join(changes),
 )

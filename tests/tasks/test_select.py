@@ -11,9 +11,10 @@ from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.tables import Entry, read_selected, write_entries
 from tasks.config import SelectConfig
 from tasks.outcome import Rejected
+from tasks.ports import Tools
 from tasks.select import select_objects, split_objects
 from tests.tasks.hub import catalog_config
-from tests.tasks.toolbox import make_tools
+from tests.tasks.toolbox import make_tools, notes_of
 
 
 def select_config(**changes: Any) -> SelectConfig:
@@ -21,12 +22,19 @@ def select_config(**changes: Any) -> SelectConfig:
     return SelectConfig.model_validate(fields | changes)
 
 
-def run_select(folder: Path, scores: dict[str, float | None], seed: int = 0, **changes: Any) -> dict[str, str]:
+def run_select(
+    folder: Path,
+    scores: dict[str, float | None],
+    seed: int = 0,
+    source: str = "folder",
+    tools: Tools | None = None,
+    **changes: Any,
+) -> dict[str, str]:
     """The split of each kept object."""
     catalog = folder / "catalog"
-    write_entries(catalog / "objects.csv", [Entry(uid, uid, score, "", "", "folder") for uid, score in scores.items()])
+    write_entries(catalog / "objects.csv", [Entry(uid, uid, score, "", "", source) for uid, score in scores.items()])
     seal(catalog, Kind.CATALOG, config=catalog_config(), inputs={})
-    select_objects(catalog, select_config(**changes), seed, folder / "selected", make_tools(folder))
+    select_objects(catalog, select_config(**changes), seed, folder / "selected", tools or make_tools(folder))
     return {entry.uid: entry.split for entry in read_selected(folder / "selected" / "objects.csv")}
 
 
@@ -56,6 +64,23 @@ def test_select_max_objects_grows_by_addition_whatever_the_catalog(tmp_path: Pat
     assert reasons(tmp_path / "five")[next(iter(set(scores) - set(five)))].startswith("not among the first 5")
     fewer = {uid: score for uid, score in scores.items() if uid in ten or int(uid[6:]) % 2}
     assert run_select(tmp_path / "fewer", fewer, max_objects=10).keys() == ten.keys()
+
+
+def test_select_limit_of_the_demo_binds_procedural_objects_alone(tmp_path: Path) -> None:
+    scores: dict[str, float | None] = {f"object{index}": 6.0 for index in range(26)}
+    assert len(run_select(tmp_path / "mine", scores, max_procedural=7)) == 26
+    few = run_select(tmp_path / "procedural", scores, max_procedural=7, source="procedural")
+    assert few == run_select(tmp_path / "any", scores, max_objects=7, val_share=0.25)
+    reason = "not among the first 7 by uid hash (select.max_procedural)"
+    assert set(reasons(tmp_path / "procedural").values()) == {reason}
+
+
+def test_select_says_how_its_limit_is_lifted(tmp_path: Path) -> None:
+    tools = make_tools(tmp_path)
+    run_select(tmp_path, {"a": 6.0, "b": 7.0, "c": 1.0}, max_objects=1, tools=tools)
+    said = notes_of(tools)[-1]
+    assert "select.max_objects 1 drops 1 objects that are good enough" in said
+    assert said.endswith("python -m flows run --set select.max_objects=null")
 
 
 def test_select_that_keeps_nothing_raises_with_remedy(tmp_path: Path) -> None:
