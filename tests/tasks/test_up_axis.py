@@ -60,7 +60,7 @@ def test_entries_take_the_axis_of_the_table_then_of_the_folder(tmp_path: Path) -
 def test_entries_cell_that_is_no_axis_raises_with_its_line(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", "uid,aesthetic_score,up_axis\nstanding,,\nlying,,upwards\n")
     with pytest.raises(ValueError, match=r"scores\.csv, line 3: up axis 'upwards' is none of X, Y, Z"):
-        FolderSource(folder_config(folder), 0).listing().entries
+        FolderSource(folder_config(folder), 0).listing()
 
 
 @pytest.mark.parametrize("source", ["procedural", "objaverse"])
