@@ -4,10 +4,11 @@ import csv
 import filecmp
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
-from infra.execution.torchrun import TorchrunLauncher
 from infra.storage.node_cache import NodeCache
 from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.images import as_unit_tensor
@@ -35,8 +35,10 @@ from tasks.ports import ComputeOptions
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.training.images import evenly_spaced, keep_in_memory, list_images
+from tests.forked_ranks import ForkedRanks, start
 from tests.infra.s3 import S3Server
 from tests.models.toy_models import NOISE, UNET, VAE
+from tests.tasks import held_training
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
 from tests.tasks.toolbox import MemoryTracker, make_tools
 
@@ -304,65 +306,55 @@ def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
     assert keep_in_memory(pictures, limit=1) is pictures
 
 
-CHILD = """
-import sys, time
-from pathlib import Path
-from tests.tasks.held_training import HeldLauncher
-from tests.tasks.test_train_stages import STAGE1
-from tests.tasks.toolbox import make_tools
-from tasks.train_diffusion import base_model, train_stage
-from dataclasses import replace
-from infra.execution.torchrun import TorchrunLauncher
-made, folder = Path(sys.argv[1]), Path(sys.argv[2])
-loop = STAGE1.loop.model_copy(update={"samples": 120, "checkpoint_every": 1000})
-config = STAGE1.model_copy(update={"loop": loop})
-is_held, count = sys.argv[4] == "held", int(sys.argv[3])
-class Marks:
-    def metrics(self, values, step=0):
-        (folder / "started").touch()
-        while is_held and count == 1 and not (folder / "signalled").exists():
-            time.sleep(0.02)
-    def dataset(self, *args): pass
-    def image(self, *args): pass
-    def model(self, *args): pass
-folder.mkdir(exist_ok=True)
-launcher = (HeldLauncher if is_held else TorchrunLauncher)(count)
-train_stage("stage1", made / "latents", None, made / "vae", config, 0, folder / "stage1",
-            replace(make_tools(folder, tracker=Marks()), launcher=launcher))
-"""
+LONGER = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"samples": 120, "checkpoint_every": 1000})})
+
+
+def start_stage(made: Path, folder: Path, count: int, *, is_held: bool = False) -> BaseProcess:
+    folder.mkdir(exist_ok=True)
+    return start(partial(held_training.train, made, folder, LONGER, count, is_held=is_held))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Stage 1 by so many processes, made once each."""
+
+    @cache
+    def make(count: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"undisturbed-{count}") / "run"
+        end_well(start_stage(made, folder, count), folder)
+        return folder / "stage1"
+
+    return make
+
+
+def end_well(process: BaseProcess, folder: Path) -> None:
+    process.join(900)
+    assert process.exitcode == 0, (folder / "log").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("count", "number"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)])
 def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
-    made: Path, tmp_path: Path, count: int, number: signal.Signals
+    made: Path, undisturbed: Callable[[int], Path], tmp_path: Path, count: int, number: signal.Signals
 ) -> None:
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-
-    def start(name: str, how: str = "free") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", CHILD, str(made), str(tmp_path / name), str(count), how]
-        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
-
-    killed = start("killed", "held")
+    folder = tmp_path / "killed"
+    killed = start_stage(made, folder, count, is_held=True)
     deadline = time.monotonic() + 600
-    while not (tmp_path / "killed" / "started").exists() and time.monotonic() < deadline:
+    while not (folder / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    killed.send_signal(number)
-    (tmp_path / "killed" / "signalled").touch()
-    _, errors = killed.communicate(timeout=600)
+    assert killed.pid is not None
+    os.kill(killed.pid, number)
+    (folder / "signalled").touch()
+    killed.join(600)
     if number == signal.SIGTERM:
-        assert killed.returncode == 1
-        assert "run the same command again" in errors
+        assert killed.exitcode == 1
+        assert "run the same command again" in (folder / "log").read_text()
     if count > 1:
-        await_end(tmp_path / "killed")
-    assert not (tmp_path / "killed" / "stage1").exists()
-    for name in ("killed", "straight"):
-        process = start(name)
-        _, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors
-    straight, resumed = tmp_path / "straight" / "stage1", tmp_path / "killed" / "stage1"
+        await_end(folder)
+    assert not (folder / "stage1").exists()
+    end_well(start_stage(made, folder, count), folder)
+    straight, resumed = undisturbed(count), folder / "stage1"
     names = files_of(straight)
     assert filecmp.cmpfiles(straight, resumed, names, shallow=False) == (names, [], [])
 
@@ -383,7 +375,7 @@ def test_train_stage_with_two_processes_makes_what_one_makes(
     made: Path, tmp_path: Path, compute: ComputeOptions
 ) -> None:
     tracker = MemoryTracker()
-    tools = replace(make_tools(tmp_path, tracker=tracker), launcher=TorchrunLauncher(2), compute=compute)
+    tools = replace(make_tools(tmp_path, tracker=tracker), launcher=ForkedRanks(2), compute=compute)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     for one, two in zip(history_of(made / "stage1"), history_of(tmp_path / "stage1"), strict=True):
         assert {name: float(value) for name, value in two.items() if value} == pytest.approx(

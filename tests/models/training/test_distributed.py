@@ -16,6 +16,7 @@ from models.training.checkpoints import Checkpoints
 from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
+from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_diffusion import run as run_stage
 from tests.models.toy_training import LOOP as TOY_LOOP
@@ -89,7 +90,13 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
     latent_folder: Path, trained_by_two: dict[str, Any], tmp_path: Path, *, sharded: bool
 ) -> None:
     straight = end_state(2, latent_folder, tmp_path / "straight", sharded=True) if sharded else trained_by_two
-    resumed = end_state(2, latent_folder, tmp_path / "killed", fault=kill_myself, sharded=sharded)
+    killed = partial(end_state, 2, latent_folder, tmp_path / "killed", fault=kill_myself, sharded=sharded)
+    if sharded:
+        with pytest.raises(RuntimeError, match=r"ranks \[.*\] failed"):
+            killed()
+        resumed = killed()
+    else:
+        resumed = killed(launcher=TorchrunLauncher(2))
     assert (tmp_path / "killed" / "struck").exists()
     assert as_csv(resumed["history"]["rows"]) == as_csv(straight["history"]["rows"])
     for key in ("weights", "average", "optimizer"):
@@ -98,7 +105,7 @@ def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
 
 @pytest.mark.slow
 def test_processes_that_are_stopped_leave_once_the_state_is_saved(latent_folder: Path, tmp_path: Path) -> None:
-    TorchrunLauncher(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    ForkedRanks(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
 
@@ -125,7 +132,7 @@ def explode(folder: Path) -> None:
 def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(Line(), tmp_path, stop_at=40)
-    TorchrunLauncher(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    ForkedRanks(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert said[0].startswith("the loss has exploded to more than 100 times the ")
@@ -133,7 +140,7 @@ def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
-    TorchrunLauncher(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    ForkedRanks(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from infra.execution.torchrun import TorchrunLauncher
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
@@ -19,6 +18,7 @@ from models.training.distributed import SINGLE, Ranks, init_distributed
 from models.training.interruption import Interrupted
 from models.training.loop import TrainingResult, train
 from models.training.vae import VAETraining, reconstruction_quality
+from tests.forked_ranks import ForkedRanks
 from tests.models.toy_training import assert_equal_bits
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_vae_training_resumed_before_its_critic_joins_equals_an_undisturbed_one(
     for name, stops in (("straight", [False]), ("resumed", [True, True, False])):
         for number, stop in enumerate(stops):
             job = partial(run_until_stopped, config, tmp_path / name, stop=stop)
-            TorchrunLauncher(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
+            ForkedRanks(count).run(job, tmp_path / f"{name}-{number}", lambda: None, count)
     resumed, straight = (Checkpoints(tmp_path / name, "vae").load_newest() for name in ("resumed", "straight"))
     assert resumed is not None
     assert any(name.startswith("1.") for name in resumed["optimizer"]["state"]) == (start == 3)

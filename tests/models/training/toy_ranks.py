@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
 from models.training.distributed import init_distributed
 from models.training.sharding import local_shard, shard
+from tasks.ports import Launcher
+from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import LOOP, make_training, run
 
 LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
@@ -40,11 +41,13 @@ def work(
         run(training, folder, longer, report=report, ranks=ranks)
 
 
-def end_state(count: int, latents: Path, folder: Path, *, samples: int = 50, **how: Any) -> dict[str, Any]:
+def end_state(
+    count: int, latents: Path, folder: Path, *, samples: int = 50, launcher: Launcher | None = None, **how: Any
+) -> dict[str, Any]:
     """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
     folder.mkdir(exist_ok=True)
     job = partial(work, latents, folder, samples=samples, **how)
-    TorchrunLauncher(count).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
+    (launcher or ForkedRanks(count)).run(job, folder / f"exchange_dir-{samples}", lambda: None, count)
     state = Checkpoints(folder, "toy").load_newest()
     assert state is not None
     assert state["samples_seen"] == samples
