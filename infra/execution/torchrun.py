@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from infra.execution.processes import ProcessGroup
@@ -28,6 +29,8 @@ wait for the dead one in a collective call would otherwise do so for COLLECTIVE_
 POLL_SECONDS = 0.2
 FAILED_RANK = re.compile(r"time +: (\S+)\n.*\n +rank +: (\d+) .*\n +exitcode +: (-?\d+)")
 """A rank in the report that torchrun prints of a failure: when its end was seen, to the second, and its exit code."""
+SEEN = "%Y-%m-%d_%H:%M:%S"
+"""How torchrun writes when it saw that."""
 logger = logging.getLogger(__name__)
 
 
@@ -128,14 +131,16 @@ def local_environment(count: int, meeting_point: Path) -> dict[str, str]:
 def _first_failure(logs: Path, count: int) -> str | None:
     """Say which rank failed first, with what code, and what it printed last; None where torchrun does not report it.
 
-    The report ends with the one that torchrun saw first. A killed one goes before those that it took along within a
-    second, which torchrun cannot tell apart when it looks.
+    The report ends with the one that torchrun saw first. It tells whole seconds, so a killed rank goes before those
+    that it took along at the same time, and before those that torchrun looked at just before the second was over.
     """
     report = _torchrun_log(logs).read_text(errors="replace")
-    failed = [(seen, int(rank), int(code)) for seen, rank, code in FAILED_RANK.findall(report)]
+    failed = [(datetime.strptime(seen, SEEN), int(rank), int(code)) for seen, rank, code in FAILED_RANK.findall(report)]
     if not failed:
         return None
-    _, rank, code = min(reversed(failed), key=lambda one: (one[0], one[2] != -signal.SIGKILL))
+    until = min(seen for seen, _, _ in failed) + timedelta(seconds=1)
+    at_once = [one for one in reversed(failed) if one[0] <= until]
+    _, rank, code = min(at_once, key=lambda one: (one[2] != -signal.SIGKILL, one[0]))
     return f"training process {rank} of {count} ended with code {code}: {_tail(rank_log(logs, rank))}"
 
 
