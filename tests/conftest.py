@@ -1,15 +1,21 @@
 """For all tests: threads of OpenMP do not spin while they wait, as in a stage's process (flows/__main__.py); DVC sends
-nothing home; and temporary files, also those of processes that a test kills, lie where pytest removes them."""
+nothing home; temporary files, also those of processes that a test kills, lie where pytest removes them; and no process
+that a test started is left."""
 
+import contextlib
 import os
+import secrets
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
+from infra.execution.processes import is_alive
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 
 if TYPE_CHECKING:
@@ -48,6 +54,38 @@ def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "torchinductor"))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield
+
+
+OURS = "MVDPP_TESTS"
+"""Environment variable that every process inherits which these tests start, directly or not."""
+END_WITH_US = ("multiprocessing.forkserver", "multiprocessing.resource_tracker", "compile_worker")
+"""Servers of Python's and torch's own, for later calls of this process."""
+GRACE = 180.0
+"""Seconds in which the last may end; two of Ray's try for a minute to report that their server has died."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail at the end when a process that a test started is still there, orphans included."""
+    name = secrets.token_hex(16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OURS, name)
+        yield
+    until = time.monotonic() + GRACE
+    while (left := _left_over(name)) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert not left, f"processes are left: {left}"
+
+
+def _left_over(name: str) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            is_ours = process.environ().get(OURS) == name and process.pid != os.getpid()
+            if is_ours and is_alive(process) and not any(word in command for word in END_WITH_US):
+                found.append(f"{process.pid} {command}")
+    return found
 
 
 @pytest.fixture
