@@ -15,6 +15,7 @@ from dvc.fs import localfs
 from dvc.lock import make_lock
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA, Invalid, _edit_rwlock
 
+from infra import dvc_folders
 from infra.execution.processes import is_alive, runs
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ def _dvc_commands(root: Path) -> Iterator[int]:
     """The numbers of all processes that are DVC commands inside `root`, or in a place that may not be looked at."""
     for process in psutil.process_iter(["cmdline"]):
         words = [Path(word).name for word in process.info["cmdline"] or []]
-        if "dvc" not in words[:3] or "daemon" in words:  # `dvc`, `python .../bin/dvc`, `python -m dvc`
+        # `dvc`, `python .../bin/dvc`, `python -m dvc`, `python -P .../infra/dvc_folders.py`
+        if not {"dvc", Path(dvc_folders.__file__).name} & set(words[:3]) or "daemon" in words:
             continue
         try:
             if is_alive(process) and Path(process.cwd()).is_relative_to(root):

@@ -1,13 +1,13 @@
 """The graph of dvc.yaml, what is stale in it and why, and the hashes of what goes in and out.
 
-All use of DVC is here and in infra/dvc_locks.py. DVC is pinned (pyproject.toml): `_get_stage_hash`, `_get_cache_hash`
-and two methods of the run-cache are private to it, and each use has a test in tests/infra/test_versioning.py.
+All use of DVC is here, in infra/dvc_locks.py and in infra/dvc_folders.py. DVC is pinned (pyproject.toml):
+`_get_stage_hash`, `_get_cache_hash` and two methods of the run-cache are private to it, and each use has a test in
+tests/infra/test_versioning.py.
 """
 
 import contextlib
 import copy
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,10 @@ from dvc.repo import Repo
 from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
 from dvc.utils.serialize import load_yaml
 
+from infra import dvc_folders
 from infra.dvc_locks import forget_ended_runs
+
+dvc_folders.install()
 
 LOCK = "dvc.lock"
 
@@ -204,7 +207,7 @@ def repro_command(target: str | None, *, single: bool = False, force: bool = Fal
     `single` leaves out what the stage needs; `force` runs also what is up to date.
     """
     options = [*(["--single-item"] if single else []), *(["--force"] if force else []), *([target] if target else [])]
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *options]
+    return [*dvc_folders.COMMAND, "--wait-for-lock", "repro", *options]
 
 
 def commit(root: Path) -> Commit:

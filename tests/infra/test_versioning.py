@@ -166,7 +166,7 @@ def test_repository_with_a_broken_lock_file_says_how_to_mend_it(left: str, tmp_p
 
 def test_repro_command_waits_for_the_lock_before_the_verb() -> None:
     words = repro_command("render", single=True, force=True)
-    assert words[1:] == ["-m", "dvc", "--wait-for-lock", "repro", "--single-item", "--force", "render"]
+    assert words[3:] == ["--wait-for-lock", "repro", "--single-item", "--force", "render"]
 
 
 def test_commit_is_dirty_by_code_but_not_by_the_lock_file(repo: Path, tmp_path: Path) -> None:
