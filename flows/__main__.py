@@ -7,10 +7,11 @@ What a launcher says of ranks is read where the ranks meet; what only tames a li
 # mistyped verb would take ten seconds instead of a quarter of one.
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer import TyperException
@@ -107,6 +108,7 @@ def run(
         repository = Repository(root)
         if target:
             repository.stage(target)
+        repository.await_others()
         repository.forget_ended_runs()
         with signals_raise(), ProcessGroup(repro_command(target, force=force), root=root) as group:
             code = group.wait()
@@ -129,14 +131,18 @@ def stage(
     from flows.stage_process import FLOW_RUN, Pipeline, stage_process
     from flows.wiring import open_tools
 
-    return stage_process(
-        name,
-        Path.cwd(),
-        Pipeline(STAGES, open_tools),
-        profile=_profile_name(),
-        flow_run=os.environ.get(FLOW_RUN, ""),
-        verbose=verbose,
-    )
+    try:
+        return stage_process(
+            name,
+            Path.cwd(),
+            Pipeline(STAGES, open_tools),
+            profile=_profile_name(),
+            flow_run=os.environ.get(FLOW_RUN, ""),
+            is_under_dvc=os.environ.get("DVC_STAGE") == name,  # which DVC sets for the command of a stage
+            verbose=verbose,
+        )
+    except (KeyboardInterrupt, SystemExit) as end:
+        _exit_now(end)
 
 
 @app.command()
@@ -276,6 +282,16 @@ def _tracking_store() -> "TrackingStore":
 
 def _profile_name() -> str:
     return os.environ.get("MVDPP_PROFILE") or DEFAULT_PROFILE
+
+
+def _exit_now(end: BaseException) -> NoReturn:
+    """End the process, which has cleaned up, without waiting for threads that wait for a server."""
+    code = getattr(end, "code", 128 + signal.SIGINT)
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _sentence(mistake: TyperException) -> str:

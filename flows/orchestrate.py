@@ -4,12 +4,14 @@ Each stage is one task, and each task one `dvc repro --single-item` in its own p
 one crash does not take the rest. Running a flow and running `dvc repro` leave the same dvc.lock.
 """
 
+import os
 import subprocess
 import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
 
+import psutil
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -21,7 +23,8 @@ from flows.params import load_params
 from flows.params_edit import set_params as write_params
 from flows.pipeline import FLOWS
 from flows.stage_process import FLOW_RUN
-from infra.execution.processes import ProcessGroup
+from infra.execution.end_with import end_with
+from infra.execution.processes import TERM_GRACE, ProcessGroup
 from infra.versioning import Repository, StageInfo, repro_command
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -43,6 +46,7 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
     """
     states: dict[str, State] = {}
     repository = Repository(root)
+    repository.await_others()
     repository.forget_ended_runs()
     for stage in repository.stages([target]):
         upstream = [states[name] for name in stage.upstream]
@@ -109,6 +113,8 @@ def deployed_flow(name: str) -> Any:
             set_params: values to write into params.yaml first, such as {"render.quality": "draft"}.
             force: run every stage, also those that are up to date.
         """
+        for worker in _worker_processes():
+            end_with(worker, "the Prefect worker", 2 * TERM_GRACE)
         with only_run(PROJECT):
             if set_params:
                 write_params(PROJECT / "params.yaml", set_params)
@@ -121,6 +127,13 @@ def deployed_flow(name: str) -> Any:
         return states
 
     return run
+
+
+def _worker_processes() -> list[psutil.Process]:
+    """Return the processes of the Prefect worker that has started this one; none where it is no deployment's run."""
+    if "PREFECT__FLOW_RUN_ID" not in os.environ:  # which a worker sets
+        return []
+    return [process for process in psutil.Process().parents() if "prefect" in " ".join(process.cmdline())]
 
 
 # Deployments name these as entrypoints.

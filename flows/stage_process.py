@@ -38,7 +38,16 @@ class Pipeline:
     open_tools: OpenTools
 
 
-def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, flow_run: str, verbose: bool) -> int:
+def stage_process(
+    name: str,
+    root: Path,
+    pipeline: Pipeline,
+    *,
+    profile: str,
+    flow_run: str,
+    is_under_dvc: bool = False,
+    verbose: bool = False,
+) -> int:
     """Run a stage and return the exit code of its process: 0, or 1 when it failed.
 
     A failure is one sentence on stderr, and its traceback goes to .work/logs/NAME.log.
@@ -49,9 +58,12 @@ def stage_process(name: str, root: Path, pipeline: Pipeline, *, profile: str, fl
         pipeline: The stages.
         profile: Name or file of the profile.
         flow_run: Address or id of the Prefect flow run that the process belongs to; empty without one.
+        is_under_dvc: Whether DVC has started this process; it then ends when DVC does, however that one ends.
         verbose: Whether the traceback is shown as well.
     """
     try:
+        if is_under_dvc:
+            Repository(root).end_with_dvc(name)
         run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
     except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
         remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""

@@ -1,6 +1,6 @@
 """The graph of dvc.yaml, what is stale in it and why, and the hashes of what goes in and out.
 
-All use of DVC is here, in infra/dvc_locks.py and in infra/dvc_folders.py. DVC is pinned (pyproject.toml):
+All use of DVC is here and in the files infra/dvc_*.py. DVC is pinned (pyproject.toml):
 `_get_stage_hash`, `_get_cache_hash` and two methods of the run-cache are private to it, and each use has a test in
 tests/infra/test_versioning.py.
 """
@@ -23,6 +23,7 @@ from dvc.utils.serialize import load_yaml
 
 from infra import dvc_folders
 from infra.dvc_locks import forget_ended_runs
+from infra.dvc_orphans import await_others, end_orphans, end_with_dvc
 
 dvc_folders.install()
 
@@ -85,8 +86,26 @@ class Repository:
 
         Raises ValueError when DVC's notes of them cannot be read and a process that may hold them still runs.
         """
-        if self._repo.tmp_dir is not None:
-            forget_ended_runs(self.root, Path(self._repo.tmp_dir))
+        if self._tmp_dir is not None:
+            forget_ended_runs(self.root, self._tmp_dir)
+
+    def await_others(self) -> None:
+        """Return when no other DVC command works in the checkout, and nothing that a killed one has started runs."""
+        if self._tmp_dir is not None:
+            await_others(self.root, self._tmp_dir)
+
+    def end_with_dvc(self, name: str) -> None:
+        """Let this process, which DVC has started to run the stage, end when that DVC command does.
+
+        Waits first for what a killed one has left of the stage. Raises RuntimeError when DVC has ended already.
+        """
+        if self._tmp_dir is not None:
+            end_with_dvc(self._tmp_dir, [out.fs_path for out in self._node(name).outs])
+            end_orphans(self.root, self._tmp_dir, name)
+
+    @property
+    def _tmp_dir(self) -> Path | None:
+        return Path(self._repo.tmp_dir) if self._repo.tmp_dir is not None else None
 
     def stages(self, targets: Iterable[str] = ()) -> list[StageInfo]:
         """All stages, or `targets` and what they need, in an order in which they can run: dvc.yaml's where it can.

@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 
 from tasks.artifacts.content import sha256_of
@@ -14,6 +14,7 @@ from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.sources.fetching import Fetcher
 from tasks.sources.registry import open_source
+from tasks.sources.threads import download_threads
 
 MAX_CONSECUTIVE_OFFLINE = 16
 """So many objects in a row without an answer: the server is gone, and to wait for each of the rest helps nobody."""
@@ -102,8 +103,7 @@ def fetch_in_parallel(
     Raises ConnectionError when `patience` objects in a row have none.
     """
     silent = 0
-    threads = ThreadPoolExecutor(num_threads)
-    try:
+    with download_threads(num_threads) as threads:
         futures: dict[Future[Outcome], str] = {threads.submit(fetch, entry): entry.uid for entry in entries}
         for future in as_completed(futures):
             try:
@@ -115,8 +115,6 @@ def fetch_in_parallel(
                     raise
                 outcome = Failed(futures[future], str(error))
             yield outcome
-    finally:
-        threads.shutdown(cancel_futures=True)
 
 
 def _object_file(entry: SelectedEntry, done: Done) -> ObjectFile:

@@ -1,6 +1,7 @@
 """Lets a process end when the process that started it does, however that one ends.
 
-`python -m infra.execution.die_with_parent PID COMMAND...` runs COMMAND so; PID is that of the process that starts it.
+`python die_with_parent.py PID COMMAND...` runs COMMAND so; PID is that of the process that starts it. Standard library
+only, so that it also runs in a folder from which this project cannot be imported.
 Linux only; elsewhere a process outlives a parent that is killed.
 """
 
@@ -8,8 +9,17 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return the command line that runs `command` until this process dies, and then sends it SIGTERM.
+
+    The kernel sends it when the thread ends that has started the command.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
 
 def die_with_parent() -> None:

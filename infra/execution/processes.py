@@ -14,13 +14,18 @@ from typing import IO, Self
 
 import psutil
 
+from infra.execution.die_with_parent import tied
+
 TERM_GRACE = 15.0
 """Seconds between SIGTERM and SIGKILL."""
 KILL_GRACE = 5.0
 
 
 class ProcessGroup:
-    """A running command with all processes that it has started; as a context manager it is stopped at the end."""
+    """A running command with all processes that it has started; as a context manager it is stopped at the end.
+
+    When this process is killed, the command gets SIGTERM (Linux).
+    """
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class ProcessGroup:
         env: Mapping[str, str] | None = None,
         output: IO[str] | int | None = None,
     ) -> None:
-        """Start the command.
+        """Start the command. The thread that does so must live as long as the command.
 
         Args:
             command: Program and arguments.
@@ -40,7 +45,7 @@ class ProcessGroup:
                 process.
         """
         self._process = subprocess.Popen(
-            command,
+            tied(command),
             cwd=root,
             env=environment(env or {}),
             stdin=subprocess.DEVNULL,
@@ -165,6 +170,16 @@ def is_alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def catches_sigterm(process: psutil.Process) -> bool:
+    """Return whether a process does something of its own on SIGTERM; where that cannot be known, that it does."""
+    try:
+        rows = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except OSError:
+        return True
+    caught = next((int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:")), -1)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -93,8 +93,7 @@ class TorchrunLauncher:
         if not self._command:
             env |= local_environment(count, rendezvous / "ranks")
         torchrun = self._command or local_torchrun(count, rendezvous / "torchrun")
-        tied = [sys.executable, "-m", "infra.execution.die_with_parent", str(os.getpid()), *torchrun]
-        words = [*tied, "-m", "infra.execution.train_process", str(job), str(logs)]
+        words = [*torchrun, "-m", "infra.execution.train_process", str(job), str(logs)]
         try:
             with (
                 _torchrun_log(logs).open("w") as output,

@@ -11,7 +11,6 @@ only the private _load_object_paths tells (load_uids drops the paths); the metad
 import gzip
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import objaverse
@@ -21,6 +20,7 @@ from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.source import Listing, choose
+from tasks.sources.threads import download_threads
 
 INDEX = "object-paths.json.gz"
 FOLDERS_AT_ONCE = 4
@@ -73,7 +73,7 @@ class ObjaverseSource:
         if missing:
             self._tools.progress.note(f"fetching {len(missing)} of {len(names)} index files from {self._hub}")
         try:
-            with ThreadPoolExecutor(self.num_connections) as threads:
+            with download_threads(self.num_connections) as threads:
                 list(threads.map(self._download_whole, missing))
         except (ConnectionError, FileNotFoundError) as error:
             raise type(error)(

@@ -12,14 +12,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from infra.execution.die_with_parent import tied
+
 BUSY = "while True: pass"
 
 
 @contextmanager
 def busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Keep `count` processes busy; they end with this block, and with this process."""
-    tied = [sys.executable, "-m", "infra.execution.die_with_parent", str(os.getpid())]
-    loops = [subprocess.Popen([*tied, sys.executable, "-c", BUSY]) for _ in range(count)]
+    loops = [subprocess.Popen(tied([sys.executable, "-c", BUSY])) for _ in range(count)]
     try:
         yield loops
     finally:

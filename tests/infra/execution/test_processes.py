@@ -57,6 +57,25 @@ def test_stop_ends_a_child_with_a_group_of_its_own(tmp_path: Path) -> None:
     assert not is_running(child)
 
 
+OWNER = """
+import subprocess, sys
+from pathlib import Path
+from infra.execution.processes import ProcessGroup
+with ProcessGroup([sys.executable, "-c", sys.argv[1]], root=Path("/"), output=subprocess.PIPE) as group:
+    print(group._process.pid, flush=True)
+    group.wait()
+"""
+
+
+def test_command_ends_with_a_process_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, SLEEP], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        child = psutil.Process(int(owner.stdout.readline()))
+        owner.kill()
+    child.wait(timeout=600)
+    assert not is_running(child.pid)
+
+
 def test_signals_become_exceptions_and_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"), signals_raise():

@@ -1,7 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -133,21 +131,3 @@ def test_torchrun_that_is_killed_takes_its_ranks_along_and_is_started_again(
 def test_launcher_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="`torchruin` ended with code 1: cannot run 'torchruin': No such file"):
         TorchrunLauncher(2, ["torchruin"]).run(print, tmp_path / "exchange_dir", watch=lambda: None, count=2)
-
-
-def test_tied_command_ends_with_the_process_that_started_it() -> None:
-    begin = (
-        "import os, subprocess, sys, time;"
-        "child = [sys.executable, '-m', 'infra.execution.die_with_parent', str(os.getpid()), 'sleep', '3600'];"
-        "print(subprocess.Popen(child).pid, flush=True); time.sleep(3600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child = psutil.Process(int(parent.stdout.readline()))
-        deadline = time.monotonic() + 600
-        while child.cmdline()[:1] != ["sleep"] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        parent.kill()
-    while runs(child.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not runs(child.pid)
