@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LONGEST_NAME = 200
+"""Bytes of a file's name that its temporary name repeats: the two must fit into 255, the limit of file systems."""
+
 
 @contextmanager
 def with_filename(path: Path) -> Iterator[None]:
@@ -24,7 +27,8 @@ def with_filename(path: Path) -> Iterator[None]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    name = path.name.encode("utf-8", "surrogateescape")[:LONGEST_NAME].decode("utf-8", "ignore")
+    part = path.with_name(f".{name}.{os.getpid()}.part")
     try:
         with with_filename(path):
             yield part

@@ -16,6 +16,10 @@ from tasks.artifacts.tables import Entry, folder_of
 from tasks.config import DownloadConfig
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.sources.source import Source
+from tasks.sources.walk import is_text, readable
+
+MAX_PATH = 4096
+"""Bytes of the longest path of a file."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,29 @@ class Fetcher:
         folder = self._folder(entry)
         try:
             main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
-        except FileNotFoundError as error:
-            return Rejected(entry.uid, self._message(error))
         except ConnectionError as error:
             raise ConnectionError(self._message(error)) from error
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
-            if error.errno == errno.EFBIG:
-                return Rejected(entry.uid, f"larger than max_mb {self.config.max_mb:g}")
-            return Failed(entry.uid, self._message(error))
-        if fault := validation_error(main):
+            return self._verdict(entry.uid, error)
+        if fault := _odd_name(folder) or validation_error(main):
             shutil.rmtree(folder)
             return Rejected(entry.uid, fault)
         outcome = Done(entry.uid, describe_files(main, folder, entry.uid))
         if self.source.is_permanent:
             self._journal.append(_key(entry), outcome)
         return outcome
+
+    def _verdict(self, uid: str, error: OSError) -> Outcome:
+        """Return what an error says of the object: that it is not there, not open or too large, or nothing."""
+        if isinstance(error, FileNotFoundError):
+            return Rejected(uid, self._message(error))
+        if isinstance(error, PermissionError):
+            return Rejected(uid, f"{Path(error.filename or 'a file').name} may not be read: open it with chmod")
+        if error.errno == errno.EFBIG:
+            return Rejected(uid, f"larger than max_mb {self.config.max_mb:g}")
+        return Failed(uid, self._message(error))
 
     def finished(self, entries: Iterable[Entry]) -> dict[str, Done]:
         """Return, by uid, the rows of objects that an earlier run fetched and that are still whole.
@@ -105,11 +115,33 @@ def validation_error(main: Path) -> str | None:
     try:
         version, length = gltf.read_header(main)
     except ValueError as error:
-        return str(error)
+        return _link_as_text(main) or str(error)
     if version != 2:
         return f"GLB version {version}; only 2 can be read"
     if length != size:
         return f"GLB of {length} bytes according to its header, {size} in fact"
+    return None
+
+
+def _link_as_text(path: Path) -> str | None:
+    """Return what is wrong with a file that holds nothing but a path: what git and archives make of links."""
+    if path.stat().st_size > MAX_PATH:
+        return None
+    text = path.read_bytes().decode("utf-8", "replace")
+    if not text.isprintable() or Path(text).suffix.lower() != path.suffix:
+        return None
+    return (
+        f"the file is nothing but the text {text!r}: a link that was stored as text; make it a link, or put the file "
+        "in its place"
+    )
+
+
+def _odd_name(folder: Path) -> str | None:
+    """Return what is wrong with the name of a file that an object brings along."""
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if not is_text(name):
+            return f"refers to {readable(name)}, a name that is not UTF-8: rename it, and in the files that refer to it"
     return None
 
 

@@ -50,7 +50,7 @@ def walk(root: Path, suffixes: Collection[str]) -> Found:
         else:
             files[real] = path
     for path in files.values():
-        if not _is_text(path):
+        if not is_text(path):
             faults[path] = f"its path {readable(path)} is not UTF-8: rename it, for example with convmv"
     return Found(sorted(path for path in files.values() if path not in faults), faults)
 
@@ -134,7 +134,8 @@ def _why_broken(entry: os.DirEntry[str], error: OSError) -> str:
     return f"a link to {readable(target)}, which cannot be followed ({error.strerror})"
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
+    """Return whether the file system's bytes for the path are UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:

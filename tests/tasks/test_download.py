@@ -2,7 +2,9 @@
 
 import errno
 import hashlib
+import json
 import multiprocessing
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_p
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.select import select_objects
+from tasks.sources.fetching import Fetcher
+from tasks.sources.source import Listing
 from tests.infra.server import Fault, WebServer
 from tests.tasks.hub import catalog_config, glb, hub_path, lay_out_hub
 from tests.tasks.test_select import select_config
@@ -278,6 +282,81 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
     assert (files["lamp"].path(tmp_path / "objects").parent / "lamp.bin").read_bytes() == b"1"
     assert (before["lamp"], before["chair"] == after["chair"]) == (after["lamp"], False)
     assert open_manifest(tmp_path / "objects", Kind.OBJECTS).fingerprint != manifest.fingerprint
+
+
+def test_download_from_a_folder_rejects_odd_files_with_cause_and_remedy(tmp_path: Path) -> None:
+    files: dict[str, bytes] = {
+        "chair.glb": glb(),
+        "linked.glb": b"../store/linked.glb",
+        "broken.glb": b"nothing of the kind",
+        "named.gltf": json.dumps({"images": [{"uri": "wood.png"}]}).encode(),
+        "wood.png": b"1",
+    }
+    for name, content in files.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    catalog = catalog_config(source="folder", folder=str(tmp_path / "in"))
+    make_catalog(catalog, 0, tmp_path / "catalog", make_tools(tmp_path))
+    select_objects(tmp_path / "catalog", select_config(), 0, tmp_path / "selected", make_tools(tmp_path))
+    rows = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
+    reasons = {uid: row.reason for uid, row in rows.items() if isinstance(row, Rejected)}
+    assert reasons.keys() == {"linked", "broken"}
+    assert reasons["linked"].startswith(
+        "the file is nothing but the text '../store/linked.glb': a link that was stored as"
+    )
+    assert "text" not in reasons["broken"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/in/wood.png"),
+            "wood.png may not be read: open it with chmod",
+        ),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), "No such file or directory"),
+    ],
+)
+def test_fetch_of_files_that_are_closed_or_gone_is_rejected(tmp_path: Path, error: OSError, reason: str) -> None:
+    config = DownloadConfig(max_mb=1, max_failed_share=0)
+    fetcher = Fetcher(ClosedFolder(error), config, tmp_path, "http://127.0.0.1")
+    assert fetcher.fetch(entry(0)) == Rejected(entry(0).uid, reason)
+
+
+def test_fetch_of_a_side_file_whose_name_is_not_utf8_is_rejected(tmp_path: Path) -> None:
+    fetcher = Fetcher(LatinFolder(), DownloadConfig(max_mb=1, max_failed_share=0), tmp_path, "http://127.0.0.1")
+    outcome = fetcher.fetch(entry(0))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason.startswith(r"refers to h\xf6lzern.png, a name that is not UTF-8: rename it")
+
+
+class ClosedFolder:
+    """A source whose files cannot be read; root, which tests may run as, can read them all."""
+
+    is_permanent = False
+    num_connections = 1
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def listing(self) -> Listing:
+        return Listing([entry(0)])
+
+    def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:  # noqa: ARG002 - it never answers
+        raise self._error
+
+
+class LatinFolder(ClosedFolder):
+    """A source of an object with a texture whose name is Latin-1."""
+
+    def __init__(self) -> None:
+        super().__init__(OSError())
+
+    def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:  # noqa: ARG002 - one object
+        folder.mkdir(parents=True)
+        for name in ("a.obj", os.fsdecode(b"h\xf6lzern.png")):
+            (folder / name).write_bytes(b"1")
+        return folder / "a.obj"
 
 
 def test_download_of_procedural_objects_needs_no_server(tmp_path: Path) -> None:

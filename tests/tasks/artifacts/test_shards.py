@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.artifacts.shards import Layout, ShardReader, lay_out, read_item, seal_shards, write_item
+from tasks.artifacts.shards import Layout, Members, ShardReader, lay_out, read_item, seal_shards, write_item
+from tasks.artifacts.tables import MAX_UID
 
 
 def make_items(count: int) -> dict[str, Callable[[], dict[str, bytes]]]:
@@ -39,6 +40,13 @@ def test_shard_reader_reads_every_member_back(tmp_path: Path) -> None:
     reader = ShardReader.open(tmp_path / "out")
     for uid, read in items.items():
         assert {name: reader.read(uid, name) for name in reader.names(uid)} == read()
+
+
+def test_sealed_shards_take_the_longest_uid_with_the_longest_member(tmp_path: Path) -> None:
+    items: dict[str, Callable[[], Members]] = {"x" * MAX_UID: lambda: {"t31.normal.png": b"1", "cameras.json": b"2"}}
+    seal_shards(items, lay_out(items, 1), tmp_path / "out")
+    with tarfile.open(tmp_path / "out" / "shard-00000.tar") as tar:
+        assert tar.getnames() == [f"{'x' * MAX_UID}.cameras.json", f"{'x' * MAX_UID}.t31.normal.png"]
 
 
 def test_sealed_shards_are_webdataset_tars(tmp_path: Path) -> None:
