@@ -14,34 +14,40 @@ from PIL import Image
 from torch import Tensor
 
 from models.data.background import foreground_mask
+from models.data.masks import alpha_of, checked, fitted, mask_of
 from models.data.pixels import ImageInput, Pixels
+from models.data.upright import make_upright
 
 USUAL_SHARE = 0.5
 """Usual ratio of object size to image side: 0.58 to 0.39 at distances 1.5 to 2.2 and 60 degrees (sec. 5.1)."""
 
 
 def as_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
-    """Convert an image to RGBA whose alpha is the object's mask.
+    """Convert an image to upright 8-bit sRGB with an alpha that is the object's mask.
 
     Args:
-        image: With alpha, or before a plain background, or with `mask`.
-        mask: Grey, white is the object; replaces the image's own alpha. None: the alpha of the image, or without one
-            what stands before its plain background.
+        image: Any mode of Pillow, or pixels: with alpha, or before a plain background, or with `mask`. EXIF's
+            orientation and the colour profile of a PIL image are applied; it is made smaller where it has more than
+            `models.data.upright.WORKING_SIDE` pixels along a side.
+        mask: White, or opaque, is the object; replaces the image's own alpha. None: the alpha of the image, or where
+            it has none or an opaque one what stands before its plain background.
 
     Raises:
-        ValueError: The mask has another size than the image, or the background is not plain.
+        ValueError: The mask has another shape than the image, covers nothing, everything or the image's border, or
+            the background is not plain.
     """
-    pil = _pil(image)
+    upright = make_upright(_pil(image)).image
     if mask is not None:
-        alpha = _pil(mask).convert("L")
-        if alpha.size != pil.size:
-            raise ValueError(f"the mask is {alpha.width} x {alpha.height} and its image {pil.width} x {pil.height}")
-    elif pil.has_transparency_data:
-        pil = pil.convert("RGBA")
-        alpha = pil.getchannel("A")
+        alpha = checked(fitted(mask_of(make_upright(_pil(mask), is_mask=True).image), upright.size))
     else:
-        alpha = Image.fromarray(foreground_mask(np.asarray(pil.convert("RGB"))))
-    rgba = pil.convert("RGB")
+        own = alpha_of(upright)
+        alpha = checked(own) if own else Image.fromarray(foreground_mask(np.asarray(upright.convert("RGB"))))
+    return with_alpha(upright, alpha)
+
+
+def with_alpha(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Return the colours of an RGB or RGBA image with another alpha (grey, of the same size)."""
+    rgba = image.convert("RGB")
     rgba.putalpha(alpha)
     return rgba
 

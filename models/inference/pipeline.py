@@ -216,8 +216,6 @@ class MVDiffusionPipeline(DiffusionPipeline):
         self, image: ImageInput, mask: ImageInput | None, fov_deg: float | None, object_share: float | None
     ) -> Image.Image:
         rgba = as_rgba(image, mask)
-        if rgba.getchannel("A").getextrema()[1] == 0:
-            raise ValueError("the mask of an image is empty: no pixel belongs to the object")
         if object_share is not None:
             rgba = crop_to_object(rgba, object_share)
         if fov_deg is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -103,12 +104,18 @@ def embed_images(
     Args:
         encoder: From `build_image_encoder`.
         processor: From `build_image_processor`.
-        images: RGBA, or anything that `models.data.images.as_rgba` converts.
+        images: RGBA, whatever its alpha, or anything that `models.data.images.as_rgba` converts.
         device: Where to compute; None: the encoder's device.
 
     Returns:
         (K, D) projected embeddings.
     """
-    pixels = processor([on_white(as_rgba(image)) for image in images], return_tensors="pt")["pixel_values"]
+    pixels = processor([on_white(_rgba(image)) for image in images], return_tensors="pt")["pixel_values"]
     embeds: Tensor = encoder(pixels.to(device or encoder.device, encoder.dtype)).image_embeds
     return embeds
+
+
+def _rgba(image: ImageInput) -> Image.Image:
+    """RGBA as it is: the views of a data set were made so, and are no photos whose alpha may be meant otherwise."""
+    pil = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    return pil if pil.mode == "RGBA" else as_rgba(pil)

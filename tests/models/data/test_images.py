@@ -43,16 +43,47 @@ def test_foreground_mask_of_nothing_is_refused() -> None:
         foreground_mask(np.full((20, 20, 3), 200, dtype=np.uint8))
 
 
-def test_as_rgba_takes_alpha_then_mask_then_the_background() -> None:
-    rgba = np.dstack([photo(), np.full((60, 80), 90, dtype=np.uint8)])
-    assert as_rgba(rgba).getchannel("A").getextrema() == (90, 90)
-    mask = np.full((60, 80), 30, dtype=np.uint8)
-    assert as_rgba(rgba, mask).getchannel("A").getextrema() == (30, 30)
+def box(value: int = 255, size: tuple[int, int] = (60, 80)) -> Pixels:
+    """A mask of the photo's red box."""
+    mask = np.zeros(size, dtype=np.uint8)
+    mask[size[0] // 4 : 3 * size[0] // 4, size[1] // 4 : 3 * size[1] // 4] = value
+    return mask
+
+
+def test_as_rgba_takes_the_mask_then_alpha_then_the_background() -> None:
+    soft = box()
+    soft[15, 20:60] = 130
+    rgba = np.dstack([photo(), soft])
+    assert (np.asarray(as_rgba(rgba))[..., 3] == soft).all()
+    assert (np.asarray(as_rgba(rgba, box()))[..., 3] == box()).all()
     assert as_rgba(photo()).getchannel("A").getextrema() == (0, 255)
     grey = Image.fromarray(photo()).convert("L")
     assert as_rgba(grey).mode == "RGBA"
     palette = Image.fromarray(rgba).quantize()
-    assert as_rgba(palette).getchannel("A").histogram()[0] == 0
+    assert np.abs(np.asarray(as_rgba(palette))[..., 3].astype(int) - soft).max() < 20
+
+
+def test_as_rgba_opaque_alpha_is_no_mask() -> None:
+    opaque = np.dstack([photo(), np.full((60, 80), 255, dtype=np.uint8)])
+    assert as_rgba(opaque) == as_rgba(photo())
+
+
+def test_as_rgba_photo_that_exif_turns_comes_out_upright_with_its_mask() -> None:
+    upright = Image.fromarray(photo())
+    stored = upright.transpose(Image.Transpose.ROTATE_90)
+    stored.getexif()[0x0112] = 6
+    mask = Image.fromarray(box())
+    assert as_rgba(stored, mask) == as_rgba(upright, mask)
+    with pytest.raises(ValueError, match=r"the mask is 60 x 80 and its image 80 x 60; .* turn it too"):
+        as_rgba(stored, mask.transpose(Image.Transpose.ROTATE_90))
+
+
+def test_foreground_mask_noise_far_from_the_object_is_no_part_of_it() -> None:
+    pixels = photo()
+    pixels[3, 70] = pixels[50, 5] = (90, 90, 90)
+    mask = foreground_mask(pixels)
+    assert mask[3, 70] == mask[50, 5] == 0
+    assert mask[30, 30] == 255
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 1))

@@ -221,10 +221,10 @@ def test_pipeline_with_wrong_inputs_says_what_is_wrong(pipeline: MVDiffusionPipe
     one = picture(0)
     with pytest.raises(ValueError, match=r"its background is not plain: .* give a mask"):
         pipeline([one.convert("RGB")], num_inference_steps=1)
-    with pytest.raises(ValueError, match="mask of an image is empty"):
+    with pytest.raises(ValueError, match=r"the mask covers 0 % of the image \(it is 0 everywhere\)"):
         pipeline([one], masks=[Image.new("L", one.size)], num_inference_steps=1)
-    with pytest.raises(ValueError, match="the mask is 8 x 8 and its image 16 x 16"):
-        pipeline([one], masks=[Image.new("L", (8, 8))], num_inference_steps=1)
+    with pytest.raises(ValueError, match="the mask is 8 x 12 and its image 16 x 16"):
+        pipeline([one], masks=[Image.new("L", (8, 12))], num_inference_steps=1)
     with pytest.raises(ValueError, match="masks must be as many as images"):
         pipeline([one, one], masks=[Image.new("L", one.size, 255)], num_inference_steps=1)
     with pytest.raises(ValueError, match="align_to is 1; an object has 1 images"):

@@ -1,0 +1,154 @@
+"""Images of any mode, size and colour space as upright 8-bit sRGB of a size that is cheap to work with.
+
+Knows what Pillow has decoded, not files (models/data/photo_files.py) and not masks (models/data/masks.py).
+"""
+
+# Shapes: H and W image size
+
+import math
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from models.data.colour_profiles import to_srgb
+
+WORKING_SIDE = 2048
+"""Longest side in pixels that an image keeps: four times what the paper's model sees of an object."""
+STRIP_ROWS = 256
+"""Rows that are converted at once while an image is made smaller, which bounds the memory."""
+ORIENTATION = 0x0112
+"""EXIF's tag of the orientation."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings an image with each orientation upright (EXIF 2.32, table 6)."""
+DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's modes of greys with more than 8 bits."""
+GREY_BITS = (8, 10, 12, 14, 16, 24, 32)
+"""Depths that deep greys are stored with; scanners and sensors put 10 to 14 bits into 16."""
+UNIT_LIMIT = 4.0
+"""Largest value of a float image that still counts from 0 to 1; renderers overshoot 1 a little."""
+
+
+@dataclass(frozen=True)
+class Upright:
+    """An image as it is meant to be seen."""
+
+    image: Image.Image
+    """RGB, or RGBA with straight alpha; 8 bits, sRGB, its longest side at most `WORKING_SIDE`."""
+    size: tuple[int, int]
+    """Width and height in pixels that the upright image has without being made smaller."""
+    notes: tuple[str, ...] = ()
+    """What was done to it that its owner may want to know, such as "turned upright (EXIF orientation 6)"."""
+
+
+def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *, is_mask: bool = False) -> Upright:
+    """Turn an image upright, bring its values to 8 bits and its colours to sRGB, and make a large one smaller.
+
+    Args:
+        image: Any mode of Pillow.
+        full_size: Width and height as stored where `image` was decoded at a smaller size; None: its own.
+        is_mask: Values are shares of coverage and not colours, so no colour profile is applied.
+
+    Raises:
+        ValueError: A float image has values that are not finite.
+        OSError: A lazily opened image cannot be decoded.
+    """
+    image.load()
+    width, height = full_size or image.size
+    orientation = _orientation(image)
+    profile = None if is_mask or image.mode == "LAB" else image.info.get("icc_profile")
+    notes = [] if max(width, height) <= WORKING_SIDE else [f"made smaller, from {width} x {height}"]
+    small = _made_smaller(image)
+    if orientation in TURNS:
+        small = small.transpose(TURNS[orientation])
+        notes.append(f"turned upright (EXIF orientation {orientation})")
+    if orientation >= 5:
+        width, height = height, width
+    if profile:
+        small, note = to_srgb(small, profile)
+        notes += [note] if note else []
+    return Upright(_bare(small), (width, height), tuple(notes))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 (upright) where there is none or the EXIF data is broken.
+
+    Asked after loading: a PNG may have its EXIF data last, and Pillow turns a TIFF by itself.
+    """
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
+        return 1  # what Pillow raises on broken EXIF data (its issues 1950, 4852, 6123); viewers ignore it too
+    return found if found in TURNS else 1
+
+
+def _made_smaller(image: Image.Image) -> Image.Image:
+    """Convert to 8 bits; where a side is longer than `WORKING_SIDE`, average blocks of pixels strip by strip."""
+    top = _largest_value(image) if image.mode in DEEP else 255.0
+    longest = max(image.size)
+    if longest <= WORKING_SIDE:
+        return _eight_bits(image, top)
+    factor = max(1, longest // WORKING_SIDE)
+    rows = factor * max(1, STRIP_ROWS // factor)
+    strips = []
+    for first in range(0, image.height, rows):
+        strip = image.crop((0, first, image.width, min(first + rows, image.height)))
+        strips.append(_premultiplied(_eight_bits(strip, top)).reduce(factor))
+    whole = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
+    for index, strip in enumerate(strips):
+        whole.paste(strip, (0, index * (rows // factor)))
+    ratio = WORKING_SIDE / longest
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    small = whole.resize(size, Image.Resampling.LANCZOS)
+    return small.convert("RGBA") if small.mode == "RGBa" else small
+
+
+def _premultiplied(image: Image.Image) -> Image.Image:
+    """Premultiply by alpha, if there is any, so that averages take no colour from transparent pixels."""
+    return image.convert("RGBa") if image.mode == "RGBA" else image
+
+
+def _eight_bits(image: Image.Image, top: float) -> Image.Image:
+    """Convert to RGB, RGBA, L or CMYK; deep greys are divided by `top`."""
+    if image.mode in DEEP:
+        values = np.asarray(image).astype(np.float32) * (255 / top)
+        return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+    if image.has_transparency_data or image.mode in ("La", "RGBa"):
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None  # None is for in-place conversion
+        return converted
+    return image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
+
+
+def _largest_value(image: Image.Image) -> float:
+    """The value that stands for white: 1 or a depth's largest, the smallest that holds all values of the image."""
+    largest = 0.0
+    for first in range(0, image.height, STRIP_ROWS):
+        values = np.asarray(image.crop((0, first, image.width, min(first + STRIP_ROWS, image.height))))
+        if not np.isfinite(values).all():
+            raise ValueError("holds values that are not finite (NaN or infinity); save it with 8 bits")
+        largest = max(largest, float(values.max()))
+    if image.mode == "F" and largest <= UNIT_LIMIT:
+        return 1.0
+    return float(2 ** next(bits for bits in GREY_BITS if largest < 2**bits or math.isinf(2.0**bits)) - 1)
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """RGB or RGBA without the profile and EXIF data, which are applied and must not be applied again."""
+    bare = image.copy() if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+    bare.info = {}
+    return bare

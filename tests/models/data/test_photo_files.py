@@ -1,0 +1,149 @@
+"""Photos from disk: what is taken, and the one sentence for what is not."""
+
+import io
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.data.photo_files import MAX_MEGAPIXELS, read_photo
+from models.data.upright import WORKING_SIDE
+
+HAS_HEIF = find_spec("pillow_heif") is not None
+
+
+def noise(side: int = 160) -> Image.Image:
+    """Nothing in it can be guessed, so half a file is half a picture."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def encoded(file_format: str, image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=file_format)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000"])
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_read_photo_cut_off_file_is_a_sentence_with_its_name(tmp_path: Path, file_format: str, share: float) -> None:
+    content = encoded(file_format, noise())
+    path = tmp_path / "photo.any"
+    path.write_bytes(content)
+    assert read_photo(path).size == (160, 160)
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"photo\.any is (damaged or cut off|no image that can be read)"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", r"is empty \(0 bytes\); copy or download it again"),
+        (b"my holidays", "is no image that can be read; JPEG, PNG"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "is a web page and not an image"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a git-LFS pointer and not the image itself"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is a drawing"),
+        (b"\xff\x0a" + bytes(30), "is JPEG XL"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "is damaged or cut off"),
+    ],
+)
+def test_read_photo_what_is_no_image_says_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"photo\.jpg " + words):
+        read_photo(path)
+
+
+def test_read_photo_missing_folder_and_raw_photos_are_sentences(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere.jpg does not exist"):
+        read_photo(tmp_path / "nowhere.jpg")
+    with pytest.raises(ValueError, match="is a folder; name the image files in it"):
+        read_photo(tmp_path)
+    (tmp_path / "a.NEF").write_bytes(encoded("TIFF", noise(8)))
+    with pytest.raises(ValueError, match=r"a.NEF is a raw photo; develop it"):
+        read_photo(tmp_path / "a.NEF")
+    noise(8).save(tmp_path / "thumbnail.tif", tiffinfo={50706: b"\x01\x04\x00\x00"})
+    with pytest.raises(ValueError, match=r"thumbnail.tif is a raw photo \(DNG\)"):
+        read_photo(tmp_path / "thumbnail.tif")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_read_photo_without_permission_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").touch(mode=0)
+    with pytest.raises(ValueError, match=r"mine.png may not be read by this user"):
+        read_photo(tmp_path / "mine.png")
+
+
+def test_read_photo_of_400_megapixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
+    limit = Image.MAX_IMAGE_PIXELS
+    words = f"bomb.png has 20000 x 20000 pixels, 400 megapixels; at most {MAX_MEGAPIXELS} are read"
+    with pytest.raises(ValueError, match=words):
+        read_photo(tmp_path / "bomb.png")
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_read_photo_animation_gives_its_first_picture_and_says_so(tmp_path: Path, file_format: str) -> None:
+    red, *others = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime"))
+    red.save(tmp_path / "moving", format=file_format, save_all=True, append_images=others)
+    photo = read_photo(tmp_path / "moving")
+    assert photo.image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
+    assert photo.notes == ("holds 3 pictures, the first is taken",)
+
+
+def test_read_photo_large_jpeg_keeps_its_full_size_in_mind(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.new("RGB", (5000, 4000), "white")
+    image.paste("red", (0, 0, 2500, 2000))
+    image.save(tmp_path / "large.jpg", exif=exif)
+    photo = read_photo(tmp_path / "large.jpg")
+    assert photo.size == (4000, 5000)
+    assert photo.image.size == (round(WORKING_SIDE * 0.8), WORKING_SIDE)
+    assert photo.image.getpixel((1200, 500)) == pytest.approx((255, 0, 0), abs=4)  # its left half is on top, turned
+    assert photo.image.getpixel((400, 500)) == pytest.approx((255, 255, 255), abs=4)
+    assert photo.notes == ("made smaller, from 5000 x 4000", "turned upright (EXIF orientation 6)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_read_photo_of_48_megapixels_stays_below_500_megabytes(tmp_path: Path, file_format: str) -> None:
+    tile = np.asarray(noise(256)) // 8 + 100
+    Image.fromarray(np.tile(tile, (24, 32, 1))[:5952, :8064]).save(tmp_path / "photo", format=file_format)
+    program = (
+        "import sys; from pathlib import Path; from models.data.photo_files import read_photo\n"
+        "read_photo(Path(sys.argv[1]))\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "photo")]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
+    assert int(done.stdout) < 500_000  # kB, the peak since the program began
+
+
+def test_read_photo_heic_is_read_or_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64))
+    words = "is damaged or cut off" if HAS_HEIF else "is HEIC, which needs the package pillow-heif: pip install"
+    with pytest.raises(ValueError, match=r"photo\.heic " + words):
+        read_photo(path)
+
+
+@pytest.mark.skipif(not HAS_HEIF, reason="pip install pillow-heif")
+def test_read_photo_heic_of_a_phone_is_upright(tmp_path: Path) -> None:
+    import pillow_heif
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("red", (0, 0, 32, 32))
+    pillow_heif.from_pillow(image).save(tmp_path / "photo.heic", exif=exif.tobytes())
+    photo = read_photo(tmp_path / "photo.heic")
+    assert photo.size == photo.image.size == (32, 64)
+    assert photo.image.getpixel((16, 8)) == pytest.approx((255, 0, 0), abs=12)

@@ -1,0 +1,239 @@
+"""Images of every mode, orientation and colour space come out as the same upright picture."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from models.data.pixels import Pixels
+from models.data.upright import TURNS, WORKING_SIDE, make_upright
+
+INVERSE = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
+"""Orientation that turns a picture into what a camera stores with each orientation."""
+
+
+def picture() -> Image.Image:
+    """No side, corner or channel is like another."""
+    pixels = np.full((24, 36, 3), 230, dtype=np.uint8)
+    pixels[4:10, 6:12] = (200, 30, 30)
+    pixels[14:22, 24:32] = (30, 40, 200)
+    return Image.fromarray(pixels)
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    assert first.size == second.size
+    one, two = (np.asarray(image.convert("RGB")).astype(int) for image in (first, second))
+    return float(np.abs(one - two).mean())
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_every_orientation_in_every_format_is_the_same_picture(orientation: int, file_format: str) -> None:
+    stored = picture().transpose(TURNS[INVERSE[orientation]]) if orientation > 1 else picture()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    stored.save(file, format=file_format, exif=exif, quality=95)
+    upright = make_upright(Image.open(file))
+    assert upright.size == upright.image.size == (36, 24)
+    assert difference(upright.image, picture()) < 4
+    if orientation > 1 and file_format != "TIFF":  # Pillow turns TIFF by itself
+        assert f"orientation {orientation}" in upright.notes[0]
+
+
+@pytest.mark.parametrize("exif", [b"Exif\x00\x00", b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff", b"Exif\x00\x00rubbish"])
+def test_upright_broken_exif_is_ignored(exif: bytes) -> None:
+    file = io.BytesIO()
+    picture().save(file, format="JPEG", exif=exif)
+    assert make_upright(Image.open(file)).size == (36, 24)
+
+
+def test_upright_orientation_that_exif_does_not_know_is_ignored() -> None:
+    image = picture()
+    image.getexif()[0x0112] = 9
+    assert make_upright(image).image == picture()
+
+
+RAMP = np.linspace(0, 65535, 24 * 36).reshape(24, 36)
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        RAMP.astype(np.uint16),
+        RAMP.astype(np.uint16) >> 4,  # 12 bits, as scanners store them
+        RAMP.astype(np.uint16) >> 8,
+        RAMP.astype(np.int32),
+        (RAMP / 65535).astype(np.float32),
+        (RAMP / 257).astype(np.float32),
+    ],
+    ids=["16 bits", "12 bits", "8 bits in 16", "32 bits", "0 to 1", "0 to 255"],
+)
+def test_upright_deep_greys_keep_their_range(deep: np.ndarray) -> None:
+    shown = np.asarray(make_upright(Image.fromarray(deep)).image)[..., 0].astype(int)
+    assert np.abs(shown - RAMP / 257).max() < 2
+    assert shown[0, 0] == 0
+    assert shown[-1, -1] == 255
+
+
+def test_upright_float_greys_that_overshoot_1_are_clipped_there() -> None:
+    shown = make_upright(Image.fromarray(np.array([[0, 0.5, 1, 1.3]], dtype=np.float32))).image
+    assert np.asarray(shown)[0, :, 0].tolist() == [0, 128, 255, 255]
+
+
+def test_upright_big_endian_tiff_of_16_bits_keeps_its_range(tmp_path: Path) -> None:
+    tags = [(256, 4, 36), (257, 4, 24), (258, 3, 16 << 16), (259, 3, 1 << 16), (262, 3, 1 << 16), (273, 4, 98)]
+    tags += [(277, 3, 1 << 16), (278, 4, 24), (279, 4, 1728)]
+    tags = [(tag, kind, value) for tag, kind, value in tags]
+    header = b"MM" + struct.pack(">HIH", 42, 8, len(tags))
+    body = b"".join(struct.pack(">HHII", tag, kind, 1, value) for tag, kind, value in tags) + struct.pack(">I", 0)
+    content = header + body
+    offset = len(content)
+    content = content.replace(struct.pack(">HHII", 273, 4, 1, 98), struct.pack(">HHII", 273, 4, 1, offset))
+    (tmp_path / "grey.tif").write_bytes(content + RAMP.astype(">u2").tobytes())
+    image = Image.open(tmp_path / "grey.tif")
+    assert image.mode == "I;16B"
+    assert np.abs(np.asarray(make_upright(image).image)[..., 0] - RAMP / 257).max() < 2
+
+
+def test_upright_float_image_with_holes_is_refused() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        make_upright(Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "LAB", "P", "RGBX"])
+def test_upright_colours_of_other_modes_are_the_pictures(mode: str) -> None:
+    if mode == "LAB":
+        srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(picture(), srgb, lab, outputMode="LAB")
+        assert image is not None
+    else:
+        image = picture().quantize(8) if mode == "P" else picture().convert(mode)
+    upright = make_upright(image).image
+    assert upright.mode == "RGB"
+    assert difference(upright, picture()) < 3
+
+
+def test_upright_alpha_of_every_mode_is_kept() -> None:
+    rgba = picture().convert("RGBA")
+    alpha = np.zeros((24, 36), dtype=np.uint8)
+    alpha[3:21, 5:33] = 255
+    rgba.putalpha(Image.fromarray(alpha))
+    keyed = picture()
+    keyed.info["transparency"] = (230, 230, 230)
+    for image in (rgba, rgba.convert("LA"), rgba.quantize(16), rgba.convert("RGBa")):
+        upright = make_upright(image).image
+        assert upright.mode == "RGBA", image.mode
+        assert (np.asarray(upright)[..., 3] == alpha).all(), image.mode
+    assert (np.asarray(make_upright(keyed).image)[..., 3] == 0).mean() > 0.5
+    one_bit = make_upright(picture().convert("1")).image
+    assert one_bit.getextrema() == ((0, 255),) * 3
+
+
+def profile_of(primaries: list[tuple[float, float]], gamma: float) -> bytes:
+    """An RGB matrix profile as cameras embed it, from the primaries' chromaticities (D65), by ICC.1:2010."""
+    white = np.array([0.3127, 0.329])
+
+    def xyz(point: np.ndarray) -> np.ndarray:
+        return np.array([point[0] / point[1], 1.0, (1 - point.sum()) / point[1]])
+
+    columns = np.stack([xyz(np.array(point)) for point in primaries], axis=1)
+    rgb = columns * np.linalg.solve(columns, xyz(white))
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    d50 = np.array([0.9642, 1.0, 0.8249])
+    adapted = np.linalg.inv(cone) @ np.diag((cone @ d50) / (cone @ xyz(white))) @ cone @ rgb
+
+    def fixed(values: np.ndarray) -> bytes:
+        return b"".join(struct.pack(">i", round(float(value) * 65536)) for value in values)
+
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\x00" + bytes(79)
+    tags = {b"desc": text, b"wtpt": b"XYZ " + bytes(4) + fixed(d50)}
+    for index, letter in enumerate(b"rgb"):
+        tags[bytes([letter]) + b"XYZ"] = b"XYZ " + bytes(4) + fixed(adapted[:, index])
+        tags[bytes([letter]) + b"TRC"] = curve
+    table, data, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        padded = content + bytes(-len(content) % 4)
+        table += name + struct.pack(">II", start + len(data), len(content))
+        data += padded
+    size = start + len(data)
+    header = struct.pack(">I", size) + bytes(4) + b"\x02\x10\x00\x00mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    header += fixed(d50)
+    return header + bytes(128 - len(header)) + struct.pack(">I", len(tags)) + table + data
+
+
+ADOBE_RGB = profile_of([(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)], 2.19921875)
+DISPLAY_P3 = profile_of([(0.68, 0.32), (0.265, 0.69), (0.15, 0.06)], 2.2)
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    # of (60, 160, 60), by hand from the two matrices and transfer functions
+    [(ADOBE_RGB, (0, 161, 47)), (DISPLAY_P3, (0, 164, 35))],
+    ids=["Adobe RGB", "Display P3"],
+)
+def test_upright_colours_of_a_wide_profile_become_srgb_and_alpha_stays(
+    profile: bytes, expected: tuple[int, int, int]
+) -> None:
+    image = Image.new("RGBA", (4, 4), (60, 160, 60, 77))
+    image.info["icc_profile"] = profile
+    upright = make_upright(image)
+    pixel = upright.image.getpixel((1, 1))
+    assert isinstance(pixel, tuple)
+    assert pixel == pytest.approx((*expected, 77), abs=2)
+    assert upright.notes == ("colours converted to sRGB from wide",)
+    assert make_upright(image, is_mask=True).image.getpixel((1, 1)) == (60, 160, 60, 77)
+
+
+@pytest.mark.parametrize("profile", [b"", b"rubbish" * 30, DISPLAY_P3[:200]], ids=["none", "rubbish", "cut off"])
+def test_upright_broken_profile_is_ignored(profile: bytes) -> None:
+    image = picture()
+    image.info["icc_profile"] = profile
+    assert difference(make_upright(image).image, picture()) == 0
+
+
+def test_upright_twice_is_once() -> None:
+    image = picture()
+    image.info["icc_profile"] = DISPLAY_P3
+    image.getexif()[0x0112] = 6
+    once = make_upright(image).image
+    assert make_upright(once).image == once
+    assert difference(once, picture().transpose(TURNS[6])) > 0.1
+
+
+def test_upright_profile_for_other_images_is_ignored_and_srgb_changes_nothing() -> None:
+    for source, words in ((DISPLAY_P3, "it is for RGB images"), (None, "")):
+        image = picture().convert("CMYK") if source else picture()
+        image.info["icc_profile"] = source or ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        upright = make_upright(image)
+        assert difference(upright.image, picture()) < 1
+        assert [note.endswith(words) for note in upright.notes] == ([True] if words else [])
+
+
+def test_upright_large_image_is_made_smaller_by_area_without_colour_from_transparent_pixels() -> None:
+    side = WORKING_SIDE + 952
+    pixels: Pixels = np.zeros((side, side // 2, 4), dtype=np.uint8)
+    pixels[..., 1] = 255  # green where nobody sees it
+    pixels[side // 4 : 3 * side // 4, side // 8 : 3 * side // 8] = (200, 30, 30, 255)
+    upright = make_upright(Image.fromarray(pixels))
+    assert upright.size == (side // 2, side)
+    assert upright.image.size == (WORKING_SIDE // 2, WORKING_SIDE)
+    small = np.asarray(upright.image)
+    assert small[small[..., 3] > 0][:, 1].max() <= 31
+    assert (small[..., 3] / 255).mean() == pytest.approx(0.25, abs=1e-3)
+
+
+def test_upright_very_long_image_keeps_a_row() -> None:
+    assert make_upright(Image.new("RGB", (3 * WORKING_SIDE, 2))).image.size == (WORKING_SIDE, 1)
+
+
+def test_upright_large_deep_grey_is_scaled_by_its_brightest_pixel_anywhere() -> None:
+    deep = np.zeros((2 * WORKING_SIDE, 8), dtype=np.uint16)
+    deep[-400:] = 60000
+    small = np.asarray(make_upright(Image.fromarray(deep)).image)[..., 0]
+    assert small[100, 1] == 0
+    assert small[-10, 1] == round(60000 / 257)
