@@ -74,10 +74,11 @@ def extract_mesh(field: Field, colouring: Views | npt.NDArray[np.float32]) -> Me
 
 def painted(mesh: Mesh, views: Views) -> Mesh:
     """Colour each vertex as the views see it."""
-    return replace(mesh, colours=_as_bytes(colours_from_views(mesh, views)))
+    return replace(mesh, colours=as_bytes(colours_from_views(mesh, views)))
 
 
-def _as_bytes(colours: Floats) -> npt.NDArray[np.uint8]:
+def as_bytes(colours: Floats) -> npt.NDArray[np.uint8]:
+    """Colours in [0, 1] as 0 to 255, clipped and rounded."""
     return np.round(255 * np.clip(colours, 0, 1)).astype(np.uint8)
 
 
@@ -93,22 +94,32 @@ def _largest_solid(field: Field) -> npt.NDArray[np.float32]:
 def _painted_from_grid(mesh: Mesh, field: Field, grid: npt.NDArray[np.float32]) -> Mesh:
     position = ((mesh.vertices + field.extent) / field.voxel - 0.5).T
     channels = [ndimage.map_coordinates(grid[..., channel], position, order=1, mode="nearest") for channel in range(3)]
-    return replace(mesh, colours=_as_bytes(np.stack(channels, axis=1)))
+    return replace(mesh, colours=as_bytes(np.stack(channels, axis=1)))
 
 
 def colours_from_views(mesh: Mesh, views: Views) -> Floats:
-    """Mean colour (N, 3) of each vertex over the views that see it, head-on views weighted most.
+    """Colour (N, 3) in [0, 1] of each vertex, as `colours_at`."""
+    return colours_at(mesh.vertices, mesh.normals, mesh, views)
 
-    A vertex that no view sees takes the colour of the nearest seen one.
+
+def colours_at(points: Floats, normals: Floats, mesh: Mesh, views: Views) -> Floats:
+    """Mean colour (N, 3) in [0, 1] of each point over the views that see it, head-on views weighted most.
+
+    A point that no view sees takes the colour of the nearest seen one.
+
+    Args:
+        points: (N, 3), on the surface of the mesh.
+        normals: (N, 3), unit vectors.
+        mesh: What hides points from views.
+        views: Posed images.
     """
     cameras, side = views.cameras, views.rgba.shape[1]
-    normals = mesh.normals
-    total, weight = np.zeros((len(mesh.vertices), 3)), np.zeros(len(mesh.vertices))
+    total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
     for view, image in enumerate(views.rgba):
-        pixels, depth = cameras.project(view, mesh.vertices)
+        pixels, depth = cameras.project(view, points)
         surface = rasterise(mesh.vertices, mesh.faces, cameras, view).depth
         column, row = np.clip(np.floor(pixels).astype(int), 0, side - 1).T
-        to_camera = cameras.centres[view] - mesh.vertices
+        to_camera = cameras.centres[view] - points
         facing = np.einsum("nk,nk->n", normals, to_camera) / np.linalg.norm(to_camera, axis=1)
         tolerance = DEPTH_TOLERANCE * depth / cameras.focal_px[view]
         seen = (depth < surface[row, column] + tolerance) & (pixels >= 0).all(axis=1) & (pixels < side).all(axis=1)
@@ -116,7 +127,7 @@ def colours_from_views(mesh: Mesh, views: Views) -> Floats:
         share = seen * np.clip(facing, 0, None) ** FACING_POWER * sampled[:, 3]
         total += share[:, None] * sampled[:, :3]
         weight += share
-    return _fill_unseen(mesh.vertices, total, weight)
+    return _fill_unseen(points, total, weight)
 
 
 def _bilinear(image: npt.NDArray[np.float32], pixels: Floats) -> Floats:
