@@ -148,13 +148,13 @@ def stage(
 @app.command()
 @with_options(SampleOptions)
 def sample(options: SampleOptions) -> int:
-    """Sample the views of an object from photos of it. Writes views, contact sheet, turntable and mesh."""
+    """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
     from infra.machine import torch_device
     from tasks.commands.photos import sample_photos
 
-    files = sample_photos(options, options.device or torch_device())
+    files = sample_photos(options, options.device or torch_device(), lambda line: print(line, file=sys.stderr))
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
-    others = ", ".join(file.name for file in files if file not in views)
+    others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)
     print(f"{options.out}: {len(views)} views, {others}")
     return 0
 

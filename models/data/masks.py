@@ -51,7 +51,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
     if image.mode != "RGBA":
         return None
     alpha = image.getchannel("A")
-    return None if int(alpha.getextrema()[0]) >= OPAQUE else _two_levels(alpha)
+    return None if np.asarray(alpha).min() >= OPAQUE else _two_levels(alpha)
 
 
 def require_same_shape(mask: tuple[int, int], image: tuple[int, int]) -> None:
@@ -90,7 +90,7 @@ def checked(alpha: Image.Image) -> Image.Image:
     solid = np.asarray(alpha) > SOLID
     share, pixels = float(solid.mean()), int(solid.sum())
     if pixels == 0:
-        brightest = int(alpha.getextrema()[1])
+        brightest = np.asarray(alpha).max()
         level = f"its brightest value is {brightest} of 255" if brightest else "it is 0 everywhere"
         raise ValueError(f"the mask covers 0 % of the image ({level}); white, or opaque, is the object")
     if share > MOST:

@@ -63,7 +63,8 @@ def lay_out(vertices_N3: Floats, faces_F3: npt.NDArray[np.int32], side: int) -> 
     flat_F32 = _flat(corners_F33, direction_F)
     origin_C2, size_C2 = _boxes(flat_F32, chart_F)
     scale, corner_C2 = _pack(size_C2, side)
-    texels_F32 = (flat_F32 - origin_C2[chart_F, None]) * scale + corner_C2[chart_F, None] + PADDING
+    shift_C2 = corner_C2 + PADDING - scale * origin_C2
+    texels_F32: Floats = np.asarray(scale * flat_F32 + shift_C2[chart_F, None], dtype=np.float64)
     _, first, faces = np.unique(
         (chart_F[:, None] * len(vertices_N3) + faces_F3).ravel(), return_index=True, return_inverse=True
     )

@@ -94,6 +94,6 @@ def write_glb(mesh: TexturedMesh, path: Path) -> None:
         visual=TextureVisuals(uv=mesh.uv, material=material),
         process=False,
     )
-    content = trimesh.Scene({"object": solid}).export(file_type="glb", include_normals=True)
+    content = solid.export(file_type="glb", include_normals=True)
     assert isinstance(content, bytes)
     path.write_bytes(content)

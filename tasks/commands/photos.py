@@ -1,7 +1,7 @@
-"""Generates views of one object from photos with a saved model, and a contact sheet, a turntable and a mesh."""
+"""Generates views of one object from photos with a saved model, and a contact sheet, turntables and meshes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +9,30 @@ import torch
 from PIL import Image
 
 from models.config import ReconstructConfig
+from models.data.images import crop_to_object
 from models.inference.pipeline import load_pipeline
 from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
+from models.reconstruction.texture import textured, write_glb
 from models.reconstruction.views import Views
 from render.cameras import Camera
-from render.images import Rgba, contact_sheet, encode_png, over_background
+from render.images import Rgba, contact_sheet, encode_png
 from render.views import ViewKind
-from tasks.artifacts.atomic import atomic_file, atomic_folder, write_bytes
+from tasks.artifacts.atomic import atomic_folder, write_bytes
 from tasks.artifacts.views import as_cameras
+from tasks.commands.cut_outs import cut_out_photos
 from tasks.commands.export import TRANSFORMS, transforms
 from tasks.commands.sample_options import SampleOptions
+from tasks.commands.turntables import write_turntables
 
-SHEET, TURNTABLE, MESH = "sheet.png", "turntable.gif", "mesh.ply"
-FRAME_MS = 200
-"""Milliseconds that the turntable shows a view."""
-TURNTABLE_ELEVATION_DEG = 15.0
-"""The turntable shows the row of views nearest to it."""
+SHEET, MESH, TEXTURED_MESH, CUT_OUTS = "sheet.png", "mesh.ply", "mesh.glb", "cutouts"
 
 
-def sample_photos(options: SampleOptions, device: str) -> list[Path]:
-    """Write views, transforms.json, a contact sheet, a turntable and, if the views enclose anything, a mesh.
+def sample_photos(options: SampleOptions, device: str, say: Callable[[str], None]) -> list[Path]:
+    """Write views, transforms.json, a contact sheet, turntables, what was cut out and, if there is one, a mesh.
+
+    The mesh is written where the views enclose anything: as PLY with vertex colours and as GLB with a texture. Every
+    photo is read and cut out before the model is loaded; `say` is told a line about each.
 
     Returns the files. The folder appears whole or not at all. Raises ValueError when it is there already, when
     `options.model` holds no pipeline, or when a photo or mask cannot be used.
@@ -41,29 +44,31 @@ def sample_photos(options: SampleOptions, device: str) -> list[Path]:
         raise ValueError(
             f"{model} has no model_index.json: name the folder of a saved pipeline, e.g. models_out/stage3"
         )
-    photos, masks = ([_open(path) for path in paths or []] for paths in (options.photos, options.mask))
-    cameras, images = _sample(options, photos, masks, device)
+    cut_outs = cut_out_photos(options)
+    for cut_out in cut_outs:
+        say(cut_out.story)
+    cameras, images = _sample(options, [cut_out.image for cut_out in cut_outs], device)
     with atomic_folder(out) as part:
+        for index, cut_out in enumerate(cut_outs):
+            framed = cut_out.image if options.as_is else crop_to_object(cut_out.image, options.share)
+            write_bytes(part / CUT_OUTS / f"{ViewKind.CONDITION.view_name(index)}.png", encode_png(np.array(framed)))
         for camera, image in zip(cameras, images, strict=True):
             write_bytes(part / f"{camera.name}.png", encode_png(image))
         write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, len(images[0])), indent=1).encode())
         columns = len({camera.azimuth_deg for camera in cameras})
         sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
         write_bytes(part / SHEET, encode_png(sheet))
-        _write_turntable(part / TURNTABLE, cameras, images)
-        _write_mesh(part / MESH, cameras, images, options, device)
-    return sorted(out.iterdir())
+        write_turntables(part, cameras, images)
+        _write_meshes(part, cameras, images, options, device)
+    return sorted(path for path in out.rglob("*") if path.is_file())
 
 
-def _sample(
-    options: SampleOptions, photos: Sequence[Image.Image], masks: Sequence[Image.Image], device: str
-) -> tuple[list[Camera], list[Rgba]]:
+def _sample(options: SampleOptions, cut_outs: Sequence[Image.Image], device: str) -> tuple[list[Camera], list[Rgba]]:
     pipeline = load_pipeline(options.model, scheduler=options.scheduler, device=device)
     pipeline.set_progress_bar_config(disable=False, desc="views")
     pipeline.unet.set_attention_chunk(options.attention_chunk)
     sampled = pipeline(
-        list(photos),
-        masks=list(masks) or None,
+        list(cut_outs),
         align_to=options.align_to,
         fov_deg=options.fov,
         object_share=None if options.as_is else options.share,
@@ -80,40 +85,20 @@ def _sample(
     return cameras, sampled.images
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
-    except OSError as error:
-        raise ValueError(f"{path} is no image that can be read: {error}") from error
-
-
 def _label(camera: Camera) -> str:
     return f"{camera.name} {camera.azimuth_deg:g}/{camera.elevation_deg:g}"
 
 
-def _write_turntable(path: Path, cameras: Sequence[Camera], images: Sequence[Rgba]) -> None:
-    """Write a GIF of the views of one row, one after the other, on white."""
-    nearest = min((camera.elevation_deg for camera in cameras), key=lambda row: abs(row - TURNTABLE_ELEVATION_DEG))
-    turning = [pair for pair in zip(cameras, images, strict=True) if pair[0].elevation_deg == nearest]
-    turning.sort(key=lambda pair: pair[0].azimuth_deg)
-    frames = [Image.fromarray(over_background(image, np.full(3, 255.0))) for _, image in turning]
-    with atomic_file(path) as part:
-        frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0)
-
-
-def _write_mesh(
-    path: Path, cameras: Sequence[Camera], images: Sequence[Rgba], options: SampleOptions, device: str
+def _write_meshes(
+    folder: Path, cameras: Sequence[Camera], images: Sequence[Rgba], options: SampleOptions, device: str
 ) -> None:
     config = ReconstructConfig(
         recipe=1, method="hull", resolution=options.mesh_resolution, iterations=0, vote=options.mesh_vote
     )
     posed = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
-    mesh = reconstruct_views(Views(rgba, posed.world_from_camera, posed.fov_deg), config, options.seed, device)
+    views = Views(rgba, posed.world_from_camera, posed.fov_deg)
+    mesh = reconstruct_views(views, config, options.seed, device)
     if mesh is not None:
-        with atomic_file(path) as part:
-            write_ply(mesh, part)
+        write_ply(mesh, folder / MESH)
+        write_glb(textured(mesh, views), folder / TEXTURED_MESH)

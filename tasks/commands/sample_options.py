@@ -17,8 +17,23 @@ class SampleOptions:
     model: Annotated[Path, typer.Option(metavar="FOLDER", help="A saved pipeline, such as models_out/stage3.")]
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")]
     mask: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Grey image, white is the object; once per photo.")
+        list[Path] | None, typer.Option(metavar="FILE", help="White, or opaque, is the object; once per photo.")
     ] = None
+    matte: Annotated[
+        Literal["auto", "plain", "grabcut", "rembg"],
+        typer.Option(
+            help="How objects are cut out. auto: by alpha, else before a plain background; grabcut: within --box; "
+            "rembg: by a network."
+        ),
+    ] = "auto"
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="Pixels around the object, for grabcut; once per photo."),
+    ] = None
+    matte_model: Annotated[
+        str,
+        typer.Option(metavar="ONNX", help="Network for rembg: a file, or owner/name@revision/file.onnx of the hub."),
+    ] = "~/.u2net/u2net.onnx"
     scheduler: Annotated[
         SchedulerName, typer.Option(metavar="NAME", help="ddpm (the paper's), ddim, dpmsolver++ or unipc.")
     ] = "unipc"

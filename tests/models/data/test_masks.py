@@ -1,6 +1,7 @@
 """What is a mask, what is one in disguise, and what is none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def sharp() -> Pixels:
     return np.where(disc() > 127, 255, 0).astype(np.uint8)
 
 
-def grey(pixels: Pixels) -> Image.Image:
+def grey(pixels: Any) -> Image.Image:
     return Image.fromarray(pixels)
 
 
@@ -116,7 +117,7 @@ def premultiplied(colour: tuple[int, int, int], alpha: Pixels) -> Image.Image:
 
 
 def straight(colour: tuple[int, int, int], alpha: Pixels) -> Image.Image:
-    return Image.fromarray(np.dstack([np.broadcast_to(np.uint8(colour), (*alpha.shape, 3)), alpha]))
+    return Image.fromarray(np.dstack([np.broadcast_to(np.array(colour, dtype=np.uint8), (*alpha.shape, 3)), alpha]))
 
 
 @pytest.mark.parametrize("colour", [(220, 40, 30), (40, 60, 90), (255, 255, 255)])

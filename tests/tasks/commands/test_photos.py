@@ -1,14 +1,16 @@
-"""Photos in, a folder of views out, with a toy model through the command line."""
+"""Photos in, a folder of views, cut-outs, turntables and meshes out, with a toy model through the command line."""
 
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
 from flows.__main__ import main
 from models.network.noise import build_scheduler
+from tasks.commands.turntables import MP4_TURNS
 from tests.models.toy_models import NOISE, toy_pipeline
 
 
@@ -45,10 +47,23 @@ def test_sample_photo_makes_views_cameras_sheet_and_turntable(
     assert Image.open(views[0]).mode == "RGBA"
     table = json.loads((tmp_path / "drawn" / "transforms.json").read_text())
     assert [frame["file_path"] for frame in table["frames"]] == [view.name for view in views]
+    for name in ("turntable.gif", "turntable.webp"):
+        with Image.open(tmp_path / "drawn" / name) as turntable:
+            assert len(list(ImageSequence.Iterator(turntable))) == 4
+    with av.open(str(tmp_path / "drawn" / "turntable.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 4 * MP4_TURNS
+    assert frames[0].shape == (16, 16, 3)
     with Image.open(tmp_path / "drawn" / "turntable.gif") as turntable:
-        assert len(list(ImageSequence.Iterator(turntable))) == 4
+        assert np.abs(np.asarray(turntable.convert("RGB")).astype(int) - frames[0]).mean() < 20
     assert Image.open(tmp_path / "drawn" / "sheet.png").width > 4 * 16
-    assert "8 views, " in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "8 views, cutouts/c00.png, " in said.out
+    assert f"{photo}: 60 x 40, cut out by its plain background, 20% of the image" in said.err
+    cut_out = np.asarray(Image.open(tmp_path / "drawn" / "cutouts" / "c00.png"))
+    assert cut_out.shape == (50, 50, 4)  # the ball takes half of it
+    assert cut_out[25, 25].tolist() == [200, 40, 40, 255]
+    assert cut_out[2, 2, 3] == 0
 
 
 def test_sample_same_photo_and_seed_give_the_same_bytes(model: Path, photo: Path, tmp_path: Path) -> None:
@@ -79,7 +94,15 @@ def test_sample_mask_is_taken_instead_of_the_background(model: Path, photo: Path
             ["PHOTO", "--attention-chunk", "0"],
             "'--attention-chunk': Input should be greater than or equal to 1 (got 0)",
         ),
-        (["PHOTO", "--mask", "PHOTO", "--mask", "PHOTO"], "masks must be as many as images"),
+        (["PHOTO", "--mask", "PHOTO", "--mask", "PHOTO"], "masks must be as many as images: --mask is given 2 times"),
+        (["PHOTO", "--mask", "text.png"], "text.png is no image that can be read"),
+        (["PHOTO", "--matte", "grabcut"], "--matte grabcut needs --box X0,Y0,X1,Y1 for each photo"),
+        (["PHOTO", "--matte", "plain", "--mask", "PHOTO"], "--mask and --matte plain both say what the object is"),
+        (["PHOTO", "--box", "1,2,3,4"], "--box is what GrabCut starts from; give --matte grabcut too"),
+        (["PHOTO", "--matte", "grabcut", "--box", "1,2,3"], "--box is 1,2,3; it must be four numbers"),
+        (["PHOTO", "--matte", "grabcut", "--box", "0,0,60,40"], "the box 0,0,60,40 covers the whole 60 x 40 image"),
+        (["PHOTO", "--matte", "grabcut", "--box", "70,0,90,40"], "the box 70,0,90,40 holds no pixels of the 60 x 40"),
+        (["PHOTO", "--matte", "rembg", "--matte-model", "/nowhere/u2net.onnx"], "onnx"),
     ],
 )
 def test_sample_mistake_is_a_sentence_and_leaves_nothing(
@@ -100,3 +123,85 @@ def test_sample_into_a_folder_that_exists_or_from_no_model_is_refused(
     assert "exists; name another folder" in capsys.readouterr().err
     assert sample(tmp_path, tmp_path / "new", photo) == 2
     assert "name the folder of a saved pipeline" in capsys.readouterr().err
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A ball with a stripe before a street of coloured tiles, and where the ball is."""
+    y, x = np.mgrid[:240, :320]
+    rng = np.random.default_rng(1)
+    tiles = rng.integers(60, 200, (12, 16, 3)) * [0.6, 1.0, 0.7]
+    pixels = np.kron(tiles, np.ones((20, 20, 1)))
+    ball = (x - 170) ** 2 + (y - 120) ** 2 < 70**2
+    light = 1 - np.hypot(x - 150, y - 95)[..., None] / 260
+    pixels[ball] = (light * np.where(np.abs(y - 120)[..., None] < 14, (245, 225, 80), (235, 60, 50)))[ball]
+    noisy = pixels + rng.normal(0, 5, pixels.shape)
+    path = tmp_path / "busy.jpg"
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path, quality=92)
+    return path, ball
+
+
+def test_sample_busy_background_is_refused_with_the_choices_and_cut_out_within_a_box(
+    model: Path, busy: tuple[Path, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, ball = busy
+    assert sample(model, tmp_path / "refused", path) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith(f"{path}: the image has no alpha that is a mask, and its background is not plain: ")
+    assert "--matte grabcut with --box, or --matte rembg" in sentence
+    assert sample(model, tmp_path / "cut", path, "--matte", "grabcut", "--box", "85,35,255,205", "--share", 1) == 0
+    found = np.asarray(Image.open(tmp_path / "cut" / "cutouts" / "c00.png"))[..., 3] > 127
+    rows, columns = np.nonzero(ball)
+    truth = ball[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert np.abs(np.array(found.shape) - truth.shape).max() <= 3
+    whole = np.zeros_like(truth)
+    shared = np.minimum(found.shape, truth.shape)
+    whole[: shared[0], : shared[1]] = found[: shared[0], : shared[1]]
+    assert (whole & truth).sum() / (whole | truth).sum() > 0.95
+
+
+def test_sample_photo_as_a_phone_stores_it_gives_the_same_cut_out(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(photo) as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    assert sample(model, tmp_path / "one", photo, "--elevation", 0) == 0
+    assert sample(model, tmp_path / "two", tmp_path / "phone.png", "--elevation", 0) == 0
+    for name in ("cutouts/c00.png", "t00.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "60 x 40, turned upright (EXIF orientation 6), cut out by" in capsys.readouterr().err
+
+
+def test_sample_bad_photos_among_good_ones_are_all_named_before_the_model_is_loaded(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.jpg").touch()
+    Image.new("RGBA", (30, 30)).save(tmp_path / "clear.png")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_index.json").write_text("not read")
+    given = (photo, tmp_path / "empty.jpg", photo, tmp_path / "clear.png")
+    assert sample(tmp_path / "model", tmp_path / "drawn", *given) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"{tmp_path / 'empty.jpg'} is empty (0 bytes); copy or download it again"
+    assert second.startswith(f"{tmp_path / 'clear.png'}: the mask covers 0 % of the image")
+    assert not (tmp_path / "drawn").exists()
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.full((40, 60), 255), "covers 100.0% of the image"),
+        (np.pad(np.zeros((30, 50)), 5, constant_values=255), "of the image's border"),
+        (np.ones((40, 40)), "the mask is 40 x 40 and its image 60 x 40"),
+    ],
+)
+def test_sample_mask_that_cannot_be_one_is_named_with_its_photo(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], mask: np.ndarray, words: str
+) -> None:
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "mask.png")
+    assert sample(model, tmp_path / "drawn", photo, "--mask", tmp_path / "mask.png") == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith(f"{photo} with {tmp_path / 'mask.png'}: ")
+    assert words in sentence
