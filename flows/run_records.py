@@ -5,10 +5,10 @@ tracking server that may be off, a run that DVC does not cache would have no key
 with the tracking database; and a process that was killed could not be told from one at work, which needs its id.
 """
 
-import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from flows.pipeline import WORK
 from infra.execution.processes import runs
@@ -32,9 +32,9 @@ class RunRecord:
 
 
 def read_record(root: Path, stage: str) -> RunRecord | None:
-    """Read the record of a stage; None when it never ended well here."""
-    path = _executed(root, stage)
-    return RunRecord(**read_json(path)) if path.exists() else None
+    """Read the record of a stage; None when it never ended well here, or when the record is torn."""
+    note = _read_note(_executed(root, stage))
+    return RunRecord(**note) if note else None
 
 
 def write_record(root: Path, stage: str, executed: RunRecord) -> None:
@@ -49,8 +49,8 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
     """
     tagged = []
     for path in sorted((root / WORK / "executed").glob("*.json")):
-        stage, executed = path.stem, RunRecord(**read_json(path))
-        if executed.is_tagged or not executed.key or lock_key(root, stage) != executed.key:
+        stage, executed = path.stem, read_record(root, path.stem)
+        if executed is None or executed.is_tagged or not executed.key or lock_key(root, stage) != executed.key:
             continue
         if store.knows(executed.run_id):
             store.tag(executed.run_id, {f"dvc.out.{name}": value for name, value in out_hashes(root, stage).items()})
@@ -61,7 +61,7 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
 
 def note_start(root: Path, stage: str, run_id: str) -> None:
     """Record that this process has an MLflow run open."""
-    write_json(_running(root, stage), {"run_id": run_id, "pid": os.getpid()})
+    write_json(_running(root, stage), {"run_id": run_id, "pid": os.getpid(), "root": str(root.resolve())})
 
 
 def note_end(root: Path, stage: str) -> None:
@@ -73,16 +73,25 @@ def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
     """End the MLflow run that a killed process of this stage has left open, as KILLED."""
     path = _running(root, stage)
     if path.exists() and not is_running(root, stage):
-        run_id = json.loads(path.read_text())["run_id"]
-        if store.knows(run_id):
+        run_id = _read_note(path).get("run_id")
+        if run_id and store.knows(run_id):
             store.end(run_id, "KILLED")
         path.unlink()
 
 
 def is_running(root: Path, stage: str) -> bool:
-    """Return whether a process on this machine runs the stage."""
+    """Return whether a process on this machine runs the stage; one of the project that this is a copy of does not."""
     path = _running(root, stage)
-    return path.exists() and runs(json.loads(path.read_text())["pid"])
+    note = _read_note(path)
+    return bool(note) and note.get("root", str(root.resolve())) == str(root.resolve()) and runs(note["pid"])
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Return what a note says; nothing where there is none, or half of one."""
+    try:
+        return dict(read_json(path)) if path.exists() else {}
+    except (ValueError, TypeError):
+        return {}
 
 
 def _executed(root: Path, stage: str) -> Path:

@@ -6,6 +6,7 @@ themselves outlive their process, and a process that is killed while it writes l
 
 import json
 import logging
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,11 @@ def holders(tmp_dir: Path, files: Collection[str] | None = None) -> list[Holder]
         return []
     held = SCHEMA(json.loads(text))
     rows = [row for name, row in held["write"].items() if files is None or name in files]
-    rows += [row for entry in held["read"].values() for row in entry] if files is None else []
+    if files is None:
+        root = str(tmp_dir.resolve().parents[1])
+        elsewhere = {row["pid"] for name, row in held["write"].items() if not name.startswith(f"{root}{os.sep}")}
+        rows += [row for entry in held["read"].values() for row in entry]
+        rows = [row for row in rows if row["pid"] not in elsewhere]  # whose notes were copied with the project
     return [Holder(pid, cmd) for pid, cmd in {row["pid"]: row["cmd"] for row in rows if _holds(row, written)}.items()]
 
 

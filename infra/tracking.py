@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra.health import mlflow_error
+from infra.moved_runs import adopt_runs
 
 EXPERIMENT = "mvdiffusion-pp"
 FLUSH_ROWS = 200
@@ -27,6 +29,9 @@ PARAMS_PER_CALL = 100
 """Limit that MLflow sets."""
 DIGEST_CHARACTERS = 36
 """Limit that MLflow sets."""
+LOCKED = (
+    "another process writes to it and does not end; end that one (`fuser FILE` names it), and give the command again"
+)
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -43,12 +48,16 @@ class TrackingStore:
         if self.is_server:
             self._check_server()
         mlflow = _import_mlflow()
+        artifacts = root.resolve() / "mlruns" / "artifacts"
         try:
+            if self.uri == local_uri(root):
+                adopt_runs(artifacts.with_name("mlflow.db"), EXPERIMENT, artifacts)
             self._client = mlflow.MlflowClient(tracking_uri=self.uri)
-            self.experiment_id = self._find_experiment(None if self.is_server else root / "mlruns" / "artifacts")
-        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
+            self.experiment_id = self._find_experiment(None if self.is_server else artifacts)
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             reason = str(error).splitlines()[0]
-            raise RuntimeError(f"MLflow at {self.uri} refuses: {reason}; {self._remedy()}") from error
+            remedy = LOCKED if "database is locked" in reason else self._remedy()
+            raise RuntimeError(f"MLflow at {self.uri} refuses: {reason}; {remedy}") from error
 
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["RunTracker"]:
@@ -109,7 +118,7 @@ class TrackingStore:
     def _find_experiment(self, artifacts: Path | None) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            location = artifacts.resolve().as_uri() if artifacts else None
+            location = artifacts.as_uri() if artifacts else None
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=location))
         return str(found.experiment_id)
 

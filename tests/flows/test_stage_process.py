@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.params import Params
-from flows.run_records import RunRecord, note_start, read_record, tag_outputs, write_record
+from flows.run_records import RunRecord, is_running, note_start, read_record, tag_outputs, write_record
 from flows.stage_process import Pipeline, Step, stage_process
 from infra.profile import Profile
 from infra.tracking import TrackingStore
@@ -250,6 +250,25 @@ def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
     write_record(root, "catalog", RunRecord(lost, key, 1.0))
     assert tag_outputs(root, store) == ["catalog"]
     (root / "dvc.lock").unlink()
+
+
+@pytest.mark.parametrize("left", ["", '{"run_id": "00', "\0" * 40, "7"], ids=["empty", "half", "zeros", "number"])
+def test_torn_notes_of_runs_stop_nothing(root: Path, left: str) -> None:
+    for name in ("running", "executed"):
+        path = root / ".work" / name / "catalog.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(left)
+    assert not is_running(root, "catalog")
+    assert tag_outputs(root, TrackingStore(root, None)) == []
+    assert run_catalog(root, make_catalog) == 0
+    assert read_record(root, "catalog") is not None
+
+
+def test_run_of_the_project_that_this_is_a_copy_of_does_not_run_here(root: Path, tmp_path: Path) -> None:
+    note_start(root, "catalog", "0" * 32)
+    assert is_running(root, "catalog")
+    shutil.copytree(root / ".work", tmp_path / ".work")
+    assert not is_running(tmp_path, "catalog")
 
 
 def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,10 +88,13 @@ def test_dvc_that_works_in_the_checkout_is_waited_for(repo: Path, caplog: pytest
     assert "waiting for its end" in caplog.records[0].getMessage()
 
 
-def test_number_that_another_process_has_got_since_holds_nothing(repo: Path) -> None:
+def test_notes_of_another_process_or_another_checkout_hold_nothing(repo: Path) -> None:
     path = repo / ".dvc/tmp/rwlock"
-    path.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    path.write_text(json.dumps({"write": {str(repo / "data"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
     assert [holder.pid for holder in holders(path.parent)] == [os.getpid()]
+    (copy := copy_repo(repo.with_name("copy")) / ".dvc/tmp").mkdir(exist_ok=True)
+    shutil.copyfile(path, copy / "rwlock")
+    assert holders(copy) == []
     os.utime(path, (1, 1))  # as after a start of the machine
     assert holders(path.parent) == []
     Repository(repo).forget_ended_runs()
