@@ -65,7 +65,7 @@ def run_catalog(root: Path, step: Step, *, flow_run: str = "", verbose: bool = F
 
 
 def make_catalog(params: Params, tools: Tools) -> None:
-    tools.tracker.metrics({"objects": float(params.catalog.max_objects or 0)})
+    tools.tracker.metrics({"objects": float(len(params.catalog.include))})
     (OUT / "sheets").mkdir(parents=True)
     for index in range(14):
         Image.new("RGB", (8, 8), (index, 0, 0)).save(OUT / f"sheets/{index:02}.png")
@@ -105,7 +105,7 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
         "prefect.flow_run": "http://127.0.0.1/runs/1",
     }
     assert {key: found.data.tags.get(key) for key in expected} == expected
-    counts = {"items/done": 2, "items/rejected": 1, "items/failed": 1, "objects": 20}
+    counts = {"items/done": 2, "items/rejected": 1, "items/failed": 1, "objects": 1}
     assert {key: found.data.metrics[key] for key in counts} == counts
     assert found.data.metrics["stage_seconds"] >= 0
     store = TrackingStore(root, None)
