@@ -6,6 +6,7 @@ one that cannot be rendered: trimesh and Blender build the scene or refuse. Layo
 
 import base64
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ def _read_buffer(path: Path, uri: str | None) -> bytes:
         return _read_binary_chunk(path)
     if uri.startswith("data:"):
         return base64.b64decode(uri.partition(",")[2])
-    return (path.parent / unquote(uri)).read_bytes()
+    return (path.parent / uri_path(uri)).read_bytes()
+
+
+def uri_path(uri: str) -> str:
+    """Return the path of a file that a URI names, as Blender's importer finds it: Windows' separators are read too."""
+    return os.path.normpath(unquote(uri.replace("\\", "/")))
 
 
 def _read_binary_chunk(path: Path) -> bytes:

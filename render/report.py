@@ -23,6 +23,8 @@ class ObjectReport:
     num_materials: int
     missing_textures: tuple[str, ...]
     """Names of the textures that are absent or that Blender cannot decode."""
+    missing_libraries: tuple[str, ...]
+    """Names of the material libraries (MTL) that are absent and whose materials the object uses."""
     is_skinned: bool
     num_animations: int
 
@@ -33,7 +35,8 @@ def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Liter
     Args:
         report: What `render.blender.objects.inspect` found.
         max_faces: Triangles that an object may have.
-        missing_texture: Whether an object with absent or unreadable textures is rejected or kept.
+        missing_texture: Whether an object with absent or unreadable textures, or without a material library, is
+            rejected or kept.
     """
     if report.num_meshes == 0:
         raise Unrenderable("no faces: the file holds no mesh")
@@ -43,13 +46,17 @@ def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Liter
         raise Unrenderable(f"{report.num_faces} faces; at most {max_faces} are allowed")
     if not np.isfinite([report.minimum, report.maximum]).all():
         raise Unrenderable("vertices are not finite")
+    if report.missing_libraries and missing_texture == "reject":
+        raise Unrenderable(f"{named('material library', 'material libraries', report.missing_libraries)} missing")
     if report.missing_textures and missing_texture == "reject":
-        raise Unrenderable(f"{textures_are(report.missing_textures)} missing or of a kind that Blender cannot read")
+        raise Unrenderable(
+            f"{named('texture', 'textures', report.missing_textures)} missing or of a kind that Blender cannot read"
+        )
 
 
-def textures_are(textures: tuple[str, ...]) -> str:
-    """Return subject and verb of a sentence about `textures`, naming at most three of them."""
-    if len(textures) == 1:
-        return f"texture '{textures[0]}' is"
-    shown = ", ".join(f"'{texture}'" for texture in textures[:3])
-    return f"{len(textures)} textures ({shown}{', ...' if len(textures) > 3 else ''}) are"
+def named(one: str, several: str, names: tuple[str, ...]) -> str:
+    """Return subject and verb of a sentence about files of a kind, naming at most three of them."""
+    if len(names) == 1:
+        return f"{one} '{names[0]}' is"
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    return f"{len(names)} {several} ({shown}{', ...' if len(names) > 3 else ''}) are"

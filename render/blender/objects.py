@@ -17,6 +17,7 @@ from render.blender.scene import (
     used_materials,
     used_vertices,
 )
+from render.blender.wavefront import missing_libraries
 from render.errors import Unrenderable
 from render.placement import Placement, Point
 from render.report import ObjectReport
@@ -47,6 +48,7 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
             num_meshes=len(found),
             num_materials=len(materials),
             missing_textures=missing_textures(materials),
+            missing_libraries=missing_libraries(),
             is_skinned=any(item.find_armature() is not None for item in bpy.data.objects),
             num_animations=len(bpy.data.actions),
         )

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from mathutils import Matrix
 
 from render.axes import UpAxis, correction
+from render.blender.wavefront import import_obj
 from render.errors import Unrenderable, importer_reason
 from render.formats import format_of
+from render.lfs import REMEDY, is_lfs_pointer
 from render.placement import Placement
 
 Vertices = npt.NDArray[np.float64]
@@ -41,6 +43,8 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
         raise RuntimeError("Blender crashes when it is reset off the main thread; use a process, not a thread")
     if not path.is_file():
         raise FileNotFoundError(path)
+    if is_lfs_pointer(path):
+        raise Unrenderable(REMEDY)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     try:
         import_file(path)
@@ -68,7 +72,7 @@ def import_file(path: Path) -> None:
     if kind in {".glb", ".gltf"}:
         bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True)
     elif kind == ".obj":
-        bpy.ops.wm.obj_import(filepath=str(path))
+        import_obj(path)
     else:
         raise Unrenderable(f"files of kind '{kind}' are not read; convert it to GLB, glTF or OBJ")
 

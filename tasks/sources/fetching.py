@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from render import gltf
+from render.lfs import REMEDY, is_lfs_pointer
 from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import fingerprint
@@ -106,12 +107,16 @@ class Fetcher:
 
 
 def validation_error(main: Path) -> str | None:
-    """Return why a file cannot be an object: it is empty, or its GLB header is wrong; None when neither is so."""
+    """Return why a file cannot be an object: empty, a git-LFS pointer, a wrong GLB header; None when neither is so."""
     size = main.stat().st_size
     if size == 0:
         return "the file is empty"
-    if main.suffix != ".glb":
-        return None
+    if is_lfs_pointer(main):
+        return REMEDY
+    return _glb_error(main, size) if main.suffix == ".glb" else None
+
+
+def _glb_error(main: Path, size: int) -> str | None:
     try:
         version, length = gltf.read_header(main)
     except ValueError as error:

@@ -66,11 +66,12 @@ class FolderSource:
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Copy an object's files: one becomes `UID.glb` or the like, several keep their names and places in `UID/`.
 
-        Raises OSError(EFBIG) when they are larger than `max_bytes` together.
+        Raises OSError(EFBIG) when they are larger than `max_bytes` together, FileNotFoundError when one lies
+        outside the folder.
         """
-        main = self._root / entry.location
-        files = [main, *side_files(main, self._root)]
-        size = sum(file.stat().st_size for file in files)
+        main = Path(os.path.normpath((self._root / entry.location).absolute()))
+        files = {main: main, **side_files(main, self._root)}
+        size = sum(file.stat().st_size for file in files.values())
         if max_bytes is not None and size > max_bytes:
             raise OSError(errno.EFBIG, f"{main}: {size} bytes, the limit is {max_bytes}")
         if len(files) == 1:
@@ -78,7 +79,7 @@ class FolderSource:
             with atomic_file(target) as part:
                 shutil.copyfile(main, part)
             return target
-        base = Path(os.path.commonpath([file.parent for file in files]))
+        base = Path(os.path.commonpath([place.parent for place in files]))
         return _copy_tree(files, base, folder / entry.uid) / main.relative_to(base)
 
 
@@ -132,11 +133,12 @@ def _seconds(found: Found) -> dict[str, str]:
     return reasons
 
 
-def _copy_tree(files: list[Path], base: Path, target: Path) -> Path:
+def _copy_tree(files: Mapping[Path, Path], base: Path, target: Path) -> Path:
+    """Copy files, by their places, to where these are, relative to `base`, in `target`; return `target`."""
     shutil.rmtree(target, ignore_errors=True)
     with atomic_folder(target) as part:
-        for file in files:
-            copy = part / file.relative_to(base)
+        for place, file in files.items():
+            copy = part / place.relative_to(base)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
     return target

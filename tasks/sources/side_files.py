@@ -1,76 +1,72 @@
-"""Finds the other files that a glTF, GLB or OBJ file refers to, by name; whether they can be read Blender decides."""
+"""Finds the other files that a glTF, GLB or OBJ file needs, by the rules by which rendering finds them."""
 
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from render import gltf
+from render.errors import Unrenderable
+from render.obj.links import read_links
+from render.obj.text import read_text
 
-_TEXTURE = re.compile(r"(?:map_\w+|bump|disp|decal|refl|norm)\s+(.+)", re.IGNORECASE)
-_OPTION = re.compile(r"-[a-zA-Z]\w*(?:\s+(?:on|off|[-+.\d]\S*|[rgbmlz]|sphere|cube_\w+))*\s+", re.IGNORECASE)
-"""An option of a texture statement with its values, e.g. `-bm 0.5`, `-o 0 0 0`, `-clamp on`."""
 
+def side_files(main: Path, root: Path) -> dict[Path, Path]:
+    """Return the files that `main` refers to, as the renderer finds them, by the place of their copies.
 
-def side_files(main: Path, root: Path) -> list[Path]:
-    """Return the existing files below `root` that `main` refers to, directly or through a material file, sorted.
+    A place is a path as if copies lay where their originals do; it differs from the original's where an absolute path
+    leads to it. Names that lead to nothing are left out: the renderer reports what is missing. A file that cannot be
+    read refers to nothing.
 
-    Names that lead out of `root`, or to nothing, are left out: the renderer reports what is missing.
-    A file that cannot be parsed refers to nothing.
+    Args:
+        main: Absolute path of an object's file.
+        root: Folder outside which nothing is copied.
+
+    Raises FileNotFoundError when a name leads out of `root`, when a copy could not tell two names apart, or when a
+    glTF file has an absolute one.
     """
-    found: set[Path] = set()
-    waiting = [main]
-    while waiting:
-        referring = waiting.pop()
-        for name in _references(referring):
-            path = Path(os.path.normpath(referring.parent / name))
-            if path.is_relative_to(root) and path.is_file() and path not in found | {main}:
-                found.add(path)
-                waiting.append(path)
-    return sorted(found)
+    files: dict[Path, Path] = {}
+    places: dict[Path, Path] = {}
+    folder = os.path.normpath(root.absolute())
+    for path, place in _references(main):
+        if not path.is_relative_to(folder) or not place.is_relative_to(folder):
+            raise FileNotFoundError(f"refers to {path}, which lies outside catalog.folder: move it into {root}")
+        if files.setdefault(place, path) != path:
+            raise FileNotFoundError(f"names {path} and {files[place]} by absolute paths: make them relative")
+        if places.setdefault(path, place) != place:
+            raise FileNotFoundError(f"names {path} by a relative and by an absolute path: make both relative")
+    files.pop(main, None)
+    return dict(sorted(files.items()))
 
 
-def _references(path: Path) -> Iterator[str]:
-    readers: dict[str, Callable[[Path], Iterator[str]]] = {
-        ".glb": _of_gltf,
-        ".gltf": _of_gltf,
-        ".obj": _of_obj,
-        ".mtl": _of_mtl,
-    }
-    reader = readers.get(path.suffix.lower())
-    return reader(path) if reader else iter(())
+def _references(main: Path) -> Iterator[tuple[Path, Path]]:
+    kind = main.suffix.lower()
+    if kind == ".obj":
+        yield from _of_obj(main)
+    elif kind in (".glb", ".gltf"):
+        yield from ((path, path) for path in _of_gltf(main))
 
 
-def _of_gltf(path: Path) -> Iterator[str]:
-    """Yield the names of the buffers and images that are neither embedded nor remote."""
+def _of_obj(main: Path) -> Iterator[tuple[Path, Path]]:
     try:
-        document = gltf.read_document(path)
+        links = read_links(main, read_text(main).content)
+    except Unrenderable:  # the renderer says why
+        return
+    yield from ((found.path, found.place) for found in links.files())
+
+
+def _of_gltf(main: Path) -> Iterator[Path]:
+    """Yield the buffers and images that are there and not embedded."""
+    try:
+        document = gltf.read_document(main)
         parts = [*document.get("buffers", []), *document.get("images", [])]
         uris = [part.get("uri", "") for part in parts]
     except (ValueError, AttributeError, TypeError):
         return
-    yield from (unquote(uri) for uri in uris if uri and not urlsplit(uri).scheme)
-
-
-def _of_obj(path: Path) -> Iterator[str]:
-    for line in _lines(path):
-        if line.startswith("mtllib "):
-            yield from _names(line.removeprefix("mtllib "), path.parent)
-
-
-def _of_mtl(path: Path) -> Iterator[str]:
-    for line in _lines(path):
-        if match := _TEXTURE.fullmatch(line):
-            yield _OPTION.sub("", match[1])
-
-
-def _names(text: str, folder: Path) -> list[str]:
-    """Return the text as one name with blanks if such a file exists, else as several names."""
-    return [text] if (folder / text).is_file() else text.split()
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            yield line.strip()
+    for uri in uris:
+        if not isinstance(uri, str) or not uri or uri.startswith("data:"):
+            continue
+        path = Path(os.path.normpath(main.parent / gltf.uri_path(uri)))
+        if path.is_file():
+            if gltf.uri_path(uri).startswith("/"):
+                raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
+            yield path

@@ -51,10 +51,3 @@ def write_gltf(folder: Path, place: str, value: float) -> Path:
     path = folder / "model.gltf"
     path.write_text(json.dumps(tree))
     return path
-
-
-@pytest.mark.parametrize(("line", "expected"), [("v 1 2 3", True), ("v 1 nan 3", False), ("v -Inf 2 3", False)])
-def test_has_finite_vertices_obj_lines(tmp_path: Path, line: str, expected: bool) -> None:
-    path = tmp_path / "a.obj"
-    path.write_text(f"o nano\n{line}\nvn nan 0 0\n")
-    assert has_finite_vertices(path) is expected

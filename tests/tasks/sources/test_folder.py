@@ -173,7 +173,7 @@ def test_folder_fetch_of_a_gltf_brings_its_buffers_and_images(tmp_path: Path) ->
 def test_folder_fetch_of_an_obj_brings_materials_and_textures_from_other_folders(tmp_path: Path) -> None:
     material = "newmtl a\nmap_Kd ../textures/with blank.png\nbump -bm 0.5 -clamp on b.png\nmap_Ks -o 0 0 0 gone.png\n"
     files: dict[str, bytes | str] = {
-        "meshes/model.obj": "# an object\nmtllib model.mtl extra.mtl\nv 0 0 0\n",
+        "meshes/model.obj": "# an object\nmtllib model.mtl extra.mtl\nv 0 0 0\nusemtl a\nusemtl b\n",
         "meshes/model.mtl": material,
         "meshes/extra.mtl": "newmtl b\nmap_d -s 1 1 1 c.png",
         "meshes/b.png": b"b",
@@ -189,10 +189,20 @@ def test_folder_fetch_of_an_obj_brings_materials_and_textures_from_other_folders
 
 
 def test_folder_fetch_never_copies_from_outside_the_folder(tmp_path: Path) -> None:
-    write(tmp_path, {"secret.bin": b"secret"})
-    document = {"buffers": [{"uri": "../secret.bin"}, {"uri": str(tmp_path / "secret.bin")}]}
-    write(tmp_path / "in", {"a.gltf": json.dumps(document)})
-    assert fetch_only(tmp_path / "in", tmp_path / "out") == ("a.gltf", ["a.gltf"])
+    write(tmp_path, {"secret.png": b"secret", "in/a.mtl": f"newmtl m\nmap_Kd {tmp_path}/secret.png\n"})
+    absolute = json.dumps({"buffers": [{"uri": str(tmp_path / "secret.png")}]})
+    inside = {
+        "a.gltf": (json.dumps({"images": [{"uri": "../secret.png"}]}), "secret.png, which lies outside catalog.folder"),
+        "b.gltf": (absolute, "secret.png by an absolute path"),
+        "a.obj": ("mtllib a.mtl\nusemtl m\n", "secret.png, which lies outside catalog.folder: move it into"),
+        "b.obj": ("mtllib ../secret.png\n", "secret.png, which lies outside catalog.folder"),
+    }
+    for name, (content, reason) in inside.items():
+        write(tmp_path / "in", {name: content})
+        entry = Entry("a", name, None, "", "", "folder")
+        with pytest.raises(FileNotFoundError, match=reason):
+            FolderSource(folder_config(tmp_path / "in"), 0).fetch(entry, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"glTF", b"not json", b"[1, 2]", b'{"buffers": 3}'])

@@ -1,0 +1,58 @@
+"""Reads the text of OBJ and MTL files, however a program has stored it."""
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from render.errors import Unrenderable
+from render.lfs import REMEDY, is_lfs_pointer
+
+HEAD = 4096
+"""Bytes that are looked at to recognise what a file is."""
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+"""Byte order marks and the codecs that take them away; the longer ones first, as UTF-32's begins with UTF-16's."""
+LONE_RETURN = re.compile(rb"\r(?!\n)")
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of an OBJ or MTL file: bytes with lines that end in a line feed, without a byte order mark."""
+
+    content: bytes
+    is_stored: bool
+    """Whether the file holds these very bytes; if not, Blender cannot be given the file itself."""
+
+
+def read_text(path: Path) -> Text:
+    """Read a text file, in UTF-8 or any code that has ASCII in it, UTF-16 or UTF-32, of Unix, Windows or old Macs.
+
+    Raises Unrenderable when the file is a git-LFS pointer or no text.
+    """
+    if is_lfs_pointer(path):
+        raise Unrenderable(f"{path.name} is {REMEDY}")
+    stored = path.read_bytes()
+    codec = _codec(stored[:HEAD])
+    content = stored if codec is None else stored.decode(codec, errors="replace").encode()
+    if b"\0" in content[:HEAD]:
+        raise Unrenderable(f"{path.name} is no text: OBJ and MTL files are, other files that end so are not read")
+    if b"\r" in content[:HEAD] and b"\n" not in content[:HEAD]:
+        content = LONE_RETURN.sub(b"\n", content)
+    return Text(content, content is stored)
+
+
+def _codec(head: bytes) -> str | None:
+    for mark, codec in MARKS.items():
+        if head.startswith(mark):
+            return codec
+    if len(head) > 3 and head[1] == 0 and head[3] == 0:
+        return "utf-16-le"
+    if len(head) > 3 and head[0] == 0 and head[2] == 0:
+        return "utf-16-be"
+    return None

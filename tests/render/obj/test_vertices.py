@@ -1,0 +1,43 @@
+import pytest
+
+from render.errors import Unrenderable
+from render.obj.vertices import checked
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["v 1 nan 3", "v -Inf 2 3", "  v 1 2 -nan(ind)", "v 1 1.#QNAN 2", "v 1e39 0 0", "v 1 2 1E+300 0.5 0.5 0.5"],
+)
+def test_checked_position_that_is_not_finite_is_refused(line: str) -> None:
+    with pytest.raises(Unrenderable, match="vertices are not finite"):
+        checked(f"o nano\n{line}\nvn 0 0 1\n".encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vn nan 0 0",
+        "vt nan 0",
+        "o inf",
+        "v 1 2 3 # inf",
+        "v 1 2 3 #nan",
+        "# v nan 1 2",
+        "v 1e-39 1e38 2",
+        "usemtl a,b",
+        "v 1 2 3 # a, b",
+    ],
+)
+def test_checked_finite_positions_are_left_alone(line: str) -> None:
+    content = f"# info, nanometres\n{line}\nv 0 0 0".encode()
+    assert checked(content) is content
+
+
+def test_checked_colours_that_are_not_finite_become_grey() -> None:
+    content = b"v 1 2 3 0 1 0\r\nv 4 5 6 nan nan nan\r\nv 7 8 9 inf 0 0\r\n"
+    assert checked(content) == b"v 1 2 3 0 1 0\r\nv 4 5 6 0.5 0.5 0.5\nv 7 8 9 0.5 0.5 0.5\n"
+
+
+@pytest.mark.parametrize("line", ["v 1,5 2,0 3,25", "v 1.5, 2.0, 3.0"])
+def test_checked_commas_in_numbers_are_refused_with_the_line(line: str) -> None:
+    with pytest.raises(Unrenderable, match=f"written with commas .'{line}'.: write decimal points"):
+        checked(f"{line}\n".encode())
