@@ -7,6 +7,7 @@ Knows what Pillow has decoded, not files (models/data/photo_files.py) and not ma
 
 import math
 import struct
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,8 @@ def _orientation(image: Image.Image) -> int:
     Asked after loading: a PNG may have its EXIF data last, and Pillow turns a TIFF by itself.
     """
     try:
-        found = image.getexif().get(ORIENTATION, 1)
+        with warnings.catch_warnings(action="ignore"):  # Pillow's about single broken tags
+            found = image.getexif().get(ORIENTATION, 1)
     except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
         return 1  # what Pillow raises on broken EXIF data (its issues 1950, 4852, 6123); viewers ignore it too
     return found if found in TURNS else 1

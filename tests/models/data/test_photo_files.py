@@ -98,6 +98,17 @@ def test_read_photo_animation_gives_its_first_picture_and_says_so(tmp_path: Path
     assert photo.notes == ("holds 3 pictures, the first is taken",)
 
 
+def test_read_photo_of_a_phone_with_a_preview_inside_is_one_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, preview = Image.new("RGB", (64, 32), "red"), Image.new("RGB", (8, 4), "blue")
+    image.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[preview], exif=exif)
+    photo = read_photo(tmp_path / "phone.jpg")
+    assert photo.size == (32, 64)
+    assert photo.image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
+    assert photo.notes == ("turned upright (EXIF orientation 6)",)
+
+
 def test_read_photo_large_jpeg_keeps_its_full_size_in_mind(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

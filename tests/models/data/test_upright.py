@@ -150,20 +150,32 @@ def profile_of(primaries: list[tuple[float, float]], gamma: float) -> bytes:
         return b"".join(struct.pack(">i", round(float(value) * 65536)) for value in values)
 
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\x00" + bytes(79)
-    tags = {b"desc": text, b"wtpt": b"XYZ " + bytes(4) + fixed(d50)}
+    tags = {b"wtpt": b"XYZ " + bytes(4) + fixed(d50)}
     for index, letter in enumerate(b"rgb"):
         tags[bytes([letter]) + b"XYZ"] = b"XYZ " + bytes(4) + fixed(adapted[:, index])
         tags[bytes([letter]) + b"TRC"] = curve
+    return icc(b"mntr", b"RGB ", b"XYZ ", tags)
+
+
+def icc(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile with these tags."""
+    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\x00" + bytes(79)} | tags
     table, data, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
-        padded = content + bytes(-len(content) % 4)
         table += name + struct.pack(">II", start + len(data), len(content))
-        data += padded
-    size = start + len(data)
-    header = struct.pack(">I", size) + bytes(4) + b"\x02\x10\x00\x00mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
-    header += fixed(d50)
+        data += content + bytes(-len(content) % 4)
+    header = struct.pack(">I", start + len(data)) + bytes(4) + b"\x02\x10\x00\x00" + kind + space + connection
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
     return header + bytes(128 - len(header)) + struct.pack(">I", len(tags)) + table + data
+
+
+def cyan_prints_red() -> bytes:
+    """A CMYK profile of 2 x 2 x 2 x 2 colours, all of them paper white but those with cyan, which are red."""
+    red, white = bytes([round(53.2 * 2.55), 80 + 128, 67 + 128]), bytes([255, 128, 128])
+    unit = struct.pack(">9i", *(65536 * (index % 4 == 0) for index in range(9)))
+    ramp = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + unit + 4 * ramp + 8 * white + 8 * red + 3 * ramp
+    return icc(b"prtr", b"CMYK", b"Lab ", {b"A2B0": table})
 
 
 ADOBE_RGB = profile_of([(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)], 2.19921875)
@@ -187,6 +199,27 @@ def test_upright_colours_of_a_wide_profile_become_srgb_and_alpha_stays(
     assert pixel == pytest.approx((*expected, 77), abs=2)
     assert upright.notes == ("colours converted to sRGB from wide",)
     assert make_upright(image, is_mask=True).image.getpixel((1, 1)) == (60, 160, 60, 77)
+
+
+def test_upright_grey_and_cmyk_follow_their_profiles() -> None:
+    linear = b"curv" + bytes(4) + struct.pack(">I", 0)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    grey, print_ = Image.new("L", (4, 4), 128), Image.new("CMYK", (4, 4), (255, 0, 0, 0))
+    grey.info["icc_profile"] = icc(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": white, b"kTRC": linear})
+    print_.info["icc_profile"] = cyan_prints_red()
+    assert make_upright(grey).image.getpixel((1, 1)) == pytest.approx(
+        (188, 188, 188), abs=2
+    )  # 128 / 255 in linear light
+    printed = np.asarray(make_upright(print_).image)[1, 1].astype(int)
+    assert printed[0] > 3 * printed[1:].max()  # without the profile it is cyan
+
+
+def test_upright_grey_profile_in_an_rgb_image_is_ignored_with_a_word() -> None:
+    image = picture()
+    image.info["icc_profile"] = icc(b"mntr", b"GRAY", b"XYZ ", {})
+    upright = make_upright(image)
+    assert difference(upright.image, picture()) == 0
+    assert upright.notes == ("colour profile wide ignored: it is for GRAY images",)
 
 
 @pytest.mark.parametrize("profile", [b"", b"rubbish" * 30, DISPLAY_P3[:200]], ids=["none", "rubbish", "cut off"])
