@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
@@ -139,9 +140,8 @@ class Sampler:
             num_inference_steps=self.config.steps,
             guidance_scale=self.config.guidance,
             generator=torch.Generator().manual_seed(seed),
-            output_type="np",
         )
-        return list(drawn.images)
+        return [np.array(image) for image in drawn.images]
 
     def _matched(self, image: Image, taken: Camera, wanted: Camera) -> Image:
         if self.config.fov == "raw":

@@ -58,6 +58,7 @@ def train_stage(
     build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, sheet)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
+    unet.register_to_config(condition_drop=config.condition_drop)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, config, out)
     unet.save_pretrained(out / RAW)

@@ -5,6 +5,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,10 @@ from models.network.conditioning import assemble_conditioning
 from models.network.multiview_unet import MultiViewUNet
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
-"""One per object, or one alone for a single object; None draws from torch's global generator."""
+"""One per sample, or one alone for all samples of a single object; None draws from torch's global generator."""
+OnStep = Callable[[int, Tensor, Tensor], Tensor]
+"""Receives the number of a step, from 1, its timestep and the targets' latents (B, T, C, H, W); returns the latents to
+go on with."""
 
 
 @torch.no_grad()
@@ -31,7 +35,9 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     guidance_scale: float,
     generator: Generators,
     device: torch.device | None = None,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    latents_BTCHW: Tensor | None = None,
+    on_step: OnStep | None = None,
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """Generate the latents of target views; condition views are denoised along and dropped at the end.
 
@@ -45,18 +51,18 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
         num_steps: Denoising steps.
         guidance_scale: Scale of classifier-free guidance; 1 is none, otherwise the network also runs with the empty
             condition.
-        generator: Noise of each object, so that the others in a batch do not change it; None: torch's generator.
+        generator: Noise of each object, so that the others in a batch do not change it, or one for all in turn; None:
+            torch's generator.
         device: Where to compute; None: the network's device.
-        on_step: Called after each step with its number, from 1, and the targets' latents (B, T, C, H, W).
+        latents_BTCHW: Noise of unit variance that the targets start from; None: drawn.
+        on_step: Called after each step.
+        is_interrupted: Asked before each step; once true, the latents stay as they are.
 
     Returns:
         (B, T, C, H, W) scaled latents, float32.
-
-    Raises:
-        ValueError: There is not one generator per object.
     """
     B, K, *shape = condition_latents_BKCHW.shape
-    generators = one_per_object(generator, B)
+    generators = generator if generator is None or isinstance(generator, torch.Generator) else list(generator)
     device = device or unet.device
     conditionings = [
         assemble_conditioning(
@@ -70,30 +76,20 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     ]
     scheduler.set_timesteps(num_steps, device=device)
     step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    draw = partial(randn_tensor, generator=generators, device=device, dtype=torch.float32)
     # the targets' noise first, so that it is the same for any number of condition views
-    noise = [
-        randn_tensor((B, views, *shape), generator=generators, device=device, dtype=torch.float32)
-        for views in (len(target_ids), K)
-    ]
-    latents_BVCHW = torch.cat(noise[::-1], dim=1) * scheduler.init_noise_sigma
+    targets = draw((B, len(target_ids), *shape)) if latents_BTCHW is None else latents_BTCHW.to(device, torch.float32)
+    latents_BVCHW = torch.cat([draw((B, K, *shape)), targets], dim=1) * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps, start=1):
+        if is_interrupted():
+            break
         scaled = scheduler.scale_model_input(latents_BVCHW, timestep).to(unet.dtype)
         outputs = [unet(scaled, timestep.expand(B), **vars(given)).float() for given in conditionings]
         predicted = outputs[0] if len(outputs) == 1 else torch.lerp(outputs[1], outputs[0], guidance_scale)
         latents_BVCHW = scheduler.step(predicted, timestep, latents_BVCHW, return_dict=False, **step_settings)[0]
         if on_step is not None:
-            on_step(step, latents_BVCHW[:, K:])
+            latents_BVCHW = torch.cat([latents_BVCHW[:, :K], on_step(step, timestep, latents_BVCHW[:, K:])], dim=1)
     return latents_BVCHW[:, K:]
-
-
-def one_per_object(generator: Generators, num_objects: int) -> list[torch.Generator] | None:
-    """List the generators; raises ValueError unless there is one per object."""
-    if generator is None:
-        return None
-    generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
-    if len(generators) != num_objects:
-        raise ValueError(f"{len(generators)} generators for {num_objects} objects; give one per object")
-    return generators
 
 
 def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ Cameras are metadata in its config; the network learns where a view stands from 
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from models.config import UNetConfig
 from models.network.attention import Kernel, MultiViewAttention
 from models.network.pretrained import align, forget_origin, locate, require_equal
+
+ATTENTION_SLICES = {"auto": 4096, "max": 1024, None: None}
+"""Tokens of a chunk by diffusers' names; scores of 20 heads take 1.3 GB for 4096 x 4096 tokens, 80 MB for 1024²."""
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
@@ -39,6 +42,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         global_attention: False confines self-attention to each view (ablation).
         geometry: The targets' cameras, ordered elevation-major, azimuth-minor: `azimuths` (number of columns),
             `elevations_deg` (one per row), `fov_deg` (full angle) and `distance` (object's longest side = 1).
+        condition_drop: Share of the last training's samples whose condition was dropped, without which there is no
+            classifier-free guidance; None: unknown, as in models saved before 0.3.
     """
 
     _supports_gradient_checkpointing = True
@@ -49,10 +54,11 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         base_config: dict[str, Any],
         num_targets: int,
         max_condition_views: int,
-        condition_flag: int,  # noqa: ARG002  this and geometry are kept in the config only
+        condition_flag: int,  # noqa: ARG002  this, geometry and condition_drop are kept in the config only
         view_embedding: bool,
         global_attention: bool,
         geometry: dict[str, Any],  # noqa: ARG002
+        condition_drop: float | None = None,  # noqa: ARG002
     ) -> None:
         super().__init__()
         # "identity": what is passed as class_labels is added to the timestep embedding
@@ -182,10 +188,47 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         align(loaded[0] if isinstance(loaded, tuple) else loaded)  # a tuple with output_loading_info=True
         return loaded
 
-    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
-        """Save config and weights, without the path that the model was loaded from."""
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        max_shard_size: int | str = "10GB",
+        **settings: Any,
+    ) -> None:
+        """Save config and weights, without the path that the model was loaded from.
+
+        Args:
+            save_directory: Folder.
+            safe_serialization: Safetensors rather than pickle.
+            variant: Put into the file names, such as "fp16". A pipeline passes on what it finds in this signature.
+            max_shard_size: Largest weight file.
+            settings: Others of diffusers.
+        """
         forget_origin(self)
-        super().save_pretrained(save_directory, **settings)
+        super().save_pretrained(
+            save_directory,
+            safe_serialization=safe_serialization,
+            variant=variant,
+            max_shard_size=max_shard_size,
+            **settings,
+        )
+
+    def set_attention_slice(self, slice_size: Literal["auto", "max"] | None) -> None:
+        """Compute attention in chunks of tokens; what a pipeline's `enable_attention_slicing` calls.
+
+        Args:
+            slice_size: "auto", "max" for the least memory, or None for all at once.
+
+        Raises:
+            ValueError: `slice_size` is a number, which elsewhere counts heads.
+        """
+        if slice_size not in ATTENTION_SLICES:
+            raise ValueError(
+                f"slice_size is {slice_size}; give 'auto', 'max' or None, or call unet.set_attention_chunk(TOKENS)"
+            )
+        self.set_attention_chunk(ATTENTION_SLICES[slice_size])
 
     def _embed_views(self, view_ids_BV: Tensor) -> Tensor:
         """The s * tau'(V_i) of sec. 4.2, flattened to ((B V), E)."""

@@ -76,13 +76,12 @@ def _sample(options: SampleOptions, cut_outs: Sequence[Image.Image], device: str
         guidance_scale=options.guidance,
         generator=torch.Generator().manual_seed(options.seed),
         elevations_deg=tuple(options.elevation) if options.elevation else None,
-        output_type="np",
     )
     cameras = [
         Camera(ViewKind.TARGET.view_name(target), at.azimuth_deg, at.elevation_deg, at.distance, at.fov_deg)
         for target, at in zip(sampled.target_ids, sampled.cameras, strict=True)
     ]
-    return cameras, sampled.images
+    return cameras, [np.array(image) for image in sampled.images]
 
 
 def _label(camera: Camera) -> str:

@@ -16,17 +16,17 @@ tags: [multi-view, novel-view-synthesis, mvdiffusion++, diffusion]
 """
 USE = """## Use
 
-In a checkout of the project, which is where the pipeline's class lives:
+With torch, diffusers and transformers; the folder brings its own code along. The name of a repository on a hub does in
+place of its path:
 
 ```python
 import torch
 from diffusers import DiffusionPipeline
-from PIL import Image
 
 folder = "path/to/this/folder"
 pipeline = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder, trust_remote_code=True)
 views = pipeline(
-    [Image.open("photo.png")],  # 1 to {most} images of one object, no poses; RGBA, or before a plain background
+    ["photo.png"],  # 1 to {most} images of one object, no poses; RGBA, or before a plain background
     object_share=0.5,
     num_inference_steps=75,
     generator=torch.Generator().manual_seed(0),
@@ -34,7 +34,7 @@ views = pipeline(
 views.images[0].save("view.png")  # RGBA; views.cameras[0] says where it is taken from
 ```
 
-Or from the shell: `python -m flows sample photo.png --model path/to/this/folder --out drawn`.
+From a checkout of the project: `python -m flows sample photo.png --model path/to/this/folder --out drawn`.
 """
 LIMITS = """## Limits
 

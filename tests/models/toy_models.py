@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from models.config import NoiseConfig, UNetConfig, VAEConfig
@@ -66,6 +68,11 @@ def toy_unet(*, filled: bool = True, **changes: Any) -> MultiViewUNet:
         if filled:
             fill_zeros(unet)
     return unet.eval()
+
+
+def picture(seed: int, side: int = 16) -> Image.Image:
+    """Noise with random alpha, RGBA."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 4), dtype=np.uint8))
 
 
 def toy_pipeline(scheduler: Any) -> MVDiffusionPipeline:

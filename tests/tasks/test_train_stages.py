@@ -218,6 +218,7 @@ def test_train_stage_leaves_a_pipeline_that_samples(made: Path) -> None:
     assert len(views) == 8
     assert views[0].shape == (16, 16, 4)
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    assert pipeline.unet.config.condition_drop == STAGE3.condition_drop == 0.1
     assert open_manifest(made / "stage3", Kind.DIFFUSION_MODEL).facts["stage"] == "stage3"
 
 

@@ -1,7 +1,5 @@
 """The complete model at toy size: 16 pixel images, 8 x 8 latents, 8 targets."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,9 @@ from models.data.images import as_rgba, crop_to_object, on_white, resized, to_ar
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from models.inference.sampling import sample_views
 from models.network.noise import SchedulerName, build_scheduler
-from tests.models.toy_models import NOISE, largest_difference, toy_pipeline
+from tests.models.toy_models import NOISE, largest_difference, picture, toy_pipeline
 
-ROOT = Path(__file__).parents[3]
 STEPS = 3
-
-
-def picture(seed: int, side: int = 16) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 4), dtype=np.uint8))
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -108,38 +101,6 @@ def test_pipeline_photo_before_a_plain_background_is_cut_out_and_framed(pipeline
     alphas = [np.asarray(image)[..., 3].astype(int) for image in (found, given)]
     assert np.abs(alphas[0] - alphas[1]).max() < 60
     assert [bool((row > 127).any()) for row in alphas[1]] == [4 <= index < 12 for index in range(16)]
-
-
-def as_saved_before_the_move(folder: Path) -> None:
-    """Give the folder the names of modules that version 0.1 wrote."""
-    for name in ("model_index.json", "pipeline.py"):
-        text = (folder / name).read_text()
-        old = text.replace("models.network.multiview_unet", "models.multiview_unet")
-        (folder / name).write_text(old.replace("models.inference.pipeline", "models.pipeline"))
-        assert (folder / name).read_text() != text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_old", [False, True])
-def test_pipeline_folder_loads_in_a_process_that_imports_diffusers_alone(
-    pipeline: MVDiffusionPipeline, tmp_path: Path, is_old: bool
-) -> None:
-    pipeline.save_pretrained(tmp_path / "model")
-    if is_old:
-        as_saved_before_the_move(tmp_path / "model")
-    picture(0).save(tmp_path / "view.png")
-    program = (
-        "import sys, torch; from diffusers import DiffusionPipeline; from PIL import Image\n"
-        "folder, view, out = sys.argv[1:]\n"
-        "pipe = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder, trust_remote_code=True)\n"
-        "made = pipe([Image.open(view)], num_inference_steps=2, generator=torch.Generator().manual_seed(3))\n"
-        "torch.save(made.latents, out)"
-    )
-    words = [sys.executable, "-c", program, *(str(tmp_path / name) for name in ("model", "view.png", "out.pt"))]
-    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    expected = pipeline([picture(0)], num_inference_steps=2, generator=rng(3)).latents
-    assert largest_difference(torch.load(tmp_path / "out.pt"), expected) < 1e-4  # its number of threads is its own
 
 
 def test_pipeline_with_a_subset_of_targets_makes_these_only(pipeline: MVDiffusionPipeline) -> None:
