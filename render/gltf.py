@@ -68,6 +68,21 @@ def _read_buffer(path: Path, uri: str | None) -> bytes:
     return (path.parent / uri_path(uri)).read_bytes()
 
 
+def file_names(path: Path) -> list[str]:
+    """Return the paths, from a glTF or GLB file's folder, of its buffers and images that are not embedded.
+
+    A file that cannot be read has none.
+    """
+    try:
+        document = read_document(path)
+        parts = [*document.get("buffers", []), *document.get("images", [])]
+        uris = [part.get("uri") for part in parts]
+    except (ValueError, AttributeError, TypeError):
+        return []
+    names = [uri_path(uri) for uri in uris if isinstance(uri, str) and uri and not uri.startswith("data:")]
+    return list(dict.fromkeys(names))
+
+
 def uri_path(uri: str) -> str:
     """Return the path of a file that a URI names, as Blender's importer finds it: Windows' separators are read too."""
     return os.path.normpath(unquote(uri.replace("\\", "/")))

@@ -20,6 +20,7 @@ from render.axes import UpAxis, correction
 from render.blender.wavefront import import_obj
 from render.errors import Unrenderable, importer_reason
 from render.formats import format_of
+from render.gltf import file_names
 from render.lfs import REMEDY, is_lfs_pointer
 from render.placement import Placement
 
@@ -49,7 +50,10 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
     try:
         import_file(path)
     except RuntimeError as error:
-        raise Unrenderable(importer_reason(str(error))) from error
+        files = [path.parent / name for name in file_names(path)]
+        pointers = [file.name for file in files if file.is_file() and is_lfs_pointer(file)]
+        reason = f"{pointers[0]} is {REMEDY}" if pointers else importer_reason(str(error))
+        raise Unrenderable(reason) from error
     finally:
         for logger in ("glTFImporter", "glTFImporter_errors"):  # the importer leaves its handlers behind when it fails
             logging.getLogger(logger).handlers.clear()
@@ -118,7 +122,14 @@ def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
     """Return the names of images that `materials` use and that have no pixels; Blender paints them magenta."""
     nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
     images = {node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None}
-    return tuple(sorted(Path(image.filepath).name or image.name for image in images if min(image.size) == 0))
+    return tuple(sorted(missing_name(image) for image in images if min(image.size) == 0))
+
+
+def missing_name(image: Any) -> str:
+    """Return the name of an image without pixels, and why it has none where that is known."""
+    path = Path(image.filepath)
+    is_pointer = path.is_file() and is_lfs_pointer(path)
+    return (path.name or image.name) + (f" ({REMEDY})" if is_pointer else "")
 
 
 def move_object(placement: Placement) -> None:

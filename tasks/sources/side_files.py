@@ -43,7 +43,12 @@ def _references(main: Path) -> Iterator[tuple[Path, Path]]:
     if kind == ".obj":
         yield from _of_obj(main)
     elif kind in (".glb", ".gltf"):
-        yield from ((path, path) for path in _of_gltf(main))
+        for name in gltf.file_names(main):
+            path = Path(os.path.normpath(main.parent / name))
+            if path.is_file() and name.startswith("/"):
+                raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
+            if path.is_file():
+                yield path, path
 
 
 def _of_obj(main: Path) -> Iterator[tuple[Path, Path]]:
@@ -52,21 +57,3 @@ def _of_obj(main: Path) -> Iterator[tuple[Path, Path]]:
     except Unrenderable:  # the renderer says why
         return
     yield from ((found.path, found.place) for found in links.files())
-
-
-def _of_gltf(main: Path) -> Iterator[Path]:
-    """Yield the buffers and images that are there and not embedded."""
-    try:
-        document = gltf.read_document(main)
-        parts = [*document.get("buffers", []), *document.get("images", [])]
-        uris = [part.get("uri", "") for part in parts]
-    except (ValueError, AttributeError, TypeError):
-        return
-    for uri in uris:
-        if not isinstance(uri, str) or not uri or uri.startswith("data:"):
-            continue
-        path = Path(os.path.normpath(main.parent / gltf.uri_path(uri)))
-        if path.is_file():
-            if gltf.uri_path(uri).startswith("/"):
-                raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
-            yield path

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+import trimesh
+from trimesh.exchange.gltf import export_gltf
 
 from render.device import Machine
 from render.errors import Unrenderable
@@ -87,6 +89,13 @@ def test_render_colour_that_is_not_a_number_costs_the_others_nothing(tmp_path: P
     assert alpha == 255
 
 
+def test_render_colours_of_some_vertices_are_seen_and_the_others_are_white(tmp_path: Path) -> None:
+    some = card(colours=("1 0 0", "1 0 0", "", ""), material="")
+    upper, lower = halves(view(write(tmp_path, {"a.obj": some})))
+    assert min(upper[:3]) > 100
+    assert lower[0] > 220 > lower[1] + 60
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])
 def test_render_grey_mask_cuts_out(tmp_path: Path, mode: str) -> None:
     picture(tmp_path / "tex.png", RED)
@@ -124,6 +133,14 @@ def test_inspect_texture_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) 
     path = write(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": MTL, "tex.png": pointer})
     with pytest.raises(Unrenderable, match=r"'tex\.png \(a git-LFS pointer: fetch the file itself \(git lfs pull\)\)'"):
         view(path)
+
+
+def test_inspect_gltf_buffer_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) -> None:
+    for name, content in export_gltf(trimesh.Scene(trimesh.creation.box())).items():
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        (tmp_path / name).write_bytes(pointer if name.endswith(".bin") else content)
+    with pytest.raises(Unrenderable, match=r"^\S+\.bin is a git-LFS pointer: fetch the file itself \(git lfs pull\)"):
+        objects.inspect(tmp_path / "model.gltf")
 
 
 @pytest.mark.parametrize("name", ["gone.png", "..\\x\\gone.png", "C:\\x\\gone.png", '"gone.png"'])

@@ -1,7 +1,7 @@
 import pytest
 
 from render.errors import Unrenderable
-from render.obj.vertices import checked
+from render.obj.vertices import checked, with_all_colours
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_checked_colours_that_are_not_finite_become_grey() -> None:
 def test_checked_commas_in_numbers_are_refused_with_the_line(line: str) -> None:
     with pytest.raises(Unrenderable, match=f"written with commas .'{line}'.: write decimal points"):
         checked(f"{line}\n".encode())
+
+
+def test_with_all_colours_gives_white_to_vertices_between_coloured_ones() -> None:
+    content = b"# a\nv 1 2 3\r\nvn 0 0 1\nv 4 5 6 1 0 0\n"
+    assert with_all_colours(content) == b"# a\nv 1 2 3 1 1 1\nvn 0 0 1\nv 4 5 6 1 0 0\n"
+    for same in (b"v 1 2 3\nv 4 5 6\n", b"v 1 2 3 1 0 0\nv 4 5 6 1 0 0\n", b"f 1 2 3\n", b""):
+        assert with_all_colours(same) is same
