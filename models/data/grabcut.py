@@ -12,6 +12,9 @@ GRABCUT_SIDE = 640
 """Longest side in pixels at which a photo is cut, more than the paper's model sees of an object; a photo of a thousand
 pixels would take seconds."""
 ITERATIONS = 5
+NOISE = 5.0
+"""Standard deviation, of 255, of the noise that is added: colours without spread, as of a drawing or a smoothed photo,
+make GrabCut's Gaussians degenerate, and it then cuts along JPEG's blocks."""
 LEAST_OUTSIDE = 0.02
 """Share of the image that must lie outside of the box: from there the background's colours are learnt."""
 
@@ -68,7 +71,16 @@ def _scaled(first: int, last: int, scale: float) -> slice:
 
 
 def _cut(photo: Pixels, labels: Pixels) -> npt.NDArray[np.bool_]:
+    noisy = photo + np.random.default_rng(0).normal(0, NOISE, photo.shape)
     cv2.setRNGSeed(0)  # GrabCut starts its colour models from k-means: equal photos give equal masks
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(photo, labels, (0, 0, 0, 0), background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        np.rint(noisy.clip(0, 255)).astype(np.uint8),
+        labels,
+        (0, 0, 0, 0),
+        background,
+        foreground,
+        ITERATIONS,
+        cv2.GC_INIT_WITH_MASK,
+    )
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)

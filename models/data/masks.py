@@ -16,6 +16,8 @@ FEWEST_PIXELS = 16
 """An object of fewer pixels is taken for specks."""
 MOST = 0.995
 """Share of the image above which the object covers everything."""
+MOST_LABELS = 40
+"""Brightest value of a mask that looks like a map of labels."""
 BORDER = 0.6
 """Share of the image's border that an object can cover, unless it covers nearly as much of the image."""
 BORDER_EXCESS = 0.1
@@ -92,6 +94,8 @@ def checked(alpha: Image.Image) -> Image.Image:
     if pixels == 0:
         brightest = np.asarray(alpha).max()
         level = f"its brightest value is {brightest} of 255" if brightest else "it is 0 everywhere"
+        if 0 < brightest <= MOST_LABELS:
+            level += ", as in a map of labels: make the object's label white and the others black"
         raise ValueError(f"the mask covers 0 % of the image ({level}); white, or opaque, is the object")
     if share > MOST:
         raise ValueError(f"the mask covers {share:.1%} of the image; only the object must be white, or opaque")

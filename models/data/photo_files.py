@@ -21,7 +21,13 @@ DNG_VERSION = 50706
 """TIFF's tag that says that a file is a raw photo, whose first picture is a thumbnail."""
 DAMAGED = "is damaged or cut off: it begins as an image, but cannot be decoded"
 OTHERS = {
-    DAMAGED: (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM"),
+    DAMAGED: (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"),
+    "is TIFF of a kind that is not read (floats in colour or of 64 bits), or cut off; save it with 8 or 16 bits": (
+        b"II*\x00",
+        b"MM\x00*",
+        b"II+\x00",
+        b"MM\x00+",
+    ),
     "is JPEG XL, which is not read; save it as JPEG or PNG": (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
     "is a git-LFS pointer and not the image itself; fetch it with git lfs pull": (b"version https://git-lfs",),
     "is a web page and not an image; download the image itself": (b"<!doctype html", b"<html"),

@@ -5,12 +5,13 @@ Knows what Pillow has decoded, not files (models/data/photo_files.py) and not ma
 
 # Shapes: H and W image size
 
-import math
 import struct
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from models.data.colour_profiles import to_srgb
@@ -122,7 +123,7 @@ def _premultiplied(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image, top: float) -> Image.Image:
     """Convert to RGB, RGBA, L or CMYK; deep greys are divided by `top`."""
     if image.mode in DEEP:
-        values = np.asarray(image).astype(np.float32) * (255 / top)
+        values = _values(image).astype(np.float64) * (255 / top)
         return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
     if image.has_transparency_data or image.mode in ("La", "RGBa"):
         return image.convert("RGBA")
@@ -140,13 +141,19 @@ def _largest_value(image: Image.Image) -> float:
     """The value that stands for white: 1 or a depth's largest, the smallest that holds all values of the image."""
     largest = 0.0
     for first in range(0, image.height, STRIP_ROWS):
-        values = np.asarray(image.crop((0, first, image.width, min(first + STRIP_ROWS, image.height))))
+        values = _values(image.crop((0, first, image.width, min(first + STRIP_ROWS, image.height))))
         if not np.isfinite(values).all():
             raise ValueError("holds values that are not finite (NaN or infinity); save it with 8 bits")
         largest = max(largest, float(values.max()))
     if image.mode == "F" and largest <= UNIT_LIMIT:
         return 1.0
-    return float(2 ** next(bits for bits in GREY_BITS if largest < 2**bits or math.isinf(2.0**bits)) - 1)
+    return float(2 ** next(bits for bits in GREY_BITS if largest < 2**bits or bits == GREY_BITS[-1]) - 1)
+
+
+def _values(image: Image.Image) -> npt.NDArray[Any]:
+    """Values of a deep grey; Pillow shows unsigned ones of 32 bits as signed."""
+    values = np.asarray(image)
+    return values.view(np.uint32) if image.mode == "I" else values
 
 
 def _bare(image: Image.Image) -> Image.Image:

@@ -1,7 +1,10 @@
 """GrabCut from a box, on photos whose object is known."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.data.grabcut import GRABCUT_SIDE, cut_in_box
 from models.data.pixels import Pixels
@@ -35,6 +38,16 @@ def test_grabcut_finds_the_object_before_a_busy_background(scale: int) -> None:
     assert overlap(mask, truth) > 0.93
     assert mask[125 * scale, 210 * scale] == 0  # the hole of the handle
     assert not mask[:, : left - 4].any()
+
+
+def test_grabcut_before_a_background_without_any_noise_follows_the_edge() -> None:
+    y, x = np.mgrid[:150, :200]
+    ball = np.hypot(x - 100, y - 75) < 40
+    photo = np.where(ball[..., None], (200, 60, 40), (240, 240, 240)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, format="JPEG")
+    found = cut_in_box(np.asarray(Image.open(file)), (50, 25, 150, 125))
+    assert overlap(found, ball) > 0.97
 
 
 def test_grabcut_of_equal_photos_gives_equal_masks_whatever_ran_before() -> None:

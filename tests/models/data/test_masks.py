@@ -59,13 +59,14 @@ def test_mask_that_is_soft_stays_soft() -> None:
     [
         (np.zeros((48, 36), dtype=np.uint8), r"covers 0 % of the image \(it is 0 everywhere\)"),
         (disc(softness=4) // 3, r"covers 0 % of the image \(its brightest value is 85 of 255\)"),
+        (sharp() // 255 + sharp() // 255 * (np.arange(36) < 18), "brightest value is 2 of 255, as in a map of labels"),
         (np.full((48, 36), 255, dtype=np.uint8), r"covers 100\.0% of the image"),
         (255 - disc(), r"covers 100% of the image's border and 7\d% of the image; if it is inverted, invert it"),
         (255 - disc((48, 36)) // 255 * 255, r"of the image's border"),
         (np.pad(np.zeros((44, 32), dtype=np.uint8), 2, constant_values=255), r"100% of the image's border and 1\d%"),
         (np.eye(48, 36, dtype=np.uint8)[::-1] * (np.arange(36) < 3) * 255, r"covers \d pixels, 0\.\d+% of the image"),
     ],
-    ids=["empty", "too dark", "full", "inverted", "inverted, sharp", "frame", "specks"],
+    ids=["empty", "too dark", "labels", "full", "inverted", "inverted, sharp", "frame", "specks"],
 )
 def test_mask_that_is_no_objects_is_refused_with_its_share(mask: Pixels, words: str) -> None:
     with pytest.raises(ValueError, match=words):

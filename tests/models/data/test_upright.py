@@ -67,10 +67,11 @@ RAMP = np.linspace(0, 65535, 24 * 36).reshape(24, 36)
         RAMP.astype(np.uint16) >> 4,  # 12 bits, as scanners store them
         RAMP.astype(np.uint16) >> 8,
         RAMP.astype(np.int32),
+        (RAMP * 65537).astype(np.uint32).view(np.int32),
         (RAMP / 65535).astype(np.float32),
         (RAMP / 257).astype(np.float32),
     ],
-    ids=["16 bits", "12 bits", "8 bits in 16", "32 bits", "0 to 1", "0 to 255"],
+    ids=["16 bits", "12 bits", "8 bits in 16", "16 bits in 32", "32 bits", "0 to 1", "0 to 255"],
 )
 def test_upright_deep_greys_keep_their_range(deep: np.ndarray) -> None:
     shown = np.asarray(make_upright(Image.fromarray(deep)).image)[..., 0].astype(int)
