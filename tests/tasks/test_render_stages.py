@@ -296,3 +296,16 @@ def test_render_more_objects_leaves_the_shards_of_the_others_alone(run: Path, tm
     grown = open_manifest(folder / "views", Kind.VIEWS).fingerprint
     assert render("more", make_tools(tmp_path / "elsewhere")) != after, "without a history they lie by uid hash"
     assert open_manifest(folder / "views", Kind.VIEWS).fingerprint != grown, "encode must not take one for the other"
+
+
+def test_render_test_of_a_folder_has_a_row_for_what_is_no_object(run: Path, tmp_path: Path) -> None:
+    write_object("mug", 0, 0, tmp_path / "in" / "Mug" / "model.glb")
+    (tmp_path / "in" / "gone.glb").symlink_to("nowhere")
+    config = TEST.model_copy(
+        update={"source": "folder", "folder": str(tmp_path / "in"), "conditions": 1, "ring_views": 0}
+    )
+    placed = (run / "objects", run / "normalized")
+    render_test_sets(*placed, config, RENDER, NORMALIZE, 0, tmp_path / "out", make_tools(tmp_path))
+    rows = {row.uid: row for row in read_ledger(tmp_path / "out")}
+    assert isinstance(rows["Mug"], Done)
+    assert rows["gone"] == Rejected("gone", "a link to nowhere, which is not there")
