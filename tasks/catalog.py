@@ -14,7 +14,7 @@ from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
 from tasks.sources.aesthetic_scores import load_scores
 from tasks.sources.registry import open_source
-from tasks.sources.source import LIFT_LIMIT, Listing, some
+from tasks.sources.source import LIFT_LIMIT, Listing, some, taken_for_a_number
 
 MAX_EXAMPLES = 20
 MAX_REASONS = 5
@@ -79,7 +79,10 @@ def _say_what_is_left_out(listing: Listing, config: CatalogConfig, out: Path, to
             f"{some(listing.unmatched)}"
         )
     if listing.unknown_scores:
-        note(f"warning: {len(listing.unknown_scores)} scored uids are no objects: {some(listing.unknown_scores)}")
+        remark = taken_for_a_number(listing.unknown_scores, (entry.uid for entry in listing.entries))
+        note(
+            f"warning: {len(listing.unknown_scores)} scored uids are no objects: {some(listing.unknown_scores)}{remark}"
+        )
 
 
 def _unknown(listing: Listing) -> Mapping[str, Any]:

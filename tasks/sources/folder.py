@@ -19,9 +19,15 @@ from tasks.sources.source import Listing, choose
 from tasks.sources.uid_memory import UidMemory
 from tasks.sources.walk import Found, walk
 
-SAME_OBJECT = {"raw_model": "normalized_model", "collision_geometry": "visual_geometry", "nontextured": "textured"}
-"""Names of files that show the object of another file beside them, whose name follows: 3D-FUTURE's model before it was
-scaled, Kubric's shape for physics, YCB's scan without its texture. The other is used."""
+SAME_OBJECT = {
+    "raw_model": "normalized_model",
+    "model_raw": "model",
+    "collision_geometry": "visual_geometry",
+    "nontextured": "textured",
+}
+"""Names of files that show the object of another file beside them, whose name follows and which is used: 3D-FUTURE's
+model before it was scaled, Pix3D's before its faces were made anew, Kubric's shape for physics, YCB's scan without its
+texture."""
 
 
 class FolderSource:

@@ -8,7 +8,7 @@ from render.axes import UpAxis, parse_up_axis
 from tasks.artifacts.tables import UP_AXIS
 from tasks.sources.aesthetic_scores import SCORE, UID, read_scores
 from tasks.sources.names import plain_uid
-from tasks.sources.source import some
+from tasks.sources.source import some, taken_for_a_number
 from tasks.sources.spreadsheet import read_table
 
 TABLE = "scores.csv"
@@ -57,7 +57,7 @@ def read_folder_table(root: Path, uids: Collection[str]) -> FolderTable:
     if unknown and len(unknown) == len(notes | scores):
         raise ValueError(
             f"{path} names {len(unknown)} objects, such as {some(unknown)}, none of which is in the folder, whose "
-            f"objects have uids such as {some(uids)}: write these"
+            f"objects have uids such as {some(uids)}: write these{taken_for_a_number(unknown, uids)}"
         )
     return FolderTable(scores, notes, axes, unknown)
 

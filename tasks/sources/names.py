@@ -19,6 +19,7 @@ GENERIC = frozenset(
         *("model", "mesh", "meshes", "scene", "source", "textured"),  # Sketchfab, GSO, YCB
         *("models", "model_normalized"),  # ShapeNet
         *("raw_model", "normalized_model"),  # 3D-FUTURE
+        "model_raw",  # Pix3D
         "scan",  # OmniObject3D
         *(
             "google_16k",

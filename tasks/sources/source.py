@@ -96,6 +96,23 @@ def some(names: Collection[str], count: int = 3) -> str:
     return f"{shown} and {len(names) - count} more" if len(names) > count else shown
 
 
+def taken_for_a_number(unknown: Iterable[str], uids: Iterable[str]) -> str:
+    """Return a remark on a name in a table that a spreadsheet program made of a uid such as 0001; empty without one."""
+    by_value = {value: uid for uid in uids if (value := _value(uid)) is not None}
+    for name in unknown:
+        value = _value(name)
+        if value is not None and (uid := by_value.get(value)):
+            return f"; {name} may be {uid}, which a spreadsheet program took for a number: make the column text"
+    return ""
+
+
+def _value(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _matching(uids: Sequence[str], patterns: Sequence[str]) -> tuple[set[str], list[str]]:
     """Return the uids that match any pattern, and the patterns that match none."""
     names = set(uids)

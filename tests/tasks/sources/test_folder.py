@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -134,6 +135,13 @@ def test_folder_table_may_name_objects_as_their_files_and_says_which_it_does_not
         "椅子.glb": (7.0, "椅子"),
     }
     assert listing.unknown_scores == ["sofa"]
+
+
+@pytest.mark.parametrize(("uid", "saved"), [("0001", "1"), ("73928e05", "7.3928E+09"), ("007", "7.0")])
+def test_folder_table_points_at_a_uid_that_was_taken_for_a_number(tmp_path: Path, uid: str, saved: str) -> None:
+    write(tmp_path, {f"{uid}.glb": glb(), "scores.csv": f"uid,aesthetic_score\n{saved},5\n"})
+    with pytest.raises(ValueError, match=rf"{re.escape(saved)} may be {uid}, which a spreadsheet program took"):
+        FolderSource(folder_config(tmp_path), 0).listing()
 
 
 def test_folder_table_of_other_objects_raises_naming_both(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ LAYOUTS = {
         "002_master_chef_can/google_16k/textured.obj": "002_master_chef_can",
         "003_cracker_box/poisson/textured.obj": "003_cracker_box",
     },
+    "Pix3D": {"model/bed/IKEA_HEMNES/model.obj": "IKEA_HEMNES", "model/sofa/IKEA_EKTORP/model_raw.obj": "IKEA_EKTORP"},
     "Kubric": {"Mug/visual_geometry.obj": "Mug", "Pan/visual_geometry.obj": "Pan"},
     "DTC": {"Basket_1/3d-asset.glb": "Basket_1", "Basket_2/3d-asset.glb": "Basket_2"},
     "Meshroom": {"shoe/texturedMesh.obj": "shoe", "hat/odm_texturing/odm_textured_model_geo.obj": "hat"},
