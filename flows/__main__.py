@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -39,6 +40,7 @@ Examples:
 \b
 Environment:
   MVDPP_PROFILE   where and how fast: a name in infra/profiles/ or a YAML file (default: laptop)
+  HF_TOKEN        token of an account at the hub: more requests, gated weights and data sets
 """
 app = typer.Typer(
     help="MVDiffusion++ from a catalog of 3D objects to a trained, evaluated model.",
@@ -129,13 +131,13 @@ def stage(
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the stage shows its own
     from flows.pipeline import STAGES
     from flows.stage_process import FLOW_RUN, Pipeline, stage_process
-    from flows.wiring import open_tools
+    from flows.wiring import Hub, open_tools
 
     try:
         return stage_process(
             name,
             Path.cwd(),
-            Pipeline(STAGES, open_tools),
+            Pipeline(STAGES, partial(open_tools, hub=Hub(os.environ.get("HF_ENDPOINT") or Hub.url, _hub_token()))),
             profile=_profile_name(),
             flow_run=os.environ.get(FLOW_RUN, ""),
             is_under_dvc=os.environ.get("DVC_STAGE") == name,  # which DVC sets for the command of a stage
@@ -282,6 +284,10 @@ def _tracking_store() -> "TrackingStore":
 
 def _profile_name() -> str:
     return os.environ.get("MVDPP_PROFILE") or DEFAULT_PROFILE
+
+
+def _hub_token() -> str | None:
+    return (os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or "").strip() or None
 
 
 def _exit_now(end: BaseException) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from flows.pipeline import WORK
@@ -17,8 +18,20 @@ from tasks.outcome import Failed, Outcome
 from tasks.ports import ComputeOptions, Launcher, Tools, Tracker
 
 
+@dataclass(frozen=True)
+class Hub:
+    """The hub of models and data sets."""
+
+    url: str = "https://huggingface.co"
+    token: str | None = None
+    """Of the account that asks; None: nobody's. It is also sent to `hub_url` of the profile."""
+
+
+NOBODY = Hub()
+
+
 @contextmanager
-def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> Iterator[Tools]:
+def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: Hub = NOBODY) -> Iterator[Tools]:
     """Open the tools of one stage; what they hold (Ray, worker processes) is given back at the end.
 
     Args:
@@ -26,16 +39,23 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path) -> It
         profile: Where and how fast the stage runs.
         tracker: The MLflow run of the stage.
         root: The checkout.
+        hub: The hub of models and data sets, and who asks there.
     """
     resources = resolve(profile)
     work = root / WORK / stage
     work.mkdir(parents=True, exist_ok=True)
-    with closing(_pool(profile, resources, work / "logs")) as pool:
+    store = RemoteStore(
+        s3_endpoint_url=profile.s3_endpoint,
+        attempts=profile.retries + 1,
+        token=hub.token,
+        token_urls=(hub.url, profile.hub_url),
+    )
+    with closing(store), closing(_pool(profile, resources, work / "logs")) as pool:
         yield Tools(
             pool=pool,
             progress=TerminalProgress(),
             tracker=tracker,
-            store=RemoteStore(s3_endpoint_url=profile.s3_endpoint, attempts=profile.retries + 1),
+            store=store,
             work=work,
             threads=resources.threads,
             device=resources.device,

@@ -78,7 +78,8 @@ def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, to
         fetcher.link_into([entry for entry in entries if isinstance(found[entry.uid], Done)], out)
     except ConnectionError as error:
         raise ConnectionError(
-            f"download: the server does not answer, {_num_here(found)} of {len(entries)} objects are here: {error}. "
+            f"download: the server {'stays busy' if error.errno == errno.EBUSY else 'does not answer'}, "
+            f"{_num_here(found)} of {len(entries)} objects are here: {error.strerror or error}. "
             "Check the network or hub_url in the profile and run the stage again: what is here stays"
         ) from error
     except OSError as error:
@@ -100,7 +101,7 @@ def fetch_in_parallel(
 ) -> Iterator[Outcome]:
     """Fetch objects in threads and yield outcomes as they come; an object without an answer is Failed.
 
-    Raises ConnectionError when `patience` objects in a row have none.
+    Raises ConnectionError when `patience` objects in a row have none, or when the server stays busy.
     """
     silent = 0
     with download_threads(num_threads) as threads:
@@ -111,9 +112,9 @@ def fetch_in_parallel(
                 silent = 0
             except ConnectionError as error:
                 silent += 1
-                if silent == patience:
+                if silent == patience or error.errno == errno.EBUSY:
                     raise
-                outcome = Failed(futures[future], str(error))
+                outcome = Failed(futures[future], error.strerror or str(error))
             yield outcome
 
 

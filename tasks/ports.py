@@ -83,8 +83,8 @@ class Store(Protocol):
         """Download `url` to `target`, whole or not at all, with retries and resume.
 
         Raises FileNotFoundError when the server says it is not there, ConnectionError when it cannot be reached
-        or the line keeps breaking, OSError(EFBIG) above `max_bytes`, OSError(ENOSPC) when the disk is full,
-        OSError for the rest.
+        or the line keeps breaking, ConnectionError(EBUSY) when it stays busy, PermissionError when it does not allow
+        it, OSError(EFBIG) above `max_bytes`, OSError(ENOSPC) when the disk is full, OSError for the rest.
         """
         ...
 

@@ -7,18 +7,25 @@ docs/conventions.md says who else retries what.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from random import uniform
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-
-from infra.storage.remote import CHUNK_BYTES, Body, HttpRemote, S3Remote, ServerBusyError
+from infra.storage.body import CHUNK_BYTES, Body
+from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
+from infra.storage.gate import Gate
+from infra.storage.http_remote import HttpRemote, server_of
+from infra.storage.s3_remote import S3Remote
 
 LONGEST_WAIT = 120.0
-"""Seconds between two attempts, whatever the server asks for."""
+"""Seconds between two attempts where the server names no time."""
+LONGEST_PAUSE = 3600.0
+"""Seconds that a server may ask to wait; beyond, the download ends and says so."""
+MAX_PAUSES = 24
+"""How often one file waits as long as the server asks: two hours where its window is five minutes."""
 
 
 class Remote(Protocol):
@@ -40,6 +47,8 @@ class RemoteStore:
         backoff: float = 1.0,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
+        token: str | None = None,
+        token_urls: Collection[str] = (),
     ) -> None:
         """Say how patient the store is.
 
@@ -49,9 +58,13 @@ class RemoteStore:
             backoff: Seconds to wait after the first failed attempt; doubles with each further one.
             connect_timeout: Seconds for a connection to be made.
             read_timeout: Seconds without a byte after which an attempt has failed.
+            token: Of an account at a hub.
+            token_urls: Addresses at servers that are sent the token, over https or on this machine; no other is.
         """
-        web = HttpRemote(connect_timeout, read_timeout)
-        s3 = S3Remote(s3_endpoint_url, connect_timeout, read_timeout)
+        self._gate = Gate()
+        servers = frozenset(server_of(url) for url in token_urls)
+        web = HttpRemote(connect_timeout, read_timeout, self._gate, token, servers)
+        s3 = S3Remote(s3_endpoint_url, connect_timeout, read_timeout, self._gate)
         self._remotes: dict[str, Remote] = {"http": web, "https": web, "s3": s3, "file": LocalFiles(), "": LocalFiles()}
         self._attempts = attempts
         self._backoff = backoff
@@ -67,7 +80,7 @@ class RemoteStore:
         Raises:
             FileNotFoundError: It is not there.
             PermissionError: The server does not allow it.
-            ConnectionError: The server cannot be reached, or the line keeps breaking.
+            ConnectionError: The server cannot be reached, the line keeps breaking, or the server stays busy (EBUSY).
             OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full, or another answer of the server.
             ValueError: The url is of an unknown kind.
         """
@@ -75,29 +88,42 @@ class RemoteStore:
         if remote is None:
             raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
         part = PartFile(target)
-        attempts = Retrying(
-            stop=stop_after_attempt(self._attempts),
-            wait=self._wait,
-            retry=retry_if_exception_type((ConnectionError, ServerBusyError)),
-            reraise=True,
-        )
         try:
-            attempts(part.receive, remote, url, max_bytes)
+            self._receive(part, remote, url, max_bytes)
             part.finish()
-        except (ConnectionError, ServerBusyError) as error:
+        except (ConnectionError, ServerBusyError, BrokenBodyError) as error:
             raise type(error)(f"{url}: {error} (tried {self._attempts} times)") from error
         except OSError as error:
             part.discard()
             raise _about(url, error) from error
 
-    def _wait(self, attempt: RetryCallState) -> float:
-        """Seconds before the next attempt: what the server asked for, or the backoff where that is longer.
+    def close(self) -> None:
+        """Let no thread wait any longer; what waits raises ConnectionError."""
+        self._gate.close()
 
-        The jitter keeps many clients from coming back at once.
-        """
-        backoff = wait_exponential_jitter(initial=self._backoff, jitter=self._backoff)(attempt)
-        error = attempt.outcome.exception() if attempt.outcome else None
-        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_WAIT)
+    def _receive(self, part: "PartFile", remote: Remote, url: str, max_bytes: int | None) -> None:
+        """Try until the file is here. To wait as long as the server asks is no failed attempt."""
+        failures = pauses = 0
+        while True:
+            try:
+                return part.receive(remote, url, max_bytes)
+            except ConnectionAbortedError:
+                raise
+            except (ConnectionError, ServerBusyError, BrokenBodyError) as error:
+                asked = getattr(error, "retry_after", 0.0)
+                if asked > LONGEST_PAUSE:
+                    raise RateLimitError(f"{error}, and asks to wait {asked:.0f} s; run it again then") from error
+                if asked and isinstance(error, RateLimitError) and pauses < MAX_PAUSES:
+                    pauses += 1
+                    continue
+                failures += 1
+                if failures >= self._attempts:
+                    raise
+                self._gate.sleep(min(max(self._jittered(failures), asked), LONGEST_WAIT))
+
+    def _jittered(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures; by chance, so that clients do not come back at once."""
+        return float(self._backoff * 2 ** (failures - 1) + uniform(0, self._backoff))  # noqa: S311 - no secret
 
 
 def _about(url: str, error: OSError) -> OSError:
@@ -116,10 +142,20 @@ class PartFile:
     def receive(self, remote: Remote, url: str, max_bytes: int | None) -> None:
         """Append what is missing, or start anew when the file has changed or cannot be continued.
 
-        Raises ConnectionError when the line breaks; what has come until then stays for the next call.
+        Raises ConnectionError when the line breaks; what has come until then stays for the next call. Raises
+        BrokenBodyError, and keeps nothing, when what has come is not what the server names.
         """
         self.target.parent.mkdir(parents=True, exist_ok=True)
         start = self.part.stat().st_size if self.part.exists() and self.version.exists() else 0
+        try:
+            self._receive(remote, url, max_bytes, start)
+        except BrokenBodyError:
+            self.discard()
+            if not start:
+                raise
+            self._receive(remote, url, max_bytes, 0)
+
+    def _receive(self, remote: Remote, url: str, max_bytes: int | None, start: int) -> None:
         with remote.open(url, start, self.version.read_text() if start else None) as body:
             _check_size(body.total or 0, max_bytes)
             if body.start not in (0, start):
@@ -132,6 +168,8 @@ class PartFile:
                 size = file.tell()
         if body.total is not None and size != body.total:
             raise ConnectionError(f"the line broke after {size} of {body.total} bytes")
+        if body.digest is not None:
+            body.digest.check(self.part)
 
     def _note_version(self, version: str | None) -> None:
         if version is None:

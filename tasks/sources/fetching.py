@@ -36,14 +36,15 @@ class Fetcher:
     def fetch(self, entry: Entry) -> Outcome:
         """Fetch and validate one object; the ledger's row says what came of it.
 
-        Raises ConnectionError when the server does not answer and OSError(ENOSPC) when the disk is full: these are
-        no fault of the object.
+        Raises ConnectionError when the server does not answer, or stays busy (EBUSY), and OSError(ENOSPC) when the
+        disk is full: these are no fault of the object.
         """
         folder = self._folder(entry)
         try:
             main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
         except ConnectionError as error:
-            raise ConnectionError(self._message(error)) from error
+            said = self._message(error)
+            raise (ConnectionError(error.errno, said) if error.errno else ConnectionError(said)) from error
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise

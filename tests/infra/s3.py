@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,32 @@ from werkzeug.serving import make_server
 
 from tests.infra.loopback import LoopbackServer
 
-BUSY = (
-    b'<?xml version="1.0" encoding="UTF-8"?>'
-    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-)
+
+@dataclass(frozen=True)
+class Answer:
+    """How one request is answered."""
+
+    status: int | None = None
+    """An error instead of what was asked for; None: no error."""
+    code: str = ""
+    """Its code, as S3 has it."""
+    cut: int | None = None
+    """The connection breaks after so many bytes of the body."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Instead of those of the same name."""
+
+
+BUSY = Answer(503, "SlowDown")
 
 
 class S3Server(LoopbackServer):
-    """moto's S3 over HTTP; `busy` requests are refused before it answers again."""
+    """moto's S3 over HTTP; `busy` requests are refused, then `answers` are used up, before it answers by itself."""
 
     def __init__(self) -> None:
         self.busy = 0
+        self.answers: list[Answer] = []
+        self.ranges: list[str | None] = []
+        """The Range header of each request."""
         self.requests: list[str] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -40,8 +56,18 @@ class S3Server(LoopbackServer):
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             is_busy, self.busy = self.busy > 0, max(0, self.busy - 1)
+            how = BUSY if is_busy else self.answers.pop(0) if self.answers else Answer()
             self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        if is_busy:
-            start("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(BUSY)))])
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else [BUSY]
-        return self._app(environ, start)
+            self.ranges.append(environ.get("HTTP_RANGE"))
+        if how.status is not None:
+            error = f"<?xml version='1.0'?><Error><Code>{how.code}</Code><Message>No.</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(error))), *how.headers]
+            start(f"{how.status} No", headers)
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [error]
+        replaced = {name.lower() for name, _ in how.headers}
+
+        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start(status, [*(row for row in headers if row[0].lower() not in replaced), *how.headers], *rest)
+
+        body = self._app(environ, begin)
+        return body if how.cut is None else [b"".join(body)[: how.cut]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,13 @@ class WebServer(LoopbackServer):
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.requests: list[str] = []
         self.sent: dict[str, int] = defaultdict(int)
+        self.headers: dict[str, dict[str, str]] = defaultdict(dict)
+        """Added to the whole answers of a path."""
+        self.tokens: list[str | None] = []
+        """The Authorization header of each request."""
+        self.times: list[float] = []
+        """When each request came, on time.monotonic's clock."""
+        self.if_range = True
         self.closing = threading.Event()
         self._lock = threading.Lock()
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"web": self})))
@@ -45,9 +53,11 @@ class WebServer(LoopbackServer):
         self.closing.set()
         super().__exit__(kind, error, trace)
 
-    def next_fault(self, path: str) -> Fault | None:
+    def next_fault(self, path: str, token: str | None) -> Fault | None:
         with self._lock:
             self.requests.append(path)
+            self.times.append(time.monotonic())
+            self.tokens.append(token)
             return self.faults[path].pop(0) if self.faults[path] else None
 
     def count(self, path: str, num_bytes: int) -> None:
@@ -60,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path).lstrip("/")
-        fault = self.web.next_fault(path)
+        fault = self.web.next_fault(path, self.headers["Authorization"])
         if fault and fault.hang:
             self.web.closing.wait()
             return
@@ -76,7 +86,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, path: str, content: bytes, limit: int | None) -> None:
         tag = f'"{hashlib.sha256(content).hexdigest()}"'
         status, start, headers = 200, 0, {"ETag": tag} if self.web.ranges else {}
-        if self.web.ranges and "Range" in self.headers and self.headers["If-Range"] == tag:
+        headers |= self.web.headers[path]
+        is_same = self.headers["If-Range"] == tag or not self.web.if_range
+        if self.web.ranges and "Range" in self.headers and is_same:
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
             status = 206 if start < len(content) else 416
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

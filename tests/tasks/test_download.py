@@ -135,17 +135,35 @@ def test_download_of_an_unfit_object_is_rejected_with_the_reason(hub: WebServer,
 
 def test_download_with_too_many_failures_raises_and_leaves_no_manifest(hub: WebServer, tmp_path: Path) -> None:
     for uid in list(OBJECTS)[:3]:
-        hub.faults[hub_path(uid)] = [Fault(status=503)] * 2
+        hub.faults[hub_path(uid)] = [Fault(status=500)] * 2
     with pytest.raises(RuntimeError, match="download: 3 of 10 items failed, more than max_failed_share 20%"):
         run_download(tmp_path, hub_tools(tmp_path, hub.url))
     assert not (tmp_path / "objects" / "manifest.json").exists()
+
+
+def test_download_from_a_hub_that_asks_for_a_pause_fails_no_object(hub: WebServer, tmp_path: Path) -> None:
+    paths = [hub_path(uid) for uid in list(OBJECTS)[:4]]
+    for path in paths:
+        hub.faults[path] = [Fault(status=429, headers=(("RateLimit", '"resolvers";r=0;t=1'),))] * 3
+    rows = run_download(tmp_path, hub_tools(tmp_path / "work", hub.url, attempts=1), max_failed_share=0.0)
+    assert all(isinstance(row, Done) for row in rows.values())
+
+
+def test_download_from_a_hub_that_stays_busy_stops_and_keeps_what_is_here(hub: WebServer, tmp_path: Path) -> None:
+    last = hub_path("object09")
+    hub.faults[last] = [Fault(status=503)] * 2
+    tools = hub_tools(tmp_path / "work", hub.url)
+    with pytest.raises(ConnectionError, match=r"the server stays busy, \d+ of 10 objects are here: .*503.*stays$"):
+        run_download(tmp_path, tools)
+    rows = run_download(tmp_path, tools)
+    assert all(isinstance(row, Done) for row in rows.values())
 
 
 def test_download_after_a_breakdown_asks_only_for_what_is_missing(hub: WebServer, tmp_path: Path) -> None:
     cut, refused = hub_path("object04"), hub_path("object07")
     half = len(OBJECTS["object04"]) // 2
     hub.faults[cut] = [Fault(after_bytes=half)]
-    hub.faults[refused] = [Fault(status=503)]
+    hub.faults[refused] = [Fault(status=500)]
     with pytest.raises(RuntimeError, match="2 of 10 items failed"):
         run_download(tmp_path, hub_tools(tmp_path, hub.url, attempts=1), max_failed_share=0.1)
     hub.requests.clear()

@@ -1,16 +1,19 @@
-"""The store against a real web server that misbehaves, and against an S3 server."""
+"""The store against a real web server that misbehaves; what it says to hubs."""
 
 import errno
+import hashlib
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from infra.storage.gate import seconds_to_wait
 from infra.storage.store import RemoteStore
-from tests.infra.s3 import S3Server
 from tests.infra.server import Fault, WebServer
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -54,6 +57,151 @@ def test_fetch_always_busy_server_raises_oserror_with_the_status(server: WebServ
         make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
     assert not isinstance(caught.value, ConnectionError)
     assert not (tmp_path / "got" / "a.bin").exists()
+
+
+def test_fetch_always_refused_raises_connectionerror_that_says_busy(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(status=503)] * 3
+    with pytest.raises(ConnectionError, match=r"a\.bin: the server answers 503.*tried 3 times") as caught:
+        make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert caught.value.errno == errno.EBUSY
+
+
+def test_fetch_waits_as_long_as_the_hub_asks_and_counts_that_as_no_attempt(server: WebServer, tmp_path: Path) -> None:
+    pause = Fault(status=429, headers=(("RateLimit", '"resolvers";r=0;t=1'),))
+    server.faults["a.bin"] = [pause, pause]
+    make_store(attempts=1).fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert only_file(tmp_path / "got" / "a.bin") == CONTENT
+    waits = [later - sooner for sooner, later in pairwise(server.times)]
+    assert len(waits) == 2
+    assert min(waits) >= 1.0
+
+
+def test_pause_holds_all_connections(server: WebServer, tmp_path: Path) -> None:
+    names = [f"{index}.bin" for index in range(6)]
+    for name in names:
+        (server.folder / name).write_bytes(name.encode())
+    server.faults["a.bin"] = [Fault(status=429, headers=(("Retry-After", "1"),))]
+    store = make_store(attempts=1)
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(store.fetch, f"{server.url}/a.bin", tmp_path / "a.bin")
+        while not server.requests:
+            time.sleep(0.01)
+        while store._gate._until == {}:
+            time.sleep(0.01)
+        others = [threads.submit(store.fetch, f"{server.url}/{name}", tmp_path / name) for name in names]
+        for one in (first, *others):
+            one.result()
+    assert min(server.times[1:]) - server.times[0] >= 1.0
+
+
+def test_allowance_that_is_used_up_pauses_before_a_refusal(server: WebServer, tmp_path: Path) -> None:
+    server.headers["a.bin"] = {"RateLimit": '"api";r=90;t=300, "resolvers";r=0;t=1'}
+    store = make_store()
+    for name in ("first", "second"):
+        store.fetch(f"{server.url}/a.bin", tmp_path / name)
+    assert server.times[1] - server.times[0] >= 1.0
+
+
+def test_pause_of_more_than_an_hour_is_said_at_once(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(status=429, headers=(("Retry-After", "7200"),))]
+    with pytest.raises(ConnectionError, match=r"asks to wait 7201 s; run it again then"):
+        make_store().fetch(f"{server.url}/a.bin", tmp_path / "a.bin")
+
+
+def test_closed_store_lets_nobody_wait(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(status=429, headers=(("Retry-After", "3000"),))]
+    store = make_store()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(store.fetch, f"{server.url}/a.bin", tmp_path / "a.bin")
+        while store._gate._until == {}:
+            time.sleep(0.01)
+        store.close()
+        with pytest.raises(ConnectionError, match="called off"):
+            waiting.result()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"RateLimit": '"resolvers";r=0;t=55'}, 56),
+        ({"RateLimit": '"api";r=0;t=20,"resolvers";r=12;t=55'}, 21),
+        ({"RateLimit": "limit=3000, remaining=0, reset=55"}, 56),
+        ({"RateLimit": '"resolvers";t=7'}, 8),
+        ({"Retry-After": "9", "RateLimit": '"resolvers";r=0;t=55'}, 56),
+        ({"Retry-After": "Sat, 28 Nov 2026 10:00:30 GMT", "Date": "Sat, 28 Nov 2026 10:00:00 GMT"}, 31),
+        ({"Retry-After": "Sat, 28 Nov 2026 10:00:30 GMT"}, 0),
+        ({"Retry-After": "soon", "RateLimit": "nonsense"}, 0),
+        ({}, 0),
+    ],
+)
+def test_refusal_is_read_as_seconds_to_wait(headers: dict[str, str], seconds: float) -> None:
+    assert seconds_to_wait(headers, is_refused=True) == seconds
+
+
+def test_answer_with_something_left_asks_for_no_pause() -> None:
+    assert seconds_to_wait({"RateLimit": '"resolvers";r=2900;t=55', "Retry-After": "9"}, is_refused=False) == 0
+
+
+TOKEN = "hf_secret"
+
+
+def test_token_is_sent_to_the_hub_alone(server: WebServer, tmp_path: Path) -> None:
+    (tmp_path / "b.bin").write_bytes(CONTENT)
+    with WebServer(tmp_path) as cdn:
+        server.faults["b.bin"] = [Fault(status=302, headers=(("Location", f"{cdn.url}/b.bin"),))]
+        store = make_store(token=TOKEN, token_urls=[f"{server.url}/datasets"])
+        store.fetch(f"{server.url}/a.bin", tmp_path / "got-a")
+        store.fetch(f"{server.url}/b.bin", tmp_path / "got-b")
+        store.fetch(f"{cdn.url}/b.bin", tmp_path / "got-c")
+        assert server.tokens == [f"Bearer {TOKEN}"] * 2
+        assert cdn.tokens == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("token", "remedy"), [(None, "set HF_TOKEN to the token of an account"), (TOKEN, "accept the conditions")]
+)
+def test_gated_file_says_what_to_do(server: WebServer, tmp_path: Path, token: str | None, remedy: str) -> None:
+    server.faults["a.bin"] = [Fault(status=401, headers=(("X-Error-Message", "Access to it is restricted."),))]
+    with pytest.raises(PermissionError, match=rf"401 .*: Access to it is restricted\); .*{remedy}"):
+        make_store(token=token, token_urls=[server.url]).fetch(f"{server.url}/a.bin", tmp_path / "a.bin")
+
+
+def test_fetch_from_server_that_knows_no_if_range_does_not_mix_two_files(server: WebServer, tmp_path: Path) -> None:
+    target = tmp_path / "got" / "a.bin"
+    server.if_range = False
+    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
+    with pytest.raises(ConnectionError):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    (server.folder / "a.bin").write_bytes(CONTENT[::-1])
+    make_store().fetch(f"{server.url}/a.bin", target)
+    assert only_file(target) == CONTENT[::-1]
+
+
+HASHES = {
+    "LFS": hashlib.sha256(CONTENT).hexdigest(),
+    "git": hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest(),
+}
+
+
+@pytest.mark.parametrize("value", HASHES.values(), ids=HASHES)
+def test_fetch_from_a_hub_checks_the_hash(server: WebServer, tmp_path: Path, value: str) -> None:
+    server.headers["a.bin"] = {"X-Repo-Commit": "0" * 40, "X-Linked-ETag": f'"{value}"'}
+    make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    (server.folder / "a.bin").write_bytes(CONTENT[::-1])
+    with pytest.raises(OSError, match=rf"hash is \w+, but the server says {value} \(tried 3 times\)"):
+        make_store().fetch(f"{server.url}/a.bin", tmp_path / "again" / "a.bin")
+    assert not list((tmp_path / "again").iterdir())
+
+
+def test_part_that_was_spoilt_is_started_over_where_the_hub_names_the_hash(server: WebServer, tmp_path: Path) -> None:
+    target = tmp_path / "got" / "a.bin"
+    server.headers["a.bin"] = {"X-Repo-Commit": "0" * 40, "X-Linked-ETag": f'"{HASHES["LFS"]}"'}
+    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
+    with pytest.raises(ConnectionError):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    (target.parent / ".a.bin.part").write_bytes(bytes(700_000))
+    make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    assert only_file(target) == CONTENT
 
 
 def test_fetch_missing_file_raises_at_once_and_leaves_nothing(server: WebServer, tmp_path: Path) -> None:
@@ -157,43 +305,3 @@ def test_fetch_local_file_copies_it(tmp_path: Path, form: str) -> None:
 def test_fetch_unknown_scheme_raises_valueerror_naming_the_choices(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ftp://x/y.*use http"):
         make_store().fetch("ftp://x/y", tmp_path / "y")
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    with S3Server() as server:
-        yield server.url
-
-
-@pytest.fixture
-def bucket(s3_url: str, s3_credentials: None) -> str:  # noqa: ARG001
-    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
-    client.create_bucket(Bucket="objects")
-    client.put_object(Bucket="objects", Key="some/a.bin", Body=CONTENT)
-    return "s3://objects"
-
-
-def test_fetch_s3_writes_the_whole_file(s3_url: str, bucket: str, tmp_path: Path) -> None:
-    make_store(s3_endpoint_url=s3_url).fetch(f"{bucket}/some/a.bin", tmp_path / "got" / "a.bin")
-    assert only_file(tmp_path / "got" / "a.bin") == CONTENT
-
-
-def test_fetch_s3_continues_an_unfinished_part(s3_url: str, bucket: str, tmp_path: Path) -> None:
-    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
-    tag = client.head_object(Bucket="objects", Key="some/a.bin")["ETag"]
-    (tmp_path / "got").mkdir()
-    marked = b"?" * 1000  # shows that these bytes were kept rather than fetched again
-    (tmp_path / "got" / ".a.bin.part").write_bytes(marked)
-    (tmp_path / "got" / ".a.bin.version").write_text(tag)
-    make_store(s3_endpoint_url=s3_url).fetch(f"{bucket}/some/a.bin", tmp_path / "got" / "a.bin")
-    assert only_file(tmp_path / "got" / "a.bin") == marked + CONTENT[1000:]
-
-
-def test_fetch_s3_missing_key_raises_filenotfound(s3_url: str, bucket: str, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"s3://objects/other: .*404"):
-        make_store(s3_endpoint_url=s3_url).fetch(f"{bucket}/other", tmp_path / "a.bin")
-
-
-def test_fetch_s3_without_server_raises_connectionerror(bucket: str, tmp_path: Path) -> None:
-    with pytest.raises(ConnectionError, match="tried 2 times"):
-        make_store(s3_endpoint_url="http://127.0.0.1:9", attempts=2).fetch(f"{bucket}/a.bin", tmp_path / "a.bin")

@@ -1,0 +1,46 @@
+"""An open response, and how its bytes are checked."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.storage.errors import BrokenBodyError
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A hash of a whole file that the server names."""
+
+    kind: Literal["sha256", "git-blob"]
+    """git-blob: SHA-1 of the content behind git's header, which a hub names for files outside LFS."""
+    value: str
+    """Hexadecimal."""
+
+    def check(self, path: Path) -> None:
+        """Raise BrokenBodyError when a file has another hash."""
+        hasher = hashlib.sha256() if self.kind == "sha256" else hashlib.sha1(usedforsecurity=False)
+        if self.kind == "git-blob":
+            hasher.update(f"blob {path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+                hasher.update(chunk)
+        if hasher.hexdigest() != self.value:
+            raise BrokenBodyError(f"its {self.kind} hash is {hasher.hexdigest()}, but the server says {self.value}")
+
+
+@dataclass(frozen=True)
+class Body:
+    """An open response: the bytes of the file from `start` on."""
+
+    chunks: Iterator[bytes]
+    start: int
+    total: int | None
+    """Size of the whole file; None: the server does not say."""
+    version: str | None
+    """Changes when the file does; None: the server does not say, so the file cannot be resumed."""
+    digest: Digest | None = None
+    """Of the whole file; None: the server does not say."""

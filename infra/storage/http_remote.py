@@ -1,0 +1,173 @@
+"""Opens files of web servers at a byte, a hub of models and data sets among them. It writes no file.
+
+It does not retry, but waits where the server has asked for a pause (infra/storage/gate.py).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from infra.storage.body import CHUNK_BYTES, Body, Digest
+from infra.storage.errors import RateLimitError, ServerBusyError
+from infra.storage.gate import Gate, seconds_to_wait
+
+CONNECTIONS = 32
+"""Open connections kept for reuse: at least as many as any stage downloads at once."""
+REFUSED = frozenset({429, 503})
+"""HTTP statuses of a server that is asked too much."""
+BUSY = frozenset({408, 425, 500, 502, 504})
+"""HTTP statuses that another attempt may change."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+NETWORK_ERRORS = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+"""What is raised when the connection breaks, before or within the body."""
+
+
+class BearerToken(AuthBase):
+    """Sends a token; requests takes it off again where an answer leads to another server."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+@dataclass(frozen=True)
+class HttpRemote:
+    """Opens files of web servers. A server that ignores ranges, or whose file has changed, answers from byte 0."""
+
+    connect_timeout: float
+    read_timeout: float
+    gate: Gate
+    token: str | None = None
+    """Of an account at a hub."""
+    token_servers: frozenset[str] = frozenset()
+    """Servers (`scheme://host:port`) that are sent the token: over https, or on this machine."""
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_connections=CONNECTIONS, pool_maxsize=CONNECTIONS))
+        return session
+
+    @contextmanager
+    def open(self, url: str, start: int, version: str | None) -> Iterator[Body]:
+        """Open `url` at byte `start` if it still is `version`, else at 0.
+
+        Raises FileNotFoundError, PermissionError, ServerBusyError, ConnectionError, or OSError for other answers.
+        """
+        span = {"Range": f"bytes={start}-", "If-Range": version} if start and version else {}
+        try:
+            answer = self._get(url, span)
+            if answer.status_code == 206 and span and _version(answer) != version:  # a server that knows no If-Range
+                answer.close()
+                answer = self._get(url, {})
+            with closing(answer):
+                self._check_status(answer, url)
+                yield _http_body(answer)
+        except NETWORK_ERRORS as error:
+            raise ConnectionError(innermost(error)) from error
+
+    def _get(self, url: str, span: Mapping[str, str]) -> requests.Response:
+        server = server_of(url)
+        self.gate.wait(server)
+        answer = self._session.get(
+            url,
+            headers={"Accept-Encoding": "identity", **span},
+            auth=BearerToken(self.token) if self.token and self._may_see_token(url) else None,
+            stream=True,
+            timeout=(self.connect_timeout, self.read_timeout),
+        )
+        for one in (*answer.history, answer):
+            if pause := seconds_to_wait(one.headers, is_refused=one.status_code in REFUSED):
+                self.gate.pause(server, pause)
+        if answer.status_code == 416:  # the range starts at the file's end or behind it
+            answer.close()
+            return self._get(url, {})
+        return answer
+
+    def _may_see_token(self, url: str) -> bool:
+        is_safe = urlsplit(url).scheme == "https" or urlsplit(url).hostname in LOOPBACK
+        return is_safe and server_of(url) in self.token_servers
+
+    def _check_status(self, answer: requests.Response, url: str) -> None:
+        status = f"{answer.status_code} {answer.reason}".strip()
+        if answer.status_code in (404, 410):
+            raise FileNotFoundError(f"not on the server ({answer.status_code})")
+        if answer.status_code in (401, 403):
+            reason = answer.headers.get("X-Error-Message", "")
+            said = f"{status}: {reason.rstrip('.')}" if reason else status
+            raise PermissionError(f"the server does not allow it ({said}){self._remedy(url)}")
+        asked = seconds_to_wait(answer.headers, is_refused=True)
+        if answer.status_code in REFUSED:
+            raise RateLimitError(f"the server answers {status}", asked)
+        if answer.status_code in BUSY:
+            raise ServerBusyError(f"the server answers {status}", asked)
+        if answer.status_code not in (200, 206):
+            raise OSError(f"the server answers {status}")
+
+    def _remedy(self, url: str) -> str:
+        if server_of(url) not in self.token_servers:
+            return ""
+        if not self.token:
+            return "; if it is gated or private, set HF_TOKEN to the token of an account that may read it"
+        if not self._may_see_token(url):
+            return "; HF_TOKEN is not sent over http, use https"
+        return (
+            "; HF_TOKEN was sent: accept the conditions on the page of the repository, or use another account's token"
+        )
+
+
+def server_of(url: str) -> str:
+    """Return `scheme://host:port` of an address, without the port where it is the usual one."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port not in (None, usual) else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+def innermost(error: BaseException) -> str:
+    """Return what the network said, without the wrappings of the libraries."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}"
+
+
+def _http_body(answer: requests.Response) -> Body:
+    start, total = 0, answer.headers.get("Content-Length")
+    if answer.status_code == 206:
+        span, total = answer.headers["Content-Range"].removeprefix("bytes ").split("/")
+        start = int(span.split("-")[0])
+    size = int(total) if total and total != "*" else None
+    # The bytes as they are stored: a .gz that a server labels as gzip-encoded must stay a .gz.
+    chunks = answer.raw.stream(CHUNK_BYTES, decode_content=False)
+    return Body(chunks, start, size, _version(answer), _hub_digest(answer))
+
+
+def _version(answer: requests.Response) -> str | None:
+    tag = answer.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
+
+
+def _hub_digest(answer: requests.Response) -> Digest | None:
+    """Return the hash that a hub names for a file, on its own answer or on the one that leads to another server."""
+    for one in (*answer.history, answer):
+        if "X-Repo-Commit" in one.headers:
+            tag = one.headers.get("X-Linked-ETag") or one.headers.get("ETag") or ""
+            value = tag.removeprefix("W/").strip('"')
+            if re.fullmatch(r"[0-9a-f]{64}", value):
+                return Digest("sha256", value)
+            if re.fullmatch(r"[0-9a-f]{40}", value):
+                return Digest("git-blob", value)
+    return None
