@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from render.errors import Unrenderable
 from render.obj.staging import staged
 
 MISSING_LIBRARIES = "missing_libraries"
@@ -25,10 +26,13 @@ WITH_ALPHA = (32, 64, 128)
 def import_obj(path: Path) -> None:
     """Add the content of an OBJ file to the scene.
 
-    Raises Unrenderable when the file is no OBJ file, a position is not finite or numbers are written with commas.
+    Raises Unrenderable when the file is no OBJ file, a position is not finite, numbers are written with commas or no
+    face has its vertices.
     """
     with staged(path) as file:
         bpy.ops.wm.obj_import(filepath=str(file.path))
+    if file.has_faces and not any(len(mesh.polygons) for mesh in bpy.data.meshes):
+        raise Unrenderable("no faces: those of the file name vertices that are not there, or not yet")
     bpy.context.scene[MISSING_LIBRARIES] = "\n".join(file.missing_libraries)
     show_vertex_colours()
     for material in bpy.data.materials:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from render.lfs import REMEDY, is_lfs_pointer
+from render.errors import Unrenderable
 from render.obj.lookup import Found, find_file, last_part
 from render.obj.materials import Material, read_materials, textures_of
 from render.obj.text import read_text
@@ -19,6 +19,7 @@ class Links:
     """The materials of an OBJ file and the files that they lie in."""
 
     libraries: tuple[Found, ...]
+    """Material libraries, those among them that cannot be read."""
     materials: dict[bytes, Material]
     """The used materials that are defined, under the names by which the OBJ file calls them."""
     textures: dict[tuple[bytes, str], Found | None]
@@ -38,8 +39,8 @@ def read_links(path: Path, content: bytes) -> Links:
     libraries, missing = _libraries(path, content)
     defined: dict[bytes, Material] = {}
     homes: dict[bytes, Path] = {}
-    for found in libraries:
-        for name, material in read_materials(read_text(found.path).content).items():
+    for found, text in libraries.items():
+        for name, material in read_materials(text).items():
             defined[name] = defined.get(name, ()) + material
             homes.setdefault(name, found.path.parent)
     used = list(dict.fromkeys(statements(content, b"usemtl")))
@@ -72,21 +73,25 @@ def _line_end(content: bytes, start: int) -> int:
     return end if end >= 0 else len(content)
 
 
-def _libraries(path: Path, content: bytes) -> tuple[list[Found], list[str]]:
-    """Return the libraries that are found, in the order in which they count, and the names of the others."""
-    found: dict[Path, Found] = {}
+def _libraries(path: Path, content: bytes) -> tuple[dict[Found, bytes], list[str]]:
+    """Return the libraries with their texts, in the order in which they count, and the names of those that are missing.
+
+    One that cannot be read is among both, with an empty text and, behind its name, why.
+    """
+    texts: dict[Found, bytes] = {}
     missing: list[str] = []
-    for value in dict.fromkeys(statements(content, b"mtllib")):
-        for name in _names(os.fsdecode(value), path.parent):
-            library = find_file(name, [path.parent], absolute=False)
-            if library is None or is_lfs_pointer(library.path):
-                missing.append(last_part(name) + (f" ({REMEDY})" if library else ""))
-            else:
-                found[library.path] = library
-    same_name = find_file(f"{path.stem}.mtl", [path.parent], absolute=False)
-    if same_name and not is_lfs_pointer(same_name.path):
-        found[same_name.path] = same_name
-    return list(found.values()), missing
+    names = [name for value in statements(content, b"mtllib") for name in _names(os.fsdecode(value), path.parent)]
+    for name in dict.fromkeys([*names, f"{path.stem}.mtl"]):
+        library = find_file(name, [path.parent], absolute=False)
+        if library is None:
+            missing += [last_part(name)] if name in names else []
+            continue
+        try:
+            texts[library] = read_text(library.path).content
+        except Unrenderable as error:
+            texts[library] = b""
+            missing.append(f"{library.path.name} ({str(error).removeprefix(f'{library.path.name} is ')})")
+    return texts, missing
 
 
 def _names(value: str, folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from render.obj.links import Links, read_links
+from render.obj.links import Links, read_links, statements
 from render.obj.lookup import Found, last_part
 from render.obj.materials import library
 from render.obj.text import read_text
@@ -24,6 +24,8 @@ class Staged:
 
     path: Path
     missing_libraries: tuple[str, ...]
+    has_faces: bool
+    """Whether the file names faces, be they possible or not."""
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def staged(path: Path) -> Iterator[Staged]:
         else:
             copy.write_bytes(content)
         copy.with_suffix(".mtl").write_bytes(library(links.materials, _paths(links, folder)))
-        yield Staged(copy, links.missing_libraries)
+        yield Staged(copy, links.missing_libraries, any(True for _ in statements(content, b"f")))
 
 
 def _paths(links: Links, folder: Path) -> dict[tuple[bytes, str], Path]:

@@ -18,6 +18,7 @@ MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
 }
 """Byte order marks and the codecs that take them away; the longer ones first, as UTF-32's begins with UTF-16's."""
+PAGE = re.compile(rb"\s*<(?:!doctype\s+)?html", re.IGNORECASE)
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
@@ -33,7 +34,7 @@ class Text:
 def read_text(path: Path) -> Text:
     """Read a text file, in UTF-8 or any code that has ASCII in it, UTF-16 or UTF-32, of Unix, Windows or old Macs.
 
-    Raises Unrenderable when the file is a git-LFS pointer or no text.
+    Raises Unrenderable when the file is a git-LFS pointer, an HTML page or no text.
     """
     if is_lfs_pointer(path):
         raise Unrenderable(f"{path.name} is {REMEDY}")
@@ -42,6 +43,8 @@ def read_text(path: Path) -> Text:
     content = stored if codec is None else stored.decode(codec, errors="replace").encode()
     if b"\0" in content[:HEAD]:
         raise Unrenderable(f"{path.name} is no text: OBJ and MTL files are, other files that end so are not read")
+    if PAGE.match(content):
+        raise Unrenderable(f"{path.name} is an HTML page, as servers send instead of a file: fetch it again")
     if b"\r" in content[:HEAD] and b"\n" not in content[:HEAD]:
         content = LONE_RETURN.sub(b"\n", content)
     return Text(content, content is stored)

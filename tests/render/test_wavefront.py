@@ -214,6 +214,14 @@ def test_inspect_lines_and_points_alone_are_refused(tmp_path: Path, elements: st
         view(path)
 
 
+@pytest.mark.parametrize(
+    "text", ["v 0 -1 1\nv 0 -1 -1\nv 0 1 -1\nf 7 8 9\n", "f 1 2 3\nv 0 -1 1\nv 0 -1 -1\nv 0 1 -1\n"]
+)
+def test_inspect_faces_without_their_vertices_are_refused_as_such(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Unrenderable, match="name vertices that are not there"):
+        view(write(tmp_path, {"a.obj": text}))
+
+
 def test_render_names_that_are_not_utf8(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/M\xf6bel")  # noqa: PTH102
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xf6bel"))

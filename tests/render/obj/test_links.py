@@ -63,10 +63,22 @@ def test_read_links_lost_library_is_named_only_where_something_is_lost(tmp_path:
     assert links(tmp_path, {**both}).missing_libraries == ()
 
 
-def test_read_links_library_that_is_a_pointer_is_missing_with_the_remedy(tmp_path: Path) -> None:
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-    found = links(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": pointer})
-    assert found.missing_libraries == ("a.mtl (a git-LFS pointer: fetch the file itself (git lfs pull))",)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a.mtl (a git-LFS pointer: fetch the file itself (git lfs pull))",
+        ),
+        (bytes(9), "a.mtl (no text: OBJ and MTL files are, other files that end so are not read)"),
+    ],
+)
+def test_read_links_library_that_cannot_be_read_is_missing_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    found = links(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": content})
+    assert found.missing_libraries == (reason,)
+    assert names(found) == ["a.mtl"]
 
 
 @pytest.mark.parametrize("used", ["m", "m # wood", '"m"', "M"])

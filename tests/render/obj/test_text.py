@@ -30,6 +30,7 @@ def test_read_text_lines_of_old_macs_get_line_feeds_and_others_stay(tmp_path: Pa
     ("content", "reason"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a.obj is a git-LFS pointer: fetch"),
+        (b"\n<!DOCTYPE html><html>", "a.obj is an HTML page"),
         (b"\x64\x86\x05\x00\x00\x00\x00\x00" * 8, "a.obj is no text"),
     ],
 )
