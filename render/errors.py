@@ -14,7 +14,7 @@ def importer_reason(message: str) -> str:
     """Return the reason in what Blender's importer raised, on one line without Blender's prefixes and stack frames."""
     extension = EXTENSION.search(message)
     if extension:
-        return f"needs the extension {extension[1]}, which Blender's importer does not know"
+        return f"needs the extension {extension[1]}, which Blender's importer does not know; export the file without it"
     exceptions = EXCEPTION.findall(message) if "Traceback" in message else []
     reason = exceptions[-1] if exceptions else message.removeprefix("Error:")
     return f"Blender's importer refused the file: {' '.join(reason.split()) or 'no reason given'}"

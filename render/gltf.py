@@ -4,7 +4,6 @@ Written by hand because no package of the environment hands out the header of a 
 one that cannot be rendered: trimesh and Blender build the scene or refuse. Layout: glTF 2.0 specification, chapter 4.
 """
 
-import base64
 import json
 import os
 import struct
@@ -52,22 +51,6 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def read_buffers(path: Path, document: dict[str, Any]) -> list[bytes]:
-    """Return the bytes of each buffer of `document`, the document of `path`.
-
-    A buffer lies in the container's binary chunk, in the JSON as base64, or in a file beside `path`.
-    """
-    return [_read_buffer(path, buffer.get("uri")) for buffer in document.get("buffers", ())]
-
-
-def _read_buffer(path: Path, uri: str | None) -> bytes:
-    if uri is None:
-        return _read_binary_chunk(path)
-    if uri.startswith("data:"):
-        return base64.b64decode(uri.partition(",")[2])
-    return (path.parent / uri_path(uri)).read_bytes()
-
-
 def file_names(path: Path) -> list[str]:
     """Return the paths, from a glTF or GLB file's folder, of its buffers and images that are not embedded.
 
@@ -86,14 +69,3 @@ def file_names(path: Path) -> list[str]:
 def uri_path(uri: str) -> str:
     """Return the path of a file that a URI names, as Blender's importer finds it: Windows' separators are read too."""
     return os.path.normpath(unquote(uri.replace("\\", "/")))
-
-
-def _read_binary_chunk(path: Path) -> bytes:
-    """Return the content of the second chunk of a GLB file; empty where the file is no GLB file or has one chunk."""
-    with path.open("rb") as file:
-        start = file.read(HEADER.size + CHUNK.size)
-        if not start.startswith(MAGIC):
-            return b""
-        length, _ = CHUNK.unpack_from(start, HEADER.size)
-        file.seek(length + CHUNK.size, 1)
-        return file.read()

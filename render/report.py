@@ -8,6 +8,10 @@ import numpy as np
 from render.errors import Unrenderable
 from render.placement import Point
 
+Pose = Literal["as stored", "first frame", "rest"]
+"""What poses an object: a file without animations; the beginning of its first animation; its nodes, because most of it
+is at scale 0 as the animation begins."""
+
 
 @dataclass(frozen=True)
 class ObjectReport:
@@ -27,6 +31,7 @@ class ObjectReport:
     """Names of the material libraries (MTL) that are absent and whose materials the object uses."""
     is_skinned: bool
     num_animations: int
+    pose: Pose
 
 
 def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:

@@ -69,4 +69,5 @@ def normalize_object(job: NormalizeJob) -> Outcome:
         placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side, job.up_axis)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
-    return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces})
+    pose = {"pose": report.pose} if report.pose == "rest" else {}
+    return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces, **pose})

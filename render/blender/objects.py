@@ -7,22 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from render.axes import UpAxis
-from render.blender.scene import (
-    Triangles,
-    Vertices,
-    load,
-    mesh_instances,
-    missing_textures,
-    transformed,
-    used_materials,
-    used_vertices,
-)
+from render.blender.gltf_object import POSE
+from render.blender.meshes import Triangles, Vertices, mesh_instances, transformed, used_vertices
+from render.blender.scene import load, missing_textures, used_materials
 from render.blender.wavefront import missing_libraries
 from render.errors import Unrenderable
 from render.placement import Placement, Point
 from render.report import ObjectReport
 from render.stdout import captured_stdout
-from render.vertex_check import has_finite_vertices
 
 
 def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
@@ -35,8 +27,6 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
     """
     with captured_stdout():
         load(path, up_axis)
-        if not has_finite_vertices(path):
-            raise Unrenderable("vertices are not finite")
         found = list(mesh_instances())
         boxes = [bounds(used_vertices(vertices, faces)) for vertices, faces in found if len(faces)]
         minimum, maximum = bounds(np.concatenate(boxes)) if boxes else np.zeros((2, 3))
@@ -51,6 +41,7 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
             missing_libraries=missing_libraries(),
             is_skinned=any(item.find_armature() is not None for item in bpy.data.objects),
             num_animations=len(bpy.data.actions),
+            pose=bpy.context.scene.get(POSE, "as stored"),
         )
 
 

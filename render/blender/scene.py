@@ -7,7 +7,7 @@ scene and refuses to run on another thread.
 import itertools
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,13 @@ import numpy.typing as npt
 from mathutils import Matrix
 
 from render.axes import UpAxis, correction
+from render.blender.gltf_object import load_gltf
 from render.blender.wavefront import import_obj
 from render.errors import Unrenderable, importer_reason
 from render.formats import format_of
 from render.gltf import file_names
 from render.lfs import REMEDY, is_lfs_pointer
 from render.placement import Placement
-
-Vertices = npt.NDArray[np.float64]
-Triangles = npt.NDArray[np.int32]
 
 LOADED = "loaded"
 """Property of the scene that holds the number of its load."""
@@ -68,48 +66,14 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
 
 
 def import_file(path: Path) -> None:
-    """Add the content of a GLB, glTF or OBJ file to the scene, Z up.
-
-    Bone shapes are left out: they are meshes of 2 units that would count as part of the object.
-    """
+    """Add the content of a GLB, glTF or OBJ file to the scene, Z up."""
     kind = path.suffix.lower()
     if kind in {".glb", ".gltf"}:
-        bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True)
+        load_gltf(path)
     elif kind == ".obj":
         import_obj(path)
     else:
         raise Unrenderable(f"files of kind '{kind}' are not read; convert it to GLB, glTF or OBJ")
-
-
-def mesh_instances() -> Iterator[tuple[Vertices, Triangles]]:
-    """Yield vertices (N, 3) and faces (M, 3) of every instance of a mesh, as rendered, in the file's units, Z up."""
-    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
-        if instance.object.type == "MESH":
-            mesh = instance.object.data
-            local = read_attribute(mesh.vertices, "co", np.float32, 3).astype(np.float64)
-            yield (
-                transformed(local, np.array(instance.matrix_world)),
-                read_attribute(mesh.loop_triangles, "vertices", np.int32, 3),
-            )
-
-
-def read_attribute(items: Any, attribute: str, dtype: type, width: int) -> npt.NDArray[Any]:
-    """Return an attribute of all N `items`, such as a mesh's vertices, as an array (N, width)."""
-    values: npt.NDArray[Any] = np.empty(len(items) * width, dtype=dtype)
-    items.foreach_get(attribute, values)
-    return values.reshape(-1, width)
-
-
-def transformed(points: Vertices, matrix: npt.NDArray[np.float64]) -> Vertices:
-    """Return points (N, 3) moved by a 4x4 affine transform."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-
-def used_vertices(vertices: Vertices, faces: Triangles) -> Vertices:
-    """Return the vertices (N, 3) that a face uses; the others cannot be seen."""
-    used = np.zeros(len(vertices), dtype=bool)
-    used[faces.ravel()] = True
-    return vertices[used]
 
 
 def used_materials() -> list[Any]:
@@ -119,10 +83,16 @@ def used_materials() -> list[Any]:
 
 
 def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
-    """Return the names of images that `materials` use and that have no pixels; Blender paints them magenta."""
+    """Return the names of images that `materials` use and that have no pixels; Blender paints them magenta.
+
+    A texture for which the file has no image that Blender reads is named by its use, such as BASE COLOR.
+    """
     nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
-    images = {node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None}
-    return tuple(sorted(missing_name(image) for image in images if min(image.size) == 0))
+    textures = [node for node in nodes if node.type == "TEX_IMAGE"]
+    images = {node.image for node in textures} - {None}
+    names = {missing_name(image) for image in images if min(image.size) == 0}
+    names |= {node.label or node.name for node in textures if node.image is None}
+    return tuple(sorted(names))
 
 
 def missing_name(image: Any) -> str:
@@ -133,8 +103,15 @@ def missing_name(image: Any) -> str:
 
 
 def move_object(placement: Placement) -> None:
-    """Move everything that was imported by the placement's transform."""
+    """Move everything that was imported by the placement's transform.
+
+    Glass absorbs per length, which Blender does not scale along with objects.
+    """
     parent_all("placement", placement.world_from_object)
+    for material in bpy.data.materials:
+        for node in material.node_tree.nodes if material.node_tree else ():
+            if node.type == "VOLUME_ABSORPTION":
+                node.inputs["Density"].default_value /= placement.scale
 
 
 def parent_all(name: str, matrix: npt.NDArray[np.float64]) -> None:

@@ -18,6 +18,8 @@ from render.window import PixelWindow
 LEAST_THREADS = 2
 """Told to use one thread, Cycles keeps a second one spinning: 1.9 times the processor time for the same view. Two
 threads on one processor cost what one would."""
+MOST_LAYERS = 64
+"""Transparent surfaces and backs of single-sided ones that a ray passes; Cycles' 8 turn deep foliage black."""
 ENGINES = {"cycles": "CYCLES", "eevee": "BLENDER_EEVEE_NEXT"}
 DEVICES = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
 """Cycles' kinds of GPU, the fastest first where one card is of two kinds."""
@@ -68,6 +70,7 @@ def set_quality(quality: Quality) -> None:
     """Set samples, bounces and denoiser of Cycles."""
     cycles = bpy.context.scene.cycles
     cycles.samples, cycles.max_bounces = quality.samples, quality.max_bounces
+    cycles.transparent_max_bounces = MOST_LAYERS
     cycles.use_adaptive_sampling = quality.noise_threshold > 0
     cycles.adaptive_threshold = quality.noise_threshold
     cycles.use_denoising, cycles.denoiser = quality.denoise != "none", "OPENIMAGEDENOISE"

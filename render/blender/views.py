@@ -10,7 +10,8 @@ import numpy as np
 
 from render.blender.files import report_full_disk
 from render.blender.geometry import configure_geometry_passes, render_geometry_passes
-from render.blender.scene import LOADED, Vertices, load, mesh_instances, move_object, used_vertices
+from render.blender.meshes import Vertices, mesh_instances, used_vertices
+from render.blender.scene import LOADED, load, move_object
 from render.blender.settings import add_camera, add_lights, configure, place_camera, render_only
 from render.cameras import Camera
 from render.config import RenderConfig

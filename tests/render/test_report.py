@@ -5,7 +5,7 @@ import pytest
 from render.errors import Unrenderable, importer_reason
 from render.report import ObjectReport, check_usable
 
-GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0)
+GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0, "as stored")
 
 
 def test_check_object_with_as_many_faces_as_allowed_passes_and_with_one_more_does_not() -> None:
@@ -54,7 +54,8 @@ Location: /somewhere/bpy/__init__.py:109
         (TRACEBACK, "Blender's importer refused the file: IndexError: index 9 is out of bounds"),
         (
             "Error: Extension KHR_texture_basisu is not available on this addon version\n",
-            "needs the extension KHR_texture_basisu, which Blender's importer does not know",
+            "needs the extension KHR_texture_basisu, which Blender's importer does not know; "
+            "export the file without it",
         ),
         ("", "Blender's importer refused the file: no reason given"),
     ],
