@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from typer import TyperException
 
-from flows.options import with_options
+from flows.options import sentence_of, with_options
+from tasks.commands.look_options import LookOptions
 from tasks.commands.sample_options import SampleOptions
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ Examples:
   python -m flows plan                              what would run, and why
   python -m flows run                               make everything that is stale
   python -m flows run render --set render.quality=draft
+  python -m flows look path/to/objects              how they stand, before anything is rendered
   python -m flows sample --model models_out/stage3 photo.png --out drawn
   python -m flows status                            how each stage ended
   python -m flows doctor                            is this machine ready?
@@ -61,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return int(app(args=words, prog_name=PROGRAM, standalone_mode=False) or 0)
     except TyperException as mistake:
-        print(_sentence(mistake), file=sys.stderr)
+        print(sentence_of(mistake, PROGRAM), file=sys.stderr)
         return 2
     except (ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
@@ -145,6 +147,16 @@ def stage(
         )
     except (KeyboardInterrupt, SystemExit) as end:
         _exit_now(end)
+
+
+@app.command()
+@with_options(LookOptions)
+def look(options: LookOptions) -> int:
+    """Show a few objects of a folder on one sheet: axes, textures, and what would be rejected and why."""
+    from flows.look import look as look_at
+
+    look_at(options, Path.cwd(), _profile_name(), _say)
+    return 0
 
 
 @app.command()
@@ -298,17 +310,6 @@ def _exit_now(end: BaseException) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
-
-
-def _sentence(mistake: TyperException) -> str:
-    """What is wrong, with the value where it is out of bounds, and where to look; the help when nothing was asked."""
-    text = mistake.format_message()
-    if "\n" in text:
-        return text
-    faults: list[Any] = getattr(mistake.__cause__, "errors", list)()  # pydantic's, which knows the value
-    given = f" (got {faults[0]['input']})" if faults else ""
-    context = getattr(mistake, "ctx", None)
-    return f"{text.rstrip('.')}{given}; see `{context.command_path if context else PROGRAM} --help`"
 
 
 def _say(text: str) -> None:

@@ -1,9 +1,11 @@
-"""Commands of Typer whose arguments and options are the fields of a dataclass."""
+"""Commands of Typer whose arguments and options are the fields of a dataclass, and mistakes in them as a sentence."""
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
+
+from typer import TyperException
 
 OptionsT = TypeVar("OptionsT")
 
@@ -21,3 +23,17 @@ def with_options(kind: type[OptionsT]) -> Callable[[Callable[[OptionsT], int]], 
         return parsed
 
     return decorate
+
+
+def sentence_of(mistake: TyperException, program: str) -> str:
+    """Return what is wrong with the words, the value where it is out of bounds, and where to look.
+
+    Where no verb was given that is the help.
+    """
+    text = mistake.format_message()
+    if "\n" in text:
+        return text
+    faults: list[Any] = getattr(mistake.__cause__, "errors", list)()  # pydantic's, which knows the value
+    given = f" (got {faults[0]['input']})" if faults else ""
+    context = getattr(mistake, "ctx", None)
+    return f"{text.rstrip('.')}{given}; see `{context.command_path if context else program} --help`"

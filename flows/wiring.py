@@ -1,7 +1,7 @@
 """Gives a stage the tools that it asks for (tasks/ports.py), made as the profile says (infra/)."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
         token=hub.token,
         token_urls=(hub.url, profile.hub_url),
     )
-    with closing(store), closing(_pool(profile, resources, work / "logs")) as pool:
+    with closing(store), open_pool(profile, resources, work / "logs") as pool:
         yield Tools(
             pool=pool,
             progress=TerminalProgress(),
@@ -72,6 +72,13 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
             ),
             launcher=_launcher(profile, resources),
         )
+
+
+def open_pool(
+    profile: Profile, resources: Resources, log_dir: Path
+) -> AbstractContextManager[RayPool[Outcome] | SerialPool[Outcome]]:
+    """Open the workers that the profile asks for; they end with the context. `log_dir` takes their logs."""
+    return closing(_pool(profile, resources, log_dir))
 
 
 def _latent_cache(profile: Profile) -> NodeCache | None:
