@@ -9,10 +9,12 @@ from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
 from tasks.sources.procedural.colours import STEEL, Colour, linear
-from tasks.sources.procedural.shape import Shape, areas, shaded
+from tasks.sources.procedural.shape import Floats, Shape, areas, shaded
 
 Texture = Image.Image
 """An RGB image that is laid over a surface by its texture coordinates."""
+DECIMALS = 6
+"""Coordinates in a file are rounded to so many; objects are about 1 long."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,26 @@ def scene_of(parts: Sequence[Part]) -> trimesh.Scene:
 
 
 def glb_of(scene: trimesh.Scene) -> bytes:
-    """Return the scene as the bytes of a GLB file, Y up as glTF demands; the front looks along +Z."""
-    upright = scene.copy()
-    y_up_from_z_up = trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0])
-    for mesh in upright.geometry.values():
-        mesh.apply_transform(y_up_from_z_up)
+    """Return the scene as the bytes of a GLB file, Y up as glTF demands; the front looks along +Z.
+
+    The bytes are equal on all processors: their matrix products differ by 1e-16, so coordinates are rounded.
+    """
+    upright = trimesh.Scene()
+    for name, mesh in scene.geometry.items():
+        visual = trimesh.visual.TextureVisuals(uv=_rounded(mesh.visual.uv), material=mesh.visual.material)
+        vertices, normals = _y_up(mesh.vertices), _y_up(mesh.vertex_normals)
+        turned = trimesh.Trimesh(vertices, mesh.faces, vertex_normals=normals, visual=visual, process=False)
+        upright.add_geometry(turned, node_name=name, geom_name=name)
     return bytes(upright.export(file_type="glb", include_normals=True))
+
+
+def _y_up(points: Floats) -> Floats:
+    """Turn points (N, 3) from Z up to Y up, rounded."""
+    return _rounded(np.asarray(points)[:, [0, 2, 1]] * (1.0, 1.0, -1.0))
+
+
+def _rounded(values: Floats) -> Floats:
+    return np.round(np.asarray(values), DECIMALS) + 0.0  # which makes -0.0 to 0.0
 
 
 def _material(part: Part) -> PBRMaterial:
