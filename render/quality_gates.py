@@ -13,6 +13,11 @@ from render.passes import View
 
 LOWER_BOUNDS = {"empty", "black"}
 """Gates that a view fails below the limit; it fails the others above."""
+CAUSES = {
+    "empty": "parts far from the object shrink it, or one sees it from behind",
+    "black": "nothing of it reflects light: its colours are 0, or its normals look inwards",
+}
+"""What usually lets a gate fail."""
 COVERED = 127
 """Alpha above which a pixel belongs to the object."""
 
@@ -64,9 +69,10 @@ class Inspection:
                 self.flags.setdefault(gate, []).append(name)
                 failed = len(self.flags[gate])
                 if failed > bound.max_share * self._num_views:
+                    cause = f" ({CAUSES[gate]})" if gate in CAUSES else ""
                     raise Unrenderable(
                         f"{gate}: {failed} of {self._num_views} views failed this gate, more than a share of "
-                        f"{bound.max_share:g}; {name} has {value:.4f}, the limit is {bound.limit:g}"
+                        f"{bound.max_share:g}; {name} has {value:.4f}, the limit is {bound.limit:g}{cause}"
                     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from render.enclosure import Enclosure
 from render.errors import Unrenderable
 from render.placement import Point
 
@@ -32,6 +33,7 @@ class ObjectReport:
     is_skinned: bool
     num_animations: int
     pose: Pose
+    enclosure: Enclosure
 
 
 def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:

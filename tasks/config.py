@@ -82,6 +82,9 @@ class NormalizeConfig(Section):
     """Heavier objects are rejected."""
     missing_texture: Literal["reject", "keep"]
     """Blender paints a missing texture magenta."""
+    enclosed: Literal["reject", "keep"]
+    """What becomes of objects of which the views would show an inside or a shell (render/enclosure.py): scenes in a sky
+    dome or a room, faces turned inside out."""
     max_failed_share: float = Field(ge=0, le=1)
 
 

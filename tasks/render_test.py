@@ -195,6 +195,8 @@ def render_test_object(job: TestJob) -> Outcome:
         if placement is None:
             report = inspect(source.path, source.up_axis)
             check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
+            if recipe.normalize.enclosed == "reject":
+                report.enclosure.check()
             placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side, source.up_axis)
         taken = render_views(
             source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine

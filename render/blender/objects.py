@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from render.axes import UpAxis
+from render.blender.enclosure import measure_enclosure
 from render.blender.gltf_object import POSE
 from render.blender.meshes import Triangles, Vertices, mesh_instances, transformed, used_vertices
 from render.blender.scene import load, missing_textures, used_materials
@@ -42,6 +43,7 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
             is_skinned=any(item.find_armature() is not None for item in bpy.data.objects),
             num_animations=len(bpy.data.actions),
             pose=bpy.context.scene.get(POSE, "as stored"),
+            enclosure=measure_enclosure(),
         )
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from render.blender.meshes import faces_of, read_attribute, vertices_of
 from render.orientation import Orientation, orientation_of
 
+FRONT_ONLY = "front_only"
+"""Property of a material that says whether its back faces are hidden."""
 LINING = "lining"
 """Property of a material that says whether it lines a space: its faces look inwards."""
 DEFAULT_ALBEDO = 0.8
@@ -113,5 +115,5 @@ def culled(material: Any, how: Seen, see_through: str) -> Any:
     tree.links.new(output.inputs["Surface"].links[0].from_socket, shown)
     tree.links.new(transparent.outputs["BSDF"], hidden)
     tree.links.new(mix.outputs["Shader"], output.inputs["Surface"])
-    copy[LINING] = how is Seen.FRONT_BY_CAMERA
+    copy[FRONT_ONLY], copy[LINING] = True, how is Seen.FRONT_BY_CAMERA
     return copy

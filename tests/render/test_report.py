@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import pytest
 
+from render.enclosure import Enclosure
 from render.errors import Unrenderable, importer_reason
 from render.report import ObjectReport, check_usable
 
-GOOD = ObjectReport((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0, "as stored")
+GOOD = ObjectReport(
+    (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0, "as stored", Enclosure(0.0, 0.0, "", 0.0)
+)
 
 
 def test_check_object_with_as_many_faces_as_allowed_passes_and_with_one_more_does_not() -> None:

@@ -51,7 +51,7 @@ RENDER = RenderConfig(
     max_failed_share=0.5,
 )
 NORMALIZE = NormalizeConfig(
-    recipe=1, longest_side=1.0, max_faces=100_000, missing_texture="reject", max_failed_share=0.5
+    recipe=1, longest_side=1.0, max_faces=100_000, missing_texture="reject", enclosed="reject", max_failed_share=0.5
 )
 TEST = RenderTestConfig(
     recipe=1,
