@@ -131,6 +131,8 @@ def look_at_object(job: LookJob) -> Outcome:
     np.save(job.views, np.stack([view.rgba for view in views]))
     try:
         check_usable(report, max_faces=limits.max_faces, missing_texture=limits.missing_texture)
+        if limits.enclosed == "reject":
+            report.enclosure.check()
         list(inspection.watch(cameras, views))
     except Unrenderable as reason:
         fault = str(reason)

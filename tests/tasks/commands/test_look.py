@@ -19,7 +19,9 @@ from tasks.outcome import Failed, Outcome
 from tests.render.toys import toy_config, write_axes
 
 ROOT = Path(__file__).parents[3]
-LIMITS = NormalizeConfig(recipe=1, longest_side=1.0, max_faces=1000, missing_texture="reject", max_failed_share=0)
+LIMITS = NormalizeConfig(
+    recipe=1, longest_side=1.0, max_faces=1000, missing_texture="reject", enclosed="reject", max_failed_share=0
+)
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 2 0\nvt 0 0\n"
 
 
