@@ -17,7 +17,7 @@ import numpy as np
 from io_scene_gltf2.io.imp.gltf2_io_binary import BinaryData
 from PIL import Image
 
-from render.blender.gltf_values import replace_not_finite, require_finite_positions
+from render.blender.gltf_values import has_twins, replace_not_finite, require_finite_positions
 from render.errors import Unrenderable
 from render.gltf import read_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
@@ -75,6 +75,7 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
             remove_unseen(gltf, unseen_nodes(document))
             require_finite_transforms(gltf.data.nodes or [])
             mend_textures(gltf)
+            mend_volumes(gltf.data.materials or [])
             if not self.animated:
                 gltf.data.animations = []
 
@@ -84,6 +85,7 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
             if primitive.mode in TRIANGLE_MODES:
                 require_finite_positions(gltf, primitive)
                 replace_not_finite(gltf, primitive)
+                keep_both_sides(gltf, primitive)
 
     def gather_import_material_after_hook(self, material: Any, _colours: str | None, made: Any, _gltf: Any) -> None:
         """Note on the material that Blender made whether one sees through it."""
@@ -131,3 +133,21 @@ def mend_textures(gltf: Any) -> None:
             Image.open(io.BytesIO(BinaryData.get_image_data(gltf, avif))).save(content, format="PNG")
             picture.uri = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
             picture.buffer_view, picture.mime_type = None, "image/png"
+
+
+def mend_volumes(materials: list[Any]) -> None:
+    """Take distances of 0 out of glass, which mean clear glass to the programs that write them and end the importer."""
+    for material in materials:
+        volume = (material.extensions or {}).get("KHR_materials_volume", {})
+        if volume.get("attenuationDistance") == 0:
+            del volume["attenuationDistance"]
+
+
+def keep_both_sides(gltf: Any, primitive: Any) -> None:
+    """Make a material double-sided whose triangles come in pairs of the same corners; Blender drops one of a pair."""
+    if primitive.material is None or not has_twins(gltf, primitive):
+        return
+    material = gltf.data.materials[primitive.material]
+    material.double_sided = True
+    for name in material.blender_material.values():
+        bpy.data.materials[name].use_backface_culling = False

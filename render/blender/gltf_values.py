@@ -11,6 +11,7 @@ from io_scene_gltf2.io.com.gltf2_io import Accessor, BufferView
 from io_scene_gltf2.io.imp.gltf2_io_binary import BinaryData
 
 from render.errors import Unrenderable
+from render.orientation import DOUBLED, doubled
 
 FLOAT = 5126
 """glTF's name for 32-bit floats; the other component types are whole numbers."""
@@ -38,6 +39,15 @@ def positions_of(gltf: Any, primitive: Any, attributes: dict[str, int]) -> npt.N
         raise Unrenderable("a mesh is compressed with Draco and cannot be decoded; the data are damaged")
     values: npt.NDArray[Any] = BinaryData.decode_accessor(gltf, attributes["POSITION"])
     return values
+
+
+def has_twins(gltf: Any, primitive: Any) -> bool:
+    """Tell whether a list of triangles names the corners of many of them twice, as exporters write two sides."""
+    if primitive.indices is None or primitive.mode not in {None, 4}:
+        return False
+    indices = BinaryData.decode_accessor(gltf, primitive.indices)[:, 0]
+    corners = indices[: len(indices) // 3 * 3].reshape(-1, 3).astype(np.int64)
+    return doubled(corners) > DOUBLED
 
 
 def replace_not_finite(gltf: Any, primitive: Any) -> None:
