@@ -9,16 +9,27 @@ from render.errors import Unrenderable
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file that Blender imports."""
+    """A kind of file that an object can come in; docs/rendering.md says what becomes of its content."""
 
-    up_axis: UpAxis
-    """Axis of the file that the importer turns up: by the format's standard or, where it has none, by custom."""
+    name: str
+    up_axis: UpAxis | None
+    """Axis of the file that the importer turns up, by the format's standard or by custom; None: each file says it."""
 
 
 FORMATS = {
-    ".glb": Format(up_axis="Y"),
-    ".gltf": Format(up_axis="Y"),
-    ".obj": Format(up_axis="Y"),
+    ".glb": Format("glTF", "Y"),
+    ".gltf": Format("glTF", "Y"),
+    ".obj": Format("OBJ", "Y"),
+    ".ply": Format("PLY", "Z"),
+    ".stl": Format("STL", "Z"),
+    ".fbx": Format("FBX", None),
+    ".usd": Format("USD", None),
+    ".usda": Format("USD", None),
+    ".usdc": Format("USD", None),
+    ".usdz": Format("USD", None),
+    ".dae": Format("Collada", None),
+    ".blend": Format("Blender", "Z"),
+    ".zip": Format("archive of one object", None),
 }
 OBJECT_SUFFIXES = tuple(FORMATS)
 """Endings of the files that can be an object, in lower case."""

@@ -28,7 +28,7 @@ class CatalogConfig(Section):
     recipe: int = Field(ge=1)
     source: Literal["procedural", "folder", "objaverse"]
     folder: str
-    """For `folder`: where the GLB, glTF and OBJ files lie; `~` is the home folder (docs/folders.md). DVC watches it."""
+    """For `folder`: where the files of the objects lie; `~` is the home folder (docs/folders.md). DVC watches it."""
     up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
     """For `folder`: axis of the files that points up, such as Z; a cell of the column `up_axis` of its scores.csv
     overrides it for one object. null: what the format says (docs/rendering.md)."""

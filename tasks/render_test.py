@@ -32,6 +32,7 @@ from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
+from tasks.sources.archive import opened
 from tasks.sources.folder import find_objects
 from tasks.sources.folder_table import read_folder_table
 from tasks.sources.side_files import side_files
@@ -165,12 +166,11 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
     """Yield the scans of a folder, or the first training and held-out objects of this run by uid hash."""
     test = recipe.test
     if test.source == "folder":
-        root = Path(test.folder).expanduser()
+        root = Path(test.folder).expanduser().absolute()
         found = find_objects(root).objects
         axes = read_folder_table(root, found).up_axes
         for uid, path in found.items():
-            files = [path, *side_files(path, root)]
-            digests = [sha256_of(file) for file in files]
+            digests = [sha256_of(file) for file in [path, *_beside(path, root)]]
             yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, test.up_axis))
         return
     placements = read_placements(normalized)
@@ -181,8 +181,28 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
             yield TestObject(row.uid, row.sha256, row.path(objects), group, placements[row.uid])
 
 
+def _beside(path: Path, root: Path) -> list[Path]:
+    """Return the files that a scan needs; none where they could not be copied: nothing is, it is rendered in place."""
+    try:
+        return list(side_files(path, root).values())
+    except FileNotFoundError:
+        return []
+
+
 def render_test_object(job: TestJob) -> Outcome:
     """Render one test object and export its mesh into its item; runs in a worker."""
+    try:
+        with opened(job.object.path) as path:
+            return render_file(job, path)
+    except Unrenderable as reason:
+        return Rejected(job.uid, str(reason))
+
+
+def render_file(job: TestJob, path: Path) -> Done:
+    """Render the object in the file `path` and export its mesh.
+
+    Raises Unrenderable when it cannot be used.
+    """
     # Blender costs seconds and 200 MB to load: the workers pay, the stage's own process and --help do not
     from render.blender.objects import inspect, triangles
     from render.blender.views import render_views
@@ -190,20 +210,15 @@ def render_test_object(job: TestJob) -> Outcome:
     recipe, source = job.recipe, job.object
     cameras = recipe.cameras(job.uid)
     inspection = Inspection(recipe.render.gates, len(cameras))
-    try:
-        placement = source.placement
-        if placement is None:
-            report = inspect(source.path, source.up_axis)
-            check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
-            if recipe.normalize.enclosed == "reject":
-                report.enclosure.check()
-            placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side, source.up_axis)
-        taken = render_views(
-            source.path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine
-        )
-        views = list(inspection.watch(cameras, taken))
-        mesh = export_ply(trimesh.Trimesh(*triangles(source.path, placement), process=False))
-    except Unrenderable as reason:
-        return Rejected(job.uid, str(reason))
+    placement = source.placement
+    if placement is None:
+        report = inspect(path, source.up_axis)
+        check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
+        if recipe.normalize.enclosed == "reject":
+            report.enclosure.check()
+        placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side, source.up_axis)
+    taken = render_views(path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine)
+    views = list(inspection.watch(cameras, taken))
+    mesh = export_ply(trimesh.Trimesh(*triangles(path, placement), process=False))
     write_views(job.item, cameras, views, {"placement": placement.as_json()}, {MESH: mesh})
     return Done(job.uid, {"group": source.group, "views": len(views), **facts(inspection.flags)})

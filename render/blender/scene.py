@@ -17,10 +17,8 @@ import numpy.typing as npt
 from mathutils import Matrix
 
 from render.axes import UpAxis, correction
-from render.blender.gltf_object import load_gltf
-from render.blender.wavefront import import_obj
+from render.blender.importers import assumed_up_axis, import_file
 from render.errors import Unrenderable, importer_reason
-from render.formats import format_of
 from render.gltf import file_names
 from render.lfs import REMEDY, is_lfs_pointer
 from render.placement import Placement
@@ -50,7 +48,7 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
     except RuntimeError as error:
         files = [path.parent / name for name in file_names(path)]
         pointers = [file.name for file in files if file.is_file() and is_lfs_pointer(file)]
-        reason = f"{pointers[0]} is {REMEDY}" if pointers else importer_reason(str(error))
+        reason = f"{pointers[0]} is {REMEDY}" if pointers else importer_reason(str(error).replace(str(path), path.name))
         raise Unrenderable(reason) from error
     finally:
         for logger in ("glTFImporter", "glTFImporter_errors"):  # the importer leaves its handlers behind when it fails
@@ -58,22 +56,11 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
     for item in bpy.data.objects:
         item.hide_render = item.type == "LIGHT"  # kept, not removed: the object's parts may hang on it
     if up_axis is not None:
-        parent_all("up axis", correction(format_of(path).up_axis, up_axis))
+        parent_all("up axis", correction(assumed_up_axis(path), up_axis))
     scene = bpy.context.scene
     scene.frame_set(0)
     scene[LOADED] = next(loads)
     return int(scene[LOADED])
-
-
-def import_file(path: Path) -> None:
-    """Add the content of a GLB, glTF or OBJ file to the scene, Z up."""
-    kind = path.suffix.lower()
-    if kind in {".glb", ".gltf"}:
-        load_gltf(path)
-    elif kind == ".obj":
-        import_obj(path)
-    else:
-        raise Unrenderable(f"files of kind '{kind}' are not read; convert it to GLB, glTF or OBJ")
 
 
 def used_materials() -> list[Any]:

@@ -25,6 +25,7 @@ from tasks.commands.look_sheet import Row, draw_sheet
 from tasks.config import NormalizeConfig
 from tasks.outcome import Done, Failed, Json, Outcome, Rejected
 from tasks.ports import Pool
+from tasks.sources.archive import opened
 from tasks.sources.folder import find_objects
 from tasks.sources.folder_table import read_folder_table
 
@@ -111,23 +112,32 @@ def choose(paths: Mapping[str, Path], options: LookOptions) -> dict[str, Path]:
 
 def look_at_object(job: LookJob) -> Outcome:
     """Measure and render one object as normalize and render do; runs in a worker."""
+    try:
+        with opened(job.path) as path:
+            return look_at_file(job, path)
+    except Unrenderable as reason:
+        return Rejected(job.uid, str(reason))
+
+
+def look_at_file(job: LookJob, path: Path) -> Done:
+    """Measure and render the object in the file `path`.
+
+    Raises Unrenderable when there is nothing to show.
+    """
     # Blender costs seconds and 200 MB to load: the workers pay, the command's own process and --help do not
     from render.blender.objects import inspect
     from render.blender.views import render_views
 
     limits, fault = job.normalize, None
+    farthest = job.render.condition_distance[1]  # so that a cube is seen whole
     cameras = [
-        Camera(f"azimuth {azimuth}", azimuth, ELEVATION_DEG, job.render.distance, job.render.fov_deg)
-        for azimuth in AZIMUTHS_DEG
+        Camera(f"azimuth {azimuth}", azimuth, ELEVATION_DEG, farthest, job.render.fov_deg) for azimuth in AZIMUTHS_DEG
     ]
     inspection = Inspection(job.render.gates, len(cameras))
-    try:
-        report = inspect(job.path, job.up_axis)
-        check_usable(report, max_faces=limits.max_faces, missing_texture="keep")
-        placement = normalize_bounds(report.minimum, report.maximum, limits.longest_side, job.up_axis)
-        views = list(render_views(job.path, placement, cameras, job.render, uid=job.uid, seed=0, machine=job.machine))
-    except Unrenderable as reason:
-        return Rejected(job.uid, str(reason))
+    report = inspect(path, job.up_axis)
+    check_usable(report, max_faces=limits.max_faces, missing_texture="keep")
+    placement = normalize_bounds(report.minimum, report.maximum, limits.longest_side, job.up_axis)
+    views = list(render_views(path, placement, cameras, job.render, uid=job.uid, seed=0, machine=job.machine))
     np.save(job.views, np.stack([view.rgba for view in views]))
     try:
         check_usable(report, max_faces=limits.max_faces, missing_texture=limits.missing_texture)
@@ -142,7 +152,9 @@ def look_at_object(job: LookJob) -> Outcome:
 
 def describe(job: LookJob, outcome: Outcome, root: Path) -> Row:
     """Return what the sheet shows of an object."""
-    axis = f"up {job.up_axis}" if job.up_axis else f"up {format_of(job.path).up_axis} (the format's)"
+    by_format = format_of(job.path).up_axis
+    axis = f"up {job.up_axis or by_format}" if job.up_axis or by_format else "up as the file says"
+    axis += " (the format's)" if by_format and not job.up_axis else ""
     title = f"{job.uid}: {job.path.relative_to(root).as_posix()}, {axis}"
     match outcome:
         case Rejected():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from render import gltf
+from render.errors import Unrenderable
 from render.lfs import REMEDY, is_lfs_pointer
 from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.content import sha256_of
@@ -45,13 +46,15 @@ class Fetcher:
         except ConnectionError as error:
             said = self._message(error)
             raise (ConnectionError(error.errno, said) if error.errno else ConnectionError(said)) from error
+        except Unrenderable as fault:
+            return Rejected(entry.uid, str(fault))
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
             return self._verdict(entry.uid, error)
-        if fault := _odd_name(folder) or validation_error(main):
+        if problem := _odd_name(folder) or validation_error(main):
             shutil.rmtree(folder)
-            return Rejected(entry.uid, fault)
+            return Rejected(entry.uid, problem)
         outcome = Done(entry.uid, describe_files(main, folder, entry.uid))
         if self.source.is_permanent:
             self._journal.append(_key(entry), outcome)

@@ -1,4 +1,4 @@
-"""The source of objects in a folder: GLB, glTF and OBJ files, with scores and titles in an optional scores.csv."""
+"""The source of objects in a folder: files of the kinds of render.formats, and what an optional scores.csv says."""
 
 import errno
 import os
@@ -12,6 +12,7 @@ from tasks.artifacts.atomic import atomic_file, atomic_folder
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.outcome import Rejected
+from tasks.sources.archive import ARCHIVE, unpack
 from tasks.sources.folder_table import FolderTable, read_folder_table
 from tasks.sources.names import name_objects
 from tasks.sources.side_files import side_files
@@ -28,6 +29,10 @@ SAME_OBJECT = {
 """Names of files that show the object of another file beside them, whose name follows and which is used: 3D-FUTURE's
 model before it was scaled, Pix3D's before its faces were made anew, Kubric's shape for physics, YCB's scan without its
 texture."""
+
+OBJECTS_OF_THEIR_OWN = (".glb", ".gltf", ".obj")
+"""Formats whose files are objects whatever lies beside them. A file of another format is passed over where one of the
+same name and an earlier format lies beside it, as in YCB (textured.obj, .dae), and an archive beside its folder."""
 
 
 class FolderSource:
@@ -72,10 +77,14 @@ class FolderSource:
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Copy an object's files: one becomes `UID.glb` or the like, several keep their names and places in `UID/`.
 
+        An archive is unpacked.
+
         Raises OSError(EFBIG) when they are larger than `max_bytes` together, FileNotFoundError when one lies
-        outside the folder.
+        outside the folder, Unrenderable for an archive that does not hold one object.
         """
         main = Path(os.path.normpath((self._root / entry.location).absolute()))
+        if main.suffix.lower() == ARCHIVE:
+            return unpack(main, folder / entry.uid, max_bytes=max_bytes)
         files = {main: main, **side_files(main, self._root)}
         size = sum(file.stat().st_size for file in files.values())
         if max_bytes is not None and size > max_bytes:
@@ -128,15 +137,30 @@ def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
 
 def _seconds(found: Found) -> dict[str, str]:
     """Return the files that show the object of another file beside them, with the reason."""
-    firsts = {str(PurePosixPath(path).with_suffix("")).lower(): path for path in found.objects}
+    best = sorted(found.objects, key=_rank, reverse=True)
+    firsts = {_without_suffix(path): path for path in best}
+    folders = {str(parent).lower(): path for path in best for parent in PurePosixPath(path).parents}
     reasons = {}
     for path in found.objects:
         parts = PurePosixPath(path)
         first = SAME_OBJECT.get(parts.stem.lower())
         used = first and firsts.get(str(parts.with_name(first)).lower())
+        if not used and parts.suffix.lower() not in OBJECTS_OF_THEIR_OWN:
+            better = firsts[_without_suffix(path)]
+            used = better if better != path else None
+            used = used or (folders.get(_without_suffix(path)) if parts.suffix.lower() == ARCHIVE else None)
         if used:
             reasons[path] = f"the same object as {PurePosixPath(used).name} beside it, which is used"
     return reasons
+
+
+def _without_suffix(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix("")).lower()
+
+
+def _rank(path: str) -> int:
+    """The place of a file's format in the table of formats."""
+    return OBJECT_SUFFIXES.index(PurePosixPath(path).suffix.lower())
 
 
 def _copy_tree(files: Mapping[Path, Path], base: Path, target: Path) -> Path:

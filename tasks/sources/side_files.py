@@ -1,4 +1,4 @@
-"""Finds the other files that a glTF, GLB or OBJ file needs, by the rules by which rendering finds them."""
+"""Finds the other files that an object's file needs, by the rules by which rendering finds them."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from render import gltf
 from render.errors import Unrenderable
 from render.obj.links import read_links
 from render.obj.text import read_text
+from tasks.sources.mentioned_files import mentioned_files
 
 
 def side_files(main: Path, root: Path) -> dict[Path, Path]:
@@ -49,6 +50,10 @@ def _references(main: Path) -> Iterator[tuple[Path, Path]]:
                 raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
             if path.is_file():
                 yield path, path
+    else:
+        for path in mentioned_files(main):
+            place = Path(os.path.normpath(path))
+            yield place, place
 
 
 def _of_obj(main: Path) -> Iterator[tuple[Path, Path]]:

@@ -111,7 +111,7 @@ def test_folder_in_the_home_folder_is_found_and_fetched(tmp_path: Path, monkeypa
 
 
 def test_folder_absent_or_empty_raises_with_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nowhere is not a folder: put \.glb, \.gltf, \.obj files there"):
+    with pytest.raises(ValueError, match=r"nowhere is not a folder: put \.glb, \.gltf, \.obj, .* files there"):
         find_objects(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"holds no \.glb"):
         find_objects(tmp_path)
@@ -241,3 +241,25 @@ def test_folder_of_real_objects_lists_and_fetches_all(tmp_path: Path) -> None:
     assert len(entries) == sum(path.suffix in (".glb", ".gltf", ".obj") for path in REAL_OBJECTS.rglob("*"))
     for entry in entries:
         assert source.fetch(entry, tmp_path).stat().st_size == (REAL_OBJECTS / entry.location).stat().st_size
+
+
+def test_folder_formats_of_one_object_are_one_object(tmp_path: Path) -> None:
+    files = ("mug/textured.obj", "mug/textured.dae", "mug/nontextured.stl", "a/cup.fbx", "a/cup.usdz", "b/cup.stl")
+    packed = ("packed.zip", "packed/box.glb", "alone.zip", "twin.glb", "twin.obj")
+    write(tmp_path, dict.fromkeys((*files, *packed), b"x"))
+    found = find_objects(tmp_path)
+    assert {path.relative_to(tmp_path).as_posix() for path in found.objects.values()} == {
+        "mug/textured.obj",
+        "a/cup.fbx",
+        "b/cup.stl",
+        "packed/box.glb",
+        "alone.zip",
+        "twin.glb",
+        "twin.obj",
+    }
+    assert sorted(row.reason for row in found.turned_away) == [
+        "the same object as box.glb beside it, which is used",
+        "the same object as cup.fbx beside it, which is used",
+        "the same object as textured.obj beside it, which is used",
+        "the same object as textured.obj beside it, which is used",
+    ]

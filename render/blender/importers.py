@@ -1,0 +1,95 @@
+"""Brings a file of any format into Blender's empty scene, Z up. What becomes of which content: docs/rendering.md."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from render.axes import UpAxis
+from render.blender.blend_file import import_blend
+from render.blender.gltf_object import load_gltf
+from render.blender.meshes import vertices_of
+from render.blender.ply_file import import_ply
+from render.blender.usd_file import stage_up_axis
+from render.blender.wavefront import import_obj, paint
+from render.errors import Unrenderable
+from render.formats import format_of
+
+FBX_UP_AXIS = re.compile(
+    rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]*,\s*([012])\s',
+    re.DOTALL,
+)
+"""The number of the up axis in the settings of an FBX file, binary or text."""
+DAE_UP_AXIS = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
+
+
+def import_file(path: Path) -> None:
+    """Add the content of a file to the scene, Z up.
+
+    Raises Unrenderable with the reason, RuntimeError with the importer's.
+    """
+    readers: dict[str, Callable[[Path], None]] = {
+        "glTF": load_gltf,
+        "OBJ": import_obj,
+        "PLY": import_ply,
+        "STL": import_stl,
+        "FBX": import_fbx,
+        "USD": import_usd,
+        "Collada": import_dae,
+        "Blender": import_blend,
+    }
+    readers[format_of(path).name](path)
+
+
+def import_stl(path: Path) -> None:
+    """Add a mesh without colours to the scene.
+
+    Raises Unrenderable when a position is not finite, which Blender's own check would set to 0.
+    """
+    bpy.ops.wm.stl_import(filepath=str(path), use_mesh_validate=False)
+    for mesh in bpy.data.meshes:
+        if not np.isfinite(vertices_of(mesh)).all():
+            raise Unrenderable("vertices are not finite")
+        mesh.validate()
+
+
+def import_fbx(path: Path) -> None:
+    """Add the content of an FBX file, binary or text, to the scene."""
+    bpy.ops.wm.fbx_import(filepath=str(path))
+
+
+def import_usd(path: Path) -> None:
+    """Add the visible content of a USD file to the scene; a mesh without material shows its display colour."""
+    bpy.ops.wm.usd_import(
+        filepath=str(path),
+        set_frame_range=False,
+        import_cameras=False,
+        import_lights=False,
+        create_world_material=False,
+        validate_meshes=True,
+    )
+    for mesh in bpy.data.meshes:
+        if mesh.color_attributes and not mesh.materials:
+            paint(mesh, is_shared=False)
+
+
+def import_dae(path: Path) -> None:
+    """Add the content of a Collada file to the scene."""
+    bpy.ops.wm.collada_import(filepath=str(path))
+
+
+def assumed_up_axis(path: Path) -> UpAxis:
+    """Return the axis of a file that its importer turns up."""
+    kind = format_of(path)
+    if kind.up_axis is not None:
+        return kind.up_axis
+    axes: tuple[UpAxis, ...] = ("X", "Y", "Z")
+    if kind.name == "USD":
+        return stage_up_axis(path)
+    if kind.name == "FBX":
+        found = FBX_UP_AXIS.search(path.read_bytes())
+        return axes[int(found[2]) if found[2] else found[1][0]] if found else "Y"
+    declared = DAE_UP_AXIS.search(path.read_bytes())
+    return next((axis for axis in axes if declared and declared[1].decode() == axis), "Y")

@@ -1,0 +1,50 @@
+"""Imports PLY files and wires what Blender's importer leaves unwired: vertex colours and the texture."""
+
+from pathlib import Path
+
+import bpy
+
+from render.blender.wavefront import matt_material, principled, show_vertex_colours
+from render.errors import Unrenderable
+from render.ply import has_finite_positions, read_ply_header
+
+
+def import_ply(path: Path) -> None:
+    """Add the mesh of a PLY file to the scene, in the colours of its texture or else of its vertices.
+
+    Raises Unrenderable when it is a Gaussian splat, when a position is not finite or when its texture cannot be laid
+    onto it.
+    """
+    header = read_ply_header(path)
+    if header.is_splat and not header.num_faces:
+        raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
+    if not has_finite_positions(path, header):
+        raise Unrenderable("vertices are not finite")
+    bpy.ops.wm.ply_import(filepath=str(path))
+    if not header.textures:
+        show_vertex_colours()
+        return
+    if len(header.textures) > 1:
+        raise Unrenderable(
+            f"names {len(header.textures)} textures, of which Blender reads one: convert it to GLB or OBJ"
+        )
+    for mesh in bpy.data.meshes:
+        if not mesh.uv_layers:
+            raise Unrenderable(
+                "its texture coordinates belong to corners of faces, which Blender does not read from PLY: "
+                "convert it to GLB or OBJ"
+            )
+        mesh.materials.append(textured_material(path.parent / header.textures[0]))
+
+
+def textured_material(texture: Path) -> bpy.types.Material:
+    """Return a matt material of the colours of an image, which may be missing."""
+    material = matt_material()
+    nodes = material.node_tree.nodes
+    node = nodes.new("ShaderNodeTexImage")
+    try:
+        node.image = bpy.data.images.load(str(texture))
+    except RuntimeError:
+        node.label = texture.name  # is reported as missing by this name
+    material.node_tree.links.new(node.outputs["Color"], principled(material).inputs["Base Color"])
+    return material

@@ -1,0 +1,82 @@
+"""Finds the files that PLY, FBX, USD, Collada and .blend files name: textures and, for USD, further layers."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from render.blender.usd_file import needed_files
+from render.formats import format_of
+from render.ply import read_ply_header
+
+IMAGES = ("png", "jpg", "jpeg", "tga", "tif", "tiff", "bmp", "exr", "hdr", "webp", "psd", "dds")
+IMAGE_ENDING = re.compile(rb"\.(?:" + "|".join(IMAGES).encode() + rb")(?![A-Za-z0-9])", re.IGNORECASE)
+NO_NAME = re.compile(rb"[\x00-\x1f\"<>|*?]")
+"""What no file name contains on the systems that write such files."""
+MAX_NAME = 400
+"""Bytes of a name with its folders."""
+DAE_IMAGE = re.compile(r"<init_from>\s*(?:<ref>)?\s*([^<]+?)\s*<")
+ZSTD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+"""How a compressed .blend file begins."""
+
+
+def mentioned_files(main: Path) -> list[Path]:
+    """Return the existing files that `main` names, by the rules by which its importer finds them, sorted.
+
+    A binary file that is compressed tells no names: then all images in its folder and below count as named.
+    """
+    readers: dict[str, Callable[[Path], Iterator[Path]]] = {
+        "PLY": _of_ply,
+        "USD": _of_usd,
+        "Collada": _of_dae,
+        "FBX": _of_binary,
+        "Blender": _of_binary,
+    }
+    reader = readers.get(format_of(main).name)
+    return sorted({path for path in reader(main) if path.is_file()}) if reader else []
+
+
+def _of_ply(main: Path) -> Iterator[Path]:
+    yield from (main.parent / name for name in read_ply_header(main).textures)
+
+
+def _of_usd(main: Path) -> Iterator[Path]:
+    yield from needed_files(main)
+
+
+def _of_dae(main: Path) -> Iterator[Path]:
+    names = DAE_IMAGE.findall(main.read_text("utf-8", "replace"))
+    yield from (main.parent / unquote(name).removeprefix("file://").removeprefix("./") for name in names)
+
+
+def _of_binary(main: Path) -> Iterator[Path]:
+    """Yield images below the folder whose names, without folders, the file mentions; and those at relative paths."""
+    content = main.read_bytes()
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error):
+            return
+    is_readable = not content.startswith(ZSTD)
+    names = [_name_before(content, match.end()) for match in IMAGE_ENDING.finditer(content)]
+    last = {name.rpartition("/")[2] for name in names}
+    for path in main.parent.rglob("*"):
+        if path.suffix.lower().removeprefix(".") in IMAGES and (not is_readable or _ends_with(last, path.name)):
+            yield path
+    for name in names:
+        relative = name.partition("//")[2] or name  # .blend files write //textures/a.png
+        if relative.startswith("..") and len(relative) < 300:
+            yield main.parent / relative
+
+
+def _name_before(content: bytes, end: int) -> str:
+    """Return the name that ends at byte `end`, with / between folders."""
+    name = NO_NAME.split(content[max(0, end - MAX_NAME) : end])[-1]
+    return name.decode("utf-8", "replace").replace("\\", "/")
+
+
+def _ends_with(mentioned: set[str], name: str) -> bool:
+    """Tell whether a name is mentioned; in a binary file other bytes may stand directly before it."""
+    return name in mentioned or any(text.endswith(name) for text in mentioned)
