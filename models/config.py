@@ -18,7 +18,8 @@ class VAEConfig(Section):
     """Architecture of the mask-aware VAE: diffusers' AutoencoderKL with a mask channel (sec. 5.4)."""
 
     pretrained: str | None
-    """Hub id or folder of an RGB AutoencoderKL to extend; null: from scratch at the widths below."""
+    """Hub id (owner/name@COMMIT/subfolder) or folder of an RGB AutoencoderKL to extend; null: from scratch at the
+    widths below."""
     block_out_channels: tuple[int, ...]
     layers_per_block: int = Field(ge=1)
     latent_channels: int = Field(ge=1)
@@ -89,7 +90,8 @@ class UNetConfig(Section):
     """Architecture of the multi-view UNet (sec. 4.2)."""
 
     pretrained: str | None
-    """Hub id or folder of an inpainting UNet2DConditionModel; null: from scratch at the widths below."""
+    """Hub id (owner/name@COMMIT/subfolder) or folder of an inpainting UNet2DConditionModel; null: from scratch at the
+    widths below."""
     block_out_channels: tuple[int, ...]
     attention_levels: tuple[bool, ...]
     """Which levels carry transformer blocks, as CrossAttnDownBlock2D versus DownBlock2D; SD: all but the last."""

@@ -92,7 +92,8 @@ class EncoderConfig(Section):
     """The CLIP vision tower whose embeddings of the condition views feed cross-attention."""
 
     pretrained: str | None
-    """Hub id or folder of a CLIPVisionModelWithProjection; null: seeded random weights at the sizes below."""
+    """Hub id (owner/name@COMMIT/subfolder) or folder of a CLIPVisionModelWithProjection; null: seeded random
+    weights at the sizes below."""
     image_size: int = Field(ge=8)
     patch_size: int = Field(ge=1)
     hidden_size: int = Field(ge=8)

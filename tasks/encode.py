@@ -6,6 +6,7 @@ import torch
 
 from models.data.latents import ObjectLatents, ObjectRow, write_index, write_shard
 from models.inference.encoding import ViewEncoder
+from models.network.hub_weights import pinned
 from render.target_grid import TargetGrid
 from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link
@@ -36,6 +37,8 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     view_set = ViewSet.open(views)
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
+    tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
+    config = config.model_copy(update={"image_encoder": tower})
     encoder = ViewEncoder.load(
         vae,
         config.image_encoder,

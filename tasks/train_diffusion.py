@@ -10,6 +10,7 @@ from transformers import CLIPImageProcessorPil
 from models.config import StageConfig
 from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentSet
 from models.inference.pipeline import MVDiffusionPipeline
+from models.network.hub_weights import HubWeights, pinned
 from models.network.image_encoder import load_image_encoder
 from models.network.mask_vae import load_mask_vae
 from models.network.multiview_unet import MultiViewUNet
@@ -49,6 +50,9 @@ def train_stage(
     """
     torch.set_num_threads(tools.threads)
     inputs = open_inputs(latents, previous, vae)
+    if config.unet is not None:
+        unet_config = config.unet.model_copy(update={"pretrained": pinned(config.unet.pretrained)})
+        config = config.model_copy(update={"unet": unet_config})
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config, seed, reads=reads, tools=tools)
@@ -81,7 +85,7 @@ def base_model(config: StageConfig, previous: Path | None) -> str | None:
         base: str | None = open_manifest(previous, Kind.DIFFUSION_MODEL).facts.get("base")
         return base
     name = config.unet.pretrained if config.unet else None
-    return None if name is None or Path(name).exists() else "/".join(name.split("/")[:2])
+    return None if name is None or Path(name).exists() else HubWeights.parse(name).repository
 
 
 def open_inputs(latents: Path, previous: Path | None, vae: Path) -> dict[str, str]:

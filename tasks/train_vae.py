@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from models.config import MaskVAEConfig
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
+from models.network.hub_weights import pinned
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin
@@ -46,6 +47,8 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     if not images:
         raise ValueError(f"{views} has no object of the split train; lower select.val_share or take more objects")
     check_sizes(config, side=images[0].shape[0])
+    vae = config.vae.model_copy(update={"pretrained": pinned(config.vae.pretrained)})
+    config = config.model_copy(update={"vae": vae})
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)

@@ -14,7 +14,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 from models.data.images import as_rgba, on_white
 from models.data.pixels import ImageInput
 from models.network.initialization import seeded_weights
-from models.network.pretrained import align, locate, require_equal
+from models.network.pretrained import align, load_published, require_equal
 
 UNTRAINED_FACTOR = 3.0
 """`initializer_factor` of random weights. At CLIP's own 1.0 the embeddings of different images differ by 5 % of their
@@ -75,7 +75,7 @@ def build_image_encoder(shape: ImageEncoderShape, *, seed: int) -> CLIPVisionMod
             untrained = {"intermediate_size": 4 * shape.hidden_size, "initializer_factor": UNTRAINED_FACTOR}
             encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**untrained, **wanted))
     else:
-        encoder = align(CLIPVisionModelWithProjection.from_pretrained(**locate(shape.pretrained)))
+        encoder = align(load_published(CLIPVisionModelWithProjection.from_pretrained, shape.pretrained))
         require_equal(wanted, encoder.config.to_dict(), shape.pretrained)
     return encoder.eval().requires_grad_(False)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.config import VAEConfig
 from models.data.images import composite_on_white
-from models.network.pretrained import align, forget_origin, locate, require_equal
+from models.network.pretrained import align, forget_origin, load_published, require_equal
 
 DECODE_BATCH = 8
 """Images decoded at once, which bounds the memory."""
@@ -35,7 +35,7 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
     """
     shape = config.model_dump(exclude={"pretrained"})
     if config.pretrained is not None:
-        vae = align(AutoencoderKL.from_pretrained(**locate(config.pretrained)))
+        vae = align(load_published(AutoencoderKL.from_pretrained, config.pretrained))
         found = dict(vae.config) | {"block_out_channels": tuple(vae.config.block_out_channels)}
         require_equal(shape, found, config.pretrained)
         forget_origin(vae)

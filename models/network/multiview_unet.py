@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.config import UNetConfig
 from models.network.attention import Kernel, MultiViewAttention
-from models.network.pretrained import align, forget_origin, locate, require_equal
+from models.network.pretrained import align, forget_origin, load_published, require_equal
 
 ATTENTION_SLICES = {"auto": 4096, "max": 1024, None: None}
 """Tokens of a chunk by diffusers' names; scores of 20 heads take 1.3 GB for 4096 x 4096 tokens, 80 MB for 1024²."""
@@ -70,33 +70,6 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
             self.view_vectors = nn.Embedding(max_condition_views + num_targets, width)
             self.view_mlp = TimestepEmbedding(width, self.base.time_embedding.linear_2.out_features)
             self.view_scale = nn.Parameter(torch.zeros(1))
-
-    @classmethod
-    def from_inpainting(cls, path_or_id: str, *, latent_size: int, **settings: Any) -> "MultiViewUNet":
-        """Start from a pretrained inpainting UNet2DConditionModel.
-
-        With one view, or views that do not attend to each other, the result computes what that network computes.
-
-        Args:
-            path_or_id: Folder or hub id, as `models.network.pretrained.locate` reads it.
-            latent_size: Height and width of the latents.
-            settings: Arguments of the constructor other than `base_config`.
-
-        Raises:
-            ValueError: The network does not have an inpainting UNet's 2 C + 1 input channels.
-        """
-        base = UNet2DConditionModel.from_pretrained(**locate(path_or_id), sample_size=latent_size)
-        expected = 2 * base.config.out_channels + 1
-        if base.config.in_channels != expected:
-            raise ValueError(
-                f"{path_or_id} has {base.config.in_channels} input channels; an inpainting UNet has {expected} "
-                "(noisy latent, flag, condition latent)"
-            )
-        base_config = {key: value for key, value in base.config.items() if not key.startswith("_")}
-        del base_config["class_embed_type"]
-        model = cls(base_config=base_config, **settings)
-        model.base.load_state_dict(base.state_dict())
-        return model
 
     def forward(
         self,
@@ -236,6 +209,33 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         return embedding_BVE.flatten(0, 1)
 
 
+def from_inpainting(path_or_id: str, *, latent_size: int, **settings: Any) -> MultiViewUNet:
+    """Start from a pretrained inpainting UNet2DConditionModel.
+
+    With one view, or views that do not attend to each other, the result computes what that network computes.
+
+    Args:
+        path_or_id: Folder or hub id, as `models.network.pretrained.load_published` reads it.
+        latent_size: Height and width of the latents.
+        settings: Arguments of the constructor other than `base_config`.
+
+    Raises:
+        ValueError: The network does not have an inpainting UNet's 2 C + 1 input channels.
+    """
+    base = load_published(UNet2DConditionModel.from_pretrained, path_or_id, sample_size=latent_size)
+    expected = 2 * base.config.out_channels + 1
+    if base.config.in_channels != expected:
+        raise ValueError(
+            f"{path_or_id} has {base.config.in_channels} input channels; an inpainting UNet has {expected} "
+            "(noisy latent, flag, condition latent)"
+        )
+    base_config = {key: value for key, value in base.config.items() if not key.startswith("_")}
+    del base_config["class_embed_type"]
+    model = MultiViewUNet(base_config=base_config, **settings)
+    model.base.load_state_dict(base.state_dict())
+    return model
+
+
 def build_unet(
     config: UNetConfig, *, num_targets: int, latent_channels: int, latent_size: int, geometry: Mapping[str, Any]
 ) -> MultiViewUNet:
@@ -262,7 +262,7 @@ def build_unet(
     }
     if config.pretrained is None:
         return MultiViewUNet(base_config=_base_config(config, latent_channels, latent_size), **settings)
-    model = MultiViewUNet.from_inpainting(config.pretrained, latent_size=latent_size, **settings)
+    model = from_inpainting(config.pretrained, latent_size=latent_size, **settings)
     wanted = {"out_channels": latent_channels} | {key: getattr(config, key) for key in _SHAPE}
     require_equal(wanted, _shape_of(model.base), config.pretrained)
     return model

@@ -1,10 +1,12 @@
 """Where published weights lie, whether they are what params.yaml says, and how loaded weights lie in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
+
+from models.network.hub_weights import HubWeights
 
 ALIGNMENT = 64
 """Bytes; torch places every tensor that it allocates on the CPU at a multiple of it."""
@@ -12,14 +14,24 @@ ALIGNMENT = 64
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def locate(name: str) -> dict[str, str]:
-    """Arguments of `from_pretrained` for a local folder, a hub id `owner/name`, or `owner/name/subfolder`."""
-    parts = name.split("/", 2)
-    if Path(name).is_dir() or len(parts) < 3:
-        return {"pretrained_model_name_or_path": name}
-    if name.startswith((".", "/")):
-        raise ValueError(f"{name} is no folder; name an existing folder, or a hub id such as owner/name/subfolder")
-    return {"pretrained_model_name_or_path": "/".join(parts[:2]), "subfolder": parts[2]}
+def load_published(load: Callable[..., Model], name: str, **settings: Any) -> Model:
+    """Call a class's `from_pretrained` for a local folder, or for weights at a hub, whose files are then checked.
+
+    Args:
+        load: The method.
+        name: A folder, or what `models.network.hub_weights.HubWeights` reads; a branch is the commit it stands at now.
+        settings: Further arguments of the method.
+
+    Raises:
+        ValueError: There is neither; or a file is not what the hub says.
+    """
+    if Path(name).is_dir():
+        return load(name, **settings)
+    weights = HubWeights.parse(name).pinned()
+    place = {"subfolder": weights.subfolder} if weights.subfolder else {}
+    model = load(weights.repository, revision=weights.revision, **place, **settings)
+    weights.check_files()
+    return model
 
 
 def forget_origin(model: Any) -> None:

@@ -204,7 +204,7 @@ def test_train_stage_leaves_a_card_that_says_what_the_model_is(made: Path) -> No
 
 
 def test_train_stage_card_names_the_published_weights_it_began_with(tmp_path: Path) -> None:
-    config = STAGE1.model_copy(update={"unet": UNET.model_copy(update={"pretrained": "owner/name/unet"})})
+    config = STAGE1.model_copy(update={"unet": UNET.model_copy(update={"pretrained": "owner/name@main/unet"})})
     assert base_model(config, None) == "owner/name"
     local = STAGE1.model_copy(update={"unet": UNET.model_copy(update={"pretrained": str(tmp_path)})})
     assert base_model(local, None) is None

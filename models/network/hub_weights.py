@@ -1,0 +1,119 @@
+"""Published weights at a hub: which commit of them is meant, and whether the files are that commit's.
+
+A name is `owner/name@COMMIT/subfolder`; without `/subfolder` the weights lie at the top, without `@COMMIT` (or with a
+branch or tag for it) the newest commit is asked for. huggingface_hub downloads, waits where the hub asks for a pause,
+and takes HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE from the environment.
+"""
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+logger = logging.getLogger(__name__)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class HubWeights:
+    """One set of weights at a hub."""
+
+    repository: str
+    """owner/name."""
+    revision: str | None
+    """Commit, branch or tag; None: the main branch."""
+    subfolder: str
+    """Folder inside it; "": the top."""
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """Read a name. Raises ValueError for one that begins like a path, or whose revision is missing."""
+        if name.startswith((".", "/", "~")):
+            raise ValueError(f"{name} is no folder; name an existing folder, or a hub id such as owner/name/subfolder")
+        owner, _, rest = name.partition("/")
+        place, _, subfolder = rest.partition("/")
+        place, at, revision = place.partition("@")
+        if at and not revision:
+            raise ValueError(f"{name} ends its repository with @ but names no commit; write owner/name@COMMIT")
+        return cls(f"{owner}/{place}" if rest else owner, revision or None, subfolder)
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.repository}{revision}" + (f"/{self.subfolder}" if self.subfolder else "")
+
+    def pinned(self) -> Self:
+        """Return the same with the commit that its branch stands at now; offline that of the local cache.
+
+        Raises ValueError when the hub does not have it, PermissionError when it is gated, ConnectionError when the hub
+        does not answer.
+        """
+        if self.revision and COMMIT.fullmatch(self.revision):
+            return self
+        commit = _cached_commit(self) if constants.HF_HUB_OFFLINE else _newest_commit(self)
+        found = type(self)(self.repository, commit, self.subfolder)
+        logger.warning("%s is not pinned: %s is taken and recorded; write that to have it again", self, found)
+        return found
+
+    def check_files(self) -> None:
+        """Compare the files in the local cache with the hashes that the hub names, after which the cache names them.
+
+        Raises ValueError for a file that has another hash. Where the cache holds copies instead of links, as on disks
+        without links, the names are lost and nothing is compared.
+        """
+        where = f"{self.subfolder}/config.json" if self.subfolder else "config.json"
+        found = try_to_load_from_cache(self.repository, where, revision=self.revision)
+        if not isinstance(found, str):
+            return
+        for path in sorted(Path(found).parent.iterdir()):
+            blob = path.resolve()
+            if path.is_symlink() and blob.is_file() and _hash(blob) not in (None, blob.name):
+                remedy = f"delete {blob} and give the command again"
+                raise ValueError(f"{path.name} of {self} has another hash than the hub says; {remedy}")
+
+
+def pinned(name: str | None) -> str | None:
+    """Return the name of weights with their commit; None and folders stay as they are."""
+    return name if name is None or Path(name).is_dir() else str(HubWeights.parse(name).pinned())
+
+
+def _newest_commit(weights: HubWeights) -> str:
+    try:
+        commit = HfApi().model_info(weights.repository, revision=weights.revision).sha
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        remedy = "check the name; if it is private, set HF_TOKEN to the token of an account that may read it"
+        gated = "accept its conditions on its page and set HF_TOKEN to that account's token"
+        if isinstance(error, GatedRepoError):
+            raise PermissionError(f"{weights} is gated: {gated}") from error
+        raise ValueError(f"the hub has no {weights}; {remedy}") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConnectionError(f"the hub does not say which commit {weights} is ({reason}); write @COMMIT") from error
+    assert commit is not None
+    return commit
+
+
+def _cached_commit(weights: HubWeights) -> str:
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{weights.repository.replace('/', '--')}"
+    path = folder / "refs" / (weights.revision or constants.DEFAULT_REVISION)
+    if not path.is_file():
+        raise ValueError(f"HF_HUB_OFFLINE is set and the cache has no {weights}; unset it once, or write @COMMIT")
+    return path.read_text().strip()
+
+
+def _hash(blob: Path) -> str | None:
+    """Return the hash of a file of the kind that its name in the cache is; None for another name."""
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", blob.name):
+        return None
+    is_lfs = len(blob.name) == 64
+    hasher = hashlib.sha256() if is_lfs else hashlib.sha1(usedforsecurity=False)
+    hasher.update(b"" if is_lfs else f"blob {blob.stat().st_size}\0".encode())
+    with blob.open("rb") as file:
+        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+            hasher.update(chunk)
+    return hasher.hexdigest()

@@ -1,0 +1,101 @@
+"""Weights of a hub, served on this machine: a branch becomes a commit, and files are what the hub says."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from models.network.hub_weights import HubWeights, pinned
+from models.network.mask_vae import build_mask_vae, extend_to_mask
+from tests.models.inference.hub import COMMIT, served
+from tests.models.network.test_mask_vae import rgb_vae
+from tests.models.toy_models import VAE
+
+OTHER = "b" * 40
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like a published model's."""
+    folder = tmp_path_factory.mktemp("repository")
+    rgb_vae().save_pretrained(folder / "vae")
+    return folder
+
+
+@pytest.fixture
+def cache(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of this process's hub, which serves `repository` as owner/name."""
+    with served(repository) as url:
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("owner/name", ("owner/name", None, "")),
+        ("owner/name/vae", ("owner/name", None, "vae")),
+        (f"owner/name@{COMMIT}/vae/deep", ("owner/name", COMMIT, "vae/deep")),
+        ("owner/name@fp16", ("owner/name", "fp16", "")),
+        ("gpt2", ("gpt2", None, "")),
+    ],
+)
+def test_name_is_read_and_written(name: str, parts: tuple[str, str | None, str]) -> None:
+    weights = HubWeights.parse(name)
+    assert (weights.repository, weights.revision, weights.subfolder) == parts
+    assert str(weights) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("./nowhere", "is no folder"), ("/nowhere/at/all", "is no folder"), ("owner/name@", "names no")],
+)
+def test_name_of_nothing_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        pinned(name)
+
+
+def test_branch_becomes_the_commit_that_it_stands_at(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    del cache
+    with caplog.at_level(logging.WARNING):
+        assert pinned("owner/name/vae") == f"owner/name@{COMMIT}/vae"
+    assert f"owner/name/vae is not pinned: owner/name@{COMMIT}/vae is taken" in caplog.text
+
+
+def test_commit_and_folder_stay_as_they_are(tmp_path: Path) -> None:
+    for name in (f"owner/name@{OTHER}/vae", str(tmp_path), None):  # no hub is asked
+        assert pinned(name) == name
+
+
+def test_repository_that_is_not_there_is_named(cache: Path) -> None:
+    del cache
+    with pytest.raises((ValueError, ConnectionError), match="owner/nothing"):
+        pinned("owner/nothing")
+
+
+def test_offline_the_cached_commit_is_taken(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match="the cache has no owner/name; unset it once, or write @COMMIT"):
+        pinned("owner/name")
+    (cache / "models--owner--name/refs").mkdir(parents=True)
+    (cache / "models--owner--name/refs/main").write_text(OTHER)
+    assert pinned("owner/name") == f"owner/name@{OTHER}"
+
+
+def test_weights_of_a_hub_are_loaded_by_commit_and_checked(cache: Path) -> None:
+    config = VAE.model_copy(update={"pretrained": f"owner/name@{COMMIT}/vae"})
+    loaded = build_mask_vae(config).state_dict()
+    wanted = extend_to_mask(rgb_vae()).state_dict()
+    assert all(torch.equal(weight, wanted[key]) for key, weight in loaded.items())
+    (blob,) = (path for path in (cache / "models--owner--name/blobs").iterdir() if b"F32" in path.read_bytes()[:1000])
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"safetensors of owner/name@{COMMIT}/vae has another hash .* delete {blob}"):
+        build_mask_vae(config)
