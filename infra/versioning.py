@@ -28,6 +28,9 @@ from infra.dvc_orphans import await_others, end_orphans, end_with_dvc
 dvc_folders.install()
 
 LOCK = "dvc.lock"
+DVC_YAML_REMEDY = (
+    "run from the project's root, or restore the file with `git checkout dvc.yaml` or `python -m flows graph --write`"
+)
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ class Repository:
         try:
             self._repo = Repo(str(self.root))
             self._graph = self._repo.index.graph
-        except DvcException as error:
+        except (DvcException, UnicodeDecodeError) as error:
             raise ValueError(_why_unreadable(self.root, error)) from error
         self._nodes = {stage.name: stage for stage in self._repo.index.stages if stage.cmd}
+        if not self._nodes:
+            raise ValueError(f"{self.root / 'dvc.yaml'} has no stage; {DVC_YAML_REMEDY}")
 
     def forget_ended_runs(self) -> None:
         """Free what a killed `dvc repro` still holds.
@@ -193,13 +198,23 @@ class Repository:
         )
 
 
-def _why_unreadable(root: Path, error: DvcException) -> str:
-    if LOCK in str(error):  # DVC writes it in place, so a process that is killed meanwhile leaves it torn or empty
+def _why_unreadable(root: Path, error: Exception) -> str:
+    """Say which file cannot be read and what to do. A kill, a full disk or a power cut leaves one torn or empty."""
+    text = str(error)
+    if LOCK in text:  # DVC writes it in place
         return (
             f"{root / LOCK} is broken ({error}); restore it with `git checkout {LOCK}`, or remove it: the next run "
             "then takes what it needs from DVC's run-cache"
         )
-    return f"{root} has no readable dvc.yaml ({error}); run from the project's root"
+    if "params.yaml" in text:
+        return (
+            f"{root / 'params.yaml'} cannot be read ({error}); mend it, or restore it with `git checkout params.yaml`"
+        )
+    if "config file error" in text:
+        return f"{root / '.dvc' / 'config'} cannot be read ({error}); restore it with `git checkout .dvc/config`"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a .dvcignore or .gitignore in {root} is not UTF-8 ({error}); restore it with `git checkout`"
+    return f"{root} has no readable dvc.yaml ({error}); {DVC_YAML_REMEDY}"
 
 
 def lock_entry(root: Path, name: str) -> dict[str, Any]:

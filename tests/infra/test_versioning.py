@@ -178,3 +178,36 @@ def test_commit_is_dirty_by_code_but_not_by_the_lock_file(repo: Path, tmp_path: 
     edit(repo, "depth: 3", "depth: 4")
     assert commit(repo) == Commit(clean.revision, is_dirty=True)
     assert commit(tmp_path) == Commit("none", is_dirty=True)
+
+
+TORN = {"empty": b"", "zeros": b"\0" * 50, "list": b"[]\n", "binary": b"\xff\xfe\x00a"}
+SPOILT = [
+    *(("dvc.lock", content, r"dvc\.lock is broken .*git checkout dvc\.lock") for content in TORN.values()),
+    *(("dvc.yaml", content, r"dvc\.yaml .*git checkout dvc\.yaml") for content in TORN.values()),
+    *(
+        ("params.yaml", TORN[kind], r"params\.yaml cannot be read .*git checkout params\.yaml")
+        for kind in ("zeros", "binary")
+    ),
+    (".dvc/config", TORN["zeros"], r"\.dvc/config cannot be read .*git checkout \.dvc/config"),
+    (".dvcignore", TORN["binary"], r"\.dvcignore or \.gitignore in .* is not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), SPOILT)
+def test_torn_file_is_named_with_its_remedy(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    root = copy_repo(tmp_path / "repo", made=True)
+    (root / name).write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        Repository(root)
+
+
+@pytest.mark.parametrize("content", TORN.values(), ids=TORN)
+def test_torn_lock_files_stop_nothing(tmp_path: Path, content: bytes) -> None:
+    root = copy_repo(tmp_path / "repo", made=True)
+    (root / ".dvc/tmp").mkdir(exist_ok=True)
+    for name in ("lock", "rwlock.lock", "btime"):
+        (root / ".dvc/tmp" / name).write_bytes(content)
+    repository = Repository(root)
+    repository.await_others()
+    repository.forget_ended_runs()
+    assert repository.changes("first") == []
