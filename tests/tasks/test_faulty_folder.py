@@ -76,8 +76,6 @@ EXPECTED = {
     "zup/zup_tower.obj": DONE,
 }
 """What becomes of each file, after the stage that decides: done, or a pattern of the reason."""
-PENDING: set[str] = set()
-"""Files whose kind is not mended yet; empty once it is."""
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +141,7 @@ def uids() -> dict[str, str]:
 
 def cases() -> Iterator[ParameterSet]:
     for path in EXPECTED:
-        marks = [pytest.mark.xfail(reason="not mended yet")] if path in PENDING else []
-        yield pytest.param(path, marks=marks, id=path.encode("utf-8", "surrogateescape").decode("latin-1"))
+        yield pytest.param(path, id=path.encode("utf-8", "surrogateescape").decode("latin-1"))
 
 
 @pytest.mark.parametrize("path", cases())
