@@ -31,6 +31,10 @@ FORMATS = {
     ".blend": Format("Blender", "Z"),
     ".zip": Format("archive of one object", None),
 }
+IMAGE_SUFFIXES = frozenset(
+    f".{kind}" for kind in ["png", "jpg", "jpeg", "tga", "tif", "tiff", "bmp", "exr", "hdr", "webp", "psd", "dds"]
+)
+"""Endings of textures, in lower case."""
 OBJECT_SUFFIXES = tuple(FORMATS)
 """Endings of the files that can be an object, in lower case."""
 

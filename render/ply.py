@@ -13,6 +13,10 @@ TEXTURE = re.compile(r"^comment\s+TextureFile\s+(.+?)\s*$", re.IGNORECASE | re.M
 VERTICES = re.compile(r"^element\s+vertex\s+(\d+)\s*\n((?:(?:property|comment)\s.*\n)*)", re.MULTILINE)
 SPLAT = "f_dc_0"
 """Property of every point of a Gaussian splat."""
+RED = ("red", "r", "diffuse_red")
+"""Names of the red of a colour; Blender's importer knows the first."""
+USUAL = (b"red", b"green", b"blue")
+COLOUR_NAMES = {**{usual[:1]: usual for usual in USUAL}, **{b"diffuse_" + usual: usual for usual in USUAL}}
 NOT_FINITE = re.compile(rb"nan|inf", re.IGNORECASE)
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {
@@ -47,6 +51,8 @@ class PlyHeader:
     properties: tuple[tuple[str, str], ...]
     """Type and name of each property of a vertex; empty where vertices do not come first or have lists."""
     num_faces: int
+    colours: str
+    """Whose colours there are and what their red is called, such as `vertex red` or `face r`; empty: none."""
     textures: tuple[str, ...]
     """Names of the texture files, as MeshLab and photogrammetry programs write them into comments."""
 
@@ -73,8 +79,28 @@ def read_ply_header(path: Path) -> PlyHeader:
         num_vertices=int(vertices[1]) if vertices else 0,
         properties=tuple((row[1], row[2]) for row in words) if is_plain else (),
         num_faces=int(faces[1]) if faces else 0,
+        colours=_colours(text),
         textures=tuple(TEXTURE.findall(text)),
     )
+
+
+def _colours(text: str) -> str:
+    element = ""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["element"]:
+            element = words[1]
+        if words[:1] == ["property"] and words[-1] in RED and element in ("vertex", "face"):
+            return f"{element} {words[-1]}"
+    return ""
+
+
+def with_usual_colour_names(content: bytes) -> bytes:
+    """Return a PLY file whose colours are called red, green and blue, as Blender's importer wants them."""
+    header, end, rest = content.partition(b"end_header")
+    for name, usual in COLOUR_NAMES.items():
+        header = re.sub(rb"(?m)^(property\s+\w+\s+)%b(\s*)$" % name, rb"\g<1>%b\2" % usual, header)
+    return header + end + rest
 
 
 def has_finite_positions(path: Path, header: PlyHeader) -> bool:

@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import bpy
 import numpy as np
 
 from render.axes import UpAxis
 from render.blender.blend_file import import_blend
+from render.blender.dae_file import import_dae
 from render.blender.gltf_object import load_gltf
 from render.blender.meshes import vertices_of
 from render.blender.ply_file import import_ply
 from render.blender.usd_file import stage_up_axis
 from render.blender.wavefront import import_obj, paint
 from render.errors import Unrenderable
-from render.formats import format_of
+from render.formats import IMAGE_SUFFIXES, format_of
 
 FBX_UP_AXIS = re.compile(
     rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]*,\s*([012])\s',
@@ -40,7 +41,30 @@ def import_file(path: Path) -> None:
         "Collada": import_dae,
         "Blender": import_blend,
     }
-    readers[format_of(path).name](path)
+    kind = format_of(path).name
+    readers[kind](path)
+    if kind in {"FBX", "Blender"}:
+        find_lost_images(path.parent)
+
+
+def find_lost_images(folder: Path) -> None:
+    """Take images that are not where a file says, as after a move from another computer, from below its folder.
+
+    They are found by name, whatever the case of its letters.
+    """
+    lost = [image for image in bpy.data.images if image.source == "FILE" and min(image.size) == 0]
+    if not lost:
+        return
+    beside = {
+        file.name.lower(): file
+        for file in sorted(folder.rglob("*"), reverse=True)
+        if file.suffix.lower() in IMAGE_SUFFIXES
+    }
+    for image in lost:
+        file = beside.get(PureWindowsPath(image.filepath).name.lower())
+        if file is not None:
+            image.filepath = str(file)
+            image.reload()
 
 
 def import_stl(path: Path) -> None:
@@ -73,11 +97,6 @@ def import_usd(path: Path) -> None:
     for mesh in bpy.data.meshes:
         if mesh.color_attributes and not mesh.materials:
             paint(mesh, is_shared=False)
-
-
-def import_dae(path: Path) -> None:
-    """Add the content of a Collada file to the scene."""
-    bpy.ops.wm.collada_import(filepath=str(path))
 
 
 def assumed_up_axis(path: Path) -> UpAxis:

@@ -1,12 +1,13 @@
 """Imports PLY files and wires what Blender's importer leaves unwired: vertex colours and the texture."""
 
+import tempfile
 from pathlib import Path
 
 import bpy
 
 from render.blender.wavefront import matt_material, principled, show_vertex_colours
 from render.errors import Unrenderable
-from render.ply import has_finite_positions, read_ply_header
+from render.ply import PlyHeader, has_finite_positions, read_ply_header, with_usual_colour_names
 
 
 def import_ply(path: Path) -> None:
@@ -20,7 +21,11 @@ def import_ply(path: Path) -> None:
         raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
     if not has_finite_positions(path, header):
         raise Unrenderable("vertices are not finite")
-    bpy.ops.wm.ply_import(filepath=str(path))
+    if header.colours.startswith("face") and not header.textures:
+        raise Unrenderable(
+            "its colours belong to faces, which Blender does not read from PLY: convert it to GLB or OBJ"
+        )
+    import_mesh(path, header)
     if not header.textures:
         show_vertex_colours()
         return
@@ -35,6 +40,16 @@ def import_ply(path: Path) -> None:
                 "convert it to GLB or OBJ"
             )
         mesh.materials.append(textured_material(path.parent / header.textures[0]))
+
+
+def import_mesh(path: Path, header: PlyHeader) -> None:
+    """Add the mesh to the scene, with its colours by whatever name."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = path
+        if header.colours not in ("", "vertex red"):
+            file = Path(folder) / path.name
+            file.write_bytes(with_usual_colour_names(path.read_bytes()))
+        bpy.ops.wm.ply_import(filepath=str(file))
 
 
 def textured_material(texture: Path) -> bpy.types.Material:

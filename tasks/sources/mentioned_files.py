@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from render.blender.usd_file import needed_files
-from render.formats import format_of
+from render.formats import IMAGE_SUFFIXES, format_of
 from render.ply import read_ply_header
 
-IMAGES = ("png", "jpg", "jpeg", "tga", "tif", "tiff", "bmp", "exr", "hdr", "webp", "psd", "dds")
-IMAGE_ENDING = re.compile(rb"\.(?:" + "|".join(IMAGES).encode() + rb")(?![A-Za-z0-9])", re.IGNORECASE)
+ENDINGS = "|".join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))
+IMAGE_ENDING = re.compile(f"(?:{ENDINGS})(?![A-Za-z0-9])".encode(), re.IGNORECASE)
 NO_NAME = re.compile(rb"[\x00-\x1f\"<>|*?]")
 """What no file name contains on the systems that write such files."""
 MAX_NAME = 400
@@ -47,8 +47,10 @@ def _of_usd(main: Path) -> Iterator[Path]:
 
 
 def _of_dae(main: Path) -> Iterator[Path]:
-    names = DAE_IMAGE.findall(main.read_text("utf-8", "replace"))
-    yield from (main.parent / unquote(name).removeprefix("file://").removeprefix("./") for name in names)
+    names = [unquote(name).replace("\\", "/") for name in DAE_IMAGE.findall(main.read_text("utf-8", "replace"))]
+    last = {name.rpartition("/")[2].lower() for name in names}
+    yield from (path for path in main.parent.rglob("*") if path.name.lower() in last)
+    yield from (main.parent / name for name in names if name.startswith(".."))
 
 
 def _of_binary(main: Path) -> Iterator[Path]:
@@ -61,9 +63,9 @@ def _of_binary(main: Path) -> Iterator[Path]:
             return
     is_readable = not content.startswith(ZSTD)
     names = [_name_before(content, match.end()) for match in IMAGE_ENDING.finditer(content)]
-    last = {name.rpartition("/")[2] for name in names}
+    last = {name.rpartition("/")[2].lower() for name in names}
     for path in main.parent.rglob("*"):
-        if path.suffix.lower().removeprefix(".") in IMAGES and (not is_readable or _ends_with(last, path.name)):
+        if path.suffix.lower() in IMAGE_SUFFIXES and (not is_readable or _ends_with(last, path.name.lower())):
             yield path
     for name in names:
         relative = name.partition("//")[2] or name  # .blend files write //textures/a.png

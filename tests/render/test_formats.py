@@ -238,6 +238,50 @@ def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
         measured(path)
 
 
+@pytest.mark.parametrize("names", [("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue")])
+def test_render_views_ply_colours_of_other_names_are_seen(tmp_path: Path, names: tuple[str, ...]) -> None:
+    path = tmp_path / "a.ply"
+    head = PLY.format("", "".join(f"property uchar {name}\n" for name in names) + FACE)
+    path.write_text(head + "0 -1 -1 0 255 0\n0 1 -1 0 255 0\n0 0 1 0 255 0\n3 0 1 2\n")
+    pixel = seen(path)[36, 32]
+    assert pixel[1] > 200
+    assert pixel[[0, 2]].max() < 60
+
+
+def test_inspect_ply_colours_of_faces_are_refused_with_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    path.write_text(PLY.format("", FACE + "property uchar red\n") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2 255\n")
+    with pytest.raises(Unrenderable, match="its colours belong to faces"):
+        measured(path)
+
+
+@pytest.mark.parametrize("name", ["tower.fbx", "tower.dae"])
+def test_render_views_texture_of_another_computer_is_found_beside_the_file(
+    folder: Path, name: str, tmp_path: Path
+) -> None:
+    content = (folder / name).read_bytes()
+    assert b"paint.png" in content
+    (tmp_path / name).write_bytes(content.replace(str(folder).encode(), b"C:\\" + b"x" * (len(str(folder)) - 3)))
+    (tmp_path / "maps").mkdir()
+    (folder / "paint.png").rename(tmp_path / "maps" / "Paint.PNG")
+    try:
+        image = seen(tmp_path / name)
+    finally:
+        (tmp_path / "maps" / "Paint.PNG").rename(folder / "paint.png")
+    assert image[32, 32, 0] > 200
+    assert image[32, 32, 1:3].max() < 60
+
+
+@pytest.mark.parametrize("name", ["tower.fbx", "tower.dae"])
+def test_inspect_texture_that_is_nowhere_is_named(folder: Path, name: str, tmp_path: Path) -> None:
+    content = (folder / name).read_bytes()
+    (tmp_path / name).write_bytes(
+        content.replace(b"paint.png", b"n0ne!.png").replace(str(folder).encode(), b"/" + b"x" * (len(str(folder)) - 1))
+    )
+    with pytest.raises(Unrenderable, match=r"texture 'n0ne!\.png' is missing"):
+        measured(tmp_path / name)
+
+
 @contextmanager
 def blend_scene(path: Path) -> Iterator[Any]:
     """An empty scene that is saved to `path` when it is built, compressed as Blender can."""
