@@ -7,9 +7,8 @@ from urllib.parse import quote, unquote
 
 import bpy
 
-from render.formats import IMAGE_SUFFIXES
-
-INIT_FROM = re.compile(rb"(<init_from>\s*(?:<ref>)?\s*)([^<]+?)(\s*<)")
+INIT_FROM = re.compile(rb"(<image\b[^>]*>(?:(?!</image>).)*?<init_from>\s*(?:<ref>)?\s*)([^<]+?)(\s*<)", re.DOTALL)
+"""The file of an image; elsewhere the same element names an image's id."""
 
 
 def import_dae(path: Path) -> None:
@@ -26,8 +25,6 @@ def import_dae(path: Path) -> None:
 def with_place(named: re.Match[bytes], folder: Path, empty: Path) -> bytes:
     """Return a reference to an image as one to its place, or to a file in `empty` that has its name and no content."""
     name = unquote(named[2].decode("utf-8", "replace")).removeprefix("file://")
-    if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
-        return named[0]  # to an image's id, not to a file
     file = folder / name.replace("\\", "/")
     if not file.is_file():
         last = PureWindowsPath(name).name

@@ -282,6 +282,14 @@ def test_inspect_texture_that_is_nowhere_is_named(folder: Path, name: str, tmp_p
         measured(tmp_path / name)
 
 
+def test_inspect_dae_texture_without_ending_that_is_nowhere_is_named(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "tower.dae").read_text()
+    assert "<init_from>paint.png<" in text
+    (tmp_path / "a.dae").write_text(text.replace("<init_from>paint.png<", "<init_from>bark<"))
+    with pytest.raises(Unrenderable, match="texture 'bark' is missing"):
+        measured(tmp_path / "a.dae")
+
+
 @contextmanager
 def blend_scene(path: Path) -> Iterator[Any]:
     """An empty scene that is saved to `path` when it is built, compressed as Blender can."""
