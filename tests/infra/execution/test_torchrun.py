@@ -29,10 +29,11 @@ def wait(folder: Path) -> None:
 
 def lose_the_other(folder: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as a training that finishes its step
-    (folder / f"rank-{os.environ['RANK']}").write_text(str(os.getpid()))
+    attempt = os.getppid()  # its torchrun, the same for both
+    (folder / f"rank-{os.environ['RANK']}-of-{attempt}").write_text(str(os.getpid()))
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
-    await_end(folder / "rank-1")
+    await_end(folder / f"rank-1-of-{attempt}")
     raise RuntimeError("the line to the other one broke")
 
 
