@@ -50,7 +50,9 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     processor = build_image_processor(224 if job["width"] == "full" else 32)
     pipeline = MVDiffusionPipeline(unet, vae(job["width"]), encoder, processor, process).to(device, dtype)
     pipeline.set_progress_bar_config(disable=True)
-    photo = Image.new("RGBA", (pipeline.resolution, pipeline.resolution), (200, 60, 60, 255))
+    photo = Image.new("RGBA", (pipeline.resolution, pipeline.resolution), (0, 0, 0, 0))
+    side = pipeline.resolution // 4
+    photo.paste((200, 60, 60, 255), (side, side, 3 * side, 3 * side))  # a photo whose alpha is its mask
     targets = list(range(job["targets"]))
 
     def draw(steps: int) -> None:
