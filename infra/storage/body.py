@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +23,12 @@ class Digest:
 
     def check(self, path: Path) -> None:
         """Raise BrokenBodyError when a file has another hash."""
-        hasher = hashlib.sha256() if self.kind == "sha256" else hashlib.sha1(usedforsecurity=False)
-        if self.kind == "git-blob":
-            hasher.update(f"blob {path.stat().st_size}\0".encode())
+        header = f"blob {path.stat().st_size}\0".encode()
+        start = hashlib.sha256 if self.kind == "sha256" else partial(hashlib.sha1, header, usedforsecurity=False)
         with path.open("rb") as file:
-            for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-                hasher.update(chunk)
-        if hasher.hexdigest() != self.value:
-            raise BrokenBodyError(f"its {self.kind} hash is {hasher.hexdigest()}, but the server says {self.value}")
+            found = hashlib.file_digest(file, start).hexdigest()
+        if found != self.value:
+            raise BrokenBodyError(f"its {self.kind} hash is {found}, but the server says {self.value}")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from random import uniform
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from infra.storage.body import CHUNK_BYTES, Body
 from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
@@ -88,8 +89,15 @@ class RemoteStore:
         if remote is None:
             raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
         part = PartFile(target)
+        attempts = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=self._wait,
+            retry=retry_if_exception(_may_be_mended),
+            sleep=self._gate.sleep,
+            reraise=True,
+        )
         try:
-            self._receive(part, remote, url, max_bytes)
+            attempts(_receive, part, remote, url, max_bytes, iter(range(MAX_PAUSES)))
             part.finish()
         except (ConnectionError, ServerBusyError, BrokenBodyError) as error:
             raise type(error)(f"{url}: {error} (tried {self._attempts} times)") from error
@@ -101,29 +109,35 @@ class RemoteStore:
         """Let no thread wait any longer; what waits raises ConnectionError."""
         self._gate.close()
 
-    def _receive(self, part: "PartFile", remote: Remote, url: str, max_bytes: int | None) -> None:
-        """Try until the file is here. To wait as long as the server asks is no failed attempt."""
-        failures = pauses = 0
-        while True:
-            try:
-                return part.receive(remote, url, max_bytes)
-            except ConnectionAbortedError:
-                raise
-            except (ConnectionError, ServerBusyError, BrokenBodyError) as error:
-                asked = getattr(error, "retry_after", 0.0)
-                if asked > LONGEST_PAUSE:
-                    raise RateLimitError(f"{error}, and asks to wait {asked:.0f} s; run it again then") from error
-                if asked and isinstance(error, RateLimitError) and pauses < MAX_PAUSES:
-                    pauses += 1
-                    continue
-                failures += 1
-                if failures >= self._attempts:
-                    raise
-                self._gate.sleep(min(max(self._jittered(failures), asked), LONGEST_WAIT))
+    def _wait(self, attempt: RetryCallState) -> float:
+        """Seconds before the next attempt: what the server asked for, or the backoff where that is longer.
 
-    def _jittered(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures; by chance, so that clients do not come back at once."""
-        return float(self._backoff * 2 ** (failures - 1) + uniform(0, self._backoff))  # noqa: S311 - no secret
+        The jitter keeps many clients from coming back at once.
+        """
+        backoff = wait_exponential_jitter(initial=self._backoff, jitter=self._backoff)(attempt)
+        error = attempt.outcome.exception() if attempt.outcome else None
+        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_WAIT)
+
+
+def _receive(part: "PartFile", remote: Remote, url: str, max_bytes: int | None, pauses: Iterator[int]) -> None:
+    """Receive what is missing; wait as long as the server asks, for each of `pauses`: that is no failed attempt."""
+    while True:
+        try:
+            return part.receive(remote, url, max_bytes)
+        except (RateLimitError, ServerBusyError) as error:
+            asked = error.retry_after
+            if asked > LONGEST_PAUSE:
+                reason = f"{error}, and asks to wait {asked:.0f} s; run it again then"
+                raise RateLimitError(reason, asked) from error
+            if not asked or not isinstance(error, RateLimitError) or next(pauses, None) is None:
+                raise
+
+
+def _may_be_mended(error: BaseException) -> bool:
+    """Whether another attempt may have what this one had not: not where the download was called off or put off."""
+    is_of_the_kind = isinstance(error, ConnectionError | ServerBusyError | BrokenBodyError)
+    is_put_off = getattr(error, "retry_after", 0.0) > LONGEST_PAUSE
+    return is_of_the_kind and not is_put_off and not isinstance(error, ConnectionAbortedError)
 
 
 def _about(url: str, error: OSError) -> OSError:

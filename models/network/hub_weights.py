@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,6 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNot
 
 logger = logging.getLogger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,7 @@ def _hash(blob: Path) -> str | None:
     """Return the hash of a file of the kind that its name in the cache is; None for another name."""
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", blob.name):
         return None
-    is_lfs = len(blob.name) == 64
-    hasher = hashlib.sha256() if is_lfs else hashlib.sha1(usedforsecurity=False)
-    hasher.update(b"" if is_lfs else f"blob {blob.stat().st_size}\0".encode())
+    header = f"blob {blob.stat().st_size}\0".encode()  # git's; files in LFS have none
+    start = hashlib.sha256 if len(blob.name) == 64 else partial(hashlib.sha1, header, usedforsecurity=False)
     with blob.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            hasher.update(chunk)
-    return hasher.hexdigest()
+        return hashlib.file_digest(file, start).hexdigest()

@@ -32,6 +32,13 @@ def make_store(**settings: Any) -> RemoteStore:
     return RemoteStore(**{"attempts": 3, "backoff": 0.01, "connect_timeout": 60.0, "read_timeout": 60.0, **settings})
 
 
+def break_off(server: WebServer, target: Path) -> None:
+    """Leave the first 700,000 bytes of a.bin for the next fetch."""
+    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
+    with pytest.raises(ConnectionError):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+
+
 def only_file(target: Path) -> bytes:
     """The content of the target, after checking that nothing lies beside it."""
     assert [path.name for path in target.parent.iterdir()] == [target.name]
@@ -169,9 +176,7 @@ def test_gated_file_says_what_to_do(server: WebServer, tmp_path: Path, token: st
 def test_fetch_from_server_that_knows_no_if_range_does_not_mix_two_files(server: WebServer, tmp_path: Path) -> None:
     target = tmp_path / "got" / "a.bin"
     server.if_range = False
-    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
-    with pytest.raises(ConnectionError):
-        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    break_off(server, target)
     (server.folder / "a.bin").write_bytes(CONTENT[::-1])
     make_store().fetch(f"{server.url}/a.bin", target)
     assert only_file(target) == CONTENT[::-1]
@@ -196,9 +201,7 @@ def test_fetch_from_a_hub_checks_the_hash(server: WebServer, tmp_path: Path, val
 def test_part_that_was_spoilt_is_started_over_where_the_hub_names_the_hash(server: WebServer, tmp_path: Path) -> None:
     target = tmp_path / "got" / "a.bin"
     server.headers["a.bin"] = {"X-Repo-Commit": "0" * 40, "X-Linked-ETag": f'"{HASHES["LFS"]}"'}
-    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
-    with pytest.raises(ConnectionError):
-        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    break_off(server, target)
     (target.parent / ".a.bin.part").write_bytes(bytes(700_000))
     make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
     assert only_file(target) == CONTENT
@@ -220,9 +223,7 @@ def test_fetch_broken_line_continues_where_it_broke(server: WebServer, tmp_path:
 
 def test_fetch_after_a_failed_fetch_asks_only_for_the_rest(server: WebServer, tmp_path: Path) -> None:
     target = tmp_path / "got" / "a.bin"
-    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
-    with pytest.raises(ConnectionError):
-        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    break_off(server, target)
     assert not target.exists()
     server.sent.clear()
     make_store().fetch(f"{server.url}/a.bin", target)
@@ -232,9 +233,7 @@ def test_fetch_after_a_failed_fetch_asks_only_for_the_rest(server: WebServer, tm
 
 def test_fetch_file_that_changed_meanwhile_starts_anew(server: WebServer, tmp_path: Path) -> None:
     target = tmp_path / "got" / "a.bin"
-    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
-    with pytest.raises(ConnectionError):
-        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    break_off(server, target)
     (server.folder / "a.bin").write_bytes(CONTENT[::-1])
     make_store().fetch(f"{server.url}/a.bin", target)
     assert only_file(target) == CONTENT[::-1]
@@ -250,9 +249,7 @@ def test_fetch_from_server_without_ranges_starts_anew(tmp_path: Path) -> None:
 
 def test_fetch_complete_part_of_a_killed_run_is_not_trusted_beyond_its_end(server: WebServer, tmp_path: Path) -> None:
     target = tmp_path / "got" / "a.bin"
-    server.faults["a.bin"] = [Fault(after_bytes=700_000)]
-    with pytest.raises(ConnectionError):
-        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    break_off(server, target)
     (target.parent / ".a.bin.part").write_bytes(CONTENT + b"more")
     make_store().fetch(f"{server.url}/a.bin", target)
     assert only_file(target) == CONTENT
