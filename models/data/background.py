@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
-from models.data.pixels import Pixels
+from models.data.pixels import Pixels, border_of
 
 TOLERANCE = 18.0
 """Largest difference of any channel (0 to 255) at which a pixel still has the background's colour."""
@@ -30,7 +30,7 @@ def foreground_mask(photo: Pixels) -> Pixels:
     Raises:
         ValueError: The border is not of one colour, or nothing stands before it.
     """
-    border = np.concatenate([photo[0], photo[-1], photo[1:-1, 0], photo[1:-1, -1]]).astype(np.float32)
+    border = border_of(photo).astype(np.float32)
     colour = np.median(border, axis=0)
     share = float((np.abs(border - colour).max(axis=1) <= TOLERANCE).mean())
     if share < PLAIN_SHARE:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.data.pixels import Pixels
+from models.data.pixels import Pixels, border_of
 
 SOLID = 127
 """Alpha above which a pixel belongs to the object."""
@@ -101,7 +101,7 @@ def checked(alpha: Image.Image) -> Image.Image:
         raise ValueError(f"the mask covers {share:.1%} of the image; only the object must be white, or opaque")
     if pixels < FEWEST_PIXELS:
         raise ValueError(f"the mask covers {pixels} pixels, {share:.2%} of the image; that is no object")
-    border = float(np.concatenate([solid[0], solid[-1], solid[1:-1, 0], solid[1:-1, -1]]).mean())
+    border = float(border_of(solid).mean())
     if border > BORDER_MOST or (border > BORDER and border > share + BORDER_EXCESS):
         raise ValueError(
             f"the mask covers {border:.0%} of the image's border and {share:.0%} of the image; if it is inverted, "

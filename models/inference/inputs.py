@@ -58,7 +58,7 @@ def to_picture(image: Any, *, is_mask: bool = False) -> Image.Image | Pixels:
         ValueError: The file cannot be read, or axes, type or values are others.
     """
     if isinstance(image, str | Path):
-        return _read(Path(image), is_mask)
+        return read_photo(Path(image), is_mask=is_mask).image
     if isinstance(image, Image.Image):
         return image
     return _levels(_channels_last(image))
@@ -90,15 +90,6 @@ def _kind(images: Any) -> str:
     if isinstance(images, Sequence) and not isinstance(images, str | bytes):
         return f"a {type(images).__name__} of {', '.join(sorted({type(image).__name__ for image in images}))}"
     return f"a {type(images).__name__}"
-
-
-def _read(path: Path, is_mask: bool) -> Image.Image:
-    try:
-        picture = read_photo(path, is_mask=is_mask).image
-    except ValueError as error:
-        raise ValueError(f"{path} {error}") from error
-    picture.info.clear()  # orientation and colour profile are applied
-    return picture
 
 
 def _channels_last(image: Any) -> np.ndarray:
