@@ -1,7 +1,7 @@
 """The kinds of files that objects come in, in one table."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from render.axes import UpAxis
 from render.errors import Unrenderable
@@ -37,6 +37,11 @@ IMAGE_SUFFIXES = frozenset(
 """Endings of textures, in lower case."""
 OBJECT_SUFFIXES = tuple(FORMATS)
 """Endings of the files that can be an object, in lower case."""
+
+
+def rank_of(path: PurePath) -> int:
+    """Return the place of a file's format in the table; of several files of one object the first is used."""
+    return OBJECT_SUFFIXES.index(path.suffix.lower())
 
 
 def format_of(path: Path) -> Format:

@@ -50,7 +50,7 @@ def orientation_of(vertices: Points, faces: Faces) -> Orientation:
     """Return how a mesh of vertices (N, 3) and faces (M, 3) is oriented; corners at one place count as one."""
     corners = vertices[faces]
     corners = corners - corners.mean(axis=(0, 1))
-    crosses = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    crosses = area_vectors(corners)
     twice_area = np.linalg.norm(crosses, axis=1).sum()
     welded = weld(vertices)[faces]
     return Orientation(
@@ -60,6 +60,11 @@ def orientation_of(vertices: Points, faces: Faces) -> Orientation:
         doubled=doubled(welded),
         openness=float(np.linalg.norm(crosses.sum(axis=0)) / twice_area) if twice_area > 0 else 1.0,
     )
+
+
+def area_vectors(corners: Points) -> Points:
+    """Return a vector (M, 3) for each triangle of `corners` (M, 3, 3): along its normal, as long as twice its area."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
 def weld(vertices: Points) -> npt.NDArray[np.int64]:

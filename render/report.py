@@ -36,14 +36,21 @@ class ObjectReport:
     enclosure: Enclosure
 
 
-def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Literal["reject", "keep"]) -> None:
-    """Raise Unrenderable when an object has nothing to show, is broken or is too heavy.
+def check_usable(
+    report: ObjectReport,
+    *,
+    max_faces: int,
+    missing_texture: Literal["reject", "keep"],
+    enclosed: Literal["reject", "keep"],
+) -> None:
+    """Raise Unrenderable when an object has nothing to show, is broken, is too heavy or shows what surrounds it.
 
     Args:
         report: What `render.blender.objects.inspect` found.
         max_faces: Triangles that an object may have.
         missing_texture: Whether an object with absent or unreadable textures, or without a material library, is
             rejected or kept.
+        enclosed: Whether an object of which the views would show an inside or a shell is rejected or kept.
     """
     if report.num_meshes == 0:
         raise Unrenderable("no faces: the file holds no mesh")
@@ -59,6 +66,8 @@ def check_usable(report: ObjectReport, *, max_faces: int, missing_texture: Liter
         raise Unrenderable(
             f"{named('texture', 'textures', report.missing_textures)} missing or of a kind that Blender cannot read"
         )
+    if enclosed == "reject":
+        report.enclosure.check()
 
 
 def named(one: str, several: str, names: tuple[str, ...]) -> str:

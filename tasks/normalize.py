@@ -65,9 +65,10 @@ def normalize_object(job: NormalizeJob) -> Outcome:
 
     try:
         report = inspect(job.path, job.up_axis)
-        check_usable(report, max_faces=job.config.max_faces, missing_texture=job.config.missing_texture)
-        if job.config.enclosed == "reject":
-            report.enclosure.check()
+        limits = job.config
+        check_usable(
+            report, max_faces=limits.max_faces, missing_texture=limits.missing_texture, enclosed=limits.enclosed
+        )
         placement = normalize_bounds(report.minimum, report.maximum, job.config.longest_side, job.up_axis)
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))

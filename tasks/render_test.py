@@ -33,7 +33,7 @@ from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.sources.archive import opened
-from tasks.sources.folder import find_objects
+from tasks.sources.folder import FolderObjects, find_objects
 from tasks.sources.folder_table import read_folder_table
 from tasks.sources.side_files import side_files
 
@@ -143,13 +143,12 @@ def render_test_sets(
     folder = tools.work / recipe.fingerprint()
     store = ItemStore(folder)
     machine = tools.worker_machine
-    jobs = [
-        TestJob(test_object, recipe, machine, store.path(test_object.key))
-        for test_object in choose_objects(objects, normalized, recipe)
-    ]
+    scans = find_objects(Path(config.folder).expanduser().absolute()) if config.source == "folder" else None
+    chosen = choose_scans(scans, recipe) if scans else choose_objects(objects, normalized, recipe)
+    jobs = [TestJob(test_object, recipe, machine, store.path(test_object.key)) for test_object in chosen]
     outcomes = run_resumable("render-test", render_test_object, jobs, tools, folder, store)
-    if config.source == "folder":
-        outcomes += find_objects(Path(config.folder).expanduser()).turned_away
+    if scans:
+        outcomes += scans.turned_away
     check_failed_share("render-test", outcomes, config.max_failed_share)
     made = {row.uid for row in require_some("render-test", outcomes)}
     keys = {job.uid: job.key for job in jobs if job.uid in made}
@@ -162,17 +161,17 @@ def render_test_sets(
     store.keep(out, keys, layout)
 
 
+def choose_scans(scans: FolderObjects, recipe: TestRecipe) -> Iterator[TestObject]:
+    """Yield the scans of a folder."""
+    axes = read_folder_table(scans.root, scans.objects).up_axes
+    for uid, path in scans.objects.items():
+        digests = [sha256_of(file) for file in [path, *_beside(path, scans.root)]]
+        yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, recipe.test.up_axis))
+
+
 def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:
-    """Yield the scans of a folder, or the first training and held-out objects of this run by uid hash."""
+    """Yield the first training and held-out objects of this run by uid hash."""
     test = recipe.test
-    if test.source == "folder":
-        root = Path(test.folder).expanduser().absolute()
-        found = find_objects(root).objects
-        axes = read_folder_table(root, found).up_axes
-        for uid, path in found.items():
-            digests = [sha256_of(file) for file in [path, *_beside(path, root)]]
-            yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, test.up_axis))
-        return
     placements = read_placements(normalized)
     rows = sorted(read_objects(objects / OBJECTS), key=lambda row: share_of(recipe.seed, "test", row.uid))
     for split, group, count in (("train", "train", test.train_objects), ("val", "held_out", test.held_out_objects)):
@@ -213,10 +212,11 @@ def render_file(job: TestJob, path: Path) -> Done:
     placement = source.placement
     if placement is None:
         report = inspect(path, source.up_axis)
-        check_usable(report, max_faces=recipe.normalize.max_faces, missing_texture=recipe.normalize.missing_texture)
-        if recipe.normalize.enclosed == "reject":
-            report.enclosure.check()
-        placement = normalize_bounds(report.minimum, report.maximum, recipe.normalize.longest_side, source.up_axis)
+        limits = recipe.normalize
+        check_usable(
+            report, max_faces=limits.max_faces, missing_texture=limits.missing_texture, enclosed=limits.enclosed
+        )
+        placement = normalize_bounds(report.minimum, report.maximum, limits.longest_side, source.up_axis)
     taken = render_views(path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine)
     views = list(inspection.watch(cameras, taken))
     mesh = export_ply(trimesh.Trimesh(*triangles(path, placement), process=False))

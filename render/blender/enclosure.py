@@ -13,7 +13,7 @@ from render.blender.gltf_import import SEE_THROUGH
 from render.blender.meshes import Triangles, Vertices, faces_of, posed_meshes, read_attribute, transformed, vertices_of
 from render.blender.sidedness import FRONT_ONLY, LINING
 from render.enclosure import Enclosure
-from render.orientation import orientation_of
+from render.orientation import area_vectors, orientation_of
 
 GRID = 16
 """Rays along each side of a view."""
@@ -156,7 +156,7 @@ def surrounds(part: Part, low: Vertices, high: Vertices) -> bool:
 
 def depth(corners: Vertices, point: Vertices) -> float:
     """Return the distance of a point from the planes of the faces, given as corners (M, 3, 3), of a convex shell."""
-    crosses = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    crosses = area_vectors(corners)
     lengths = np.linalg.norm(crosses, axis=1)
     distances = np.abs(np.einsum("mi,mi->m", point - corners[:, 0], crosses))[lengths > 0] / lengths[lengths > 0]
     return float(distances.min(initial=np.inf))
@@ -168,8 +168,7 @@ def samples(parts: list[Part]) -> Iterator[tuple[Vertices, Vertices, bool]]:
     for index in np.unique(np.linspace(0, counts[-1] - 1, SAMPLES).astype(int)):
         place = int(np.searchsorted(counts, index, side="right")) - 1
         corners = parts[place].vertices[parts[place].faces[index - counts[place]]]
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        yield corners.mean(axis=0), normal, not flag(parts[place].material, FRONT_ONLY)
+        yield corners.mean(axis=0), area_vectors(corners[None])[0], not flag(parts[place].material, FRONT_ONLY)
 
 
 def is_seen(centre: Vertices, normal: Vertices, both_sides: bool, size: float) -> bool:
@@ -200,7 +199,7 @@ def backward_share() -> float:
         if not mesh.has_custom_normals:
             continue
         corners = vertices_of(mesh)[faces_of(mesh)]
-        crosses = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        crosses = area_vectors(corners)
         loops = read_attribute(mesh.loop_triangles, "loops", np.int32, 3)
         normals = read_attribute(mesh.corner_normals, "vector", np.float32, 3)[loops].sum(axis=1)
         areas = np.linalg.norm(crosses, axis=1) * abs(np.linalg.det(matrix[:3, :3])) ** (2 / 3)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from render.blender.meshes import faces_of, posed_meshes, transformed, vertices_of
+from render.orientation import area_vectors
 
 FLAT = 1e-7
 """A transform that keeps less than this share of a volume has lost a dimension: what stands so is not to be seen."""
@@ -15,7 +16,7 @@ def has_collapsed() -> bool:
     for mesh, matrix in posed_meshes():
         faces = faces_of(mesh)
         corners = transformed(vertices_of(mesh), matrix)[faces]
-        areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        areas = np.linalg.norm(area_vectors(corners), axis=1)
         lost = len(faces) if is_singular(matrix) else int((areas == 0).sum())
         collapsed, sound = collapsed + lost, sound + len(faces) - lost
     return collapsed > sound

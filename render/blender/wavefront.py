@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from render.blender.meshes import read_attribute
 from render.errors import Unrenderable
 from render.obj.staging import staged
 
@@ -61,10 +62,7 @@ def show_vertex_colours() -> None:
 
 def read_colours(mesh: Any) -> npt.NDArray[np.float32]:
     """Return the linear vertex colours (N, 4) of a mesh."""
-    items = mesh.color_attributes[0].data
-    values: npt.NDArray[np.float32] = np.empty(len(items) * 4, dtype=np.float32)
-    items.foreach_get("color", values)
-    return values.reshape(-1, 4)
+    return read_attribute(mesh.color_attributes[0].data, "color", np.float32, 4)
 
 
 def srgb_from_linear(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

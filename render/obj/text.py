@@ -1,23 +1,15 @@
 """Reads the text of OBJ and MTL files, however a program has stored it."""
 
-import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import Unrenderable
 from render.lfs import REMEDY, is_lfs_pointer
+from render.text_encoding import marked_encoding
 
 HEAD = 4096
 """Bytes that are looked at to recognise what a file is."""
-MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-    codecs.BOM_UTF8: "utf-8-sig",
-}
-"""Byte order marks and the codecs that take them away; the longer ones first, as UTF-32's begins with UTF-16's."""
 PAGE = re.compile(rb"\s*<(?:!doctype\s+)?html", re.IGNORECASE)
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 
@@ -51,9 +43,8 @@ def read_text(path: Path) -> Text:
 
 
 def _codec(head: bytes) -> str | None:
-    for mark, codec in MARKS.items():
-        if head.startswith(mark):
-            return codec
+    if (marked := marked_encoding(head)) is not None:
+        return marked
     if len(head) > 3 and head[1] == 0 and head[3] == 0:
         return "utf-16-le"
     if len(head) > 3 and head[0] == 0 and head[2] == 0:

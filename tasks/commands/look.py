@@ -135,14 +135,14 @@ def look_at_file(job: LookJob, path: Path) -> Done:
     ]
     inspection = Inspection(job.render.gates, len(cameras))
     report = inspect(path, job.up_axis)
-    check_usable(report, max_faces=limits.max_faces, missing_texture="keep")
+    check_usable(report, max_faces=limits.max_faces, missing_texture="keep", enclosed="keep")
     placement = normalize_bounds(report.minimum, report.maximum, limits.longest_side, job.up_axis)
     views = list(render_views(path, placement, cameras, job.render, uid=job.uid, seed=0, machine=job.machine))
     np.save(job.views, np.stack([view.rgba for view in views]))
     try:
-        check_usable(report, max_faces=limits.max_faces, missing_texture=limits.missing_texture)
-        if limits.enclosed == "reject":
-            report.enclosure.check()
+        check_usable(
+            report, max_faces=limits.max_faces, missing_texture=limits.missing_texture, enclosed=limits.enclosed
+        )
         list(inspection.watch(cameras, views))
     except Unrenderable as reason:
         fault = str(reason)

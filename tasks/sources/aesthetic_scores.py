@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from tasks.ports import Tools
-from tasks.sources.spreadsheet import read_table
+from tasks.sources.spreadsheet import Table, read_table
 
 UID = "uid"
 FILE_IDENTIFIER = "file_identifier"
@@ -27,7 +27,11 @@ def read_scores(path: Path, name: str | None = None) -> dict[str, float]:
 
     An empty cell means that the object has no score. Raises ValueError with line and value for a bad row.
     """
-    table = read_table(path, name)
+    return scores_in(read_table(path, name))
+
+
+def scores_in(table: Table) -> dict[str, float]:
+    """Return scores by uid from a table, as `read_scores` does."""
     key = next((column for column in (UID, FILE_IDENTIFIER) if column in table.columns), None)
     if key is None or SCORE not in table.columns:
         raise ValueError(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from render.errors import Unrenderable
-from render.formats import FORMATS, OBJECT_SUFFIXES
+from render.formats import OBJECT_SUFFIXES, rank_of
 from tasks.artifacts.atomic import atomic_folder
 
 ARCHIVE = ".zip"
@@ -87,8 +87,7 @@ def main_file(names: list[str]) -> str:
         raise Unrenderable(
             f"the archive holds {len(found)} objects ({shown}{', ...' if len(found) > 3 else ''}): unpack it"
         )
-    order = list(FORMATS)
-    return min(found, key=lambda name: (order.index(PurePosixPath(name).suffix.lower()), name))
+    return min(found, key=lambda name: (rank_of(PurePosixPath(name)), name))
 
 
 def write_member(content: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:

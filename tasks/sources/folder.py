@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from render.formats import OBJECT_SUFFIXES
+from render.formats import OBJECT_SUFFIXES, rank_of
 from tasks.artifacts.atomic import atomic_file, atomic_folder
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
@@ -102,6 +102,8 @@ class FolderSource:
 class FolderObjects:
     """The objects below a folder."""
 
+    root: Path
+    """The folder."""
     objects: Mapping[str, Path]
     """Main files by uid, sorted by uid."""
     turned_away: tuple[Rejected, ...]
@@ -130,6 +132,7 @@ def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
         )
     fault_uids = name_objects(sorted(faults), taken=uids.values())
     return FolderObjects(
+        root,
         {uid: root / path for path, uid in sorted(uids.items(), key=lambda named: named[1])},
         tuple(Rejected(uid, faults[path]) for path, uid in fault_uids.items()),
     )
@@ -137,7 +140,7 @@ def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
 
 def _seconds(found: Found) -> dict[str, str]:
     """Return the files that show the object of another file beside them, with the reason."""
-    best = sorted(found.objects, key=_rank, reverse=True)
+    best = sorted(found.objects, key=lambda path: rank_of(PurePosixPath(path)), reverse=True)
     firsts = {_without_suffix(path): path for path in best}
     folders = {str(parent).lower(): path for path in best for parent in PurePosixPath(path).parents}
     reasons = {}
@@ -156,11 +159,6 @@ def _seconds(found: Found) -> dict[str, str]:
 
 def _without_suffix(path: str) -> str:
     return str(PurePosixPath(path).with_suffix("")).lower()
-
-
-def _rank(path: str) -> int:
-    """The place of a file's format in the table of formats."""
-    return OBJECT_SUFFIXES.index(PurePosixPath(path).suffix.lower())
 
 
 def _copy_tree(files: Mapping[Path, Path], base: Path, target: Path) -> Path:

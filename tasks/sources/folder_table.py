@@ -1,12 +1,12 @@
 """The table scores.csv in a folder of objects: what is known of them besides their files."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from render.axes import UpAxis, parse_up_axis
 from tasks.artifacts.tables import UP_AXIS
-from tasks.sources.aesthetic_scores import SCORE, UID, read_scores
+from tasks.sources.aesthetic_scores import SCORE, UID, scores_in
 from tasks.sources.names import plain_uid
 from tasks.sources.source import some, taken_for_a_number
 from tasks.sources.spreadsheet import read_table
@@ -41,7 +41,10 @@ def read_folder_table(root: Path, uids: Collection[str]) -> FolderTable:
         return FolderTable()
     notes: dict[str, Mapping[str, str]] = {}
     axes: dict[str, UpAxis] = {}
-    for row in read_table(path).rows:
+    table = read_table(path)
+    rows = []
+    for row in table.rows:
+        rows.append(row)
         if UID not in row.cells:
             continue
         uid = _uid(row.cells[UID], uids)
@@ -51,8 +54,9 @@ def read_folder_table(root: Path, uids: Collection[str]) -> FolderTable:
                 axes[uid] = parse_up_axis(row.cells[UP_AXIS])
             except ValueError as error:
                 raise ValueError(f"{row.where}: {error}") from None
-    is_scored = SCORE in read_table(path).columns or not axes
-    scores = {_uid(name, uids): score for name, score in read_scores(path).items()} if is_scored else {}
+    is_scored = SCORE in table.columns or not axes
+    named_scores = scores_in(replace(table, rows=iter(rows))) if is_scored else {}
+    scores = {_uid(name, uids): score for name, score in named_scores.items()}
     unknown = [name for name in notes | scores if name not in uids]
     if unknown and len(unknown) == len(notes | scores):
         raise ValueError(

@@ -1,6 +1,5 @@
 """Reads tables as people save them from spreadsheet programs: UTF-8 or UTF-16, commas, semicolons or tabs."""
 
-import codecs
 import csv
 import gzip
 import io
@@ -10,19 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from render.text_encoding import marked_encoding
+
 _GZIP = b"\x1f\x8b"
 _WORKBOOKS = {
     b"PK\x03\x04": "an Excel or OpenDocument workbook (or another zip file)",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
 }
 _REMEDY = 'save it as "CSV UTF-8"'
-_BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which it begins with
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
 """First line by which a file tells Excel its delimiter."""
@@ -114,9 +108,7 @@ def _decode(content: bytes, name: str) -> str:
     for start, kind in _WORKBOOKS.items():
         if content.startswith(start):
             raise ValueError(f"{name} is {kind}, no CSV file, whatever its ending: open it there and {_REMEDY}")
-    encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
-    if encoding is None:
-        encoding = _utf16_by_zeros(content[:64]) or "utf-8"
+    encoding = marked_encoding(content) or _utf16_by_zeros(content[:64]) or "utf-8"
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:

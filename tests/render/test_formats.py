@@ -89,7 +89,7 @@ def build_tower(folder: Path) -> None:
 
 def measured(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
     report: ObjectReport = objects.inspect(path, up_axis)
-    check_usable(report, max_faces=1000, missing_texture="reject")
+    check_usable(report, max_faces=1000, missing_texture="reject", enclosed="keep")
     return report
 
 

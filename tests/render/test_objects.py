@@ -54,7 +54,7 @@ RENDERED = [
 
 def checked(name: str) -> tuple[ObjectReport, Placement]:
     report = objects.inspect(OBJECTS / f"{name}.glb")
-    check_usable(report, max_faces=500_000, missing_texture="reject")
+    check_usable(report, max_faces=500_000, missing_texture="reject", enclosed="keep")
     return report, normalize_bounds(report.minimum, report.maximum, 1.0)
 
 

@@ -12,9 +12,9 @@ GOOD = ObjectReport(
 
 
 def test_check_object_with_as_many_faces_as_allowed_passes_and_with_one_more_does_not() -> None:
-    check_usable(GOOD, max_faces=12, missing_texture="reject")
+    check_usable(GOOD, max_faces=12, missing_texture="reject", enclosed="keep")
     with pytest.raises(Unrenderable, match="12 faces; at most 11 are allowed"):
-        check_usable(GOOD, max_faces=11, missing_texture="reject")
+        check_usable(GOOD, max_faces=11, missing_texture="reject", enclosed="keep")
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,17 @@ def test_check_object_with_as_many_faces_as_allowed_passes_and_with_one_more_doe
 )
 def test_check_bad_object_is_unrenderable_with_a_reason(report: ObjectReport, reason: str) -> None:
     with pytest.raises(Unrenderable) as error:
-        check_usable(report, max_faces=12, missing_texture="reject")
+        check_usable(report, max_faces=12, missing_texture="reject", enclosed="keep")
     assert str(error.value).startswith(reason)
 
 
 def test_check_missing_texture_is_rejected_or_kept_as_asked_and_hides_no_other_fault() -> None:
     untextured = replace(GOOD, missing_textures=("x.png",))
     with pytest.raises(Unrenderable, match=r"texture 'x.png' is missing"):
-        check_usable(untextured, max_faces=12, missing_texture="reject")
-    check_usable(untextured, max_faces=12, missing_texture="keep")
+        check_usable(untextured, max_faces=12, missing_texture="reject", enclosed="keep")
+    check_usable(untextured, max_faces=12, missing_texture="keep", enclosed="keep")
     with pytest.raises(Unrenderable, match="12 faces"):
-        check_usable(untextured, max_faces=11, missing_texture="keep")
+        check_usable(untextured, max_faces=11, missing_texture="keep", enclosed="keep")
 
 
 TRACEBACK = """Error: Python: Traceback (most recent call last):

@@ -30,7 +30,7 @@ RED, GREEN = (255, 0, 0), (0, 200, 0)
 def view(path: Path, missing_texture: Literal["reject", "keep"] = "reject") -> npt.NDArray[np.uint8]:
     """The square from its front, 32 pixels wide."""
     report = objects.inspect(path)
-    check_usable(report, max_faces=100, missing_texture=missing_texture)
+    check_usable(report, max_faces=100, missing_texture=missing_texture, enclosed="keep")
     placement = normalize_bounds(report.minimum, report.maximum, 1.0)
     config = toy_config(resolution=32)
     (taken,) = shots.render_views(path, placement, [camera()], config, uid="a", seed=0, machine=Machine(1))
@@ -204,7 +204,7 @@ def test_inspect_shape_has_all_its_faces(tmp_path: Path, name: str) -> None:
     text, num_faces = SHAPES[name]
     report = objects.inspect(write(tmp_path, {"a.obj": text}))
     assert report.num_faces == num_faces
-    check_usable(report, max_faces=10_000, missing_texture="reject")
+    check_usable(report, max_faces=10_000, missing_texture="reject", enclosed="keep")
 
 
 @pytest.mark.parametrize("elements", ["l 1 2 3\n", "p 1 2 3\n", ""])

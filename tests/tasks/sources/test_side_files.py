@@ -34,7 +34,7 @@ LIBRARIES = {
 
 def view(path: Path) -> npt.NDArray[np.uint8]:
     report = objects.inspect(path)
-    check_usable(report, max_faces=100, missing_texture="reject")
+    check_usable(report, max_faces=100, missing_texture="reject", enclosed="keep")
     placement = normalize_bounds(report.minimum, report.maximum, 1.0)
     config = toy_config(resolution=16)
     (taken,) = shots.render_views(path, placement, [camera()], config, uid="a", seed=0, machine=Machine(1))
