@@ -113,7 +113,6 @@ def run(
         if target:
             repository.stage(target)
         repository.await_others()
-        repository.forget_ended_runs()
         with signals_raise(), ProcessGroup(repro_command(target, force=force), root=root) as group:
             code = group.wait()
     if code:

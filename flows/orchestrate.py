@@ -47,7 +47,6 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
     states: dict[str, State] = {}
     repository = Repository(root)
     repository.await_others()
-    repository.forget_ended_runs()
     for stage in repository.stages([target]):
         upstream = [states[name] for name in stage.upstream]
         run = _task(stage)

@@ -62,9 +62,8 @@ def stage_process(
         verbose: Whether the traceback is shown as well.
     """
     try:
-        if is_under_dvc:
-            Repository(root).end_with_dvc(name)
-        run_stage(name, root, pipeline, profile=load_profile(profile), flow_run=flow_run)
+        settings = load_profile(profile)
+        run_stage(name, root, pipeline, profile=settings, flow_run=flow_run, is_under_dvc=is_under_dvc)
     except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
         remedy = DISK_FULL if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
         log = root / WORK / "logs" / f"{name}.log"
@@ -80,8 +79,10 @@ def stage_process(
     return 0
 
 
-def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, flow_run: str) -> None:
-    """Run a stage inside its MLflow run, and record that it ended well.
+def run_stage(
+    name: str, root: Path, pipeline: Pipeline, *, profile: Profile, flow_run: str, is_under_dvc: bool
+) -> None:
+    """Run a stage inside its MLflow run, and record that it ended well. `stage_process` says what the arguments are.
 
     SIGTERM and SIGINT become exceptions, so that the stage cleans up and the MLflow run ends as KILLED.
 
@@ -92,6 +93,8 @@ def run_stage(name: str, root: Path, pipeline: Pipeline, *, profile: Profile, fl
     params = load_params(root / "params.yaml")
     repository = Repository(root)
     stage = repository.stage(name)
+    if is_under_dvc:
+        repository.end_with_dvc(name)
     _clear_unsealed(root, stage.outs)
     store = TrackingStore(root, profile.tracking_uri)
     end_abandoned(root, name, store)

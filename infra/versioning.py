@@ -95,9 +95,13 @@ class Repository:
             forget_ended_runs(self.root, self._tmp_dir)
 
     def await_others(self) -> None:
-        """Return when no other DVC command works in the checkout, and nothing that a killed one has started runs."""
+        """Return when no other DVC command works in the checkout, and nothing runs or is held that a killed one left.
+
+        Raises ValueError as `forget_ended_runs` does.
+        """
         if self._tmp_dir is not None:
             await_others(self.root, self._tmp_dir)
+        self.forget_ended_runs()
 
     def end_with_dvc(self, name: str) -> None:
         """Let this process, which DVC has started to run the stage, end when that DVC command does.
