@@ -109,12 +109,12 @@ def summarize(rows: Sequence[ObjectScore]) -> Summary:
 
 def _case_table(summary: Summary, cases: dict[str, Case]) -> bytes:
     rows = [
-        {"case": name, "stage": case.stage, "protocol": case.protocol, "conditions": case.conditions, "group": group}
+        {"case": name, "method": case.method, "protocol": case.protocol, "conditions": case.conditions, "group": group}
         | dict(metrics)
         for name, case in cases.items()
         for group, metrics in summary[name].items()
     ]
-    return _as_csv(rows, ("case", "stage", "protocol", "conditions", "group", "objects", "meshes"))
+    return _as_csv(rows, ("case", "method", "protocol", "conditions", "group", "objects", "meshes"))
 
 
 def _object_table(rows: Sequence[ObjectScore]) -> bytes:

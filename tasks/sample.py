@@ -1,8 +1,8 @@
 """Stage sample: all target views of every test object, sampled with each training stage's model.
 
-A case is (stage, protocol, number of condition views). The sampled cameras are those of the test set, so that
-view t07 of a sample answers to view t07 of the truth; in the ring protocol the samples' row at the ring's elevation
-is brought to the ring's field of view and carries the ring's names.
+A case is (method, protocol, number of condition views); the methods sampled here are the training stages. The sampled
+cameras are those of the test set, so that view t07 of a sample answers to view t07 of the truth; in the ring protocol
+the samples' row at the ring's elevation is brought to the ring's field of view and carries the ring's names.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +53,7 @@ def sample_test_sets(
         stage: work_key(config, seed, reads={"test_views": test_views, "model": stages[stage]}, tools=tools)
         for stage in config.stages
     }
-    stores = {case: ItemStore(tools.work / keys[case.stage] / case.name) for case in cases}
+    stores = {case: ItemStore(tools.work / keys[case.method] / case.name) for case in cases}
     num_items = len(cases) * len(views.uids)
     num_before = sum(store.has(uid, uid) for store in stores.values() for uid in views.uids)
     if num_before:
@@ -89,7 +89,7 @@ def plan_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
 
 def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Iterator[tuple[Case, "Sampler"]]:
     """Yield each case with the sampler of its stage; only one model is held at a time."""
-    for stage, group in groupby(cases, key=lambda case: case.stage):
+    for stage, group in groupby(cases, key=lambda case: case.method):
         sampler = make(stage)
         for case in group:
             yield case, sampler

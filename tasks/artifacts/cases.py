@@ -1,4 +1,4 @@
-"""Cases: which model was asked for which views, given how many. `sample` makes them, later stages go through them."""
+"""Cases: whose predictions, of which views, from how many given ones, and with which test set they are compared."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,29 +8,42 @@ from typing import Any, Literal
 from render.views import ViewKind
 from tasks.artifacts.manifest import Kind, open_manifest
 
+Protocol = Literal["sparse", "ring", "gso"]
+"""32 targets aligned to the first condition view; SyncDreamer's 16 ring views rendered here; the 16 of its files."""
+TestSet = Literal["test_views", "gso_eval"]
+"""Name of a sealed folder of true views with `meshes/<uid>.ply`: what the stage of the same name makes."""
+TEST_SETS: Mapping[Protocol, TestSet] = {"sparse": "test_views", "ring": "test_views", "gso": "gso_eval"}
+"""The test set that each protocol is compared with."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """A set of samples, one row of the result tables: a training stage, a protocol and a number of condition views."""
+    """A set of predictions, one row of the result tables: a method, a protocol and a number of condition views."""
 
-    stage: str
-    protocol: Literal["sparse", "ring"]
+    method: str
+    """A training stage (stage1..3), a baseline, or the name of somebody else's method."""
+    protocol: Protocol
     conditions: int
 
     @property
     def name(self) -> str:
         """Name of the case's folder, e.g. stage3-sparse-4."""
-        return f"{self.stage}-{self.protocol}-{self.conditions}"
+        return f"{self.method}-{self.protocol}-{self.conditions}"
+
+    @property
+    def test_set(self) -> TestSet:
+        """The test set whose views and meshes are the case's truth."""
+        return TEST_SETS[self.protocol]
 
     @property
     def scored(self) -> ViewKind:
         """Kind of the views that are compared with the truth."""
-        return ViewKind.RING if self.protocol == "ring" else ViewKind.TARGET
+        return ViewKind.TARGET if self.protocol == "sparse" else ViewKind.RING
 
     @property
     def copied(self) -> str:
         """The true view that the baseline "copy the condition image" shows everywhere."""
-        return (ViewKind.RING if self.protocol == "ring" else ViewKind.CONDITION).view_name(0)
+        return (ViewKind.CONDITION if self.protocol == "sparse" else ViewKind.RING).view_name(0)
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields and the name, as a manifest has them."""
@@ -39,7 +52,7 @@ class Case:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Case":
         """Read what `as_json` wrote; the name is ignored, because it follows from the fields."""
-        return cls(row["stage"], row["protocol"], row["conditions"])
+        return cls(row["method"], row["protocol"], row["conditions"])
 
 
 def sampled_cases(samples: Path) -> list[Case]:

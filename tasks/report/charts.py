@@ -82,7 +82,7 @@ def psnr_chart(cases: Sequence[Case], summary: Summary) -> bytes:
             for y, row in zip(middles, scores.values(), strict=True):
                 right = max(row[f"psnr{suffix}"] for suffix in ("", *(f"_{name}" for name in BASELINES)))
                 axes.annotate(f"{row['psnr']:.1f}", (right, y), (5, 0), textcoords="offset points", va="center")
-        titles = [f"{case_title(case)}{', ring' if case.protocol == 'ring' else ''}" for case in cases]
+        titles = [case_title(case) + ("" if case.protocol == "sparse" else f", {case.protocol}") for case in cases]
         axes.set_yticks(range(len(cases)), titles)
         axes.tick_params("y", length=0)
         axes.set(xlabel="PSNR (dB)", ylim=(len(cases) - 0.5, -0.5))

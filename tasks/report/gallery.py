@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from models.reconstruction.mesh import Mesh, painted
 from render.cameras import Camera
 from render.views import ViewKind
+from tasks.artifacts.cases import Protocol
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
@@ -46,7 +46,7 @@ class ShownObject:
 
     uid: str
     group: str
-    panels: Mapping[Literal["sparse", "ring"], Panel]
+    panels: Mapping[Protocol, Panel]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Gallery:
         """Draw one object under one protocol, from its scores in all cases of the protocol."""
         uid, case = scores[0].uid, scores[0].case
         most = max(row.case.conditions for row in scores)
-        given = [case.copied] if case.protocol == "ring" else self.truth.names(uid, ViewKind.CONDITION)[:most]
+        given = [case.copied] if case.protocol != "sparse" else self.truth.names(uid, ViewKind.CONDITION)[:most]
         sheet = view_sheet(self.truth.images(uid, given), len(given))
         picture = save_picture(self.out, f"{uid}-{case.protocol}-given.png", sheet, f"{uid}: given views")
         cameras = ViewSet.open(self.inputs.samples / case.name).cameras(uid, case.scored)

@@ -21,7 +21,7 @@ from tasks.report.pictures import IMAGES, Picture, save_picture, thumbnail
 from tasks.report.tables import ResultTable, all_groups, result_tables
 from tasks.report.training import training_charts
 from tasks.report.verdicts import Verdict, verdicts
-from tasks.report.words import case_title, group_title, groups_title
+from tasks.report.words import case_title, group_title, groups_title, protocol_title
 
 PAGE = "index.html"
 MAX_SHEETS, SHEET_WIDTH_PX = 6, 640
@@ -59,7 +59,7 @@ def write_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: S
 def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary, out: Path) -> Report:
     """Gather what the page shows, and write its pictures into `out/images/`."""
     manifests = inputs.manifests()
-    cases = sorted({row.case for row in scores}, key=lambda one: (one.protocol != "sparse", one.stage, one.conditions))
+    cases = sorted({row.case for row in scores}, key=lambda one: (one.protocol != "sparse", one.method, one.conditions))
     headline = [case for case in cases if case.protocol == "sparse"][-1]
     groups = all_groups([headline], summary)
     return Report(
@@ -92,6 +92,6 @@ def render_page(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {one.__name__: one for one in (case_title, group_title, groups_title)}
+    environment.filters |= {one.__name__: one for one in (case_title, group_title, groups_title, protocol_title)}
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=1, sort_keys=True)
     return environment.get_template("page.html.jinja").render(report=report, **CONSTANTS)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.artifacts.cases import Case
+from tasks.artifacts.cases import Case, Protocol
 from tasks.evaluation.object_scores import Summary
 from tasks.report.words import COLUMNS, Column, case_title
 
@@ -16,7 +16,7 @@ BASELINES = {"white": "All white", "copy": "First given view, copied"}
 class ResultTable:
     """The results of one protocol on one group of objects."""
 
-    protocol: str
+    protocol: Protocol
     group: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]

@@ -25,9 +25,9 @@ def verdicts(cases: Sequence[Case], summary: Summary) -> list[Verdict]:
 
 def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
     """Only the last training stage is judged; how far the earlier ones came stands in the tables."""
-    last = max(case.stage for case in cases)
+    last = max(case.method for case in cases)
     for protocol in sorted({case.protocol for case in cases}, reverse=True):
-        members = [case for case in cases if case.stage == last and case.protocol == protocol]
+        members = [case for case in cases if case.method == last and case.protocol == protocol]
         for group in all_groups(members, summary):
             margins = [
                 (summary[case.name][group][f"psnr_over_{baseline}"], f"{case_title(case)}, over {baseline}")
@@ -43,8 +43,8 @@ def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verd
 def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
     """The case with the most given views is compared with the one with the fewest, for each training stage."""
     sparse = [case for case in cases if case.protocol == "sparse"]
-    for stage in sorted({case.stage for case in sparse}):
-        members = sorted((case for case in sparse if case.stage == stage), key=lambda case: case.conditions)
+    for method in sorted({case.method for case in sparse}):
+        members = sorted((case for case in sparse if case.method == method), key=lambda case: case.conditions)
         fewest, most = members[0], members[-1]
         if fewest == most:
             continue

@@ -1,10 +1,16 @@
 """Titles and number formats: how the report calls stages, cases, groups of objects and metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.artifacts.cases import Case
+from tasks.artifacts.cases import Case, Protocol
 
 GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "test scan"}
+PROTOCOLS: Mapping[Protocol, str] = {
+    "sparse": "Sparse views: 32 targets",
+    "ring": "Ring: SyncDreamer's cameras",
+    "gso": "GSO: SyncDreamer's files as given",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,12 @@ def stage_title(stage: str) -> str:
 
 def case_title(case: Case) -> str:
     """Name a case, e.g. "Stage 3, 4 views given"."""
-    return f"{stage_title(case.stage)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
+    return f"{stage_title(case.method)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
+
+
+def protocol_title(protocol: Protocol) -> str:
+    """Name the views that a protocol scores, e.g. "Sparse views: 32 targets"."""
+    return PROTOCOLS[protocol]
 
 
 def group_title(group: str) -> str:

@@ -117,8 +117,8 @@ def _ring(params: Params, wanted: bool) -> list[Camera]:
 
 
 def _case(name: str) -> dict[str, str | int]:
-    stage, protocol, conditions = name.split("-")
-    return {"name": name, "stage": stage, "protocol": protocol, "conditions": int(conditions)}
+    method, protocol, conditions = name.split("-")
+    return {"name": name, "method": method, "protocol": protocol, "conditions": int(conditions)}
 
 
 def _sampled(

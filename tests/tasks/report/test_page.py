@@ -48,7 +48,7 @@ def report(tmp_path: Path) -> Report:
         overview=plain,
         verdicts=(Verdict(HOSTILE, True, HOSTILE), Verdict(HOSTILE, False, HOSTILE)),
         tables=(ResultTable("ring", HOSTILE, (HOSTILE,), ((HOSTILE, ((HOSTILE, HOSTILE),)),)),),
-        objects=(ShownObject(HOSTILE, HOSTILE, {"sparse": panel, "ring": panel}),),
+        objects=(ShownObject(HOSTILE, HOSTILE, {"sparse": panel, "ring": panel, "gso": panel}),),
         trainings=((HOSTILE, plain),),
         ledgers=(
             StageLedger(
@@ -73,7 +73,7 @@ def test_page_text_that_looks_like_markup_is_shown_as_text(report: Report) -> No
 
 def test_page_file_names_that_look_like_markup_or_urls_are_found(report: Report, tmp_path: Path) -> None:
     page = StrictPage(render_page(report))
-    assert len([link for link in page.links if "100" in link]) == 8
+    assert len([link for link in page.links if "100" in link]) == 12
     assert page.missing_targets(tmp_path) == []
 
 
@@ -84,7 +84,7 @@ def test_page_long_ledger_is_cut_and_says_so(report: Report) -> None:
 
 
 def test_page_without_mesh_says_why(report: Report) -> None:
-    assert StrictPage(render_page(report)).text.count("no mesh: the views enclose nothing") == 2
+    assert StrictPage(render_page(report)).text.count("no mesh: the views enclose nothing") == 3
 
 
 def test_page_that_lacks_a_value_is_not_written(report: Report) -> None:
