@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.data.upright import WORKING_SIDE, Upright, make_upright
@@ -64,7 +66,7 @@ def read_photo(path: Path, *, is_mask: bool = False) -> Upright:
         raise ValueError(f"{path} is a raw photo; develop it to JPEG, PNG or TIFF")
     try:
         with _opened(path) as image:
-            return _decoded(image, is_mask)
+            return _decoded(image, path, is_mask)
     except PermissionError:
         raise ValueError(f"{path} may not be read by this user; change its permissions") from None
     except ValueError as error:
@@ -109,7 +111,7 @@ def _register_heif() -> None:
         ) from None
 
 
-def _decoded(image: Image.Image, is_mask: bool) -> Upright:
+def _decoded(image: Image.Image, path: Path, is_mask: bool) -> Upright:
     width, height = image.size
     megapixels = width * height / 1e6
     if megapixels > MAX_MEGAPIXELS:
@@ -124,6 +126,8 @@ def _decoded(image: Image.Image, is_mask: bool) -> Upright:
         longest = max(width, height)
         if longest > WORKING_SIDE:
             image.draft(image.mode, (width * WORKING_SIDE // longest or 1, height * WORKING_SIDE // longest or 1))
+        if image.format == "WEBP" and longest > WORKING_SIDE and pages == 1:
+            image = _large_webp(path, image)
         image.load()
     except BROKEN as error:
         raise ValueError(f"is damaged or cut off: {error}") from error
@@ -131,6 +135,18 @@ def _decoded(image: Image.Image, is_mask: bool) -> Upright:
     upright = make_upright(image, stored, is_mask=is_mask)
     notes = (f"holds {pages} pictures, the first is taken",) if pages > 1 else ()
     return Upright(upright.image, upright.size, notes + upright.notes)
+
+
+def _large_webp(path: Path, opened: Image.Image) -> Image.Image:
+    """Decode a WebP of one picture by OpenCV: Pillow's decoder of animations keeps four copies of it in memory."""
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise ValueError("the WebP picture in it is not whole")
+    has_alpha = values.shape[2] == 4
+    size, order = (values.shape[1], values.shape[0]), "BGRA" if has_alpha else "BGR"
+    decoded = Image.frombuffer("RGBA" if has_alpha else "RGB", size, values, "raw", order, 0, 1)
+    decoded.format, decoded.info = opened.format, opened.info  # its colour profile and EXIF data
+    return decoded
 
 
 def _what_it_is(start: bytes) -> str:

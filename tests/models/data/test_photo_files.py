@@ -126,11 +126,30 @@ def test_read_photo_large_jpeg_keeps_its_full_size_in_mind(tmp_path: Path) -> No
     assert photo.notes == ("made smaller, from 5000 x 4000", "turned upright (EXIF orientation 6)")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_read_photo_large_webp_is_what_the_same_png_is(tmp_path: Path, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    values = np.random.default_rng(0).integers(0, 256, (40, 2560, len(mode)), dtype=np.uint8)
+    for name in ("a.png", "a.webp"):
+        Image.fromarray(values).save(
+            tmp_path / name, exif=exif, icc_profile=b"none", lossless=True, exact=True, method=0
+        )
+    png, webp = read_photo(tmp_path / "a.png"), read_photo(tmp_path / "a.webp")
+    assert webp.size == (2560, 40)
+    assert webp.notes == png.notes
+    assert np.array_equal(np.asarray(webp.image), np.asarray(png.image))
+    content = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"a\.webp is (damaged or cut off|no image that can be read)"):
+        read_photo(tmp_path / "a.webp")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_read_photo_of_48_megapixels_stays_below_500_megabytes(tmp_path: Path, file_format: str) -> None:
     tile = np.asarray(noise(256)) // 8 + 100
-    Image.fromarray(np.tile(tile, (24, 32, 1))[:5952, :8064]).save(tmp_path / "photo", format=file_format)
+    Image.fromarray(np.tile(tile, (24, 32, 1))[:5952, :8064]).save(tmp_path / "photo", format=file_format, method=0)
     program = (
         "import sys; from pathlib import Path; from models.data.photo_files import read_photo\n"
         "read_photo(Path(sys.argv[1]))\n"
