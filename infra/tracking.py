@@ -36,7 +36,10 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 class TrackingStore:
-    """Keeps runs: on a server, or by default in a database and a folder inside the project."""
+    """Keeps runs: on a server, or by default in a database and a folder inside the project.
+
+    `client` is MLflow's own, for what is read back of the runs.
+    """
 
     def __init__(self, root: Path, uri: str | None) -> None:
         """Connect and make the experiment; `uri` None: mlruns/mlflow.db under `root`.
@@ -52,7 +55,7 @@ class TrackingStore:
         try:
             if self.uri == local_uri(root):
                 adopt_runs(artifacts.with_name("mlflow.db"), EXPERIMENT, artifacts)
-            self._client = mlflow.MlflowClient(tracking_uri=self.uri)
+            self.client: Any = mlflow.MlflowClient(tracking_uri=self.uri)
             self.experiment_id = self._find_experiment(None if self.is_server else artifacts)
         except (mlflow.exceptions.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             reason = str(error).splitlines()[0]
@@ -79,7 +82,7 @@ class TrackingStore:
         """Return whether the run is kept here; it is not after the store was deleted or exchanged."""
         mlflow = _import_mlflow()
         try:
-            self._client.get_run(run_id)
+            self.client.get_run(run_id)
         except mlflow.exceptions.MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
@@ -89,12 +92,12 @@ class TrackingStore:
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Add tags to a run, ended or not."""
         for key, value in tags.items():
-            self._client.set_tag(run_id, key, value)
+            self.client.set_tag(run_id, key, value)
 
     def end(self, run_id: str, status: Status) -> None:
         """Mark a run as ended; a run that ended earlier is left as it is."""
-        if self._client.get_run(run_id).info.status == "RUNNING":
-            self._client.set_terminated(run_id, status)
+        if self.client.get_run(run_id).info.status == "RUNNING":
+            self.client.set_terminated(run_id, status)
 
     @contextmanager
     def _watched(self, run_id: str) -> Iterator[None]:
@@ -109,17 +112,17 @@ class TrackingStore:
 
     def _start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> "RunTracker":
         param = _import_mlflow().entities.Param
-        run = self._client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
+        run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
         rows = [param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in params.items()]
         for first in range(0, len(rows), PARAMS_PER_CALL):
-            self._client.log_batch(run.info.run_id, params=rows[first : first + PARAMS_PER_CALL])
-        return RunTracker(self._client, self.experiment_id, run.info.run_id)
+            self.client.log_batch(run.info.run_id, params=rows[first : first + PARAMS_PER_CALL])
+        return RunTracker(self.client, self.experiment_id, run.info.run_id)
 
     def _find_experiment(self, artifacts: Path | None) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
             location = artifacts.as_uri() if artifacts else None
-            return str(self._client.create_experiment(EXPERIMENT, artifact_location=location))
+            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
         return str(found.experiment_id)
 
     def _check_server(self) -> None:
@@ -138,7 +141,7 @@ class RunTracker:
 
     def __init__(self, client: Any, experiment_id: str, run_id: str) -> None:
         self.run_id = run_id
-        self._client = client
+        self.client = client
         self._experiment_id = experiment_id
         self._waiting: list[Any] = []
         self._flushed = time.monotonic()
@@ -154,18 +157,18 @@ class RunTracker:
     def flush(self) -> None:
         """Send the metrics that wait."""
         while self._waiting:
-            self._client.log_batch(self.run_id, metrics=self._waiting[:1000])
+            self.client.log_batch(self.run_id, metrics=self._waiting[:1000])
             del self._waiting[:1000]
         self._flushed = time.monotonic()
 
     def image(self, path: Path, name: str) -> None:
         """Log an image file, which the UI shows under `name`."""
         with Image.open(path) as picture:
-            self._client.log_image(self.run_id, picture, key=re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII), step=0)
+            self.client.log_image(self.run_id, picture, key=re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII), step=0)
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Log a file or folder."""
-        self._client.log_artifact(self.run_id, str(path), folder or None)
+        self.client.log_artifact(self.run_id, str(path), folder or None)
 
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
         """Log a sealed dataset folder; `digest` is its fingerprint (36 characters at most), `context` its use."""
@@ -173,17 +176,17 @@ class RunTracker:
         assert len(digest) <= DIGEST_CHARACTERS
         source = json.dumps({"uri": path.as_posix()})
         entry = entities.Dataset(name=name, digest=digest, source_type="local", source=source)
-        self._client.log_inputs(
+        self.client.log_inputs(
             self.run_id, [entities.DatasetInput(entry, [entities.InputTag("mlflow.data.context", context)])]
         )
 
     def model(self, path: Path, name: str) -> None:
         """Log a saved model folder as a model of the run; its files are copied to the artifact store once."""
-        model = self._client.create_logged_model(self._experiment_id, name, source_run_id=self.run_id)
-        self._client.log_model_artifacts(model.model_id, str(path))
-        self._client.finalize_logged_model(model.model_id, "READY")
+        model = self.client.create_logged_model(self._experiment_id, name, source_run_id=self.run_id)
+        self.client.log_model_artifacts(model.model_id, str(path))
+        self.client.finalize_logged_model(model.model_id, "READY")
         output = _import_mlflow().entities.LoggedModelOutput(model.model_id, step=0)
-        self._client.log_outputs(self.run_id, [output])
+        self.client.log_outputs(self.run_id, [output])
 
 
 def local_uri(root: Path) -> str:

@@ -45,7 +45,7 @@ class RayPool(Generic[OutcomeT]):
         """
         self.num_workers = workers
         self._failed = failed
-        self._limits = limits
+        self.limits = limits
         self._log_dir = log_dir
         self._address = address
         self._connection: RayConnection | None = None
@@ -70,7 +70,7 @@ class RayPool(Generic[OutcomeT]):
 
         self._connection = self._connection or RayConnection(self._address, self.num_workers)
         self._connection.open()
-        yield from Scheduler(work, jobs, self._failed, self._limits, self._log_dir).run(self.num_workers)
+        yield from Scheduler(work, jobs, self._failed, self.limits, self._log_dir).run(self.num_workers)
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster; every worker process is gone afterwards."""

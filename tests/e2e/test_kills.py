@@ -94,5 +94,5 @@ def test_command_that_is_killed_anywhere_leaves_nothing_and_goes_on_at_once(proj
     assert last.returncode == 0, said
     assert not [process for process in killed if is_alive(process)]
     store = TrackingStore(project, None)
-    ended = sorted(run.info.status for run in store._client.search_runs([store.experiment_id]))
+    ended = sorted(run.info.status for run in store.client.search_runs([store.experiment_id]))
     assert ended == ["FINISHED", *["KILLED"] * 4]

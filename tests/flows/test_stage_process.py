@@ -83,7 +83,7 @@ def failing(error: BaseException) -> Callable[[Params, Tools], None]:
 
 def last_run(root: Path) -> Any:
     store = TrackingStore(root, None)
-    return store._client.search_runs([store.experiment_id], max_results=1)[0]
+    return store.client.search_runs([store.experiment_id], max_results=1)[0]
 
 
 def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> None:
@@ -109,8 +109,8 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     assert {key: found.data.metrics[key] for key in counts} == counts
     assert found.data.metrics["stage_seconds"] >= 0
     store = TrackingStore(root, None)
-    assert "manifest.json" in [file.path for file in store._client.list_artifacts(found.info.run_id)]
-    sheets = [file.path for file in store._client.list_artifacts(found.info.run_id, "images")]
+    assert "manifest.json" in [file.path for file in store.client.list_artifacts(found.info.run_id)]
+    sheets = [file.path for file in store.client.list_artifacts(found.info.run_id, "images")]
     assert len([path for path in sheets if path.endswith(".png")]) == 12
     executed = read_record(root, "catalog")
     assert executed is not None
@@ -201,7 +201,7 @@ def test_stage_with_wrong_params_starts_nothing(root: Path, capsys: pytest.Captu
 
 def num_runs(root: Path) -> int:
     store = TrackingStore(root, None)
-    return len(store._client.search_runs([store.experiment_id]))
+    return len(store.client.search_runs([store.experiment_id]))
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
@@ -227,14 +227,14 @@ def test_stage_that_is_stopped_cleans_up_and_ends_its_run(root: Path, number: in
 
 def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
     store = TrackingStore(root, None)
-    left = store._client.create_run(store.experiment_id).info.run_id
+    left = store.client.create_run(store.experiment_id).info.run_id
     pid = os.fork()
     if pid == 0:
         note_start(root, "catalog", left)
         os._exit(0)
     os.waitpid(pid, 0)
     assert run_catalog(root, make_catalog) == 0
-    assert store._client.get_run(left).info.status == "KILLED"
+    assert store.client.get_run(left).info.status == "KILLED"
 
 
 def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
@@ -279,15 +279,13 @@ def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:
     run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f", "catalog")
     assert lock_key(root, "catalog") == Repository(root).run_key("catalog")
     assert tag_outputs(root, store) == ["catalog"]
-    assert (
-        store._client.get_run(run_id).data.tags["dvc.out.data/catalog"] == out_hashes(root, "catalog")["data/catalog"]
-    )
+    assert store.client.get_run(run_id).data.tags["dvc.out.data/catalog"] == out_hashes(root, "catalog")["data/catalog"]
     assert tag_outputs(root, store) == []
     (root / "dvc.lock").unlink()
 
 
 def test_outputs_of_other_inputs_are_not_tagged(root: Path) -> None:
     store = TrackingStore(root, None)
-    run_id = store._client.create_run(store.experiment_id).info.run_id
+    run_id = store.client.create_run(store.experiment_id).info.run_id
     write_record(root, "catalog", RunRecord(run_id, "0" * 64, 1.0))
     assert tag_outputs(root, store) == []

@@ -29,4 +29,4 @@ def test_tools_workers_compute_on_a_card_only_where_they_have_one(
         assert machine.device == "optix"
         assert machine.threads == 8 // tools.pool.num_workers
         if isinstance(tools.pool, RayPool):
-            assert tools.pool._limits.worker_gpus == changes["worker_gpus"]
+            assert tools.pool.limits.worker_gpus == changes["worker_gpus"]

@@ -26,10 +26,10 @@ def said(root: Path) -> dict[str, list[str]]:
     """By run: what its artifact and its model say, read where MLflow says that they lie."""
     store = TrackingStore(root, None)
     found: dict[str, list[str]] = {}
-    for run in store._client.search_runs([store.experiment_id]):
-        local = store._client.download_artifacts(run.info.run_id, "said.txt")
+    for run in store.client.search_runs([store.experiment_id]):
+        local = store.client.download_artifacts(run.info.run_id, "said.txt")
         (output,) = run.outputs.model_outputs
-        model: Any = store._client.get_logged_model(output.model_id)
+        model: Any = store.client.get_logged_model(output.model_id)
         stored = Path(model.artifact_location.removeprefix("file://").replace("%20", " "))
         found[run.info.run_id] = [Path(local).read_text(), (stored / "said.txt").read_text()]
     return found
@@ -65,9 +65,9 @@ def test_copied_project_writes_into_itself_only(tmp_path: Path) -> None:
 
 def test_experiments_of_others_in_the_database_stay_where_they_are(tmp_path: Path) -> None:
     store = TrackingStore(tmp_path / "here", None)
-    store._client.create_experiment("mine", artifact_location=(tmp_path / "here/mlruns/artifacts/mine").as_uri())
+    store.client.create_experiment("mine", artifact_location=(tmp_path / "here/mlruns/artifacts/mine").as_uri())
     (tmp_path / "here").rename(tmp_path / "there")
-    moved = TrackingStore(tmp_path / "there", None)._client
+    moved = TrackingStore(tmp_path / "there", None).client
     assert moved.get_experiment_by_name("mine").artifact_location.startswith((tmp_path / "here").as_uri())
     assert moved.get_experiment_by_name(EXPERIMENT).artifact_location == (tmp_path / "there/mlruns/artifacts").as_uri()
 

@@ -33,12 +33,12 @@ def tracker(store: TrackingStore) -> Iterator[RunTracker]:
 
 
 def run_of(tracker: RunTracker) -> Any:
-    return tracker._client.get_run(tracker.run_id)
+    return tracker.client.get_run(tracker.run_id)
 
 
 def test_store_by_default_lies_in_the_project(store: TrackingStore, root: Path) -> None:
     assert (root / "mlruns/mlflow.db").is_file()
-    experiment = store._client.get_experiment_by_name(EXPERIMENT)
+    experiment = store.client.get_experiment_by_name(EXPERIMENT)
     assert experiment.artifact_location == (root / "mlruns/artifacts").as_uri()
     assert TrackingStore(root, None).experiment_id == store.experiment_id
 
@@ -103,7 +103,7 @@ def test_metrics_keep_every_step_and_not_a_number(store: TrackingStore) -> None:
         for step in range(450):
             tracker.metrics({"train/loss": 1 / (step + 1)}, step)
         tracker.metrics({"train/grad_norm": math.nan}, 3)
-    history = store._client.get_metric_history(tracker.run_id, "train/loss")
+    history = store.client.get_metric_history(tracker.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(step, 1 / (step + 1)) for step in range(450)]
     assert math.isnan(run_of(tracker).data.metrics["train/grad_norm"])
 
@@ -117,9 +117,9 @@ def test_metrics_appear_while_the_run_goes_on(tracker: RunTracker) -> None:
 def test_image_with_transparency_is_kept(tracker: RunTracker, tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (255, 0, 0, 128)).save(tmp_path / "sheet.png")
     tracker.image(tmp_path / "sheet.png", "sheets/cube")
-    files = [file.path for file in tracker._client.list_artifacts(tracker.run_id, "images")]
+    files = [file.path for file in tracker.client.list_artifacts(tracker.run_id, "images")]
     full = next(path for path in files if path.endswith(".png"))
-    local = tracker._client.download_artifacts(tracker.run_id, full, str(tmp_path))
+    local = tracker.client.download_artifacts(tracker.run_id, full, str(tmp_path))
     assert "cube" in full
     assert Image.open(local).getpixel((0, 0)) == (255, 0, 0, 128)
 
@@ -130,7 +130,7 @@ def test_artifact_takes_a_file_and_a_folder(tracker: RunTracker, tmp_path: Path)
     tracker.artifact(tmp_path / "report")
     tracker.artifact(tmp_path / "report/index.md", "pages")
     found = {
-        file.path for folder in ("report", "pages") for file in tracker._client.list_artifacts(tracker.run_id, folder)
+        file.path for folder in ("report", "pages") for file in tracker.client.list_artifacts(tracker.run_id, folder)
     }
     assert found == {"report/index.md", "pages/index.md"}
 
@@ -149,7 +149,7 @@ def test_model_folder_is_a_logged_model_of_the_run(tracker: RunTracker, tmp_path
     (tmp_path / "model_index.json").write_text("{}")
     tracker.model(tmp_path, "stage1")
     (output,) = run_of(tracker).outputs.model_outputs
-    model = tracker._client.get_logged_model(output.model_id)
+    model = tracker.client.get_logged_model(output.model_id)
     assert (model.name, model.status, model.source_run_id) == ("stage1", "READY", tracker.run_id)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     stored = Path(model.artifact_location.removeprefix("file://"))

@@ -62,13 +62,17 @@ import subprocess, sys
 from pathlib import Path
 from infra.execution.processes import ProcessGroup
 with ProcessGroup([sys.executable, "-c", sys.argv[1]], root=Path("/"), output=subprocess.PIPE) as group:
-    print(group._process.pid, flush=True)
+    print(next(group.lines()), flush=True)
     group.wait()
 """
 
 
 def test_command_ends_with_a_process_that_is_killed() -> None:
-    with subprocess.Popen([sys.executable, "-c", OWNER, SLEEP], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, f"import os; print(os.getpid(), flush=True); {SLEEP}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
         assert owner.stdout is not None
         child = psutil.Process(int(owner.stdout.readline()))
         owner.kill()

@@ -83,7 +83,7 @@ def test_fetch_waits_as_long_as_the_hub_asks_and_counts_that_as_no_attempt(serve
     assert min(waits) >= 1.0
 
 
-def test_pause_holds_all_connections(server: WebServer, tmp_path: Path) -> None:
+def test_pause_holds_all_connections(server: WebServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = [f"{index}.bin" for index in range(6)]
     for name in names:
         (server.folder / name).write_bytes(name.encode())
@@ -93,7 +93,7 @@ def test_pause_holds_all_connections(server: WebServer, tmp_path: Path) -> None:
         first = threads.submit(store.fetch, f"{server.url}/a.bin", tmp_path / "a.bin")
         while not server.requests:
             time.sleep(0.01)
-        while store._gate._until == {}:
+        while "asks for a pause" not in caplog.text:
             time.sleep(0.01)
         others = [threads.submit(store.fetch, f"{server.url}/{name}", tmp_path / name) for name in names]
         for one in (first, *others):
@@ -115,12 +115,12 @@ def test_pause_of_more_than_an_hour_is_said_at_once(server: WebServer, tmp_path:
         make_store().fetch(f"{server.url}/a.bin", tmp_path / "a.bin")
 
 
-def test_closed_store_lets_nobody_wait(server: WebServer, tmp_path: Path) -> None:
+def test_closed_store_lets_nobody_wait(server: WebServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server.faults["a.bin"] = [Fault(status=429, headers=(("Retry-After", "3000"),))]
     store = make_store()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(store.fetch, f"{server.url}/a.bin", tmp_path / "a.bin")
-        while store._gate._until == {}:
+        while "asks for a pause" not in caplog.text:
             time.sleep(0.01)
         store.close()
         with pytest.raises(ConnectionError, match="called off"):
