@@ -28,12 +28,15 @@ Curve = npt.NDArray[np.float64]
 
 
 @contextmanager
-def _svg_axes(inches: tuple[float, float], buffer: io.BytesIO) -> Iterator[Axes]:
-    """Open axes whose figure is written as SVG at the end, whatever settings of matplotlib the user has."""
+def svg_figure(inches: tuple[float, float], buffer: io.BytesIO) -> Iterator[Figure]:
+    """Open a figure that is written as SVG at the end, whatever settings of matplotlib the user has.
+
+    The legend takes what the first axes name.
+    """
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=inches, layout="constrained")
-        yield (axes := figure.add_subplot())
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+        yield figure
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
         figure.savefig(buffer, format="svg", metadata={"Creator": None, "Date": None})
 
 
@@ -43,7 +46,8 @@ def loss_chart(curves: Mapping[str, Curve]) -> bytes:
     Each curve is (points, 2): samples seen and loss.
     """
     buffer = io.BytesIO()
-    with _svg_axes((3.1, 2.3), buffer) as axes:
+    with svg_figure((3.1, 2.3), buffer) as figure:
+        axes = figure.add_subplot()
         for name, points in curves.items():
             axes.plot(*shorten(points).T, label=name)
         losses = np.concatenate([points[:, 1] for points in curves.values()])
@@ -66,26 +70,42 @@ def shorten(points: Curve) -> Curve:
 
 
 def psnr_chart(cases: Sequence[Case], summary: Summary) -> bytes:
-    """Draw the PSNR of every case and group of objects as SVG: a bar each, with a mark for each baseline."""
-    groups, buffer = all_groups(cases, summary), io.BytesIO()
-    height = 0.8 / len(groups)
-    with _svg_axes((8.4, 1 + 0.24 * len(cases) * len(groups)), buffer) as axes:
+    """Draw the PSNR of every case and group of objects as SVG: a bar each, with a mark for each baseline.
+
+    The whiskers are one standard error of the mean; a case without views has no bar and is left out.
+    """
+    drawn = [case for case in cases if any("psnr" in row for row in summary[case.name].values())]
+    groups, buffer = all_groups(drawn, summary), io.BytesIO()
+    height = 0.8 / max(1, len(groups))
+    with svg_figure((8.4, 1 + 0.24 * len(drawn) * len(groups)), buffer) as figure:
+        axes = figure.add_subplot()
         for index, group in enumerate(groups):
-            scores = {y: summary[case.name][group] for y, case in enumerate(cases) if group in summary[case.name]}
+            scores = {y: summary[case.name][group] for y, case in enumerate(drawn) if group in summary[case.name]}
             middles = np.array([*scores]) + (index - (len(groups) - 1) / 2) * height
-            axes.barh(
-                middles, [row["psnr"] for row in scores.values()], 0.86 * height, alpha=0.75, label=groups_title(group)
-            )
+            _bars(axes, middles, list(scores.values()), 0.86 * height, groups_title(group))
             for (suffix, title), style in zip(BASELINES.items(), MARK_STYLES, strict=True):
-                values, label = [row[f"psnr_{suffix}"] for row in scores.values()], title if index == 0 else ""
-                axes.vlines(values, middles - height / 2, middles + height / 2, "black", linestyles=style, label=label)
-            for y, row in zip(middles, scores.values(), strict=True):
-                right = max(row[f"psnr{suffix}"] for suffix in ("", *(f"_{name}" for name in BASELINES)))
-                axes.annotate(f"{row['psnr']:.1f}", (right, y), (5, 0), textcoords="offset points", va="center")
-        titles = [case_title(case) + ("" if case.protocol == "sparse" else f", {case.protocol}") for case in cases]
-        axes.set_yticks(range(len(cases)), titles)
+                known = [
+                    (row[name], y)
+                    for y, row in zip(middles, scores.values(), strict=True)
+                    if (name := f"psnr_{suffix}") in row
+                ]
+                values, ys = np.reshape(known, (-1, 2)).T
+                label = title if index == 0 else ""
+                axes.vlines(values, ys - height / 2, ys + height / 2, "black", linestyles=style, label=label)
+        titles = [case_title(case) + ("" if case.protocol == "sparse" else f", {case.protocol}") for case in drawn]
+        axes.set_yticks(range(len(drawn)), titles)
         axes.tick_params("y", length=0)
-        axes.set(xlabel="PSNR (dB)", ylim=(len(cases) - 0.5, -0.5))
+        axes.set(xlabel="PSNR (dB)", ylim=(len(drawn) - 0.5, -0.5))
         axes.margins(x=0.08)
         axes.grid(axis="x")
     return buffer.getvalue()
+
+
+def _bars(axes: Axes, middles: Curve, scores: Sequence[Mapping[str, float]], height: float, label: str) -> None:
+    """Draw one group of objects, each bar with its value to the right of all its marks."""
+    errors = [row.get("psnr_se", 0.0) for row in scores]
+    whiskers = {"elinewidth": 0.9, "ecolor": "#50565d"}
+    axes.barh(middles, [row["psnr"] for row in scores], height, xerr=errors, error_kw=whiskers, alpha=0.75, label=label)
+    for y, row, error in zip(middles, scores, errors, strict=True):
+        right = max([row["psnr"] + error, *(row.get(f"psnr_{name}", 0.0) for name in BASELINES)])
+        axes.annotate(f"{row['psnr']:.1f}", (right, y), (5, 0), textcoords="offset points", va="center")

@@ -1,24 +1,31 @@
 """Gallery of the test objects: what was given, the truth, and what each case made of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from models.reconstruction.mesh import Mesh, painted
-from render.cameras import Camera
+from render.images import Rgba
 from render.views import ViewKind
-from tasks.artifacts.cases import Protocol
+from tasks.artifacts.cases import Case, Protocol
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
-from tasks.report.pictures import Picture, mesh_preview, save_picture, view_sheet
+from tasks.report.mesh_preview import mesh_preview
+from tasks.report.pictures import Picture, picture
+from tasks.report.strips import error_strip, plain_strip, shown_views, thumbnails, turning_strip
 from tasks.report.tables import group_order
-from tasks.report.words import case_title
+from tasks.report.viewer import TurningMesh, face_budget, turning_mesh
+from tasks.report.words import case_title, method_title
 
 MAX_OBJECTS = 40
-SHOWN_ELEVATION_DEG = 30.0
-"""The views nearest to this elevation stand for all of them; a click shows the others."""
+GALLERY_BYTES = 12_000_000
+"""Pictures and meshes of the gallery; what is left out beyond it is said. With the rest, the page fits into a mail."""
+MESH_BYTES = 6_000_000
+"""Of them, for the meshes that turn; more meshes have fewer faces each."""
+NOTES = (("psnr", "{:.1f} dB"), ("ssim", "SSIM {:.3f}"), ("chamfer", "Chamfer {:.4f}"))
+"""What stands beside a row of views."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,8 @@ class Row:
     """True or sampled views of an object, and its mesh if there is one."""
 
     label: str
-    note: str
-    views: Picture
+    notes: tuple[str, ...]
+    views: Picture | None
     mesh: Picture | None
 
 
@@ -35,9 +42,20 @@ class Row:
 class Panel:
     """One object under one protocol: the given views, then the truth and every case row by row."""
 
+    protocol: Protocol
     given: Picture
     num_given: int
     rows: tuple[Row, ...]
+    turning: Picture
+    """Truth and every method with most given views side by side, turning."""
+    meshes: tuple[TurningMesh, ...]
+    first_azimuth_deg: float
+
+    @property
+    def num_bytes(self) -> int:
+        """About how much of the page it takes."""
+        pictures = [self.given, self.turning, *(one for row in self.rows for one in (row.views, row.mesh) if one)]
+        return sum(len(one.uri) for one in pictures) + sum(len(mesh.data) for mesh in self.meshes)
 
 
 @dataclass(frozen=True)
@@ -46,68 +64,103 @@ class ShownObject:
 
     uid: str
     group: str
-    panels: Mapping[Protocol, Panel]
+    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Draws test objects into the folder `images` of `out`.
-
-    `truth` is the set of true test views, which `inputs` names too.
-    """
+    """Draws test objects from the folders of a run and the scores of all its cases."""
 
     inputs: ReportInputs
-    truth: ViewSet
-    out: Path
+    scores: Sequence[ObjectScore]
 
-    def draw(self, scores: Sequence[ObjectScore]) -> Iterator[ShownObject]:
-        """Yield the first MAX_OBJECTS objects, training objects first."""
-        for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in scores})[:MAX_OBJECTS]:
-            members = [row for row in scores if row.uid == uid]
-            mesh = self._true_mesh(uid)
+    def draw(self) -> Iterator[ShownObject]:
+        """Yield the first objects, training objects first, up to MAX_OBJECTS and GALLERY_BYTES, but at least one."""
+        num_bytes = 0
+        for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in self.scores})[:MAX_OBJECTS]:
+            members = [row for row in self.scores if row.uid == uid]
             protocols = dict.fromkeys(row.case.protocol for row in members)
-            panels = {
-                name: self._panel([row for row in members if row.case.protocol == name], mesh) for name in protocols
-            }
+            panels = tuple(self._panel([row for row in members if row.case.protocol == one]) for one in protocols)
+            size = sum(panel.num_bytes for panel in panels)
+            if num_bytes and num_bytes + size > GALLERY_BYTES:
+                return
+            num_bytes += size
             yield ShownObject(uid, group, panels)
 
-    def _panel(self, scores: Sequence[ObjectScore], true_mesh: Picture) -> Panel:
+    @cached_property
+    def _max_faces(self) -> int:
+        """Faces of each mesh that turns."""
+        objects = {(row.uid, row.case.protocol) for row in self.scores}
+        methods = {(row.uid, row.case.protocol, row.case.method) for row in self.scores if "chamfer" in row.metrics}
+        return face_budget(MESH_BYTES, min(len(objects), MAX_OBJECTS) + len(methods))
+
+    def _panel(self, scores: Sequence[ObjectScore]) -> Panel:
         """Draw one object under one protocol, from its scores in all cases of the protocol."""
         uid, case = scores[0].uid, scores[0].case
+        truth = ViewSet.open(self.inputs.truth_of(case))
+        cameras = truth.cameras(uid, case.scored)
+        names = shown_views(cameras)
+        true_views, true_mesh = thumbnails(truth, uid, names), self._true_mesh(truth, case, uid)
         most = max(row.case.conditions for row in scores)
-        given = [case.copied] if case.protocol != "sparse" else self.truth.names(uid, ViewKind.CONDITION)[:most]
-        sheet = view_sheet(self.truth.images(uid, given), len(given))
-        picture = save_picture(self.out, f"{uid}-{case.protocol}-given.png", sheet, f"{uid}: given views")
-        cameras = ViewSet.open(self.inputs.samples / case.name).cameras(uid, case.scored)
-        views = self._views(f"{uid}-{case.protocol}-truth", "true views", self.truth, uid, cameras)
-        cases = [self._case(row, cameras) for row in scores]
-        return Panel(picture, len(given), (Row("Truth", "", views, true_mesh), *cases))
+        given = truth.names(uid, ViewKind.CONDITION)[:most] if case.protocol == "sparse" else [case.copied]
+        azimuth = cameras[0].azimuth_deg
+        drawn = {row.case: self._drawn(row.case, uid, names) for row in scores}
+        meshes = {row.case: self._mesh(row) for row in scores}
+        shown = [row.case for row in _with_most_given(scores)]
+        solid = [("Truth", true_mesh), *((case_title(one), mesh) for one in shown if (mesh := meshes[one]))]
+        turning = [true_views, *(views for one in shown if (views := drawn[one]))]
+        who = ", ".join(method_title(one.method) for one in shown if drawn[one])
+        return Panel(
+            protocol=case.protocol,
+            given=plain_strip(truth, uid, given, f"{uid}: given views"),
+            num_given=len(given),
+            rows=(
+                Row(
+                    "Truth",
+                    (),
+                    plain_strip(truth, uid, names, f"{uid}: true views"),
+                    _preview(true_mesh, azimuth, f"{uid}: true mesh"),
+                ),
+                *(_row(row, drawn[row.case], true_views, meshes[row.case], azimuth) for row in scores),
+            ),
+            turning=turning_strip(turning, f"{uid} turning, side by side: truth, {who}"),
+            meshes=tuple(turning_mesh(mesh, label, self._max_faces) for label, mesh in solid),
+            first_azimuth_deg=azimuth,
+        )
 
-    def _case(self, score: ObjectScore, cameras: Sequence[Camera]) -> Row:
-        """Draw the sampled views of a case, and the mesh rebuilt from them."""
-        uid, case, title = score.uid, score.case, case_title(score.case)
-        sampled, mesh = ViewSet.open(self.inputs.samples / case.name), None
-        if "chamfer" in score.metrics:
-            made = read_mesh(self.inputs.meshes / case.name / f"{uid}.ply")
-            mesh = self._mesh(f"{uid}-{case.name}-mesh", f"mesh of {title}", made, uid)
-        views = self._views(f"{uid}-{case.name}", f"views of {title}", sampled, uid, cameras)
-        return Row(title, f"{score.metrics['psnr']:.1f} dB", views, mesh)
+    def _drawn(self, case: Case, uid: str, names: Sequence[str]) -> list[Rgba | None] | None:
+        folder = self.inputs.views_of(case)
+        return None if folder is None else thumbnails(ViewSet.open(folder), uid, names)
 
-    def _views(self, name: str, what: str, views: ViewSet, uid: str, cameras: Sequence[Camera]) -> Picture:
-        """Draw the views nearest to SHOWN_ELEVATION_DEG, and the sheet of all of them where there are more."""
-        distance = {camera.name: abs(camera.elevation_deg - SHOWN_ELEVATION_DEG) for camera in cameras}
-        shown = [view for view in distance if distance[view] == min(distance.values())]
-        sheet = view_sheet(views.images(uid, shown), len(shown))
-        picture = save_picture(self.out, f"{name}.png", sheet, f"{uid}: {what}")
-        if len(shown) == len(cameras):
-            return picture
-        sheet = view_sheet(views.images(uid, list(distance)), len(shown))
-        return replace(picture, sheet=save_picture(self.out, f"{name}-all.png", sheet, f"{uid}: all {what}").file)
+    def _mesh(self, score: ObjectScore) -> Mesh | None:
+        if "chamfer" not in score.metrics:
+            return None
+        return read_mesh(self.inputs.meshes_of(score.case) / f"{score.uid}.ply")
 
-    def _true_mesh(self, uid: str) -> Picture:
-        mesh = painted(read_mesh(self.inputs.test_views / "meshes" / f"{uid}.ply"), target_views(self.truth, uid))
-        return self._mesh(f"{uid}-truth-mesh", "true mesh", mesh, uid)
+    def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh:
+        """The true mesh, painted from the true views."""
+        mesh = read_mesh(self.inputs.truth_of(case) / "meshes" / f"{uid}.ply")
+        return painted(mesh, target_views(truth, uid))
 
-    def _mesh(self, name: str, what: str, mesh: Mesh, uid: str) -> Picture:
-        preview = mesh_preview(mesh, self.truth.cameras(uid, ViewKind.TARGET)[0].azimuth_deg)
-        return save_picture(self.out, f"{name}.png", preview, f"{uid}: {what}, in colour and untextured")
+
+def _with_most_given(scores: Sequence[ObjectScore]) -> list[ObjectScore]:
+    """Of each method, the case with the most given views."""
+    return list({row.case.method: row for row in sorted(scores, key=lambda row: row.case.conditions)}.values())
+
+
+def _row(
+    score: ObjectScore,
+    drawn: Sequence[Rgba | None] | None,
+    truth: Sequence[Rgba | None],
+    mesh: Mesh | None,
+    azimuth_deg: float,
+) -> Row:
+    """Draw the views of a case above their errors, and the mesh."""
+    title, uid = case_title(score.case), score.uid
+    views = error_strip(drawn, truth, f"{uid}: views of {title}, under each its error") if drawn else None
+    notes = tuple(text.format(score.metrics[name]) for name, text in NOTES if name in score.metrics)
+    return Row(title, notes, views, _preview(mesh, azimuth_deg, f"{uid}: mesh of {title}") if mesh else None)
+
+
+def _preview(mesh: Mesh, azimuth_deg: float, alt: str) -> Picture:
+    return picture(mesh_preview(mesh, azimuth_deg), f"{alt}, in colour and untextured")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest
 
 
@@ -35,6 +36,20 @@ class ReportInputs:
         yield "render-test", self.test_views, Kind.VIEWS
         yield "sample", self.samples, Kind.SAMPLES
         yield "reconstruct", self.meshes, Kind.MESHES
+
+    def truth_of(self, case: Case) -> Path:
+        """Return the test set whose views and meshes the case is compared with."""
+        folder: Path = getattr(self, case.test_set)
+        return folder
+
+    def views_of(self, case: Case) -> Path | None:
+        """Return the view set that the case predicts; None for a case of meshes alone."""
+        folder = self.samples / case.name
+        return folder if folder.is_dir() else None
+
+    def meshes_of(self, case: Case) -> Path:
+        """Return the folder of the meshes that the case predicts."""
+        return self.meshes / case.name
 
     def manifests(self) -> dict[str, Manifest]:
         """Read the manifest of each folder, by stage.

@@ -1,32 +1,38 @@
-"""The report: one page with pictures beside it that opens from disk. Equal inputs give equal bytes."""
+"""The report: one page that holds its pictures and meshes, so that it can be sent. Equal inputs give equal bytes."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from render.images import decode_png
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import LEDGER, Manifest
-from tasks.artifacts.views import ViewSet
 from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.report.charts import psnr_chart
-from tasks.report.gallery import MAX_OBJECTS, Gallery, ShownObject
+from tasks.report.curves import condition_curves
+from tasks.report.extremes import CaseExtremes, extremes
+from tasks.report.gallery import Gallery, ShownObject
 from tasks.report.inputs import ReportInputs
 from tasks.report.ledger import StageLedger, read_ledgers
-from tasks.report.pictures import IMAGES, Picture, save_picture, thumbnail
+from tasks.report.paper_tables import PaperTable, paper_tables
+from tasks.report.pictures import ERROR_SCALE, Picture, chart, picture, shrink
 from tasks.report.tables import ResultTable, all_groups, result_tables
 from tasks.report.training import training_charts
 from tasks.report.verdicts import Verdict, verdicts
-from tasks.report.words import case_title, group_title, groups_title, protocol_title
+from tasks.report.viewer import three_js
+from tasks.report.words import case_title, group_title, groups_title, is_stage, method_title, protocol_title
 
 PAGE = "index.html"
 MAX_SHEETS, SHEET_WIDTH_PX = 6, 640
-CONSTANTS = {"MAX_OBJECTS": MAX_OBJECTS, "MAX_LISTED": 200, "LEDGER": LEDGER, "IMAGES": IMAGES}
+CONSTANTS = {"MAX_LISTED": 200, "LEDGER": LEDGER, "ERROR_SCALE": ERROR_SCALE}
 """What the templates know besides the report; MAX_LISTED bounds the objects listed by name, per stage."""
+WORDS = (case_title, group_title, groups_title, method_title, protocol_title)
+"""Filters of the templates."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,16 @@ class Report:
     manifests: Mapping[str, Manifest]
     num_tested: int
     headline: Case
-    """The case of the last stage with the most given views."""
+    """The case of the last training stage with the most given views."""
     headline_psnr: Mapping[str, float]
     """Its PSNR in dB per group of objects."""
     overview: Picture
     verdicts: tuple[Verdict, ...]
+    paper_tables: tuple[PaperTable, ...]
+    curves: tuple[tuple[str, Picture], ...]
+    """(group of objects, curves over the number of given views)."""
     tables: tuple[ResultTable, ...]
+    extremes: tuple[CaseExtremes, ...]
     objects: tuple[ShownObject, ...]
     trainings: tuple[tuple[str, Picture], ...]
     """(title, loss curves)."""
@@ -51,35 +61,48 @@ class Report:
 
 
 def write_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary, out: Path) -> None:
-    """Write `out/index.html` and `out/images/`; the inputs must be sealed, and there must be at least one score."""
-    shutil.rmtree(out / IMAGES, ignore_errors=True)
-    write_bytes(out / PAGE, render_page(make_report(inputs, scores, summary, out)).encode())
+    """Write `out/index.html`; the inputs must be sealed, and there must be at least one score."""
+    write_bytes(out / PAGE, render_page(make_report(inputs, scores, summary)).encode())
 
 
-def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary, out: Path) -> Report:
-    """Gather what the page shows, and write its pictures into `out/images/`."""
+def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary) -> Report:
+    """Gather what the page shows."""
     manifests = inputs.manifests()
-    cases = sorted({row.case for row in scores}, key=lambda one: (one.protocol != "sparse", one.method, one.conditions))
-    headline = [case for case in cases if case.protocol == "sparse"][-1]
+    cases = sorted({row.case for row in scores}, key=case_order)
+    headline = headline_case(cases)
     groups = all_groups([headline], summary)
+    curves = condition_curves(cases, summary)
     return Report(
         manifests=manifests,
         num_tested=len({row.uid for row in scores}),
         headline=headline,
         headline_psnr={group: summary[headline.name][group]["psnr"] for group in groups},
-        overview=save_picture(out, "psnr.svg", psnr_chart(cases, summary), "PSNR of every case beside the baselines"),
+        overview=chart(psnr_chart(cases, summary), "PSNR of every case beside the baselines"),
         verdicts=tuple(verdicts(cases, summary)),
+        paper_tables=tuple(paper_tables(cases, summary)),
+        curves=tuple((group, chart(svg, f"Scores over given views, {groups_title(group)}")) for group, svg in curves),
         tables=tuple(result_tables(cases, summary)),
-        objects=tuple(Gallery(inputs, ViewSet.open(inputs.test_views), out).draw(scores)),
-        trainings=tuple(training_charts(inputs, out)),
+        extremes=tuple(extremes(inputs, scores, cases)),
+        objects=tuple(Gallery(inputs, sorted(scores, key=lambda row: case_order(row.case))).draw()),
+        trainings=tuple(training_charts(inputs)),
         ledgers=tuple(read_ledgers(inputs, manifests)),
-        sheets=tuple(_save_sheet(path, out) for path in sorted((inputs.views / "sheets").glob("*.png"))[:MAX_SHEETS]),
+        sheets=tuple(_sheet(path) for path in sorted((inputs.views / "sheets").glob("*.png"))[:MAX_SHEETS]),
     )
 
 
-def _save_sheet(path: Path, out: Path) -> tuple[str, Picture]:
-    content = thumbnail(path.read_bytes(), SHEET_WIDTH_PX)
-    return path.stem, save_picture(out, f"sheet-{path.name}", content, f"{path.stem}: all rendered views")
+def case_order(case: Case) -> tuple[object, ...]:
+    """Return the sort key by which cases are shown: sparse views first, training stages first."""
+    return case.protocol != "sparse", case.protocol, not is_stage(case.method), case.method, case.conditions
+
+
+def headline_case(cases: Sequence[Case]) -> Case:
+    """Return the case that stands for the run: the last training stage, sparse views, most given."""
+    return max(cases, key=lambda one: (is_stage(one.method), one.protocol == "sparse", one.method, one.conditions))
+
+
+def _sheet(path: Path) -> tuple[str, Picture]:
+    content = shrink(decode_png(path.read_bytes()), SHEET_WIDTH_PX)
+    return path.stem, picture(content, f"{path.stem}: all rendered views")
 
 
 def render_page(report: Report) -> str:
@@ -92,6 +115,7 @@ def render_page(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {one.__name__: one for one in (case_title, group_title, groups_title, protocol_title)}
-    environment.filters["as_json"] = lambda value: json.dumps(value, indent=1, sort_keys=True)
-    return environment.get_template("page.html.jinja").render(report=report, **CONSTANTS)
+    environment.filters |= {one.__name__: one for one in WORDS}
+    environment.filters["as_json"] = partial(json.dumps, indent=1, sort_keys=True)
+    page = environment.get_template("page.html.jinja")
+    return page.render(report=report, three_js=three_js(), **CONSTANTS)

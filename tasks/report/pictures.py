@@ -1,104 +1,79 @@
-"""Image files of the report: sheets of views on white, and shaded meshes. Images are uint8 (H, W, 4)."""
+"""Images of the report as data URIs, so that the page needs no file beside it. Views are uint8 (H, W, 4)."""
 
-from collections.abc import Iterable
+import base64
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.reconstruction.mesh import Mesh
-from models.reconstruction.raster import rasterise
-from models.reconstruction.views import Cameras, Floats
-from render.cameras import look_at_origin
-from render.images import Rgba, contact_sheet, decode_png, encode_png
-from tasks.artifacts.atomic import write_bytes
+from render.images import Rgba, contact_sheet, over_background
 
-IMAGES = "images"
-MAX_SIDE_PX = 160
-"""Larger views are shown at this side."""
-PREVIEW_SIDE_PX, SUPERSAMPLING = 160, 2
-PREVIEW_FOV_DEG, PREVIEW_DISTANCE, PREVIEW_ELEVATION_DEG = 36.0, 2.2, 20.0
-PREVIEW_TURNS_DEG = (30.0, 210.0)
-"""Azimuths of the two sides shown."""
-UNTEXTURED_RGB = np.array([0.80, 0.78, 0.75])
-"""Colour of the surface where only its shape is shown."""
-LIGHT_DIRECTION = np.array([-0.45, 0.65, 0.62])
-"""Towards the light, in the camera's frame: upper left, from behind the camera."""
-SMOOTH_COSINE = 0.8
-"""Cosine between a face's normal and those of all its corners above which the face is shaded smoothly."""
+THUMBNAIL_PX = 96
+"""Larger views are shown at this side; 8 of them side by side fill the width of the page."""
+WEBP_QUALITY = 82
+FRAME_MS = 250
+"""Milliseconds that an animation shows a view."""
+ERROR_SCALE = 0.5
+"""Mean absolute error over the channels, on white, that an error image shows at full strength."""
+ERROR_COLOURS = "Reds"
+WHITE = np.full(3, 255.0)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file in the folder `images` beside the page."""
+    """An image that the page holds itself."""
 
-    file: str
+    uri: str
     alt: str
-    sheet: str = ""
-    """File with all the views that the picture shows some of, where there are more."""
+    width: int
+    height: int
 
 
-def save_picture(out: Path, file: str, content: bytes, alt: str) -> Picture:
-    """Write an image file into the folder `images` of `out`."""
-    write_bytes(out / IMAGES / file, content)
-    return Picture(file, alt)
+def as_uri(content: bytes, kind: str) -> str:
+    """Return a file as a data URI; `kind` is its media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def view_sheet(images: Iterable[Rgba], columns: int) -> bytes:
-    """Lay views out on white, row by row, as a PNG."""
-    return encode_png(contact_sheet([_fit(image, MAX_SIDE_PX) for image in images], columns, background="white"))
+def picture(image: Rgba, alt: str) -> Picture:
+    """Encode an image as WebP."""
+    return animation([image], alt)
 
 
-def thumbnail(picture: bytes, width: int) -> bytes:
-    """Shrink a PNG to at most `width` pixels across."""
-    return encode_png(_fit(decode_png(picture), width))
+def animation(frames: Sequence[Rgba], alt: str) -> Picture:
+    """Encode frames of one size as an animated WebP that turns for ever; equal frames give equal bytes."""
+    first, *rest = (Image.fromarray(over_background(frame, WHITE)) for frame in frames)
+    buffer = io.BytesIO()
+    moving = {"save_all": True, "append_images": rest, "duration": FRAME_MS, "loop": 0} if rest else {}
+    first.save(buffer, format="WEBP", quality=WEBP_QUALITY, method=4, **moving)
+    return Picture(as_uri(buffer.getvalue(), "image/webp"), alt, *first.size)
 
 
-def _fit(image: Rgba, width: int) -> Rgba:
+def chart(svg: bytes, alt: str) -> Picture:
+    """Take a chart as it is; its size is that of its box on the page."""
+    return Picture(as_uri(svg, "image/svg+xml"), alt, 0, 0)
+
+
+def view_sheet(images: Iterable[Rgba], columns: int) -> Rgba:
+    """Lay views out on white, row by row, at most THUMBNAIL_PX each."""
+    return contact_sheet([shrink(image, THUMBNAIL_PX) for image in images], columns, background="white")
+
+
+def shrink(image: Rgba, width: int) -> Rgba:
+    """Scale an image down to at most `width` pixels across."""
     if image.shape[1] <= width:
         return image
     size = (width, round(image.shape[0] * width / image.shape[1]))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
-def mesh_preview(mesh: Mesh, first_azimuth_deg: float) -> bytes:
-    """Draw a mesh in its colours, then untextured from two opposite sides, as a PNG.
-
-    Azimuths are counted from `first_azimuth_deg`, that of the first target view.
-    """
-    front, back = (
-        look_at_origin(first_azimuth_deg + turn, PREVIEW_ELEVATION_DEG, PREVIEW_DISTANCE) for turn in PREVIEW_TURNS_DEG
-    )
-    return view_sheet([*_shade(mesh, front), _shade(mesh, back)[1]], columns=3)
-
-
-def _shade(mesh: Mesh, world_from_camera: Floats) -> tuple[Rgba, Rgba]:
-    """Draw the mesh in its colours and untextured, lit from the upper left."""
-    cameras = Cameras(world_from_camera[None], np.array([PREVIEW_FOV_DEG]), PREVIEW_SIDE_PX * SUPERSAMPLING)
-    raster = rasterise(mesh.vertices, mesh.faces, cameras, 0)
-    normals = np.einsum("hwk,hwkc->hwc", raster.weights, _corner_normals(mesh)[raster.face]) @ world_from_camera[:3, :3]
-    normals *= np.where(normals[..., 2:] < 0, -1, 1)  # both sides of a face are lit
-    lit = np.clip(normals @ (LIGHT_DIRECTION / np.linalg.norm(LIGHT_DIRECTION)), 0, 1)[..., None]
-    colours = raster.interpolate(mesh.colours / 255, mesh.faces) * (0.75 + 0.25 * lit)
-    is_covered = (raster.face >= 0)[..., None]
-    return _downsample(colours, is_covered), _downsample(UNTEXTURED_RGB * (0.28 + 0.72 * lit), is_covered)
-
-
-def _downsample(rgb: Floats, is_covered: npt.NDArray[np.bool_]) -> Rgba:
-    """Average the covered samples of each pixel: straight-alpha RGBA at PREVIEW_SIDE_PX."""
-    premultiplied = np.concatenate([rgb, np.ones_like(rgb[..., :1])], axis=2) * is_covered
-    small = premultiplied.reshape(PREVIEW_SIDE_PX, SUPERSAMPLING, PREVIEW_SIDE_PX, SUPERSAMPLING, 4).mean(axis=(1, 3))
-    small[..., :3] /= np.maximum(small[..., 3:], 1e-6)
-    return np.rint(255 * np.clip(small, 0, 1)).astype(np.uint8)
-
-
-def _corner_normals(mesh: Mesh) -> Floats:
-    """Return (F, 3, 3) unit normals at the corners of each face: the vertices' if it is smooth there, else its own."""
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]].astype(np.float64) for corner in range(3))
-    flat = np.cross(b - a, c - a)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-    smooth = mesh.normals[mesh.faces]
-    is_smooth = (np.einsum("fkc,fc->fk", smooth, flat) > SMOOTH_COSINE).all(axis=1)
-    return np.where(is_smooth[:, None, None], smooth, flat[:, None])
+def error_image(drawn: Rgba, truth: Rgba) -> Rgba:
+    """Show where two views of one size differ on white: white where they agree, dark red from ERROR_SCALE on."""
+    pair = [over_background(image, WHITE).astype(np.float64) for image in (drawn, truth)]
+    share = np.abs(pair[0] - pair[1]).mean(axis=2) / (255 * ERROR_SCALE)
+    colours: npt.NDArray[np.float64] = mpl.colormaps[ERROR_COLOURS](np.clip(share, 0, 1))
+    colours[share == 0] = 1
+    return np.rint(255 * colours).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Tables of results: every case, then the two baselines; the best value of each column is marked."""
+"""Tables of results: every case with all its metrics, then the two baselines; the best value of a column is marked."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,20 @@ from tasks.report.words import COLUMNS, Column, case_title
 Metrics = Mapping[str, float]
 BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
+ERROR = "_se"
+"""Suffix of the standard error of a metric's mean over objects."""
+NO_COLUMN = (ERROR, *(f"_{name}" for name in BASELINES))
+"""Ends of the names that are shown beside or under another metric, not as a column of their own."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as text, its standard error, its mark (best, good, bad, soft or none) and why it is missing."""
+
+    text: str = ""
+    error: str = ""
+    mark: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,8 +33,8 @@ class ResultTable:
     protocol: Protocol
     group: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    """(title, cells); a cell is a number as text and its mark: best, good, bad, soft or none."""
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    """(title, cells)."""
 
 
 def group_order(group: str) -> tuple[bool, str]:
@@ -39,22 +53,49 @@ def result_tables(cases: Sequence[Case], summary: Summary) -> Iterator[ResultTab
         members = [case for case in cases if case.protocol == protocol]
         for group in all_groups(members, summary):
             scores = {case_title(case): summary[case.name][group] for case in members if group in summary[case.name]}
-            columns = [column for column in COLUMNS if any(column.metric in row for row in scores.values())]
-            cells = [_column_cells(column, list(scores.values())) for column in columns]
-            rows = tuple(zip([*scores, *BASELINES.values()], zip(*cells, strict=True), strict=True))
+            columns = _columns(scores.values())
+            baselines = _baselines(scores.values())
+            cells = [_column_cells(column, list(scores.values()), baselines) for column in columns]
+            titles = [*scores, *(BASELINES[suffix] for suffix in baselines)]
+            rows = tuple(zip(titles, zip(*cells, strict=True), strict=True))
             yield ResultTable(protocol, group, tuple(column.title for column in columns), rows)
 
 
-def _column_cells(column: Column, scores: Sequence[Metrics]) -> list[tuple[str, str]]:
-    """The cells of one column, those of the baselines last; they are the same for every case."""
-    values = [row.get(column.metric) for row in scores]
-    known = [value for value in values if value is not None]
-    best = max(known, key=lambda value: column.best * value) if column.best and len(scores) > 1 else None
-    baselines = [scores[0].get(f"{column.metric}_{suffix}") for suffix in BASELINES]
+def _columns(scores: Iterable[Metrics]) -> list[Column]:
+    """List the columns that any case has a value for; metrics that have no title go by their names, last."""
+    present = {name for row in scores for name in row if not name.endswith(NO_COLUMN) or name in _TITLED}
+    others = sorted(present - _TITLED)
+    return [*(column for column in COLUMNS if column.metric in present), *(Column(name, name, 4) for name in others)]
+
+
+def _baselines(scores: Iterable[Metrics]) -> dict[str, Metrics]:
+    """Return, by the suffix of each baseline, the metrics of a case that knows it; they are the same for every case."""
+    found = {}
+    for suffix in BASELINES:
+        if knowing := [row for row in scores if f"psnr_{suffix}" in row]:
+            found[suffix] = knowing[0]
+    return found
+
+
+def _column_cells(column: Column, scores: Sequence[Metrics], baselines: Mapping[str, Metrics]) -> list[Cell]:
+    """Write the cells of one column, those of the baselines last."""
+    known = [row[column.metric] for row in scores if column.metric in row]
+    best = max(known, key=lambda value: column.best * value) if column.best and len(known) > 1 else None
     return [
-        *((column.show(value), _mark(column, value, best)) for value in values),
-        *((column.show(value), "soft") for value in baselines),
+        *(_cell(column, row, best) for row in scores),
+        *(Cell(column.show(row.get(f"{column.metric}_{suffix}")), mark="soft") for suffix, row in baselines.items()),
     ]
+
+
+def _cell(column: Column, row: Metrics, best: float | None) -> Cell:
+    value = row.get(column.metric)
+    return Cell(column.show(value), error_text(column, row), _mark(column, value, best))
+
+
+def error_text(column: Column, row: Metrics) -> str:
+    """Write the standard error of a metric, e.g. "± 0.12"; empty where the row has none."""
+    error = row.get(f"{column.metric}{ERROR}")
+    return "" if error is None else f"± {error:.{column.digits}f}"
 
 
 def _mark(column: Column, value: float | None, best: float | None) -> str:
@@ -63,3 +104,6 @@ def _mark(column: Column, value: float | None, best: float | None) -> str:
     if column.signed:
         return "good" if value > 0 else "bad"
     return "best" if value == best else ""
+
+
+_TITLED = {column.metric for column in COLUMNS}

@@ -9,7 +9,7 @@ import numpy as np
 from tasks.artifacts.manifest import HISTORY
 from tasks.report.charts import Curve, loss_chart
 from tasks.report.inputs import ReportInputs
-from tasks.report.pictures import Picture, save_picture
+from tasks.report.pictures import Picture, chart
 
 TITLES = {
     "train-vae": "Mask-aware VAE",
@@ -21,13 +21,13 @@ CURVES = {"training loss": "loss", "validation loss": "val_loss"}
 """Title of a curve -> column of the history."""
 
 
-def training_charts(inputs: ReportInputs, out: Path) -> Iterator[tuple[str, Picture]]:
-    """Yield title and loss curves of each training that kept a history; the pictures go into `out/images/`."""
+def training_charts(inputs: ReportInputs) -> Iterator[tuple[str, Picture]]:
+    """Yield title and loss curves of each training that kept a history."""
     for stage, folder, _ in inputs.folders():
         curves = read_curves(folder / HISTORY) if stage in TITLES else {}
         if curves:
             alt = f"{' and '.join(curves)} of {stage} over samples seen"
-            yield TITLES[stage], save_picture(out, f"loss-{stage}.svg", loss_chart(curves), alt)
+            yield TITLES[stage], chart(loss_chart(curves), alt)
 
 
 def read_curves(path: Path) -> dict[str, Curve]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
 from tasks.report.tables import BASELINES, all_groups
-from tasks.report.words import case_title, groups_title, stage_title
+from tasks.report.words import case_title, groups_title, is_stage, method_title
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ def verdicts(cases: Sequence[Case], summary: Summary) -> list[Verdict]:
 
 def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
     """Only the last training stage is judged; how far the earlier ones came stands in the tables."""
-    last = max(case.method for case in cases)
-    for protocol in sorted({case.protocol for case in cases}, reverse=True):
-        members = [case for case in cases if case.method == last and case.protocol == protocol]
+    stages = [case for case in cases if is_stage(case.method)]
+    last = max((case.method for case in stages), default="")
+    for protocol in sorted({case.protocol for case in stages}, reverse=True):
+        members = [case for case in stages if case.method == last and case.protocol == protocol]
         for group in all_groups(members, summary):
             margins = [
                 (summary[case.name][group][f"psnr_over_{baseline}"], f"{case_title(case)}, over {baseline}")
@@ -36,13 +37,13 @@ def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verd
                 for baseline in BASELINES
             ]
             least, where = min(margins)
-            claim = f"{stage_title(last)}, {protocol} views: better than both baselines on {groups_title(group)}"
+            claim = f"{method_title(last)}, {protocol} views: better than both baselines on {groups_title(group)}"
             yield Verdict(claim, least > 0, f"least margin {least:+.2f} dB: {where}")
 
 
 def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
     """The case with the most given views is compared with the one with the fewest, for each training stage."""
-    sparse = [case for case in cases if case.protocol == "sparse"]
+    sparse = [case for case in cases if case.protocol == "sparse" and is_stage(case.method)]
     for method in sorted({case.method for case in sparse}):
         members = sorted((case for case in sparse if case.method == method), key=lambda case: case.conditions)
         fewest, most = members[0], members[-1]

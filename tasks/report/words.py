@@ -1,11 +1,12 @@
 """Titles and number formats: how the report calls stages, cases, groups of objects and metrics."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.artifacts.cases import Case, Protocol
 
-GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "test scan"}
+GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "test scan", "gso": "GSO scan"}
 PROTOCOLS: Mapping[Protocol, str] = {
     "sparse": "Sparse views: 32 targets",
     "ring": "Ring: SyncDreamer's cameras",
@@ -46,14 +47,19 @@ COLUMNS = (
 )
 
 
-def stage_title(stage: str) -> str:
-    """Name a training stage, e.g. "Stage 3" for stage3."""
-    return stage.replace("stage", "Stage ")
+def method_title(method: str) -> str:
+    """Name a method, e.g. "Stage 3" for the training stage stage3; baselines and peers go by their own names."""
+    return re.sub(r"^stage(\d)$", r"Stage \1", method)
+
+
+def is_stage(method: str) -> bool:
+    """Whether a method is a training stage of this project, and neither a baseline nor a peer."""
+    return bool(re.fullmatch(r"stage\d", method))
 
 
 def case_title(case: Case) -> str:
     """Name a case, e.g. "Stage 3, 4 views given"."""
-    return f"{stage_title(case.method)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
+    return f"{method_title(case.method)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
 
 
 def protocol_title(protocol: Protocol) -> str:

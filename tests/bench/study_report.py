@@ -7,14 +7,15 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from render.images import contact_sheet, encode_png
+from render.views import ViewKind
+from tasks.artifacts.views import ViewSet
+from tasks.report.pictures import shrink
 
 WHOLE = "whole"
-SHOWN = (("true", "sparse-truth"), ("1 given", "stage3-sparse-1"), ("8 given", "stage3-sparse-8"))
-"""Columns of the picture: label, and how the report names its pictures."""
+SHOWN = (("true", "test_views"), ("1 given", "samples/stage3-sparse-1"), ("8 given", "samples/stage3-sparse-8"))
+"""Columns of the picture: label, and the view set below `data`."""
+SIDE_PX, COLUMNS = 160, 8
 
 
 def table(projects: Mapping[str, Path]) -> Iterator[str]:
@@ -66,12 +67,13 @@ def write_picture(projects: Mapping[str, Path], path: Path) -> None:
     model, and from eight by the others."""
     uids = sorted(next(iter(held_out_scores(projects[WHOLE]).values())), reverse=True)
     chosen = sorted({uid.split("-")[0]: uid for uid in uids}.values())
-    columns = [(WHOLE, label, case) for label, case in SHOWN]
+    columns = [(WHOLE, label, views) for label, views in SHOWN]
     columns += [(name, f"8 given, {name}", SHOWN[-1][1]) for name in projects if name != WHOLE]
     images, labels = [], []
     for uid in chosen:
-        for name, label, case in columns:
-            with Image.open(projects[name] / "reports" / "images" / f"{uid}-{case}-all.png") as image:
-                images.append(np.array(image.convert("RGBA")))
+        for name, label, folder in columns:
+            views = ViewSet.open(projects[name] / "data" / folder)
+            targets = [shrink(image, SIDE_PX) for image in views.images(uid, views.names(uid, ViewKind.TARGET))]
+            images.append(contact_sheet(targets, COLUMNS, background="white"))
             labels.append(f"{uid}: {label}")
     path.write_bytes(encode_png(contact_sheet(images, len(columns), labels=labels)))

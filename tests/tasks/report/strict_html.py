@@ -1,11 +1,9 @@
 """A strict reading of a page: every element is closed in order, ids are unique, paragraphs hold no blocks."""
 
 from html.parser import HTMLParser
-from pathlib import Path
-from urllib.parse import unquote
 
-VOID = {"img", "meta"}
-BLOCKS = {"article", "details", "div", "figure", "h1", "h2", "h3", "p", "pre", "section", "table", "ul"}
+VOID = {"img", "input", "meta"}
+BLOCKS = {"article", "details", "div", "figure", "h1", "h2", "h3", "ol", "p", "pre", "section", "table", "ul"}
 
 
 class StrictPage(HTMLParser):
@@ -19,6 +17,8 @@ class StrictPage(HTMLParser):
         self.images: dict[str, str] = {}
         self.tags: set[str] = set()
         self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.styles = ""
         self.feed(html)
         self.close()
         assert not self.open, f"never closed: {self.open}"
@@ -48,13 +48,15 @@ class StrictPage(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> out of order at {self.getpos()}"
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "script"} & set(self.open):
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "style" in self.open:
+            self.styles += data
+        else:
             self.words.append(data)
 
-    def missing_targets(self, folder: Path) -> list[str]:
-        """Links that lead nowhere: to no element of the page and to no file below `folder`."""
+    def missing_targets(self) -> list[str]:
+        """Links that lead to no element of the page, and that the page does not hold itself."""
         return [
-            link
-            for link in self.links
-            if not (link[1:] in self.ids if link.startswith("#") else (folder / unquote(link)).is_file())
+            link for link in self.links if not (link[1:] in self.ids if link[0] == "#" else link.startswith("data:"))
         ]

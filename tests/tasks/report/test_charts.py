@@ -8,6 +8,7 @@ import numpy as np
 
 from tasks.artifacts.cases import Case
 from tasks.report.charts import MAX_POINTS, Curve, loss_chart, psnr_chart, shorten
+from tasks.report.curves import condition_curves
 
 CASES = [Case("stage1", "sparse", 1), Case("stage3", "ring", 1)]
 SUMMARY = {
@@ -61,6 +62,23 @@ def test_psnr_chart_shows_each_case_its_value_and_the_baselines() -> None:
     assert {"15.2", "13.5", "21.0"} <= shown
     assert {"Stage 1, 1 view given", "Stage 3, 1 view given, ring", "PSNR (dB)"} <= shown
     assert {"training objects", "held-out objects", "All white", "First given view, copied"} <= shown
+
+
+def test_psnr_chart_leaves_out_what_has_no_views_and_draws_what_has_no_baselines() -> None:
+    cases = [*CASES, Case("meshes", "gso", 1), Case("peer", "gso", 1)]
+    others = {"meshes-gso-1": {"scan": {"chamfer": 0.1}}, "peer-gso-1": {"scan": {"psnr": 17.26, "psnr_se": 0.5}}}
+    shown = texts(psnr_chart(cases, SUMMARY | others))
+    assert {"17.3", "peer, 1 view given, gso"} <= shown
+    assert not [text for text in shown if "meshes" in text]
+
+
+def test_condition_curves_have_every_method_and_the_published_one_beside_scans() -> None:
+    cases = [Case("stage3", "sparse", 4), Case("stage3", "sparse", 1), Case("peer", "sparse", 1)]
+    row = {"psnr": 15.0, "psnr_se": 0.1, "chamfer": 0.1}
+    ((group, svg),) = condition_curves(cases, {case.name: {"scan": row} for case in cases})
+    assert group == "scan"
+    assert {"Stage 3", "peer", "given views", "volume IoU ↑", "4", "10", "MVDiffusion++ (published)"} <= texts(svg)
+    assert list(condition_curves(cases[:1], {cases[0].name: {"scan": row}})) == []
 
 
 def test_shorten_long_curve_becomes_means_of_stretches() -> None:
