@@ -152,5 +152,11 @@ def _fill_unseen(vertices: Floats, total: Floats, weight: Floats) -> Floats:
 
 def write_ply(mesh: Mesh, path: Path) -> None:
     """Write a binary little-endian PLY with vertex colours; equal meshes give equal bytes."""
+    path.write_bytes(encode_ply(mesh))
+
+
+def encode_ply(mesh: Mesh) -> bytes:
+    """Return the content of a binary little-endian PLY with vertex colours."""
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-    path.write_bytes(export_ply(solid))
+    content: bytes = export_ply(solid)
+    return content
