@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 CODE := flows infra models render tasks tests
+# Processes that run tests: one more than two cores, since many tests wait for processes that they have started.
+WORKERS ?= 3
 # Stages are started as `python -m flows stage NAME`: that python is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -20,17 +22,17 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	@$(RUN) flows results
 
 test: bootstrap ## every test
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --cov
 
 test-hard: bootstrap ## every test beside four busy loops, with each instruction set (hours; ARGS="--runs 3")
-	$(RUN) tests.bench.hardship --capabilities native default avx2 $(ARGS) -- -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) tests.bench.hardship --capabilities native default avx2 $(ARGS) -- -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not blender and not e2e and not gpu"
+	$(RUN) pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not blender and not e2e and not gpu"
 
 format: bootstrap ## put the code into the house's shape
 	.venv/bin/ruff format $(CODE)

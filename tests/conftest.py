@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-SECONDS = {"e2e": 60.0, "slow": 20.0, "blender": 5.0}
+SECONDS = {"e2e": 60.0, "slow": 20.0}
 """Roughly what a test with such a mark takes; one without takes half a second, and `slow(seconds=90)` says its own."""
 
 
@@ -43,6 +43,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = (mark.kwargs.get("seconds", SECONDS.get(mark.name, 0.5)) for mark in item.iter_markers())
         seconds[item.path] += max(marks, default=0.5)
     items.sort(key=lambda item: -seconds[item.path])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage by the fast tests alone: tracing adds two fifths to a test's time (infra/LOG.md)."""
+    plugin = item.config.pluginmanager.get_plugin("_cov")
+    controller = getattr(plugin, "cov_controller", None)
+    if controller is None or not any(item.iter_markers("slow")):
+        return (yield)
+    controller.pause()
+    try:
+        return (yield)
+    finally:
+        controller.resume()
 
 
 @pytest.fixture(scope="session", autouse=True)

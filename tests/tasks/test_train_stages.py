@@ -308,7 +308,7 @@ def test_pictures_in_memory_equal_those_on_disk(made: Path) -> None:
     assert keep_in_memory(pictures, limit=1) is pictures
 
 
-LONGER = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"samples": 120, "checkpoint_every": 1000})})
+LONGER = STAGE1.model_copy(update={"loop": LOOP.model_copy(update={"samples": 40, "checkpoint_every": 1000})})
 
 
 def start_stage(made: Path, folder: Path, count: int, *, is_held: bool = False) -> BaseProcess:

@@ -78,9 +78,9 @@ def test_two_processes_that_share_the_weights_train_what_one_trains(
 def test_training_goes_on_with_other_processes_than_it_began_with(
     latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
 ) -> None:
-    end_state(2, latent_folder, tmp_path / "run", sharded=True, samples=20)
-    end_state(1, latent_folder, tmp_path / "run", samples=30)
-    end_state(2, latent_folder, tmp_path / "run", samples=40)
+    end_state(2, latent_folder, tmp_path / "run", sharded=True, samples=10)
+    end_state(1, latent_folder, tmp_path / "run", samples=15)
+    end_state(2, latent_folder, tmp_path / "run", samples=20)
     assert_equal_ends(end_state(2, latent_folder, tmp_path / "run", sharded=True), trained_by_one)
 
 

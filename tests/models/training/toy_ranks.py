@@ -16,17 +16,17 @@ from tasks.ports import Launcher
 from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import LOOP, make_training, run
 
-LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 50, "checkpoint_every": 2})
+LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 30, "checkpoint_every": 2, "validate_every": 6})
 
 
 def work(
-    latents: Path, folder: Path, fault: Callable[[], None] | None = None, *, sharded: bool = False, samples: int = 50
+    latents: Path, folder: Path, fault: Callable[[], None] | None = None, *, sharded: bool = False, samples: int = 30
 ) -> None:
     """What each process does: a toy stage whose samples have one or several condition views."""
     torch.set_num_threads(1)
 
     def report(samples_seen: int, metrics: Any) -> None:  # noqa: ARG001
-        if fault is not None and samples_seen > 20 and not (folder / "struck").exists():
+        if fault is not None and samples_seen > 10 and not (folder / "struck").exists():
             (folder / "struck").touch()
             fault()
 
@@ -42,7 +42,7 @@ def work(
 
 
 def end_state(
-    count: int, latents: Path, folder: Path, *, samples: int = 50, launcher: Launcher | None = None, **how: Any
+    count: int, latents: Path, folder: Path, *, samples: int = 30, launcher: Launcher | None = None, **how: Any
 ) -> dict[str, Any]:
     """The last checkpoint that so many processes leave, which may have gone on from another one in `folder`."""
     folder.mkdir(exist_ok=True)
