@@ -191,6 +191,21 @@ def export(
 
 
 @app.command()
+def export_model(
+    model: Annotated[Path, typer.Argument(help="A trained stage, such as models_out/stage3.", metavar="MODEL")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder, ready to upload to a model hub.")],
+    report: Annotated[Path, typer.Option(metavar="FOLDER", help="The report that evaluated the model.")] = Path(
+        "reports"
+    ),
+) -> int:
+    """Copy a trained model with its scores beside the card, as model hubs show them."""
+    from tasks.commands.export_model import export_model as copy_model
+
+    print(copy_model(model, report, out))
+    return 0
+
+
+@app.command()
 def status() -> int:
     """Show how each stage ended last, and whether it is stale."""
     from rich.console import Console

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -187,6 +187,26 @@ class RunTracker:
         self.client.finalize_logged_model(model.model_id, "READY")
         output = _import_mlflow().entities.LoggedModelOutput(model.model_id, step=0)
         self.client.log_outputs(self.run_id, [output])
+
+    def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
+        """Log a table as `name`.json, which the UI shows and compares between runs; a missing value stays empty."""
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        content = {column: [row.get(column) for row in rows] for column in columns}
+        self.client.log_table(self.run_id, content, f"{name}.json")
+
+    @contextmanager
+    def part(self, name: str, tags: Mapping[str, str]) -> Iterator["RunTracker"]:
+        """Open a run below this one; it ends FINISHED, or FAILED after any exception."""
+        run = self.client.create_run(
+            self._experiment_id, tags={**tags, "mlflow.parentRunId": self.run_id}, run_name=name
+        )
+        part, status = RunTracker(self.client, self._experiment_id, run.info.run_id), "FAILED"
+        try:
+            yield part
+            status = "FINISHED"
+        finally:
+            part.flush()
+            self.client.set_terminated(part.run_id, status)
 
 
 def local_uri(root: Path) -> str:

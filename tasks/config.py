@@ -165,3 +165,6 @@ class EvaluateConfig(Section):
     """Voxels along the side of the [-1, 1] cube for volume IoU (64 in SyncDreamer's protocol)."""
     lpips_weights: str | None
     """VGG16 weights for LPIPS; null: no LPIPS, since random weights mean nothing."""
+    benchmark: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    """Data set of the hub, owner/name, that `eval_results/*.yaml` files the results under. A hub shows them beside the
+    model, and on a board where it knows the data set as a benchmark."""

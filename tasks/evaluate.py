@@ -17,11 +17,11 @@ from tasks.evaluation.object_scores import ObjectScore, ScoreJob, Summary, score
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools, collect
 from tasks.report.inputs import ReportInputs as ReportInputs
-from tasks.report.page import write_report
+from tasks.report.results import write_results
 
 
 def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path, tools: Tools) -> None:
-    """Score everything, then write `metrics.json`, `plots/*.csv` and the report `index.html` into `out`.
+    """Score everything, then write `metrics.json`, `plots/` and the report (tasks/report/results.py) into `out`.
 
     Args:
         inputs: Every sealed folder of the run.
@@ -35,7 +35,7 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
     manifests = inputs.manifests()
     (out / MANIFEST).unlink(missing_ok=True)
     rows = evaluate_samples(inputs.samples, inputs.meshes, inputs.test_views, config, seed, out, tools)
-    write_report(inputs, rows, summarize(rows), out)
+    write_results(inputs, rows, summarize(rows), config.benchmark, out, tools.tracker)
     tools.tracker.artifact(out, "report")
     fingerprints = {stage: manifest.fingerprint for stage, manifest in manifests.items()}
     seal(out, Kind.REPORT, config=config, inputs=fingerprints)

@@ -75,6 +75,14 @@ class Tracker(Protocol):
         """Log a saved model folder."""
         ...
 
+    def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
+        """Log a table, which the UI shows and compares between runs; a value that a row lacks stays empty."""
+        ...
+
+    def part(self, name: str, tags: Mapping[str, str]) -> AbstractContextManager["Tracker"]:
+        """Open a run below this one, for one of several things that are compared."""
+        ...
+
 
 class Store(Protocol):
     """Reads remote files: http(s)://, s3://, file:// or a plain path."""

@@ -62,7 +62,7 @@ def paper_tables(cases: Sequence[Case], summary: Summary) -> Iterator[PaperTable
     single = next((one for one in ("gso", "ring") if one in protocols), None)
     for number, protocol in ((1, single), (2, "sparse")):
         members = [case for case in cases if case.protocol == protocol]
-        group = _group(members, summary)
+        group = likest_group(members, summary)
         shown = [case for case in members if group in summary[case.name]]
         where = f"{groups_title(group)} of the protocol {protocol}" if group else "nothing was sampled for it"
         yield _table(number, f"{TITLES[number]}; {where}", shown, {c.name: summary[c.name][str(group)] for c in shown})
@@ -74,7 +74,8 @@ TITLES = {
 }
 
 
-def _group(cases: Iterable[Case], summary: Summary) -> str | None:
+def likest_group(cases: Iterable[Case], summary: Summary) -> str | None:
+    """Return the group of objects that is likest to the paper's among those that cases were scored on."""
     groups = sorted({group for case in cases for group in summary[case.name]})
     return min(groups, key=lambda one: (*(one != name for name in PREFERRED_GROUPS), one), default=None)
 

@@ -76,7 +76,7 @@ def test_metrics_plots_and_comments_survive_writing(copy: Path) -> None:
     assert path.read_text() == (ROOT / "dvc.yaml").read_text()
     content = yaml.safe_load(path.read_text())
     assert content["metrics"] == ["reports/metrics.json"]
-    assert len(content["plots"]) == 2
+    assert len(content["plots"]) == 6
     assert content["stages"] == dvc_stages(STAGES.values())
 
 

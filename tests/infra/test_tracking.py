@@ -204,3 +204,20 @@ def test_store_that_is_not_a_database_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "mlruns/mlflow.db").write_text("not a database, but long enough to be looked at as one" * 100)
     with pytest.raises(RuntimeError, match=r"mlflow.db refuses: .* move the file away"):
         TrackingStore(tmp_path, uri)
+
+
+def test_part_of_a_run_hangs_below_it_and_a_table_is_kept(store: TrackingStore, tracker: RunTracker) -> None:
+    tracker.table([{"case": "a", "psnr": 20.5}, {"case": "b", "chamfer": 0.1}], "tables/cases")
+    with tracker.part("stage3", {"method": "stage3"}) as part:
+        part.metrics({"sparse/train/psnr": 20.5}, 4)
+    with pytest.raises(ValueError, match="broken"), tracker.part("broken", {}):
+        raise ValueError("broken")
+    found = store.client.search_runs([store.experiment_id], f"tags.mlflow.parentRunId = '{tracker.run_id}'")
+    done, broken = sorted(found, key=lambda run: run.info.status, reverse=True)
+    assert (done.info.run_name, done.info.status, done.data.tags["method"]) == ("stage3", "FINISHED", "stage3")
+    assert done.data.metrics == {"sparse/train/psnr": 20.5}
+    assert (broken.info.run_name, broken.info.status) == ("broken", "FAILED")
+    path = store.client.download_artifacts(tracker.run_id, "tables/cases.json")
+    table = json.loads(Path(path).read_text())
+    assert table["columns"] == ["case", "psnr", "chamfer"]
+    assert table["data"][0][:2] == ["a", 20.5]

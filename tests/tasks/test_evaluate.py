@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from huggingface_hub import parse_eval_result_entries
 
 from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
 from tasks.artifacts.cases import Case
-from tasks.artifacts.manifest import Kind, open_manifest, read_ledger
+from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
+from tasks.commands.export_model import export_model
 from tasks.evaluate import evaluate, summarize
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.outcome import Done, Rejected
@@ -19,7 +22,7 @@ from tasks.reconstruct import reconstruct_samples
 from tasks.report.inputs import ReportInputs
 from tests.tasks.made_run import PARAMS, blur, make_run
 from tests.tasks.report.strict_html import StrictPage
-from tests.tasks.toolbox import make_tools
+from tests.tasks.toolbox import MemoryTracker, make_tools
 
 PERFECT, POOR, BLANK, RING = "stage3-sparse-4", "stage3-sparse-1", "stage1-sparse-1", "stage3-ring-1"
 
@@ -29,21 +32,33 @@ def vanish(image: np.ndarray, name: str) -> np.ndarray:  # noqa: ARG001
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportInputs, Path]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportInputs, Path, MemoryTracker]:
     folder = tmp_path_factory.mktemp("run")
     spoils = {BLANK: vanish, POOR: blur(0.5), PERFECT: None, RING: None}
     inputs = make_run(folder, spoils, side=24, ring=True)
-    finish(inputs, folder / "reports", folder)
-    return inputs, folder / "reports"
+    return inputs, folder / "reports", finish(inputs, folder / "reports", folder)
 
 
-def finish(inputs: ReportInputs, reports: Path, work: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(run: tuple[ReportInputs, Path, MemoryTracker]) -> tuple[ReportInputs, Path]:
+    return run[:2]
+
+
+@pytest.fixture(scope="module")
+def tracked(run: tuple[ReportInputs, Path, MemoryTracker]) -> MemoryTracker:
+    return run[2]
+
+
+def finish(inputs: ReportInputs, reports: Path, work: Path) -> MemoryTracker:
+    """What the evaluation logged."""
     params = load_params(PARAMS)
     tools = make_tools(work)
     reconstruction = params.reconstruct.model_copy(update={"resolution": 24, "vote": 1.0})
     reconstruct_samples(inputs.samples, reconstruction, 0, inputs.meshes, tools)
     scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32})
     evaluate(inputs, scoring, 0, reports, tools)
+    assert isinstance(tools.tracker, MemoryTracker)
+    return tools.tracker
 
 
 def metrics_of(finished: tuple[ReportInputs, Path]) -> dict[str, dict[str, dict[str, float]]]:
@@ -93,6 +108,67 @@ def test_reconstruct_blank_views_are_rejected_with_a_reason(finished: tuple[Repo
     assert isinstance(outcomes[f"{PERFECT}/box"], Done)
     assert not (finished[0].meshes / BLANK / "box.ply").exists()
     assert open_manifest(finished[0].meshes, Kind.MESHES).counts == {"done": 9, "rejected": 3, "failed": 0}
+
+
+def test_evaluate_logs_a_run_per_method_with_equal_names_and_the_test_set_by_its_fingerprint(
+    finished: tuple[ReportInputs, Path], tracked: MemoryTracker
+) -> None:
+    assert list(tracked.parts) == ["stage1", "stage3"]
+    one, three = (
+        {
+            step: values["sparse/train/psnr"]
+            for step, values in tracked.parts[name].history
+            if "sparse/train/psnr" in values
+        }
+        for name in ("stage1", "stage3")
+    )
+    assert one == {1: metrics_of(finished)[BLANK]["train"]["psnr"]}
+    assert three == {1: metrics_of(finished)[POOR]["train"]["psnr"], 4: MAX_PSNR}
+    digest = open_manifest(finished[0].test_views, Kind.VIEWS).fingerprint
+    for tracker in (tracked, *tracked.parts.values()):
+        assert tracker.datasets == [(finished[0].test_views, "test_views", digest, "evaluation")]
+    assert {row["method"] for row in tracked.tables["tables/cases"]} == {"stage1", "stage3"}
+    assert len(tracked.tables["tables/objects"]) == 12
+
+
+def test_evaluate_curves_for_dvc_have_the_columns_that_dvc_yaml_draws(finished: tuple[ReportInputs, Path]) -> None:
+    plots = yaml.safe_load(PARAMS.with_name("dvc.yaml").read_text())["plots"]
+    drawn = [plot for entry in plots for plot in entry.values() if plot["x"] == "conditions"]
+    files = {file for plot in drawn for file in plot["y"]}
+    assert files == {f"reports/plots/curves/{stage}.csv" for stage in ("stage1", "stage2", "stage3")}
+    with (finished[1] / "plots" / "curves" / "stage3.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [(row["conditions"], row["group"]) for row in rows] == [("1", "held_out"), ("4", "held_out")]
+    assert len(drawn) == 4
+    assert all(rows[1][column] for plot in drawn for column in plot["y"].values())
+
+
+def test_evaluate_results_for_hubs_are_as_their_library_reads_them(finished: tuple[ReportInputs, Path]) -> None:
+    assert {path.name for path in (finished[1] / "eval_results").iterdir()} == {"stage1.yaml", "stage3.yaml"}
+    content = yaml.safe_load((finished[1] / "eval_results" / "stage3.yaml").read_text())
+    entries = {entry.task_id: entry for entry in parse_eval_result_entries(content)}
+    entry = entries["sparse_train_4_psnr"]
+    assert entry.value == pytest.approx(metrics_of(finished)[PERFECT]["train"]["psnr"], rel=1e-5)
+    assert entry.dataset_id == load_params(PARAMS).evaluate.benchmark
+    assert entry.notes is not None
+    assert "mean over 2 train objects" in entry.notes
+
+
+def test_export_model_puts_the_scores_beside_the_card_unless_they_are_of_other_weights(
+    finished: tuple[ReportInputs, Path], tmp_path: Path
+) -> None:
+    inputs, reports = finished
+    scores = export_model(inputs.stages["stage3"], reports, tmp_path / "hub")
+    assert scores == tmp_path / "hub" / ".eval_results" / "mvdiffusion-pp.yaml"
+    assert scores.read_bytes() == (reports / "eval_results" / "stage3.yaml").read_bytes()
+    assert (tmp_path / "hub" / "history.csv").exists()
+    with pytest.raises(ValueError, match="hub exists"):
+        export_model(inputs.stages["stage3"], reports, tmp_path / "hub")
+    params = load_params(PARAMS).train_stage3.model_copy(update={"kept_targets": 1})
+    seal(tmp_path / "stage3", Kind.DIFFUSION_MODEL, config=params, inputs={})
+    with pytest.raises(ValueError, match=r"does not evaluate .*stage3; make it with"):
+        export_model(tmp_path / "stage3", reports, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_evaluate_tables_have_a_row_per_case_and_group(finished: tuple[ReportInputs, Path]) -> None:

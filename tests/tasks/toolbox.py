@@ -5,7 +5,7 @@ ones are tested in tests/infra, and mypy checks that these satisfy the same Prot
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class MemoryTracker:
         self.artifacts: list[tuple[Path, str]] = []
         self.datasets: list[tuple[Path, str, str, str]] = []
         self.models: list[tuple[Path, str]] = []
+        self.tables: dict[str, list[dict[str, object]]] = {}
+        self.parts: dict[str, MemoryTracker] = {}
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         self.history.append((step, dict(values)))
@@ -64,6 +66,14 @@ class MemoryTracker:
 
     def model(self, path: Path, name: str) -> None:
         self.models.append((path, name))
+
+    def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
+        self.tables[name] = [dict(row) for row in rows]
+
+    @contextmanager
+    def part(self, name: str, tags: Mapping[str, str]) -> Iterator["MemoryTracker"]:  # noqa: ARG002
+        self.parts[name] = MemoryTracker()
+        yield self.parts[name]
 
 
 def make_tools(folder: Path, **overrides: Any) -> Tools:

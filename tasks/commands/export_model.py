@@ -1,0 +1,32 @@
+"""Copies a trained model as a folder to publish: the model as it is, and its scores beside the card."""
+
+import shutil
+from pathlib import Path
+
+from tasks.artifacts.atomic import atomic_folder, write_bytes
+from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.report.hub_results import BESIDE_CARD, FOLDER
+
+
+def export_model(model: Path, report: Path, out: Path) -> Path:
+    """Copy a model folder to `out` and put the report's scores of it into `.eval_results`, where hubs look for them.
+
+    Args:
+        model: A sealed training stage, such as models_out/stage3; its name is that of the stage.
+        report: The sealed report of the run that evaluated it.
+        out: The new folder.
+
+    Returns the file of scores. Raises ValueError when a folder is not sealed, when `out` exists, and when the report is
+    about other weights.
+    """
+    manifest, evaluated = open_manifest(model, Kind.DIFFUSION_MODEL), open_manifest(report, Kind.REPORT)
+    if out.exists():
+        raise ValueError(f"{out} exists; export into another folder, or delete it")
+    scored = evaluated.inputs.get(f"train-{model.name}")
+    scores = report / FOLDER / f"{model.name}.yaml"
+    if scored != manifest.fingerprint or not scores.exists():
+        raise ValueError(f"{report} does not evaluate {model}; make it with `python -m flows run evaluate`")
+    with atomic_folder(out) as part:
+        shutil.copytree(model, part, dirs_exist_ok=True)
+        write_bytes(part / BESIDE_CARD, scores.read_bytes())
+    return out / BESIDE_CARD

@@ -1,0 +1,62 @@
+"""The evaluation as a comparison in the tracking store: a run of every method with metrics of the same names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import ObjectScore, Summary
+from tasks.ports import Tracker
+from tasks.report.words import is_stage
+
+CONTEXT = "evaluation"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """True views and meshes that predictions were compared with."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+
+
+def log_comparison(
+    tracker: Tracker, rows: Sequence[ObjectScore], summary: Summary, test_sets: Sequence[TestSet]
+) -> None:
+    """Log the scores into the run of the evaluation, and below it one run per method.
+
+    Each method's run has the metrics `<protocol>/<group>/<metric>`, with the number of given views as the step, so that
+    runs side by side show curves over it. The test sets are inputs of every run, by their fingerprint. The run itself
+    has the tables `cases` and `objects`.
+    """
+    cases = list(dict.fromkeys(row.case for row in rows))
+    tracker.table(list(case_rows(cases, summary)), "tables/cases")
+    tracker.table(
+        [{"case": row.case.name, "uid": row.uid, "group": row.group, **row.metrics} for row in rows], "tables/objects"
+    )
+    _log_test_sets(tracker, test_sets)
+    for method in dict.fromkeys(case.method for case in cases):
+        kind = "training stage" if is_stage(method) else "baseline or peer"
+        mine = [case for case in cases if case.method == method]
+        used = {case.test_set for case in mine}
+        with tracker.part(method, {"method": method, "kind": kind}) as part:
+            _log_test_sets(part, [one for one in test_sets if one.name in used])
+            for case in mine:
+                for group, metrics in summary[case.name].items():
+                    part.metrics(
+                        {f"{case.protocol}/{group}/{name}": value for name, value in metrics.items()}, case.conditions
+                    )
+
+
+def case_rows(cases: Sequence[Case], summary: Summary) -> Iterator[Mapping[str, object]]:
+    """Yield a row of all means per case and group of objects."""
+    for case in cases:
+        for group, metrics in summary[case.name].items():
+            facts = {"method": case.method, "protocol": case.protocol, "conditions": case.conditions, "group": group}
+            yield facts | dict(metrics)
+
+
+def _log_test_sets(tracker: Tracker, test_sets: Sequence[TestSet]) -> None:
+    for one in test_sets:
+        tracker.dataset(one.folder, one.name, one.fingerprint, CONTEXT)

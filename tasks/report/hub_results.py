@@ -1,0 +1,49 @@
+"""Scores of a training stage as model hubs read them: `.eval_results/*.yaml` beside the model's card.
+
+The format is that of the Hub's documentation (docs/hub/eval-results), written by its own library.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+from huggingface_hub.constants import EVAL_RESULTS_FOLDER
+
+from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import Summary
+from tasks.report.words import is_stage
+
+FOLDER = "eval_results"
+"""Folder of the report with a file per training stage."""
+BESIDE_CARD = f"{EVAL_RESULTS_FOLDER}/mvdiffusion-pp.yaml"
+"""Where a published model's folder has its file."""
+METRICS = ("psnr", "ssim", "lpips", "mask_iou", "chamfer", "volume_iou", "f_score")
+
+
+def write_hub_results(cases: Sequence[Case], summary: Summary, benchmark: str, out: Path) -> None:
+    """Write `out/eval_results/<stage>.yaml` for every training stage among the cases.
+
+    Args:
+        cases: Of them, those of training stages.
+        summary: Their scores.
+        benchmark: Id of the data set on the hub that the results are filed under, owner/name.
+        out: The folder of the report.
+    """
+    for stage in sorted({case.method for case in cases if is_stage(case.method)}):
+        entries = [one for case in cases if case.method == stage for one in _entries(case, summary, benchmark)]
+        content = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+        write_bytes(out / FOLDER / f"{stage}.yaml", content.encode())
+
+
+def _entries(case: Case, summary: Summary, benchmark: str) -> Iterator[EvalResultEntry]:
+    """Yield a result per group of objects and metric; a task is named like sparse_held_out_4_psnr."""
+    for group, metrics in summary[case.name].items():
+        for name in METRICS:
+            if name in metrics:
+                task = f"{case.protocol}_{group}_{case.conditions}_{name}"
+                error = f", standard error {metrics[f'{name}_se']:.2g}" if f"{name}_se" in metrics else ""
+                objects = int(metrics.get(f"{name}_n", metrics["objects"]))
+                notes = f"mean over {objects} {group} objects{error}; {case.conditions} given, protocol {case.protocol}"
+                yield EvalResultEntry(benchmark, task, float(f"{metrics[name]:.6g}"), notes=notes)
