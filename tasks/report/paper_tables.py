@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
 from tasks.report.published import PUBLISHED, Published
+from tasks.report.published_since import PUBLISHED_SINCE
 from tasks.report.tables import Cell, error_text
 from tasks.report.words import Column, groups_title, method_title
 
@@ -81,7 +82,7 @@ def likest_group(cases: Iterable[Case], summary: Summary) -> str | None:
 
 
 def _table(number: int, caption: str, cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]]) -> PaperTable:
-    published = [row for row in PUBLISHED if row.table == number]
+    published = [row for row in (*PUBLISHED, *PUBLISHED_SINCE) if row.table == number]
     rows = [*(_published_row(row) for row in published), *(_own_row(case, scores[case.name]) for case in cases)]
     own = [scores[case.name] for case in cases]
     best = [
