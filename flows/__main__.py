@@ -20,6 +20,7 @@ from typer import TyperException
 from flows.options import sentence_of, with_options
 from tasks.commands.look_options import LookOptions
 from tasks.commands.sample_options import SampleOptions
+from tasks.commands.score_options import ScoreOptions
 
 if TYPE_CHECKING:
     from infra.tracking import TrackingStore
@@ -34,6 +35,7 @@ Examples:
   python -m flows run render --set render.quality=draft
   python -m flows look path/to/objects              how they stand, before anything is rendered
   python -m flows sample --model models_out/stage3 photo.png --out drawn
+  python -m flows score outputs --layout syncdreamer --name syncdreamer
   python -m flows status                            how each stage ended
   python -m flows doctor                            is this machine ready?
   python -m flows serve                             Prefect: deployments, schedule, retries
@@ -169,6 +171,16 @@ def sample(options: SampleOptions) -> int:
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
     others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)
     print(f"{options.out}: {len(views)} views, {others}")
+    return 0
+
+
+@app.command()
+@with_options(ScoreOptions)
+def score(options: ScoreOptions) -> int:
+    """Score the predictions of another system like ours. Imports them into data/peers and shows their row."""
+    from flows.score import score as score_folder
+
+    score_folder(options, Path.cwd(), _profile_name(), _say)
     return 0
 
 

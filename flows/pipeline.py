@@ -23,6 +23,8 @@ STAGE3 = Path("models_out/stage3")
 TEST_VIEWS = Path("data/test_views")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
+PEERS = Path("data/peers")
+"""Predictions of other people's systems, which `python -m flows score` imports."""
 REPORTS = Path("reports")
 WORK = Path(".work")
 """What outlives a stage's process without being its output: unfinished items, records of runs, logs, the lock. DVC

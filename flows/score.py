@@ -1,0 +1,40 @@
+"""The verb `score`: joins a folder of predictions, the parameters, the test sets and the profile's workers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.params import load_params
+from flows.pipeline import PEERS, WORK
+from flows.wiring import open_pool
+from infra.profile import load_profile, resolve
+from infra.progress import TerminalProgress
+from tasks.commands.score import import_prediction, plan_prediction, row_name, score_panorama
+from tasks.commands.score_options import ScoreOptions
+from tasks.commands.score_table import Scoring, published_table, score_case, score_table
+from tasks.peers.layouts import layout_named
+
+
+def score(options: ScoreOptions, root: Path, profile_name: str, say: Callable[[str], None]) -> None:
+    """Import the predictions in a folder into data/peers, score them and show the row.
+
+    Raises ValueError for a mistake in what was asked or a folder that is incomplete; nothing is imported then.
+    """
+    params = load_params(root / "params.yaml")
+    peers, console = root / PEERS, Console()
+    layout = layout_named(options.layout)
+    if layout.views is None and layout.frame is None:
+        console.print(score_panorama(options.folder, row_name(options), peers))
+        return
+    plan = plan_prediction(options)
+    truth = root / PEERS.parent / plan.case.test_set
+    import_prediction(plan, truth, peers, say, is_partial=options.partial)
+    profile = load_profile(profile_name)
+    resources = resolve(profile.model_copy(update={"device": "cpu"}))  # "auto" would import torch twice
+    scoring = Scoring(truth, params.evaluate, params.seed)
+    with open_pool(profile, resources, root / WORK / "score" / "logs") as pool:
+        scores = score_case(peers / plan.case.method, plan.case, scoring, pool, TerminalProgress())
+    console.print(published_table(plan.case))
+    console.print(score_table(f"{layout.title}: {plan.case.name}", scores))
+    say(f"{peers / plan.case.method}: the next `python -m flows run evaluate` has the row {plan.case.name}")

@@ -1,0 +1,138 @@
+"""The folder of a peer, data/peers/NAME: sealed views and meshes like those of our own samples.
+
+`views` holds a view set per case, `meshes` a PLY per case and object. Importing a case replaces that case alone.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from models.reconstruction.mesh import write_ply
+from render.config import Section
+from render.passes import View
+from tasks.artifacts.atomic import atomic_file, atomic_folder
+from tasks.artifacts.cases import Case, sampled_cases
+from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, read_ledger, seal
+from tasks.artifacts.shards import OBJECTS_PER_SHARD, lay_out, read_item
+from tasks.artifacts.views import seal_views, write_views
+from tasks.outcome import Done, Json, Outcome
+from tasks.peers.import_object import Imported
+
+VIEWS, MESHES = "views", "meshes"
+PANORAMA = "panorama.json"
+OWN = "own"
+"""Key of an object's facts in a case's ledger: scores of views that no true view answers to."""
+
+
+class PeerConfig(Section):
+    """What an imported case was made with."""
+
+    layout: str
+    mesh_layout: str | None
+    sample: int
+    """Which of several samples of an object."""
+
+
+def store_case(
+    folder: Path, case: Case, objects: Mapping[str, Imported], groups: Mapping[str, str], config: PeerConfig, truth: str
+) -> None:
+    """Write a case into a peer's folder, whole or not at all; other cases that are in it stay.
+
+    Args:
+        folder: The peer's, such as data/peers/eschernet.
+        case: Its name names the folders in `views` and `meshes`.
+        objects: Predictions by uid.
+        groups: Group of each object in the test set, by uid.
+        config: What the case was made with.
+        truth: Fingerprint of the test set.
+
+    Raises ValueError when the folder is there and was not written by this function.
+    """
+    inputs = {"truth": truth}
+    with _replaced(folder, case) as (part, cases, meshes):
+        _write_views(part / VIEWS / case.name, objects, groups, config, inputs)
+        for uid, one in objects.items():
+            if one.mesh is not None:
+                with atomic_file(part / MESHES / case.name / f"{uid}.ply") as path:
+                    write_ply(one.mesh, path)
+                sizes: dict[str, Json] = {"vertices": len(one.mesh.vertices), "faces": len(one.mesh.faces)}
+                meshes.append(Done(f"{case.name}/{uid}", sizes))
+        facts = {"cases": [row.as_json() for row in [*cases, case]]}
+        seal(part / VIEWS, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
+        seal(part / MESHES, Kind.MESHES, config=config, inputs=inputs, outcomes=meshes)
+
+
+def own_scores(case_views: Path) -> dict[str, dict[str, float]]:
+    """Return the scores by uid that importing has measured, for views that no true view answers to."""
+    rows = [row for row in read_ledger(case_views) if isinstance(row, Done)]
+    scores = {row.uid: row.facts.get(OWN) for row in rows}
+    return {
+        uid: {name: float(str(value)) for name, value in own.items()}
+        for uid, own in scores.items()
+        if isinstance(own, dict)
+    }
+
+
+def peer_folders(peers: Path) -> list[Path]:
+    """Return the folders of all imported peers that have cases, sorted by name; none where `peers` is absent."""
+    return sorted(path.parent.parent for path in peers.glob(f"*/{VIEWS}/{MANIFEST}"))
+
+
+def _write_views(
+    out: Path,
+    objects: Mapping[str, Imported],
+    groups: Mapping[str, str],
+    config: PeerConfig,
+    inputs: Mapping[str, str],
+) -> None:
+    items = out.parent / f".{out.name}.items"
+    shown = {uid: one for uid, one in objects.items() if one.cameras}
+    for uid, one in shown.items():
+        write_views(items / f"{uid}.tar", one.cameras, [View(image) for image in one.images], {"case": out.name})
+    out.mkdir(parents=True)
+    readers = {uid: partial(read_item, items / f"{uid}.tar") for uid in shown}
+    seal_views(readers, lay_out(shown, OBJECTS_PER_SHARD), out)
+    shutil.rmtree(items, ignore_errors=True)
+    outcomes: list[Outcome] = [Done(uid, _facts(one, groups[uid])) for uid, one in objects.items()]
+    seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
+
+
+def _facts(one: Imported, group: str) -> dict[str, Json]:
+    own: dict[str, Json] = dict(one.own)
+    notes: list[Json] = list(dict.fromkeys(one.notes))
+    facts: dict[str, Json] = {"group": group, "views": len(one.cameras), "notes": notes}
+    return facts | {OWN: own} if own else facts
+
+
+@contextmanager
+def _replaced(folder: Path, case: Case) -> Iterator[tuple[Path, list[Case], list[Outcome]]]:
+    """Yield a copy of the folder without `case`, its other cases and their meshes; it takes the folder's place."""
+    cases: list[Case] = []
+    meshes: list[Outcome] = []
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        open_manifest(folder / VIEWS, Kind.SAMPLES)
+        cases = [row for row in sampled_cases(folder / VIEWS) if row != case]
+        kept = {row.name for row in cases}
+        meshes = [row for row in read_ledger(folder / MESHES) if row.uid.partition("/")[0] in kept]
+    with atomic_folder(folder) as part:
+        for kind in (VIEWS, MESHES):
+            (part / kind).mkdir()
+            for row in cases:
+                if (folder / kind / row.name).exists():
+                    shutil.copytree(folder / kind / row.name, part / kind / row.name, copy_function=_link)
+        yield part, cases, meshes
+        if folder.exists():
+            folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
