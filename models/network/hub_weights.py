@@ -13,8 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 logger = logging.getLogger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -80,6 +87,29 @@ class HubWeights:
 def pinned(name: str | None) -> str | None:
     """Return the name of weights with their commit; None and folders stay as they are."""
     return name if name is None or Path(name).is_dir() else str(HubWeights.parse(name).pinned())
+
+
+def weights_file(name: str) -> Path:
+    """Return the file of weights that `name` means, downloaded where it lies at a hub.
+
+    Args:
+        name: A path, or `owner/name@COMMIT/file` at a hub, such as timm/vgg16.tv_in1k@COMMIT/model.safetensors.
+
+    Raises:
+        ValueError: There is no such file, and the name is none of a hub's.
+        ConnectionError: The hub does not answer.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    if name.startswith((".", "/", "~")) or not HubWeights.parse(name).subfolder:
+        raise ValueError(f"{name} does not exist; name a file, or owner/name@COMMIT/file at a hub")
+    weights = HubWeights.parse(name)
+    try:
+        return Path(hf_hub_download(weights.repository, weights.subfolder, revision=weights.revision))
+    except (RemoteEntryNotFoundError, RepositoryNotFoundError) as error:
+        raise ValueError(f"the hub has no {name}; check owner, name, commit and file") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise ConnectionError(f"{name} is no file here, and the hub does not give it: {error}") from error
 
 
 def _newest_commit(weights: HubWeights) -> str:

@@ -1,10 +1,12 @@
 """Image metrics against closed forms and torchmetrics."""
 
+import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from models.losses.metrics import MAX_PSNR, mask_iou, on_white, psnr, ssim
+from models.losses.metrics import MAX_PSNR, inner, mask_iou, on_white, psnr, ssim, ssim_map
 
 
 def images(seed: int, count: int = 3) -> torch.Tensor:
@@ -31,12 +33,32 @@ def torchmetrics_ssim(one: torch.Tensor, other: torch.Tensor) -> float:
     return value.item()
 
 
-def test_ssim_takes_the_data_range_of_each_pair() -> None:
+def test_ssim_equals_torchmetrics_with_the_data_range_of_each_pair() -> None:
+    """torchmetrics in double precision; in single it is off by 1e-6 itself, on white backgrounds."""
     other = images(1) * torch.tensor([1.0, 0.5, 0.1]).view(3, 1, 1, 1)
     one = other + 0.05 * images(0)
-    expected = [torchmetrics_ssim(a[None], b[None]) for a, b in zip(one, other, strict=True)]
-    assert ssim(one, other).tolist() == pytest.approx(expected, rel=1e-5)
+    one[:, :, :8], other[:, :, :12] = 1, 1
+    expected = [torchmetrics_ssim(a[None].double(), b[None].double()) for a, b in zip(one, other, strict=True)]
+    assert ssim(one, other).tolist() == pytest.approx(expected, abs=1e-6)
     assert torchmetrics_ssim(one, other) != pytest.approx(sum(expected) / 3, rel=1e-3)
+
+
+def test_inner_ssim_equals_scikit_image() -> None:
+    one, other = images(0), images(1)
+    expected = [
+        structural_similarity(
+            a.numpy(),
+            b.numpy(),
+            channel_axis=0,
+            gaussian_weights=True,
+            use_sample_covariance=False,
+            data_range=max(np.ptp(a.numpy()), np.ptp(b.numpy())),
+        )
+        for a, b in zip(one.double(), other.double(), strict=True)
+    ]
+    assert inner(ssim_map(one, other)).tolist() == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(ValueError, match="11 x 11: give larger images"):
+        inner(torch.ones(1, 10, 24))
 
 
 def test_ssim_of_two_plain_images_is_a_number() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from models.network.hub_weights import HubWeights, pinned
+from models.network.hub_weights import HubWeights, pinned, weights_file
 from models.network.mask_vae import build_mask_vae, extend_to_mask
 from tests.models.inference.hub import COMMIT, served
 from tests.models.network.test_mask_vae import rgb_vae
@@ -99,3 +99,15 @@ def test_weights_of_a_hub_are_loaded_by_commit_and_checked(cache: Path) -> None:
     blob.write_bytes(content)
     with pytest.raises(ValueError, match=rf"safetensors of owner/name@{COMMIT}/vae has another hash .* delete {blob}"):
         build_mask_vae(config)
+
+
+def test_weights_file_is_a_path_or_one_that_the_cache_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--owner--vgg" / "snapshots" / COMMIT / "model.safetensors"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"weights")
+    assert weights_file(str(cached)) == cached
+    assert weights_file(f"owner/vgg@{COMMIT}/model.safetensors") == cached
+    for missing in ("weights/vgg16.pth", "./vgg16.pth"):
+        with pytest.raises(ValueError, match=f"{missing} does not exist; name a file, or owner/name@COMMIT/file"):
+            weights_file(missing)
