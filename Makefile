@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train study ci clean
+.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train bench-evaluate study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench-times: bootstrap ## seconds for 32 views and a training sample at the pape
 
 bench-train: bootstrap ## samples per second of the training loop and of its data (ARGS="--device cuda --width full --side 64")
 	$(RUN) tests.bench.train $(ARGS)
+
+bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 30 objects in 15 cases (a minute)
+	$(RUN) tests.bench.evaluate $(ARGS)
 
 study: bootstrap ## does the method learn? three small models on procedural objects (an hour on two cores)
 	$(RUN) tests.bench.study $(ARGS)

@@ -12,7 +12,8 @@ from infra.profile import load_profile, resolve
 from infra.progress import TerminalProgress
 from tasks.commands.score import import_prediction, plan_prediction, row_name, score_panorama
 from tasks.commands.score_options import ScoreOptions
-from tasks.commands.score_table import Scoring, published_table, score_case, score_table
+from tasks.commands.score_table import published_table, score_case, score_table
+from tasks.evaluation.predictions import Scoring
 from tasks.peers.layouts import layout_named
 
 
@@ -32,7 +33,7 @@ def score(options: ScoreOptions, root: Path, profile_name: str, say: Callable[[s
     import_prediction(plan, truth, peers, say, is_partial=options.partial)
     profile = load_profile(profile_name)
     resources = resolve(profile.model_copy(update={"device": "cpu"}))  # "auto" would import torch twice
-    scoring = Scoring(truth, params.evaluate, params.seed)
+    scoring = Scoring({plan.case.test_set: truth}, params.evaluate, params.seed)
     with open_pool(profile, resources, root / WORK / "score" / "logs") as pool:
         scores = score_case(peers / plan.case.method, plan.case, scoring, pool, TerminalProgress())
     console.print(published_table(plan.case))

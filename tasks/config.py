@@ -157,14 +157,20 @@ class SampleConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """How the metrics of sec. 5.2 and 5.3 are computed."""
+    """How the metrics of sec. 5.2 and 5.3 are computed; docs/evaluation.md defines each."""
 
     points: int = Field(ge=100)
-    """Surface points per mesh for Chamfer distance."""
+    """Points of each surface whose distance from the other is measured, for `chamfer_area`, `f_score` and
+    `normal_consistency`. `chamfer` has SyncDreamer's own points."""
     iou_resolution: int = Field(ge=8)
-    """Voxels along the side of the [-1, 1] cube for volume IoU (64 in SyncDreamer's protocol)."""
+    """Points along each axis of the [-1, 1] cube for volume IoU (64 in SyncDreamer's protocol)."""
     lpips_weights: str | None
-    """VGG16 weights for LPIPS; null: no LPIPS, since random weights mean nothing."""
+    """VGG16 weights for LPIPS: a file, or one at a hub, owner/name@COMMIT/file; null: no LPIPS, since random weights
+    mean nothing."""
+    st_lpips: bool
+    """Shift-tolerant LPIPS, whose weights ship in the package stlpips-pytorch; false: left out."""
+    consistency_resolution: int | None = Field(ge=16, le=256)
+    """Voxels along the side of the two hulls whose distance says how well views agree; null: left out."""
     benchmark: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     """Data set of the hub, owner/name, that `eval_results/*.yaml` files the results under. A hub shows them beside the
     model, and on a board where it knows the data set as a benchmark."""

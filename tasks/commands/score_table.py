@@ -1,39 +1,40 @@
 """Scores an imported case by the code that scores our own samples, and shows its row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from tasks.artifacts.cases import Case
-from tasks.artifacts.manifest import check_failed_share, read_ledger
-from tasks.artifacts.views import ViewSet
-from tasks.config import EvaluateConfig
-from tasks.evaluation.object_scores import ScoreJob, score_object
-from tasks.outcome import Done, Outcome
+from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
 from tasks.peers.import_object import OWN_MASK_IOU
 from tasks.peers.store import MESHES, VIEWS, own_scores
-from tasks.ports import Pool, Progress, collect
+from tasks.ports import Pool, Progress
 from tasks.report.published import NAMES, PUBLISHED
 from tasks.report.published_since import PUBLISHED_SINCE
 
 Scores = Mapping[str, Mapping[str, float]]
 """Object -> metric -> value."""
-DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "mask_iou": 3, OWN_MASK_IOU: 3, "chamfer": 4, "f_score": 3, "volume_iou": 4}
+DIGITS = {
+    "psnr": 2,
+    "psnr_other": 2,
+    "psnr_16": 2,
+    "ssim": 3,
+    "ssim_inner": 3,
+    "lpips": 3,
+    "st_lpips": 3,
+    "mask_iou": 3,
+    OWN_MASK_IOU: 3,
+    "chamfer": 4,
+    "chamfer_area": 4,
+    "f_score": 3,
+    "normal_consistency": 3,
+    "volume_iou": 4,
+    "consistency_chamfer": 4,
+    "consistency_psnr": 2,
+}
 """Metrics of the table, in its order, and how many digits each shows."""
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How an imported case is scored: as the stage evaluate does it."""
-
-    truth: Path
-    """The sealed test set."""
-    config: EvaluateConfig
-    seed: int
-    device: str = "cpu"
 
 
 def score_case(folder: Path, case: Case, scoring: Scoring, pool: Pool, progress: Progress) -> Scores:
@@ -42,41 +43,9 @@ def score_case(folder: Path, case: Case, scoring: Scoring, pool: Pool, progress:
     Raises RuntimeError when an object cannot be scored.
     """
     own = own_scores(folder / VIEWS / case.name)
-    jobs = _jobs(folder, case, scoring)
-    outcomes = collect(pool, progress, "score", score_object, jobs)
-    check_failed_share("score", outcomes, 0.0)
-    scores = {outcome.uid: _metrics(outcome, case) for outcome in outcomes}
+    rows = score_predictions([Predictions(folder / VIEWS, folder / MESHES, case)], scoring, pool, progress)
+    scores = {row.uid: dict(row.metrics) for row in rows}
     return {uid: scores.get(uid, {}) | own.get(uid, {}) for uid in sorted(scores.keys() | own.keys())}
-
-
-def _metrics(outcome: Outcome, case: Case) -> dict[str, float]:
-    assert isinstance(outcome, Done), "a failure has stopped the command before"
-    cases = outcome.facts["cases"]
-    assert isinstance(cases, dict), "score_object names the cases"
-    metrics = cases[case.name]
-    assert isinstance(metrics, dict), "score_object names the metrics"
-    return {name: float(str(value)) for name, value in metrics.items()}
-
-
-def _jobs(folder: Path, case: Case, scoring: Scoring) -> list[ScoreJob]:
-    views = ViewSet.open(folder / VIEWS / case.name)
-    meshed = {row.uid for row in read_ledger(folder / MESHES) if isinstance(row, Done)}
-    return [
-        ScoreJob(
-            uid=uid,
-            group=str(views.facts[uid]["group"]),
-            cases=(case,),
-            meshed=frozenset([case.name] if f"{case.name}/{uid}" in meshed else []),
-            test_views=scoring.truth,
-            samples=folder / VIEWS,
-            meshes=folder / MESHES,
-            config=scoring.config,
-            seed=scoring.seed,
-            threads=1,
-            device=scoring.device,
-        )
-        for uid in views.uids
-    ]
 
 
 def score_table(title: str, scores: Scores) -> Table:

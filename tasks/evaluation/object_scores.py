@@ -1,53 +1,62 @@
-"""Scores one test object: sampled views against true views and trivial baselines, meshes against the true mesh.
+"""Scores one test object: the views and meshes of every case that has it, against its true views and its true mesh.
 
-Every score is a mean over the object's views; means over objects are taken from these rows.
+Every score belongs to one object; means over objects are taken from these rows (tasks/evaluation/summary.py).
 """
 
-# Shapes: V scored view, H and W image size, N surface point, R voxel along the side
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import cv2
 import torch
-from torch import Tensor
+from torch import nn
 
 from models.losses.lpips import LPIPS
-from models.losses.metrics import mask_iou, on_white, psnr, ssim
-from models.reconstruction.views import Cameras
+from models.losses.st_lpips import ShiftTolerantLPIPS
+from models.network.hub_weights import weights_file
 from tasks.artifacts.cases import Case
-from tasks.artifacts.randomness import rng_for
-from tasks.artifacts.views import ViewSet, as_cameras
+from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
-from tasks.evaluation.mesh_metrics import chamfer_and_f_score, read_mesh, solid_voxels, visible_points, volume_iou
+from tasks.evaluation.consistency import score_consistency
+from tasks.evaluation.mesh_metrics import read_mesh
+from tasks.evaluation.mesh_scores import MeasuredMesh, score_mesh
+from tasks.evaluation.view_scores import Perceptual, TrueViews, score_views
 from tasks.outcome import Done, Json, Outcome
 
-LPIPS_BATCH = 4
-"""Images whose VGG features are held at once."""
 Summary = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Case -> group -> metric -> mean over the objects of the group."""
-Perceptual = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What one case has of an object."""
+
+    case: Case
+    views: Path | None
+    """The case's view set; None for a case of meshes alone."""
+    mesh: Path | None
+    """The object's mesh; None where there is none."""
 
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """One test object and all cases that sampled it."""
+    """One test object and all cases that have it."""
 
-    uid: str
+    object_uid: str
     group: str
-    cases: tuple[Case, ...]
-    meshed: frozenset[str]
-    """Names of the cases that have a mesh of it."""
-    test_views: Path
-    samples: Path
-    meshes: Path
+    truth: Path
+    """The test set, with `meshes/<uid>.ply`."""
+    predicted: tuple[Predicted, ...]
     config: EvaluateConfig
     seed: int
     threads: int
     device: str
+
+    @property
+    def uid(self) -> str:
+        """Test set and object: the same object may be in several."""
+        return f"{self.truth.name}/{self.object_uid}"
 
 
 @dataclass(frozen=True)
@@ -63,109 +72,59 @@ class ObjectScore:
 def score_object(job: ScoreJob) -> Outcome:
     """Score an object in all its cases; runs in a worker.
 
-    The facts of the outcome are {"group": name, "cases": {case: {metric: value}}}. Raises ValueError when a case lacks
-    the object's views or has them at another resolution than the truth.
+    The facts of the outcome are {"uid": object, "group": name, "cases": {case: {metric: value}}}. Raises ValueError
+    when a case lacks views of the object or has them smaller than the truth.
     """
     torch.set_num_threads(job.threads)
-    truths: dict[str, Truth] = {}
+    cv2.setNumThreads(job.threads)
+    truth = Truth(job)
     scores: dict[str, Json] = {}
-    for case in job.cases:
-        sampled = ViewSet.open(job.samples / case.name)
-        names = sampled.names(job.uid, case.scored)
-        if not names:
-            raise ValueError(f"{case.name} has no view {case.scored}.. of {job.uid}; sample it again")
-        if case.protocol not in truths:
-            truths[case.protocol] = Truth.load(job, case, names)
-        metrics = score_views(sampled, truths[case.protocol], job)
-        if case.name in job.meshed:
-            metrics |= score_mesh(job.meshes / case.name / f"{job.uid}.ply", truths[case.protocol], job)
-        scores[case.name] = dict(metrics)
-    return Done(job.uid, {"group": job.group, "cases": scores})
+    for one in job.predicted:
+        views = None if one.views is None else ViewSet.open(one.views)
+        is_compared = views is not None and (one.mesh is None or views.names(job.object_uid, one.case.scored))
+        metrics = truth.score_views(one.case, views) if views and is_compared else {}
+        if views and job.config.consistency_resolution:
+            metrics |= score_consistency(views, job.object_uid, job.config.consistency_resolution, job.seed)
+        if one.mesh is not None:
+            metrics |= score_mesh(measured(one.mesh, job), truth.mesh, job.config.points)
+        scores[one.case.name] = dict(metrics)
+    return Done(job.uid, {"uid": job.object_uid, "group": job.group, "cases": scores})
 
 
-@dataclass(frozen=True)
+@dataclass
 class Truth:
-    """What one protocol compares an object with; made once for all its cases."""
+    """What an object's predictions are compared with; each part is made when it is first needed."""
 
-    names: list[str]
-    """Names of the V scored views."""
-    rgba: Tensor
-    """(V, H, W, 4) in [0, 1]."""
-    rgb: Tensor
-    """(V, 3, H, W) on white."""
-    not_copied: list[int]
-    """Indices of the views that are not the copied condition image itself."""
-    baselines: Mapping[str, Tensor]
-    """PSNR and SSIM of an all-white image (V,) and of the first condition image shown everywhere (len(not_copied),)."""
-    cameras: Cameras
-    points: npt.NDArray[np.floating]
-    """(N, 3) points on the part of the true surface that the cameras see."""
-    solid: npt.NDArray[np.bool_]
-    """(R, R, R) voxels inside the true mesh."""
+    job: ScoreJob
+    views: dict[str, TrueViews] = field(default_factory=dict)
+    """By protocol."""
 
-    @classmethod
-    def load(cls, job: ScoreJob, case: Case, names: list[str]) -> "Truth":
-        """Read the views `names` and the mesh of the job's object."""
-        views = ViewSet.open(job.test_views)
-        rgba = _load(views, job, names)
-        rgb, white = on_white(rgba), torch.ones_like(rgba[..., :3]).permute(0, 3, 1, 2)
-        not_copied = [index for index, name in enumerate(names) if name != case.copied]
-        copied = on_white(_load(views, job, [case.copied])).expand_as(rgb)[not_copied]
-        baselines = {
-            "psnr_white": psnr(white, rgb),
-            "ssim_white": ssim(white, rgb),
-            "psnr_copy": psnr(copied, rgb[not_copied]),
-            "ssim_copy": ssim(copied, rgb[not_copied]),
-        }
-        cameras = as_cameras(views.cameras(job.uid, case.scored), rgba.shape[1])
-        mesh = read_mesh(job.test_views / "meshes" / f"{job.uid}.ply")
-        points = visible_points(mesh, cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
-        return cls(
-            names, rgba, rgb, not_copied, baselines, cameras, points, solid_voxels(mesh, job.config.iou_resolution)
-        )
+    @cached_property
+    def mesh(self) -> MeasuredMesh:
+        """The true mesh."""
+        return measured(self.job.truth / "meshes" / f"{self.job.object_uid}.ply", self.job)
+
+    def score_views(self, case: Case, predicted: ViewSet) -> dict[str, float]:
+        """Score the views of one case."""
+        job = self.job
+        if case.protocol not in self.views:
+            views = ViewSet.open(job.truth)
+            self.views[case.protocol] = TrueViews.load(views, job.object_uid, case, job.device)
+        truth = self.views[case.protocol]
+        return score_views(predicted, truth, job.object_uid, case, perceptual(job.config, job.device))
 
 
-def score_views(sampled: ViewSet, truth: Truth, job: ScoreJob) -> dict[str, float]:
-    """Score an object's sampled views.
-
-    Returns PSNR in dB, SSIM, mask IoU and, with `lpips_weights`, LPIPS; PSNR and SSIM of the baselines "all white" and
-    "the condition image copied to every view"; and the PSNR margins over both in dB. Where the copied image is a scored
-    view itself (the ring's first), that view counts neither for the baseline nor for the margin (docs/paper.md, 3.1).
-    Raises ValueError when the views have another resolution than the truth.
-    """
-    drawn = _load(sampled, job, truth.names)
-    if drawn.shape != truth.rgba.shape:
-        sizes = f"{tuple(drawn.shape)}, the truth is {tuple(truth.rgba.shape)}"
-        raise ValueError(f"{job.uid} was sampled as {sizes}; sample and render-test must use one resolution")
-    rgb = on_white(drawn)
-    scores = {"psnr": psnr(rgb, truth.rgb), "ssim": ssim(rgb, truth.rgb), **truth.baselines}
-    scores["mask_iou"] = mask_iou(drawn[..., 3], truth.rgba[..., 3])
-    scores["psnr_over_white"] = scores["psnr"] - scores["psnr_white"]
-    scores["psnr_over_copy"] = scores["psnr"][truth.not_copied] - scores["psnr_copy"]
-    if job.config.lpips_weights is not None:
-        distance = _perceptual(job.config.lpips_weights, job.device)
-        pairs = zip(*(torch.split(2 * one - 1, LPIPS_BATCH) for one in (rgb, truth.rgb)), strict=True)
-        scores["lpips"] = torch.cat([distance(one, other) for one, other in pairs])
-    return {name: float(values.mean()) for name, values in scores.items()}
-
-
-def score_mesh(path: Path, truth: Truth, job: ScoreJob) -> dict[str, float]:
-    """Return chamfer distance, F-score and volume IoU of a mesh file (docs/paper.md, 3.1).
-
-    The volume IoU is left out when the true mesh encloses nothing. Raises ValueError when the file holds no triangles.
-    """
-    mesh = read_mesh(path)
-    points = visible_points(mesh, truth.cameras, job.config.points, rng_for(job.seed, "evaluate", job.uid))
-    chamfer, f_score = chamfer_and_f_score(points, truth.points)
-    overlap = volume_iou(solid_voxels(mesh, job.config.iou_resolution), truth.solid)
-    return {"chamfer": chamfer, "f_score": f_score} | ({} if overlap is None else {"volume_iou": overlap})
-
-
-def _load(views: ViewSet, job: ScoreJob, names: list[str]) -> Tensor:
-    """Return views as float32 (V, H, W, 4) in [0, 1], straight alpha."""
-    return torch.from_numpy(views.images(job.uid, names).astype(np.float32) / 255).to(job.device)
+def measured(path: Path, job: ScoreJob) -> MeasuredMesh:
+    """Read and measure a mesh of the job's object."""
+    return MeasuredMesh.of(read_mesh(path), job.object_uid, job.config, job.seed)
 
 
 @cache
-def _perceptual(weights: str, device: str) -> Perceptual:
-    return LPIPS(Path(weights)).to(device)
+def perceptual(config: EvaluateConfig, device: str) -> Mapping[str, Perceptual]:
+    """Load the networks that the configuration asks for, by metric."""
+    networks: dict[str, nn.Module] = {}
+    if config.lpips_weights is not None:
+        networks["lpips"] = LPIPS(weights_file(config.lpips_weights))
+    if config.st_lpips:
+        networks["st_lpips"] = ShiftTolerantLPIPS()
+    return {name: network.to(device) for name, network in networks.items()}

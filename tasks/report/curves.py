@@ -13,7 +13,7 @@ from tasks.report.published import PUBLISHED
 from tasks.report.tables import all_groups
 from tasks.report.words import method_title
 
-METRICS = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "chamfer": "Chamfer ↓", "volume_iou": "volume IoU ↑"}
+METRICS = {"psnr": "PSNR (dB) ↑", "ssim_inner": "SSIM ↑", "chamfer": "Chamfer ↓", "volume_iou": "volume IoU ↑"}
 SCANS = "scan"
 """Group of objects whose kind is that of the paper; its published curve is drawn beside them."""
 Points = Sequence[tuple[int, Mapping[str, float]]]

@@ -14,7 +14,7 @@ COLUMNS = (
     Column("chamfer", "Chamfer ↓", 4, best=-1),
     Column("volume_iou", "Volume IoU ↑", 4, best=1),
     Column("psnr", "PSNR ↑", 2, best=1),
-    Column("ssim", "SSIM ↑", 3, best=1),
+    Column("ssim_inner", "SSIM ↑", 3, best=1),
     Column("lpips", "LPIPS ↓", 3, best=-1),
 )
 """The metrics of the paper's tables, in its order and to its digits."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 PAPER = "arXiv 2402.12712"
-NAMES = ("chamfer", "volume_iou", "psnr", "ssim", "lpips")
+NAMES = ("chamfer", "volume_iou", "psnr", "ssim_inner", "lpips")
+"""SSIM as torchmetrics computed it when they were published (docs/evaluation.md)."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
 ERROR = "_se"
 """Suffix of the standard error of a metric's mean over objects."""
-NO_COLUMN = (ERROR, *(f"_{name}" for name in BASELINES))
+NO_COLUMN = (ERROR, "_n", "_other", "_16", "views", *(f"_{name}" for name in BASELINES))
 """Ends of the names that are shown beside or under another metric, not as a column of their own."""
 
 

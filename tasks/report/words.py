@@ -35,15 +35,22 @@ class Column:
 COLUMNS = (
     Column("objects", "objects", 0),
     Column("psnr", "PSNR (dB) ↑", 2, best=1),
+    Column("psnr_other", "PSNR, not given ↑", 2, best=1),
     Column("psnr_over_white", "over white", 2, signed=True),
     Column("psnr_over_copy", "over copy", 2, signed=True),
     Column("ssim", "SSIM ↑", 3, best=1),
+    Column("ssim_inner", "SSIM, inner ↑", 3, best=1),
     Column("lpips", "LPIPS ↓", 3, best=-1),
+    Column("st_lpips", "ST-LPIPS ↓", 3, best=-1),
     Column("mask_iou", "mask IoU ↑", 3, best=1),
     Column("meshes", "meshes", 0),
     Column("chamfer", "Chamfer ↓", 4, best=-1),
+    Column("chamfer_area", "Chamfer by area ↓", 4, best=-1),
     Column("f_score", "F-score ↑", 3, best=1),
+    Column("normal_consistency", "normals ↑", 3, best=1),
     Column("volume_iou", "volume IoU ↑", 3, best=1),
+    Column("consistency_chamfer", "consistency, Chamfer ↓", 4, best=-1),
+    Column("consistency_psnr", "consistency, PSNR ↑", 2, best=1),
 )
 
 

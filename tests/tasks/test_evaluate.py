@@ -12,11 +12,9 @@ from huggingface_hub import parse_eval_result_entries
 
 from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
-from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.commands.export_model import export_model
-from tasks.evaluate import evaluate, summarize
-from tasks.evaluation.object_scores import ObjectScore
+from tasks.evaluate import evaluate
 from tasks.outcome import Done, Rejected
 from tasks.reconstruct import reconstruct_samples
 from tasks.report.inputs import ReportInputs
@@ -248,12 +246,3 @@ def test_evaluate_unsealed_input_stops_before_any_work(finished: tuple[ReportInp
     finally:
         (tmp_path / "manifest.json").rename(inputs.catalog / "manifest.json")
     assert not (tmp_path / "reports").exists()
-
-
-def test_summary_metric_that_some_objects_lack_is_a_mean_over_the_others() -> None:
-    case = Case("stage1", "sparse", 1)
-    rows = [
-        ObjectScore(case, "a", "train", {"psnr": 10.0, "chamfer": 0.5}),
-        ObjectScore(case, "b", "train", {"psnr": 20.0}),
-    ]
-    assert summarize(rows) == {"stage1-sparse-1": {"train": {"psnr": 15.0, "chamfer": 0.5, "objects": 2, "meshes": 1}}}

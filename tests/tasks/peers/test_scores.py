@@ -18,7 +18,8 @@ from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.commands.score import import_prediction, plan_prediction
 from tasks.commands.score_options import ScoreOptions
-from tasks.commands.score_table import Scoring, published_table, score_case, score_table
+from tasks.commands.score_table import published_table, score_case, score_table
+from tasks.evaluation.predictions import Scoring
 from tasks.outcome import Done
 from tasks.peers.store import MESHES, VIEWS
 from tests.tasks.made_run import PARAMS
@@ -89,7 +90,11 @@ def score(truth: Path, folder: Path, row: Row, said: list[str] | None = None) ->
     config = load_params(PARAMS).evaluate.model_copy(update={"points": 2000, "iou_resolution": 24})
     tools = make_tools(folder)
     scores = score_case(
-        folder / "peers" / plan.case.method, plan.case, Scoring(truth, config, 0), tools.pool, tools.progress
+        folder / "peers" / plan.case.method,
+        plan.case,
+        Scoring({"gso_eval": truth}, config, 0),
+        tools.pool,
+        tools.progress,
     )
     assert set(scores) == set(OBJECTS)
     assert score_table("row", scores).row_count >= len(row.expected)

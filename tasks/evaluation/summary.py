@@ -1,0 +1,80 @@
+"""Means over objects, and the tables of all scores."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import ObjectScore, Summary
+
+
+def summarize(rows: Sequence[ObjectScore]) -> Summary:
+    """Average over the objects of each case and group.
+
+    Beside each metric stands its standard error over the objects, `<metric>_se`, where there are at least two; and
+    where not all `objects` have the metric, `<metric>_n`, how many do. `meshes` counts the objects with a mesh.
+    """
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for case, group in sorted({(row.case.name, row.group) for row in rows}):
+        members = [row.metrics for row in rows if (row.case.name, row.group) == (case, group)]
+        facts: dict[str, float] = {
+            "objects": len(members),
+            "meshes": sum("volume_iou" in metrics or "chamfer" in metrics for metrics in members),
+        }
+        for name in sorted({name for metrics in members for name in metrics}):
+            facts |= _mean_over_objects(name, [metrics[name] for metrics in members if name in metrics], len(members))
+        summary.setdefault(case, {})[group] = facts
+    return summary
+
+
+def _mean_over_objects(name: str, values: Sequence[float], num_objects: int) -> dict[str, float]:
+    facts = {name: float(np.mean(values))}
+    if len(values) > 1:
+        facts[f"{name}_se"] = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    if len(values) < num_objects:
+        facts[f"{name}_n"] = len(values)
+    return facts
+
+
+def best_and_worst(rows: Sequence[ObjectScore], metric: str = "psnr") -> tuple[ObjectScore, ObjectScore]:
+    """Return the objects with the highest and the lowest value of a metric among rows of one case.
+
+    Raises ValueError when no row has the metric.
+    """
+    members = sorted((row for row in rows if metric in row.metrics), key=lambda row: (row.metrics[metric], row.uid))
+    if not members:
+        raise ValueError(f"no object was scored by {metric}; name a metric of the table")
+    return members[-1], members[0]
+
+
+def case_table(summary: Summary, cases: Mapping[str, Case]) -> bytes:
+    """Return the CSV table of all means: a row per case and group."""
+    rows = [
+        {"case": name, "method": case.method, "protocol": case.protocol, "conditions": case.conditions, "group": group}
+        | dict(metrics)
+        for name, case in cases.items()
+        for group, metrics in summary[name].items()
+    ]
+    return _as_csv(rows, ("case", "method", "protocol", "conditions", "group", "objects", "meshes"))
+
+
+def object_table(rows: Sequence[ObjectScore]) -> bytes:
+    """Return the CSV table of all scores: a row per case and object."""
+    table = [{"case": row.case.name, "uid": row.uid, "group": row.group, **row.metrics} for row in rows]
+    return _as_csv(table, ("case", "uid", "group"))
+
+
+def _as_csv(rows: Sequence[Mapping[str, object]], first: tuple[str, ...]) -> bytes:
+    """Write a table with the columns `first`, then all others by name; blank where a row lacks a value."""
+    columns = [*first, *sorted({name for row in rows for name in row} - set(first))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(_rounded(row) for row in rows)
+    return text.getvalue().encode()
+
+
+def _rounded(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
