@@ -8,6 +8,10 @@ from typing import Any, Literal
 from render.views import ViewKind
 from tasks.artifacts.manifest import Kind, open_manifest
 
+VIEWS, MESHES = "views", "meshes"
+"""Folders of predictions that are not samples: a view set per case (Kind.SAMPLES), `<case>/<uid>.ply` (Kind.MESHES)."""
+OWN = "own"
+"""Key of the facts of an object in a case's ledger: scores that whoever made the prediction has measured."""
 Protocol = Literal["sparse", "ring", "gso"]
 """32 targets aligned to the first condition view; SyncDreamer's 16 ring views rendered here; the 16 of its files."""
 TestSet = Literal["test_views", "gso_eval"]

@@ -37,6 +37,8 @@ class Predicted:
     """The case's view set; None for a case of meshes alone."""
     mesh: Path | None
     """The object's mesh; None where there is none."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """Scores that were measured where the prediction was made."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def score_object(job: ScoreJob) -> Outcome:
         metrics = truth.score_views(one.case, views) if views and is_compared else {}
         if views and job.config.consistency_resolution:
             metrics |= score_consistency(views, job.object_uid, job.config.consistency_resolution, job.seed)
+        metrics |= one.own
         if one.mesh is not None:
             metrics |= score_mesh(measured(one.mesh, job), truth.mesh, job.config.points)
         scores[one.case.name] = dict(metrics)

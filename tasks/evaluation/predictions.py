@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.artifacts.cases import Case, TestSet, sampled_cases
+from tasks.artifacts.cases import OWN, Case, TestSet, sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, read_ledger
 from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
 from tasks.evaluation.object_scores import ObjectScore, Predicted, ScoreJob, score_object
-from tasks.outcome import Done, Outcome
+from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Pool, Progress, collect
 
 
@@ -34,12 +34,20 @@ class Predictions:
         meshed = {row.uid for row in read_ledger(self.meshes) if isinstance(row, Done)}
         for case in [case for case in sampled_cases(self.views) if self.only in (None, case)]:
             folder = self.views / case.name
-            viewed = set(ViewSet.open(folder).uids) if (folder / MANIFEST).exists() else set()
+            is_viewed = (folder / MANIFEST).exists()
+            viewed, own = (set(ViewSet.open(folder).uids), own_scores(folder)) if is_viewed else (set(), {})
             prefix = f"{case.name}/"
-            uids = viewed | {uid.removeprefix(prefix) for uid in meshed if uid.startswith(prefix)}
+            uids = viewed | own.keys() | {uid.removeprefix(prefix) for uid in meshed if uid.startswith(prefix)}
             for uid in sorted(uids):
                 mesh = self.meshes / case.name / f"{uid}.ply" if f"{prefix}{uid}" in meshed else None
-                yield uid, Predicted(case, folder if uid in viewed else None, mesh)
+                yield uid, Predicted(case, folder if uid in viewed else None, mesh, own.get(uid, {}))
+
+
+def own_scores(case_views: Path) -> dict[str, dict[str, float]]:
+    """Return, by uid, the scores that were measured where the predictions of a case were made."""
+    rows = [row for row in read_ledger(case_views) if not isinstance(row, Failed)]
+    own: dict[str, Any] = {row.uid: row.facts[OWN] for row in rows if row.facts.get(OWN)}
+    return {uid: {name: float(value) for name, value in scores.items()} for uid, scores in own.items()}
 
 
 @dataclass(frozen=True)

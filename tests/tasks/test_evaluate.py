@@ -53,7 +53,7 @@ def finish(inputs: ReportInputs, reports: Path, work: Path) -> MemoryTracker:
     tools = make_tools(work)
     reconstruction = params.reconstruct.model_copy(update={"resolution": 24, "vote": 1.0})
     reconstruct_samples(inputs.samples, reconstruction, 0, inputs.meshes, tools)
-    scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32})
+    scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32, "consistency_resolution": 16})
     evaluate(inputs, scoring, 0, reports, tools)
     assert isinstance(tools.tracker, MemoryTracker)
     return tools.tracker

@@ -87,7 +87,9 @@ def score(truth: Path, folder: Path, row: Row, said: list[str] | None = None) ->
     """Import and score as the command does; the mean of every metric."""
     plan = plan_prediction(ScoreOptions(folder / "in", row.layout, **row.options))
     import_prediction(plan, truth, folder / "peers", (said if said is not None else []).append, is_partial=False)
-    config = load_params(PARAMS).evaluate.model_copy(update={"points": 2000, "iou_resolution": 24})
+    config = load_params(PARAMS).evaluate.model_copy(
+        update={"points": 2000, "iou_resolution": 24, "consistency_resolution": None}
+    )
     tools = make_tools(folder)
     scores = score_case(
         folder / "peers" / plan.case.method,
