@@ -19,10 +19,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.checkout_lock import only_run
+from flows.environment import FLOW_RUN
 from flows.params import load_params
 from flows.params_edit import set_params as write_params
 from flows.pipeline import FLOWS
-from flows.stage_process import FLOW_RUN
 from infra.execution.end_with import end_with
 from infra.execution.processes import TERM_GRACE, ProcessGroup
 from infra.versioning import Repository, StageInfo, repro_command

@@ -22,8 +22,6 @@ from tasks.artifacts.atomic import read_json, write_bytes
 from tasks.artifacts.manifest import MANIFEST
 from tasks.ports import Tools, Tracker
 
-FLOW_RUN = "MVDPP_FLOW_RUN"
-"""Environment variable that tells a stage's process which Prefect flow run it belongs to."""
 SHEETS_PER_RUN = 12
 DISK_FULL = "; free space there and give the same command again: what is finished stays"
 Step = Callable[[Params, Tools], None]

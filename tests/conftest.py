@@ -1,6 +1,6 @@
-"""For all tests: threads of OpenMP do not spin while they wait, as in a stage's process (flows/__main__.py); DVC sends
-nothing home; temporary files, also those of processes that a test kills, lie where pytest removes them; and no process
-that a test started is left."""
+"""For all tests: threads of OpenMP do not spin while they wait, as in a stage's process (flows/verbs/pipeline.py);
+DVC sends nothing home; temporary files, also those of processes that a test kills, lie where pytest removes them; and
+no process that a test started is left."""
 
 import contextlib
 import os

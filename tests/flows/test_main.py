@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from flows.__main__ import app, main
+from flows.__main__ import main
+from flows.app import app
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,84 @@
+"""Verbs about views and models: look at objects, sample from photos, score and export for other systems."""
+
+# A verb imports what it needs when it runs: with torch, MLflow, DVC, Prefect and pydantic at the top, `--help` and a
+# mistyped verb would take ten seconds instead of a quarter of one.
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.app import app, say
+from flows.environment import profile_name
+from flows.options import with_options
+from tasks.commands.look_options import LookOptions
+from tasks.commands.sample_options import SampleOptions
+from tasks.commands.score_options import ScoreOptions
+
+
+@app.command()
+@with_options(LookOptions)
+def look(options: LookOptions) -> int:
+    """Show a few objects of a folder on one sheet: axes, textures, and what would be rejected and why."""
+    from flows.look import look as look_at
+
+    look_at(options, Path.cwd(), profile_name(), say)
+    return 0
+
+
+@app.command()
+@with_options(SampleOptions)
+def sample(options: SampleOptions) -> int:
+    """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
+    from infra.machine import torch_device
+    from tasks.commands.photos import sample_photos
+
+    files = sample_photos(options, options.device or torch_device(), lambda line: print(line, file=sys.stderr))
+    views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
+    others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)
+    print(f"{options.out}: {len(views)} views, {others}")
+    return 0
+
+
+@app.command()
+@with_options(ScoreOptions)
+def score(options: ScoreOptions) -> int:
+    """Score the predictions of another system like ours. Imports them into data/peers and shows their row."""
+    from flows.score import score as score_folder
+
+    score_folder(options, Path.cwd(), profile_name(), say)
+    return 0
+
+
+@app.command()
+def export(
+    views: Annotated[
+        Path, typer.Argument(help="A view set, such as data/views or data/samples/stage3-sparse-1.", metavar="VIEWS")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write into.")],
+    uid: Annotated[
+        list[str] | None, typer.Option(metavar="UID", help="An object (again for more); default: all.")
+    ] = None,
+) -> int:
+    """Write a view set as other tools read it. Each object becomes transforms.json and PNG files."""
+    from tasks.commands.export import export_nerf
+
+    folders = export_nerf(views, uid or [], out)
+    print(f"{len(folders)} objects, such as {folders[0]}")
+    return 0
+
+
+@app.command()
+def export_model(
+    model: Annotated[Path, typer.Argument(help="A trained stage, such as models_out/stage3.", metavar="MODEL")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder, ready to upload to a model hub.")],
+    report: Annotated[Path, typer.Option(metavar="FOLDER", help="The report that evaluated the model.")] = Path(
+        "reports"
+    ),
+) -> int:
+    """Copy a trained model with its scores beside the card, as model hubs show them."""
+    from tasks.commands.export_model import export_model as copy_model
+
+    print(copy_model(model, report, out))
+    return 0
