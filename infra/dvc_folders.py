@@ -72,6 +72,7 @@ def _is_local(fs: Any) -> bool:
 
 
 def _is_text(path: str) -> bool:
+    """Return whether a path is UTF-8, as tasks.sources.walk asks too, which a file that runs alone cannot import."""
     try:
         path.encode()
     except UnicodeEncodeError:

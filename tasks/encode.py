@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from models.data.hub_weights import pinned
 from models.data.latents import ObjectLatents, ObjectRow, write_index, write_shard
 from models.inference.encoding import ViewEncoder
-from models.network.hub_weights import pinned
 from render.target_grid import TargetGrid
 from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link

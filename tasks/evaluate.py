@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.data.hub_weights import weights_file
 from models.losses.st_lpips import packaged_weights
-from models.network.hub_weights import weights_file
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, seal
 from tasks.config import EvaluateConfig

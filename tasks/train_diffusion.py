@@ -8,9 +8,9 @@ import torch
 from transformers import CLIPImageProcessorPil
 
 from models.config import StageConfig
+from models.data.hub_weights import HubWeights, pinned
 from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentSet
 from models.inference.pipeline import MVDiffusionPipeline
-from models.network.hub_weights import HubWeights, pinned
 from models.network.image_encoder import load_image_encoder
 from models.network.mask_vae import load_mask_vae
 from models.network.multiview_unet import MultiViewUNet

@@ -7,9 +7,9 @@ import torch
 from diffusers import AutoencoderKL
 
 from models.config import MaskVAEConfig
+from models.data.hub_weights import pinned
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
-from models.network.hub_weights import pinned
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin

@@ -11,6 +11,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from PIL import Image
 
+from models.data.hub_weights import HubWeights
 from models.data.pixels import Pixels
 
 Channels = tuple[float, float, float]
@@ -74,15 +75,14 @@ def _located(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    parts = name.split("/", 2)
-    if len(parts) < 3 or name.startswith((".", "/", "~")):
+    weights = None if name.startswith((".", "/", "~")) else HubWeights.parse(name)
+    if weights is None or not weights.subfolder:
         raise ValueError(
             f"{path} does not exist; name the ONNX file of a network, such as u2net.onnx or "
             "BiRefNet-general-epoch_244.onnx from https://github.com/danielgatis/rembg/releases/tag/v0.0.0, or "
             "owner/name@revision/file.onnx of the Hugging Face hub"
         )
-    owner, (repository, _, revision) = parts[0], parts[1].partition("@")
     try:
-        return Path(hf_hub_download(f"{owner}/{repository}", parts[2], revision=revision or None))
+        return Path(hf_hub_download(weights.repository, weights.subfolder, revision=weights.revision))
     except (OSError, ValueError) as error:  # the hub's own errors are OSErrors and ValueErrors
         raise ValueError(f"{name} cannot be had from the hub: {error}") from error

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from models.network.hub_weights import HubWeights
+from models.data.hub_weights import HubWeights
 
 ALIGNMENT = 64
 """Bytes; torch places every tensor that it allocates on the CPU at a multiple of it."""
@@ -19,7 +19,7 @@ def load_published(load: Callable[..., Model], name: str, **settings: Any) -> Mo
 
     Args:
         load: The method.
-        name: A folder, or what `models.network.hub_weights.HubWeights` reads; a branch is the commit it stands at now.
+        name: A folder, or what `models.data.hub_weights.HubWeights` reads; a branch is the commit it stands at now.
         settings: Further arguments of the method.
 
     Raises:

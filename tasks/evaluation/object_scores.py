@@ -12,9 +12,9 @@ import cv2
 import torch
 from torch import nn
 
+from models.data.hub_weights import weights_file
 from models.losses.lpips import LPIPS
 from models.losses.st_lpips import ShiftTolerantLPIPS
-from models.network.hub_weights import weights_file
 from tasks.artifacts.cases import Case
 from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig

@@ -1,8 +1,9 @@
 """Published weights at a hub: which commit of them is meant, and whether the files are that commit's.
 
-A name is `owner/name@COMMIT/subfolder`; without `/subfolder` the weights lie at the top, without `@COMMIT` (or with a
-branch or tag for it) the newest commit is asked for. huggingface_hub downloads, waits where the hub asks for a pause,
-and takes HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE from the environment.
+A name is `owner/name@COMMIT/subfolder`, or ends in a file of the repository instead. Without `/subfolder` the weights
+lie at the top, without `@COMMIT` (or with a branch or tag for it) the newest commit is asked for. huggingface_hub
+downloads, waits where the hub asks for a pause, and takes HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE from the
+environment.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ class HubWeights:
     revision: str | None
     """Commit, branch or tag; None: the main branch."""
     subfolder: str
-    """Folder inside it; "": the top."""
+    """Folder or file inside it; "": the top."""
 
     @classmethod
     def parse(cls, name: str) -> Self:

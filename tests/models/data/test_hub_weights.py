@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from models.network.hub_weights import HubWeights, pinned, weights_file
+from models.data.hub_weights import HubWeights, pinned, weights_file
 from models.network.mask_vae import build_mask_vae, extend_to_mask
 from tests.models.inference.hub import COMMIT, served
 from tests.models.network.test_mask_vae import rgb_vae
