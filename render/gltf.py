@@ -45,10 +45,19 @@ def read_document(path: Path) -> dict[str, Any]:
             text = file.read(length)
         else:
             text = start + file.read()
-    document = json.loads(text)
+    document = parse_json(text)
     if not isinstance(document, dict):
         raise ValueError(f"the JSON of {path.name} is no object")
     return document
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what JSON of any encoding says; a byte order mark and NULs at its end do not count.
+
+    Raises ValueError when it is no JSON.
+    """
+    encoding = json.detect_encoding(content)
+    return json.loads(content.rstrip(b"\0") if encoding.startswith("utf-8") else content)
 
 
 def file_names(path: Path) -> list[str]:

@@ -16,7 +16,8 @@ SPLAT = "f_dc_0"
 RED = ("red", "r", "diffuse_red")
 """Names of the red of a colour; Blender's importer knows the first."""
 USUAL = (b"red", b"green", b"blue")
-COLOUR_NAMES = {**{usual[:1]: usual for usual in USUAL}, **{b"diffuse_" + usual: usual for usual in USUAL}}
+COLOUR_NAMES = {name: usual for usual in USUAL for name in (usual, usual[:1], b"diffuse_" + usual)}
+"""The usual name by others; the case of letters does not count."""
 NOT_FINITE = re.compile(rb"nan|inf", re.IGNORECASE)
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {
@@ -90,7 +91,7 @@ def _colours(text: str) -> str:
         words = line.split()
         if words[:1] == ["element"]:
             element = words[1]
-        if words[:1] == ["property"] and words[-1] in RED and element in ("vertex", "face"):
+        if words[:1] == ["property"] and words[-1].lower() in RED and element in ("vertex", "face"):
             return f"{element} {words[-1]}"
     return ""
 
@@ -99,7 +100,7 @@ def with_usual_colour_names(content: bytes) -> bytes:
     """Return a PLY file whose colours are called red, green and blue, as Blender's importer wants them."""
     header, end, rest = content.partition(b"end_header")
     for name, usual in COLOUR_NAMES.items():
-        header = re.sub(rb"(?m)^(property\s+\w+\s+)%b(\s*)$" % name, rb"\g<1>%b\2" % usual, header)
+        header = re.sub(rb"(?mi)^(property\s+\w+\s+)%b(\s*)$" % name, rb"\g<1>%b\2" % usual, header)
     return header + end + rest
 
 

@@ -10,7 +10,8 @@ from mathutils import Vector
 from scipy.spatial import ConvexHull, QhullError
 
 from render.blender.gltf_import import SEE_THROUGH
-from render.blender.meshes import Triangles, Vertices, faces_of, posed_meshes, read_attribute, transformed, vertices_of
+from render.blender.meshes import Vertices, faces_of, posed_meshes, read_attribute, vertices_of
+from render.blender.parts import Part, all_parts, flag, without_specks
 from render.blender.sidedness import FRONT_ONLY, LINING
 from render.enclosure import Enclosure
 from render.orientation import area_vectors, orientation_of
@@ -42,32 +43,11 @@ def measure_enclosure() -> Enclosure:
     low, high = corners.min(axis=0), corners.max(axis=0)
     if not np.isfinite([low, high]).all():
         return Enclosure(0.0, 0.0, "", 0.0)
+    size = float(np.linalg.norm(high - low))
+    parts = [part for part in (without_specks(part, size) for part in parts) if len(part.faces)]
     inside = inside_share(low, high) if any(flag(part.material, LINING) for part in parts) else 0.0
     hidden, shell = hidden_share(parts, low, high)
     return Enclosure(inside, hidden, shell, backward_share())
-
-
-class Part:
-    """The faces (M, 3) of one material in one instance of a mesh, with its vertices (N, 3) in the file's units."""
-
-    def __init__(self, mesh: Any, slot: int, vertices: Vertices, faces: Triangles) -> None:
-        self.name = mesh.name
-        self.material = mesh.materials[slot] if slot < len(mesh.materials) else None
-        self.vertices, self.faces = vertices, faces
-
-
-def all_parts() -> Iterator[Part]:
-    """Yield the parts of the scene."""
-    for mesh, matrix in posed_meshes():
-        vertices, faces = transformed(vertices_of(mesh), matrix), faces_of(mesh)
-        slots = read_attribute(mesh.loop_triangles, "material_index", np.int32, 1)[:, 0]
-        for slot in np.unique(slots):
-            yield Part(mesh, int(slot), vertices, faces[slots == slot])
-
-
-def flag(material: Any, name: str) -> bool:
-    """Return a property of a material; False where there is no material."""
-    return bool(material and material.get(name))
 
 
 def directions() -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 from io_scene_gltf2.io.imp.gltf2_io_binary import BinaryData
 from PIL import Image
 
+from render.blender.gltf_json import lenient_json
 from render.blender.gltf_values import has_twins, replace_not_finite, require_finite_positions
 from render.errors import Unrenderable
 from render.gltf import read_document
@@ -51,7 +52,8 @@ def import_gltf(path: Path, *, animated: bool) -> None:
     hooks = glTF2ImportUserExtension
     hooks.problems, hooks.animated = [], animated
     bpy.context.preferences.addons.new().module = __name__
-    bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True)
+    with lenient_json():
+        bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True)
     for problem in hooks.problems:
         raise problem
 
@@ -73,6 +75,7 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
             if undeclared := undeclared_extensions(document):
                 raise Unrenderable(f"needs the extension {undeclared[0]}, which its list extensionsUsed does not have")
             remove_unseen(gltf, unseen_nodes(document))
+            remove_clear(gltf)
             require_finite_transforms(gltf.data.nodes or [])
             mend_textures(gltf)
             mend_volumes(gltf.data.materials or [])
@@ -110,6 +113,23 @@ def remove_unseen(gltf: Any, unseen: set[int]) -> None:
         (node.extensions or {}).pop("KHR_lights_punctual", None)
         if index in unseen:
             node.mesh = node.skin = None
+
+
+def remove_clear(gltf: Any) -> None:
+    """Take out what has an alpha of 0, as programs hide helpers and boxes for collisions: it has no size to be seen."""
+    clear = {index for index, material in enumerate(gltf.data.materials or []) if is_clear(material)}
+    for mesh in gltf.data.meshes or []:
+        mesh.primitives = [primitive for primitive in mesh.primitives if primitive.material not in clear]
+    for node in gltf.data.nodes or []:
+        if node.mesh is not None and not gltf.data.meshes[node.mesh].primitives:
+            node.mesh = node.skin = None
+
+
+def is_clear(material: Any) -> bool:
+    """Tell whether a material that heeds alpha has one of 0 everywhere."""
+    colour = material.pbr_metallic_roughness and material.pbr_metallic_roughness.base_color_factor
+    heeds_alpha = material.alpha_mode == "BLEND" or (material.alpha_mode == "MASK" and material.alpha_cutoff != 0)
+    return bool(heeds_alpha and colour and colour[3] == 0)
 
 
 def require_finite_transforms(nodes: list[Any]) -> None:

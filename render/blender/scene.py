@@ -4,6 +4,7 @@ Blender holds one scene per process, and its factory reset works on the main thr
 scene and refuses to run on another thread.
 """
 
+import io
 import itertools
 import logging
 import threading
@@ -15,6 +16,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 from mathutils import Matrix
+from PIL import Image
 
 from render.axes import UpAxis, correction
 from render.blender.importers import assumed_up_axis, import_file
@@ -26,6 +28,8 @@ from render.placement import Placement
 LOADED = "loaded"
 """Property of the scene that holds the number of its load."""
 loads = itertools.count()
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+"""Markers at the beginning of a JPEG, of its last scan of pixels, and at its end (ITU T.81, table B.1)."""
 
 
 def load(path: Path, up_axis: UpAxis | None = None) -> int:
@@ -70,16 +74,37 @@ def used_materials() -> list[Any]:
 
 
 def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
-    """Return the names of images that `materials` use and that have no pixels; Blender paints them magenta.
+    """Return the names of images that `materials` use and that lack pixels: all, which Blender paints magenta, or some.
 
     A texture for which the file has no image that Blender reads is named by its use, such as BASE COLOR.
     """
     nodes = [node for material in materials if material.node_tree for node in material.node_tree.nodes]
     textures = [node for node in nodes if node.type == "TEX_IMAGE"]
     images = {node.image for node in textures} - {None}
-    names = {missing_name(image) for image in images if min(image.size) == 0}
+    names = {missing_name(image) for image in images if min(image.size) == 0 or is_cut_off(image)}
     names |= {node.label or node.name for node in textures if node.image is None}
     return tuple(sorted(names))
+
+
+def is_cut_off(image: Any) -> bool:
+    """Tell whether an image is a JPEG that ends too soon; Blender paints what is missing grey, without a word."""
+    if image.file_format != "JPEG":
+        return False
+    content = (
+        bytes(image.packed_file.data) if image.packed_file else read_if_there(Path(bpy.path.abspath(image.filepath)))
+    )
+    if not content.startswith(JPEG_START) or content.rfind(JPEG_END) > content.rfind(JPEG_SCAN):
+        return False
+    try:
+        Image.open(io.BytesIO(content)).load()
+    except (OSError, SyntaxError, ValueError):
+        return True
+    return False
+
+
+def read_if_there(path: Path) -> bytes:
+    """Return the content of a file; nothing where there is none."""
+    return path.read_bytes() if path.is_file() else b""
 
 
 def missing_name(image: Any) -> str:

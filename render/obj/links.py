@@ -11,6 +11,8 @@ from render.obj.lookup import Found, find_file, last_part
 from render.obj.materials import Material, read_materials, textures_of
 from render.obj.text import read_text
 
+NO_MATERIAL = (b"none", b"(null)", b"null")
+"""What programs write as the material of faces that have none."""
 VERTEX_COLOUR = re.compile(rb"^[ \t]*v(?:[ \t]+[-+.\deE]+){6}", re.MULTILINE)
 
 
@@ -25,7 +27,8 @@ class Links:
     textures: dict[tuple[bytes, str], Found | None]
     """The file of each texture, by the material's name and the texture's name in it; None where there is none."""
     missing_libraries: tuple[str, ...]
-    """Libraries that are not found and without which the object lacks a material; pointers of git-LFS among them."""
+    """Libraries that are not found, or define nothing, and without which the object lacks a material; pointers of
+    git-LFS among them."""
     implied: bytes | None
     """The only material of an object that has one and uses none: programs that write such files mean this one."""
 
@@ -52,6 +55,8 @@ def read_links(path: Path, content: bytes) -> Links:
         for name, material in materials.items()
         for texture in textures_of(material)
     }
+    if not defined and not missing and any(_loose(name) not in NO_MATERIAL for name in used):
+        missing = [f"{found.path.name} (it defines no material)" for found in libraries]
     if missing and len(known) == len(used) and (used or VERTEX_COLOUR.search(content)):
         missing = []  # nothing is lost
     return Links(tuple(libraries), materials, textures, tuple(missing), implied)
@@ -81,7 +86,7 @@ def _libraries(path: Path, content: bytes) -> tuple[dict[Found, bytes], list[str
     texts: dict[Found, bytes] = {}
     missing: list[str] = []
     names = [name for value in statements(content, b"mtllib") for name in _names(os.fsdecode(value), path.parent)]
-    for name in dict.fromkeys([*names, f"{path.stem}.mtl"]):
+    for name in dict.fromkeys([*names, f"{path.stem}.mtl", f"{path.name}.mtl"]):
         library = find_file(name, [path.parent], absolute=False)
         if library is None:
             missing += [last_part(name)] if name in names else []

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 MAPS = ("map_Kd", "map_Ks", "map_Ns", "map_d", "map_refl", "map_Ke", "map_Bump", "map_Pr", "map_Pm", "map_Ps", "refl")
@@ -26,9 +26,10 @@ VALUES = (
     "Kt",
     "Tf",
 )
-KEYWORDS = {name.lower().encode(): name.encode() for name in (*MAPS, *VALUES, "bump")}
+AMBIENT, COLOUR = b"map_Ka", b"map_Kd"
+KEYWORDS = {name.lower().encode(): name.encode() for name in (*MAPS, *VALUES, "bump", "map_Ka")}
 """Statements that Blender's importer reads, as it writes them, by their letters in lower case."""
-TEXTURED = frozenset(name.encode() for name in (*MAPS, "bump"))
+TEXTURED = frozenset(name.encode() for name in (*MAPS, "bump", "map_Ka"))
 OPTION = re.compile(
     rb"-(?:blendu|blendv|boost|cc|clamp|imfchan|bm|texres|type)\s+\S+\s+"
     rb"|-mm\s+\S+\s+\S+\s+"
@@ -62,7 +63,17 @@ def read_materials(content: bytes) -> dict[bytes, Material]:
             current = found.setdefault(value, [])
         elif keyword.lower() in KEYWORDS:
             current.append(_statement(KEYWORDS[keyword.lower()], value))
-    return {name: tuple(statements) for name, statements in found.items()}
+    return {name: _with_colour(statements) for name, statements in found.items()}
+
+
+def _with_colour(statements: Sequence[Statement]) -> Material:
+    """Let the texture of the ambient colour stand in where there is none of the colour; else it is not seen."""
+    has_colour = any(statement.keyword == COLOUR for statement in statements)
+    return tuple(
+        replace(statement, keyword=COLOUR) if statement.keyword == AMBIENT else statement
+        for statement in statements
+        if statement.keyword != AMBIENT or not has_colour
+    )
 
 
 def _statement(keyword: bytes, value: bytes) -> Statement:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from render.errors import Unrenderable
 
-TOKENS = (b"nan", b"NaN", b"NAN", b"inf", b"Inf", b"INF", b".#", b",")
+TOKENS = (b"nan", b"NaN", b"NAN", b"inf", b"Inf", b"INF", b".#", b",", b"null", b"undefined", b"None")
 """What a line holds whose numbers Blender's importer reads as 0, or not to their end."""
 EXPONENTS = [re.compile(letter + rb"\+?(?:3[89]|[4-9]\d|[1-9]\d\d)(?!\d)") for letter in (b"e", b"E")]
 """Exponents beyond 32-bit floats; apart, because a pattern that begins with one letter is found 7 times as fast."""
@@ -17,6 +17,8 @@ GREY = b"0.5 0.5 0.5"
 COLOURED = re.compile(rb"v(?:[ \t]+[-+.\deE]+){6}")
 BARE = re.compile(rb"^(v(?:[ \t]+[-+.\deE]+){3})[ \t\r]*$", re.MULTILINE)
 """Lines of vertices with a colour, and without."""
+BELOW_ZERO = re.compile(rb"^v(?:[ \t]+[-+.\deE]+){3,5}[ \t]+-.*$", re.MULTILINE)
+"""Lines of vertices with a colour, a number of which is below 0, as resampled colours are by a rounding."""
 LONGEST = 1000
 """Bytes that are looked at for one vertex."""
 MAX_FLOAT = 3.4028235e38
@@ -45,13 +47,20 @@ def checked(content: bytes) -> bytes:
 def with_all_colours(content: bytes) -> bytes:
     """Return the text of an OBJ file, with white for the vertices without colour if others have one.
 
-    Without it the importer drops the colours of the whole mesh. Whether a file has colours its first and its last
-    vertex tell.
+    Numbers of colours below 0 become 0. Without either the importer drops the colours of the whole mesh. Whether a file
+    has colours its first and its last vertex tell.
     """
     ends = (_vertex(content.find), _vertex(content.rfind))
-    if not any(COLOURED.match(content, end, end + LONGEST) for end in ends) or not BARE.search(content):
+    if not any(COLOURED.match(content, end, end + LONGEST) for end in ends):
         return content
-    return BARE.sub(rb"\1 1 1 1", content)
+    if BELOW_ZERO.search(content):
+        content = BELOW_ZERO.sub(_from_zero, content)
+    return BARE.sub(rb"\1 1 1 1", content) if BARE.search(content) else content
+
+
+def _from_zero(line: re.Match[bytes]) -> bytes:
+    keyword, *fields = line[0].split()
+    return b" ".join([keyword, *fields[:3], *(b"0" if field.startswith(b"-") else field for field in fields[3:])])
 
 
 def _vertex(find: Callable[[bytes], int]) -> int:
@@ -76,7 +85,7 @@ def _is_finite(field: bytes) -> bool:
     try:
         return math.isfinite(float(field)) and abs(float(field)) <= MAX_FLOAT
     except ValueError:
-        return not re.search(rb"nan|inf|#", field, re.IGNORECASE)
+        return not re.search(rb"nan|inf|#|null|undefined|none", field, re.IGNORECASE)
 
 
 def _without_colours(content: bytes, lines: dict[int, int]) -> bytes:

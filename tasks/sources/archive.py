@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from render.errors import Unrenderable
 from render.formats import OBJECT_SUFFIXES, rank_of
+from render.lfs import REMEDY, is_lfs_pointer
 from tasks.artifacts.atomic import atomic_folder
 
 ARCHIVE = ".zip"
@@ -27,9 +28,11 @@ SMALL = 10**7
 def unpack(archive: Path, target: Path, *, max_bytes: int | None = None) -> Path:
     """Write the files of an archive into the folder `target`, whole or not at all; return the object's main file.
 
-    Raises Unrenderable when the archive is damaged, locked by a password, leads out of itself or does not hold one
-    object, OSError(EFBIG) when the content is larger than `max_bytes`.
+    Raises Unrenderable when the archive is damaged, locked by a password, a git-LFS pointer, leads out of itself or
+    does not hold one object, OSError(EFBIG) when the content is larger than `max_bytes`.
     """
+    if is_lfs_pointer(archive):
+        raise Unrenderable(REMEDY)
     try:
         with zipfile.ZipFile(archive) as content:
             members = check_members(content.infolist(), archive.stat().st_size, max_bytes or MAX_BYTES)

@@ -96,6 +96,13 @@ def test_object_that_has_an_inside_is_kept(tmp_path: Path, parts: list[tuple[tri
     measured(tmp_path, *parts).check()
 
 
+def test_part_at_scale_0_is_hidden_by_nothing(tmp_path: Path) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(box(1), gltf.material(RED)))
+    gltf.node(gltf.mesh(box(1, at=(5, 0, 0)), gltf.material(BLUE)), scale=[0, 0, 0])
+    objects.inspect(gltf.write(tmp_path / "object.gltf")).enclosure.check()
+
+
 def test_object_in_glass_is_kept(tmp_path: Path) -> None:
     measured(tmp_path, (BALL, DOUBLE | {"alphaMode": "BLEND"}), alpha=0.3).check()
 

@@ -238,7 +238,9 @@ def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
         measured(path)
 
 
-@pytest.mark.parametrize("names", [("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue")])
+@pytest.mark.parametrize(
+    "names", [("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("Red", "Green", "Blue")]
+)
 def test_render_views_ply_colours_of_other_names_are_seen(tmp_path: Path, names: tuple[str, ...]) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("", "".join(f"property uchar {name}\n" for name in names) + FACE)

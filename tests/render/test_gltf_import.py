@@ -366,6 +366,40 @@ def test_value_that_is_not_finite_elsewhere_costs_no_pixel(tmp_path: Path, name:
     np.testing.assert_allclose(middle(gltf, tmp_path), expected, atol=12)
 
 
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16"])
+def test_json_is_read_in_every_code(tmp_path: Path, code: str) -> None:
+    path = two_boxes().write(tmp_path / "object.gltf")
+    path.write_bytes(path.read_text().encode(code))
+    assert sizes(objects.inspect(path)) == [6, 1, 1]
+
+
+def test_json_of_a_glb_that_ends_in_nuls_is_read(tmp_path: Path) -> None:
+    text = two_boxes().write(tmp_path / "object.gltf").read_bytes() + bytes(4)
+    text += bytes(-len(text) % 4)
+    glb = struct.pack("<4sII", b"glTF", 2, 20 + len(text)) + struct.pack("<I4s", len(text), b"JSON") + text
+    (tmp_path / "object.glb").write_bytes(glb)
+    assert sizes(objects.inspect(tmp_path / "object.glb")) == [6, 1, 1]
+
+
+def test_json_number_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(box(1), gltf.material(RED)))
+    gltf.document["materials"][0]["pbrMetallicRoughness"]["roughnessFactor"] = NAN
+    gltf.document["accessors"][0] |= {"min": [NAN] * 3, "max": [float("inf")] * 3}
+    assert is_colour(middle(gltf, tmp_path), RED)
+    gltf.document["nodes"][0]["translation"] = [NAN, 0, 0]
+    with pytest.raises(Unrenderable, match="the transform of node 0"):
+        inspect(gltf, tmp_path)
+
+
+@pytest.mark.parametrize(("mode", "is_seen"), [("BLEND", False), ("MASK", False), ("OPAQUE", True)])
+def test_part_that_is_clear_is_neither_rendered_nor_measured(tmp_path: Path, mode: str, is_seen: bool) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(box(1), gltf.material(RED)))
+    gltf.node(gltf.mesh(box(1, at=(5, 0, 0)), gltf.material(BLUE, 0.0, alphaMode=mode)))
+    assert sizes(inspect(gltf, tmp_path)) == [6 if is_seen else 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     "transform",
     [

@@ -1,5 +1,6 @@
 """What OBJ files look like when they are rendered."""
 
+import io
 import os
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import trimesh
+from PIL import Image
 from trimesh.exchange.gltf import export_gltf
 
 from render.device import Machine
@@ -133,6 +135,20 @@ def test_inspect_texture_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) 
     path = write(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": MTL, "tex.png": pointer})
     with pytest.raises(Unrenderable, match=r"'tex\.png \(a git-LFS pointer: fetch the file itself \(git lfs pull\)\)'"):
         view(path)
+
+
+def test_inspect_jpeg_that_is_cut_off_is_missing(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, format="JPEG")
+    whole: dict[str, str | bytes] = {
+        "a.obj": card(head="mtllib a.mtl"),
+        "a.mtl": MTL.replace("png", "jpg"),
+        "tex.jpg": file.getvalue(),
+    }
+    assert objects.inspect(write(tmp_path, whole)).missing_textures == ()
+    cut = whole | {"tex.jpg": file.getvalue()[:2000]}
+    assert objects.inspect(write(tmp_path, cut)).missing_textures == ("tex.jpg",)
 
 
 def test_inspect_gltf_buffer_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) -> None:

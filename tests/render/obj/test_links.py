@@ -34,6 +34,7 @@ def names(found: Links) -> list[str]:
         ("mtllib A.MTL", "a.mtl"),
         ("mtllib a.mtl # materials", "a.mtl"),
         ("", "model.mtl"),
+        ("", "model.obj.mtl"),
         ("mtllib gone.mtl", "model.mtl"),
     ],
 )
@@ -61,6 +62,15 @@ def test_read_links_lost_library_is_named_only_where_something_is_lost(tmp_path:
     assert links(tmp_path, {"d.obj": card()}).missing_libraries == ()
     both = {"e.obj": card(head="mtllib gone.mtl here.mtl"), "here.mtl": "newmtl m\n"}
     assert links(tmp_path, {**both}).missing_libraries == ()
+
+
+@pytest.mark.parametrize("library", ["", "# materials\n"])
+def test_read_links_library_without_materials_is_lost_where_one_is_used(tmp_path: Path, library: str) -> None:
+    lost = links(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": library})
+    assert lost.missing_libraries == ("a.mtl (it defines no material)",)
+    for material in ("", "usemtl (null)"):
+        plain = {"b.obj": card(head="mtllib b.mtl", material=material), "b.mtl": library}
+        assert links(tmp_path, {**plain}).missing_libraries == ()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +132,14 @@ def test_read_links_textures_of_materials_that_are_not_used_are_not_needed(tmp_p
 def test_read_links_options_before_a_texture_are_not_its_name(tmp_path: Path, line: str, name: str) -> None:
     found = links(tmp_path, {"a.obj": card(head="mtllib a.mtl"), "a.mtl": f"newmtl m\n{line}\n", name: "x"})
     assert names(found) == sorted([name, "a.mtl"])
+
+
+def test_read_links_ambient_texture_stands_in_for_that_of_the_colour(tmp_path: Path) -> None:
+    files = {"a.obj": card(head="mtllib a.mtl"), "a.mtl": "newmtl m\nmap_Ka a.png\n", "a.png": "x", "b.png": "x"}
+    (alone,) = links(tmp_path, {**files}).materials[b"m"]
+    assert (alone.keyword, alone.name) == (b"map_Kd", "a.png")
+    files["a.mtl"] += "map_Kd b.png\n"
+    assert [statement.name for statement in links(tmp_path, {**files}).materials[b"m"]] == ["b.png"]
 
 
 def test_read_links_opacity_of_zero_in_every_material_is_none(tmp_path: Path) -> None:

@@ -6,7 +6,17 @@ from render.obj.vertices import checked, with_all_colours
 
 @pytest.mark.parametrize(
     "line",
-    ["v 1 nan 3", "v -Inf 2 3", "  v 1 2 -nan(ind)", "v 1 1.#QNAN 2", "v 1e39 0 0", "v 1 2 1E+300 0.5 0.5 0.5"],
+    [
+        "v 1 nan 3",
+        "v -Inf 2 3",
+        "  v 1 2 -nan(ind)",
+        "v 1 1.#QNAN 2",
+        "v 1e39 0 0",
+        "v 1 2 1E+300 0.5 0.5 0.5",
+        "v null 0 0",
+        "v 0 undefined 0",
+        "v 0 0 None",
+    ],
 )
 def test_checked_position_that_is_not_finite_is_refused(line: str) -> None:
     with pytest.raises(Unrenderable, match="vertices are not finite"):
@@ -48,3 +58,10 @@ def test_with_all_colours_gives_white_to_vertices_between_coloured_ones() -> Non
     assert with_all_colours(content) == b"# a\nv 1 2 3 1 1 1\nvn 0 0 1\nv 4 5 6 1 0 0\n"
     for same in (b"v 1 2 3\nv 4 5 6\n", b"v 1 2 3 1 0 0\nv 4 5 6 1 0 0\n", b"f 1 2 3\n", b""):
         assert with_all_colours(same) is same
+
+
+def test_with_all_colours_colours_below_zero_become_zero() -> None:
+    content = b"v -1 -2 -3 1 0 0\nvn -1 0 0\nv -4 5 6 -1e-9 1 -0.5\r\nv 7 8 9 1 0 0\n"
+    expected = b"v -1 -2 -3 1 0 0\nvn -1 0 0\nv -4 5 6 0 1 0\nv 7 8 9 1 0 0\n"
+    assert with_all_colours(content) == expected
+    assert with_all_colours(expected) is expected

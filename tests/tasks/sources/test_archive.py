@@ -71,6 +71,11 @@ def test_unpack_refuses_with_the_reason_and_writes_nothing(
     assert reason in refusal(pack(tmp_path / "a.zip", files), tmp_path)
 
 
+def test_unpack_pointer_says_how_to_fetch_it(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert refusal(tmp_path / "a.zip", tmp_path).startswith("a git-LFS pointer: fetch the file itself")
+
+
 def test_unpack_backslashes_that_lead_out_are_refused(tmp_path: Path) -> None:
     member = zipfile.ZipInfo("a.obj")
     member.filename = "..\\a.obj"
