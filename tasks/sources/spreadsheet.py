@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from render.lfs import REMEDY, STARTS
 from render.text_encoding import marked_encoding
 
 _GZIP = b"\x1f\x8b"
@@ -108,6 +109,8 @@ def _decode(content: bytes, name: str) -> str:
     for start, kind in _WORKBOOKS.items():
         if content.startswith(start):
             raise ValueError(f"{name} is {kind}, no CSV file, whatever its ending: open it there and {_REMEDY}")
+    if content.startswith(STARTS):
+        raise ValueError(f"{name} is {REMEDY}")
     encoding = marked_encoding(content) or _utf16_by_zeros(content[:64]) or "utf-8"
     try:
         return content.decode(encoding)

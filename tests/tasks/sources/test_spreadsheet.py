@@ -58,6 +58,10 @@ BROKEN = {
         r"scores\.csv, line 3: aesthetic_score is '\?'",
     ),
     "another delimiter below": (b"uid;aesthetic_score\nchair,6\n", r"scores\.csv, line 2: aesthetic_score is None"),
+    "git-LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid",
+        r"scores\.csv is a git-LFS pointer: fetch the file",
+    ),
     "nothing": (b"", r"scores\.csv has columns \[\]; needed: uid"),
     "a cell without end": (
         b'uid,aesthetic_score,title\nchair,6,"' + b"x" * 200_000,
