@@ -38,17 +38,6 @@ def _mean_over_objects(name: str, values: Sequence[float], num_objects: int) -> 
     return facts
 
 
-def best_and_worst(rows: Sequence[ObjectScore], metric: str = "psnr") -> tuple[ObjectScore, ObjectScore]:
-    """Return the objects with the highest and the lowest value of a metric among rows of one case.
-
-    Raises ValueError when no row has the metric.
-    """
-    members = sorted((row for row in rows if metric in row.metrics), key=lambda row: (row.metrics[metric], row.uid))
-    if not members:
-        raise ValueError(f"no object was scored by {metric}; name a metric of the table")
-    return members[-1], members[0]
-
-
 def case_table(summary: Summary, cases: Mapping[str, Case]) -> bytes:
     """Return the CSV table of all means: a row per case and group."""
     rows = [

@@ -12,8 +12,10 @@ BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
 ERROR = "_se"
 """Suffix of the standard error of a metric's mean over objects."""
-NO_COLUMN = (ERROR, "_n", "_other", "_16", "views", *(f"_{name}" for name in BASELINES))
+NO_COLUMN = (ERROR, "_n", "_other", "_16", *(f"_{name}" for name in BASELINES))
 """Ends of the names that are shown beside or under another metric, not as a column of their own."""
+LEFT_OUT = frozenset({"views", "consistency_f_score"})
+"""Metrics that stand in the CSV tables alone."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def result_tables(cases: Sequence[Case], summary: Summary) -> Iterator[ResultTab
 
 def _columns(scores: Iterable[Metrics]) -> list[Column]:
     """List the columns that any case has a value for; metrics that have no title go by their names, last."""
-    present = {name for row in scores for name in row if not name.endswith(NO_COLUMN) or name in _TITLED}
+    present = {name for row in scores for name in row if not name.endswith(NO_COLUMN) or name in _TITLED} - LEFT_OUT
     others = sorted(present - _TITLED)
     return [*(column for column in COLUMNS if column.metric in present), *(Column(name, name, 4) for name in others)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import ObjectScore
-from tasks.evaluation.summary import best_and_worst, case_table, object_table, summarize
+from tasks.evaluation.summary import case_table, object_table, summarize
 
 CASE = Case("stage1", "sparse", 1)
 ROWS = [
@@ -26,13 +26,6 @@ def test_summary_has_mean_standard_error_and_count_of_each_metric() -> None:
         "chamfer_n": 1,
     }
     assert summary[CASE.name]["held_out"] == {"objects": 1, "meshes": 0, "psnr": 9.0}, "one object has no error"
-
-
-def test_best_and_worst_object_are_those_of_the_extreme_values() -> None:
-    best, worst = best_and_worst(ROWS)
-    assert (best.uid, worst.uid) == ("b", "d")
-    with pytest.raises(ValueError, match="no object was scored by lpips"):
-        best_and_worst(ROWS, "lpips")
 
 
 def test_tables_leave_missing_values_blank() -> None:
