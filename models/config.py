@@ -1,8 +1,8 @@
 """The sections of params.yaml that belong to models and their training. Everything here changes a result."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -186,15 +186,53 @@ class StageConfig(TrainingConfig):
             raise ValueError("unet is set; only stage 1 builds a network, the others continue it: write null")
 
 
+class Effort(Section):
+    """How finely and how long a surface is fitted."""
+
+    resolution: int = Field(ge=16, le=1024)
+    """Voxels along the cube's side; for sdf a multiple of 4, because the fit begins with voxels four times as large."""
+    iterations: int = Field(ge=0)
+    """Optimizer steps of the SDF fit."""
+    batch: int = Field(ge=1)
+    """Rays of an optimizer step."""
+
+
+EFFORTS = {
+    "draft": Effort(resolution=48, iterations=90, batch=512),
+    "standard": Effort(resolution=96, iterations=400, batch=1024),
+    "paper": Effort(resolution=256, iterations=3000, batch=4096),
+}
+"""What `reconstruct.quality` stands for; a change here changes meshes: bump `reconstruct.recipe`."""
+
+
 class ReconstructConfig(Section):
-    """Reconstruction of a mesh from the generated views (sec. 5.3)."""
+    """Reconstruction of a mesh from the generated views (sec. 5.3); measured in docs/evaluation.md."""
 
     recipe: int = Field(ge=1)
     method: Literal["hull", "sdf"]
-    """hull: visual hull by voting; sdf: signed distance field fitted by volume rendering, starting from the hull."""
-    resolution: int = Field(ge=16, le=1024)
-    """Voxels along the cube's side."""
-    iterations: int = Field(ge=0)
-    """Optimizer steps of the SDF fit."""
-    vote: float = Field(gt=0, le=1)
-    """Share of the views that must see a voxel as foreground."""
+    """hull: visual hull by voting; sdf: signed distance field fitted by volume rendering (NeuS), starting from the
+    hull."""
+    quality: Effort
+    """A name in EFFORTS (draft, standard, paper), or its numbers."""
+    vote: float | Literal["auto"]
+    """Share of the views, above 0, that must see a point as foreground; auto: measured for each object by how well the
+    hull fits the silhouettes (models/reconstruction/votes.py)."""
+    normal_weight: float = Field(default=0.0, ge=0, le=10)
+    """Weight of the views' normals beside their colours in the SDF fit; 0: views need none (`render.passes`)."""
+
+    @field_validator("quality", mode="before")
+    @classmethod
+    def _numbers_of_a_name(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in EFFORTS:
+            raise ValueError(
+                f"{value!r} is no quality; write {', '.join(EFFORTS)}, or numbers for {', '.join(Effort.model_fields)}"
+            )
+        return EFFORTS[value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.method == "sdf" and self.quality.resolution % 4:
+            raise ValueError(f"resolution is {self.quality.resolution}; the SDF fit needs a multiple of 4")
+        if self.vote != "auto" and not 0 < self.vote <= 1:
+            raise ValueError(f"vote is {self.vote}; give a share of the views above 0 and at most 1, or auto")
+        return self

@@ -76,11 +76,13 @@ def _list_jobs(
 def reconstruct_object(job: ReconstructJob) -> Outcome:
     """Make one mesh; runs in a worker."""
     torch.set_num_threads(job.threads)
-    views = target_views(ViewSet.open(job.folder), job.object_uid)
+    views = target_views(ViewSet.open(job.folder), job.object_uid, with_normals=job.config.normal_weight > 0)
     mesh = reconstruct_views(views, job.config, seed_of(job.seed, "reconstruct", job.uid), job.device)
     if mesh is None:
-        needed = f"{job.config.vote:.0%} of the {len(views.rgba)} views"
-        return Rejected(job.uid, f"the visual hull is empty: no point is foreground in {needed}")
+        needed = "enough" if job.config.vote == "auto" else f"{job.config.vote:.0%}"
+        return Rejected(
+            job.uid, f"the visual hull is empty: no point is foreground in {needed} of the {len(views.rgba)} views"
+        )
     with atomic_file(job.out) as part:
         write_ply(mesh, part)
     return Done(job.uid, {"vertices": len(mesh.vertices), "faces": len(mesh.faces)})

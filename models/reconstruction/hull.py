@@ -10,12 +10,15 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
+from models.reconstruction.box import Box, Cells
 from models.reconstruction.views import Cameras, Views
 
-SLAB_VOXELS = 2_000_000
+AT_ONCE = 2_000_000
 """Voxels projected into all views at once, which bounds the memory."""
 COARSE = 32
 """Voxels along the cube's side in the coarse hull that finds the object's size."""
+REFINEMENT = 4
+"""Voxels along the side of a block of which one coarse voxel decides whether the surface can pass through it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,32 @@ class Field:
         """Whether no voxel is inside."""
         return not bool((self.sdf < 0).any())
 
+    @property
+    def box(self) -> Box:
+        """The whole cube."""
+        corner = torch.full((3,), self.extent)
+        return Box(-corner, corner)
+
+    def cells_within(self, margin: float, multiple: int) -> Cells:
+        """Return the smallest block of voxels that holds all whose distance is below `margin` world units.
+
+        It begins and ends at multiples of `multiple`, which must divide R.
+        """
+        near = self.sdf < margin
+        cells = []
+        for axis in range(3):
+            held = np.flatnonzero(near.any(axis=tuple(other for other in range(3) if other != axis)))
+            cells.append(slice(int(held[0]) // multiple * multiple, (int(held[-1]) // multiple + 1) * multiple))
+        return cells[0], cells[1], cells[2]
+
 
 def visual_hull(views: Views, *, resolution: int, vote: float, extent: float) -> Field:
     """Compute the set of points that at least a share `vote` of the views see as foreground.
 
     Each silhouette becomes a distance field of its image, so the hull's surface lies between pixels where the alpha
     says so. A point outside an image takes the value of the nearest border pixel: an object that leaves the image is
-    not cut off there. The distance is exact at the surface and a bound elsewhere.
+    not cut off there. The distance is exact at the surface and a bound elsewhere; where no surface can be, it is
+    interpolated from a coarse grid.
 
     Args:
         views: Posed images with alpha.
@@ -51,17 +73,53 @@ def visual_hull(views: Views, *, resolution: int, vote: float, extent: float) ->
         vote: Share of the views that must agree, in (0, 1]; 1 is the visual hull proper.
         extent: Half the side of the cube, in world units.
     """
-    needed = math.ceil(vote * len(views.rgba) - 1e-9)
-    rank = len(views.rgba) - needed + 1  # the voxel is inside when its rank-th smallest distance is
-    silhouettes = torch.from_numpy(np.stack([silhouette_distance(image[..., 3]) for image in views.rgba]))
-    centres = (torch.arange(resolution, dtype=torch.float32) + 0.5) * (2 * extent / resolution) - extent
-    depth = max(1, SLAB_VOXELS // resolution**2)
-    slabs = []
-    for xs in torch.split(centres, depth):
-        points = torch.cartesian_prod(xs, centres, centres)
-        inside_VK = sample_silhouettes(silhouettes, views.cameras, points)
-        slabs.append(-inside_VK.kthvalue(rank, dim=0).values.reshape(len(xs), resolution, resolution))
-    return Field(torch.cat(slabs).numpy(), extent)
+    carver = _Carver.of(views, vote)
+    if resolution % REFINEMENT or resolution // REFINEMENT < REFINEMENT:
+        return Field(carver.distances(_centres(resolution, extent)).reshape((resolution,) * 3).numpy(), extent)
+    side = resolution // REFINEMENT
+    coarse = carver.distances(_centres(side, extent)).reshape((side,) * 3)
+    grown = torch.nn.functional.interpolate(coarse[None, None], scale_factor=REFINEMENT, mode="trilinear")[0, 0]
+    reach = (math.sqrt(3) / 2 + 1 / REFINEMENT) * 2 * extent / side  # half a diagonal, and a fine voxel more
+    blocks = _tiled((coarse.abs() < reach).nonzero())
+    fine = (blocks + 0.5) * (2 * extent / resolution) - extent
+    grown[tuple(blocks.T)] = carver.distances(fine)
+    return Field(grown.numpy(), extent)
+
+
+def _centres(resolution: int, extent: float) -> torch.Tensor:
+    """Centres (R^3, 3) of all voxels of the cube."""
+    along = (torch.arange(resolution, dtype=torch.float32) + 0.5) * (2 * extent / resolution) - extent
+    return torch.cartesian_prod(along, along, along)
+
+
+def _tiled(blocks_B3: torch.Tensor) -> torch.Tensor:
+    """Indices (B * REFINEMENT^3, 3) of the fine voxels of blocks."""
+    within = torch.cartesian_prod(*(torch.arange(REFINEMENT),) * 3)
+    return (REFINEMENT * blocks_B3[:, None] + within).flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class _Carver:
+    """The silhouettes of the views and how many of them must agree."""
+
+    silhouettes: torch.Tensor
+    """(V, H, W) signed distances in pixels, positive inside."""
+    cameras: Cameras
+    rank: int
+    """A point is inside when its `rank`-th smallest distance over the views is."""
+
+    @classmethod
+    def of(cls, views: Views, vote: float) -> "_Carver":
+        needed = math.ceil(vote * len(views.rgba) - 1e-9)
+        return cls(silhouettes_of(views), views.cameras, len(views.rgba) - needed + 1)
+
+    def distances(self, points_K3: torch.Tensor) -> torch.Tensor:
+        """Signed distances (K,) in world units, negative inside."""
+        parts = []
+        for part in torch.split(points_K3, AT_ONCE // 8):
+            inside_VK = sample_silhouettes(self.silhouettes, self.cameras, part)
+            parts.append(-(inside_VK.amin(dim=0) if self.rank == 1 else inside_VK.kthvalue(self.rank, dim=0).values))
+        return torch.cat(parts) if parts else points_K3.new_zeros(0)
 
 
 def enclosing_extent(views: Views, vote: float) -> float:
@@ -77,6 +135,11 @@ def enclosing_extent(views: Views, vote: float) -> float:
     if not len(near):
         return coarse.extent
     return float(np.abs((near + 0.5) * coarse.voxel - coarse.extent).max())
+
+
+def silhouettes_of(views: Views) -> torch.Tensor:
+    """Signed distances (V, H, W) of all views' silhouettes, as `silhouette_distance`."""
+    return torch.from_numpy(np.stack([silhouette_distance(image[..., 3]) for image in views.rgba]))
 
 
 def silhouette_distance(alpha: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Triangle meshes: extracted from a distance field, coloured from views or from a colour grid, written as PLY."""
+"""Triangle meshes: extracted from a distance field, coloured from views, written as PLY."""
 
 # Shapes: N vertex, F face, V view, H and W image size, R voxels along the cube's side
 
@@ -52,13 +52,12 @@ class Mesh:
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
-def extract_mesh(field: Field, colouring: Views | npt.NDArray[np.float32]) -> Mesh:
+def extract_mesh(field: Field, views: Views) -> Mesh:
     """Extract the surface of the largest connected solid of a field by marching cubes, closed at the cube's border.
 
     Args:
         field: The distance field.
-        colouring: Posed views, from which each vertex takes the colour that is seen there, or a colour grid
-            (R, R, R, 3) in [0, 1].
+        views: From which each vertex takes the colour that is seen there.
 
     Raises:
         ValueError: The field is empty.
@@ -68,8 +67,7 @@ def extract_mesh(field: Field, colouring: Views | npt.NDArray[np.float32]) -> Me
     solid = np.pad(_largest_solid(field), 1, constant_values=field.voxel)
     corners, faces, _, _ = measure.marching_cubes(solid, 0.0)  # type: ignore[no-untyped-call]
     vertices = (corners - 0.5).astype(np.float32) * field.voxel - field.extent
-    bare = Mesh(vertices, faces.astype(np.int32), np.zeros((len(vertices), 3), np.uint8))
-    return painted(bare, colouring) if isinstance(colouring, Views) else _painted_from_grid(bare, field, colouring)
+    return painted(Mesh(vertices, faces.astype(np.int32), np.zeros((len(vertices), 3), np.uint8)), views)
 
 
 def painted(mesh: Mesh, views: Views) -> Mesh:
@@ -89,12 +87,6 @@ def _largest_solid(field: Field) -> npt.NDArray[np.float32]:
     filled = ndimage.binary_fill_holes(largest)
     cleared = np.where((parts > 0) & ~largest, field.voxel, field.sdf)
     return np.where(filled & ~largest, -field.voxel, cleared).astype(np.float32)
-
-
-def _painted_from_grid(mesh: Mesh, field: Field, grid: npt.NDArray[np.float32]) -> Mesh:
-    position = ((mesh.vertices + field.extent) / field.voxel - 0.5).T
-    channels = [ndimage.map_coordinates(grid[..., channel], position, order=1, mode="nearest") for channel in range(3)]
-    return replace(mesh, colours=as_bytes(np.stack(channels, axis=1)))
 
 
 def colours_from_views(mesh: Mesh, views: Views) -> Floats:

@@ -3,7 +3,7 @@
 # Shapes: B ray, S sample on a ray
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -14,10 +14,14 @@ from models.reconstruction.views import Views
 
 MARGIN = 4.0
 """Distance in voxels around the hull within which the surface may move."""
-EVEN_SAMPLES = 48
+PROBES = 96
+"""Points on a ray that find where it comes near the hull."""
+PROBED_AT_ONCE = 16384
+"""Rays probed at once, which bounds the memory."""
+EVEN_SAMPLES = 32
 """Stratified samples that find where on the ray the weight lies."""
-EVEN_STRIDE = 3
-"""Every third stratified sample is rendered, to see what the surface does elsewhere."""
+EVEN_STRIDE = 2
+"""Every second stratified sample is rendered, to see what the surface does elsewhere."""
 FINE_SAMPLES = 24
 """Samples that are drawn by weight."""
 
@@ -38,6 +42,10 @@ class Rays:
     """(B,) distance at which the ray enters the box."""
     far: Tensor
     """(B,) distance at which it leaves the box; smaller than `near` for a miss."""
+    spread: Tensor
+    """(B,) width of the pixel per distance, both in world units."""
+    normals: Tensor
+    """(B, 3) unit vectors in the world; 0 where the view has no surface or no normals."""
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -66,9 +74,30 @@ def rays_of(views: Views, hull: Field) -> Rays:
     with np.errstate(divide="ignore"):
         enter, leave = (low - origins) / directions, (high - origins) / directions
     near, far = np.minimum(enter, leave).max(axis=1), np.maximum(enter, leave).min(axis=1)
-    rgba = views.rgba.reshape(-1, 4)
-    arrays = (origins, directions, rgba[:, :3] * rgba[:, 3:], rgba[:, 3], np.clip(near, 0, None), far)
+    rgba, spread = views.rgba.reshape(-1, 4), np.repeat(1 / cameras.focal_px, cameras.side**2)
+    normals = np.zeros_like(origins) if views.normals is None else views.normals.reshape(-1, 3)
+    colours = rgba[:, :3] * rgba[:, 3:]
+    arrays = (origins, directions, colours, rgba[:, 3], np.clip(near, 0, None), far, spread, normals)
     return Rays(*(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)) for array in arrays))
+
+
+def near_surface(rays: Rays, hull: Field) -> Rays:
+    """Select the rays that come near the hull, the others constrain nothing, and clip them to where they do."""
+    grid, cube = torch.from_numpy(hull.sdf)[None, None], hull.box
+    share = torch.linspace(0, 1, PROBES)
+    parts = []
+    for part in (rays.pick(index) for index in torch.split(torch.arange(len(rays)), PROBED_AT_ONCE)):
+        part = part.pick(part.far > part.near)
+        if not len(part):
+            continue
+        step = (part.far - part.near) / (PROBES - 1)
+        distances = part.near[:, None] + (part.far - part.near)[:, None] * share
+        near = cube.sample(grid, part.at(distances).flatten(0, 1)).view(-1, PROBES) < MARGIN * hull.voxel
+        first = near.float().argmax(dim=1)
+        last = PROBES - 1 - near.flip(1).float().argmax(dim=1)
+        clipped = replace(part, near=part.near + (first - 1) * step, far=part.near + (last + 1) * step)
+        parts.append(clipped.pick(near.any(dim=1)))
+    return Rays(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Rays)))
 
 
 def place_samples(rays: Rays, weigh: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:

@@ -1,155 +1,118 @@
-"""A dense SDF and colour grid fitted to posed RGBA views by NeuS volume rendering (Wang et al. 2021), in plain PyTorch.
+"""A dense SDF grid fitted to posed RGBA views by NeuS volume rendering (Wang et al. 2021), in plain PyTorch.
 
 Our own in place of the paper's grid NeuS (sec. 5.3, instant-nsr-pl), which needs CUDA extensions, since this must run
-on CPUs too; monocular normals are left out.
+on CPUs too. What is learned is the offset from the visual hull, coarse to fine, so that thin parts, which no coarse
+grid holds, come through the coarse levels as the silhouettes have them.
 """
 
-# Shapes: B ray, S sample on a ray, N point, C channel, R voxels along the cube's side
+# Shapes: X Y Z voxels of the box around the hull
 
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.reconstruction.box import Box
+from models.reconstruction.grids import Grids
 from models.reconstruction.hull import Field
-from models.reconstruction.rays import MARGIN, Rays, place_samples, rays_of
+from models.reconstruction.rays import MARGIN, Rays, near_surface, rays_of
+from models.reconstruction.rendering import render_loss
+from models.reconstruction.shading import BASES
 from models.reconstruction.views import Views
 
-# These values were found on shapes with a known SDF (32 views, 32^2 to 64^2 pixels); no paper states them.
-BATCH = 1024
-"""Rays per step."""
-MASK_WEIGHT = 0.5
+# The values here and in rendering.py were found by make bench-reconstruct on scanned objects; no paper states them.
+LEVELS = ((4, 0.3), (2, 0.35), (1, 0.35))
+"""Each level's voxels, in those of the result, and its share of the steps."""
 EIKONAL_WEIGHT = 0.05
-SMOOTH_WEIGHT = 0.05
-SDF_STEP = 0.15
+SMOOTH_WEIGHT = 0.01
+TINT_WEIGHT = 0.02
+"""Weight of the differences between neighbouring colours: what shading explains is not painted on."""
+SDF_STEP = 0.4
 """Initial learning rate of the distances, in voxels."""
 COLOUR_STEP = 0.05
 """Initial learning rate of the colours' logits."""
+SHADING_STEP = 0.02
+"""Initial learning rate of the shading's coefficients."""
 DECAY = 0.1
 """Learning rates fall to this share over each level."""
-SHARPNESS = (1.0, 4.0)
+SHARPNESS = (0.5, 4.0)
 """Sharpness of the logistic density in 1/voxel, at the first and at the last step of a level (NeuS learns it)."""
-COARSE_SHARE = 0.45
-"""Share of the iterations that run at half the resolution."""
 SLAB = 16
 """Thickness in voxels of the random slab on which the grid is regularised."""
-PROBES = 64
-"""Points on a ray that decide whether it comes near the hull."""
-PROBED_AT_ONCE = 16384
-"""Rays probed at once, which bounds the memory."""
-VISIBLE = 2e-3
-"""Rendering weight below which a sample's colour is not computed."""
 
 
-def fit_sdf(
-    views: Views, hull: Field, *, resolution: int, iterations: int, seed: int, device: str
-) -> tuple[Field, npt.NDArray[np.float32]]:
-    """Fit a distance field and colours to the pixels of all views, starting from the hull.
+@dataclass(frozen=True)
+class Schedule:
+    """How long a field is fitted and to what."""
 
-    A voxel much smaller than a pixel's footprint makes the surface worse.
+    iterations: int
+    """Steps of Adam."""
+    batch: int
+    """Rays per step."""
+    normal_weight: float
+    """Of the views' normals beside their colours; above 0 the views must have normals."""
+
+
+def fit_sdf(views: Views, hull: Field, schedule: Schedule, *, seed: int, device: str) -> Field:
+    """Fit a distance field to the pixels of all views, starting from the hull.
 
     Args:
         views: Posed images with alpha.
-        hull: The initial field.
-        resolution: R; the first part of the fit runs at half of it.
-        iterations: Steps of Adam in both parts together.
+        hull: The initial field; its resolution, a multiple of 4, is the result's.
+        schedule: Of all levels together.
         seed: Of the choice of rays, the jitter and the slabs that are regularised.
         device: Where to compute, such as "cpu" or "cuda".
-
-    Returns:
-        The field, and its colours (R, R, R, 3) in [0, 1].
     """
     generator = torch.Generator().manual_seed(seed)
-    rays = _near_surface(rays_of(views, hull), hull).to(device)
-    sdf = torch.from_numpy(hull.sdf)[None, None].to(device)
-    colour = torch.zeros(1, 3, *hull.sdf.shape, device=device)
-    coarse = round(COARSE_SHARE * iterations)
-    for side, steps in ((resolution // 2, coarse), (resolution, iterations - coarse)):
-        sdf, colour = (functional.interpolate(grid, size=(side,) * 3, mode="trilinear") for grid in (sdf, colour))
-        sdf, colour = _fit_level(sdf, colour, rays, hull.extent, steps, generator)
-    colours = torch.sigmoid(colour)[0].permute(1, 2, 3, 0)
-    return Field(sdf[0, 0].cpu().numpy(), hull.extent), colours.cpu().numpy()
+    rays = near_surface(rays_of(views, hull), hull).to(device)
+    cells = hull.cells_within(MARGIN * hull.voxel, multiple=LEVELS[0][0])
+    whole = torch.from_numpy(np.ascontiguousarray(hull.sdf[cells]))[None, None].to(device)
+    box = Box.of_cells(cells, hull.voxel, hull.extent, device)
+    offset, shading = torch.zeros(1, 1, 1, 1, 1, device=device), torch.zeros(BASES, 3, device=device)
+    tint = torch.zeros(1, 3, 1, 1, 1, device=device)
+    for coarseness, share in LEVELS:
+        coarse = functional.avg_pool3d(whole, coarseness)
+        offset, tint = (functional.interpolate(one, coarse.shape[2:], mode="trilinear") for one in (offset, tint))
+        start = Grids(box, coarseness * hull.voxel, whole, coarse, offset, tint, shading)
+        part = replace(schedule, iterations=round(share * schedule.iterations))
+        fitted = _fit_level(start, rays, part, generator)
+        offset, tint, shading = fitted.offset, fitted.tint, fitted.shading
+    sdf = hull.sdf.copy()
+    sdf[cells] = (whole + offset)[0, 0].cpu().numpy()
+    return Field(sdf, hull.extent)
 
 
-def _fit_level(
-    sdf: Tensor, colour: Tensor, rays: Rays, extent: float, steps: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    sdf, colour = sdf.clone().requires_grad_(), colour.clone().requires_grad_()
-    voxel = 2 * extent / sdf.shape[-1]
-    optimizer = torch.optim.Adam(
-        [{"params": [sdf], "lr": SDF_STEP * voxel}, {"params": [colour], "lr": COLOUR_STEP}], betas=(0.9, 0.99)
-    )
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY ** (1 / max(steps, 1)))
-    for step in range(steps):
-        sharpness = (SHARPNESS[0] + (SHARPNESS[1] - SHARPNESS[0]) * step / steps) / voxel
-        batch = rays.pick(torch.randint(len(rays), (BATCH,), generator=generator))
-        loss = _render_loss(sdf, colour, batch, extent, sharpness, generator)
-        loss = loss + _shape_loss(sdf, voxel, generator)
+def _fit_level(start: Grids, rays: Rays, schedule: Schedule, generator: torch.Generator) -> Grids:
+    offset, tint, shading = (one.clone().requires_grad_() for one in (start.offset, start.tint, start.shading))
+    grids = replace(start, offset=offset, tint=tint, shading=shading)
+    rates = ((offset, SDF_STEP * grids.voxel), (tint, COLOUR_STEP), (shading, SHADING_STEP))
+    optimizer = torch.optim.Adam([{"params": [values], "lr": rate} for values, rate in rates], betas=(0.9, 0.99))
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY ** (1 / max(schedule.iterations, 1)))
+    for step in range(schedule.iterations):
+        sharpness = (SHARPNESS[0] + (SHARPNESS[1] - SHARPNESS[0]) * step / schedule.iterations) / grids.voxel
+        batch = rays.pick(torch.randint(len(rays), (schedule.batch,), generator=generator))
+        smooth = grids.smoothed()
+        loss = render_loss(smooth, batch, sharpness, schedule.normal_weight, generator)
+        loss = loss + _shape_loss(smooth, generator) + TINT_WEIGHT * _roughness(tint)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
-        schedule.step()
-    return sdf.detach(), colour.detach()
+        decay.step()
+    return replace(grids, offset=offset.detach(), tint=tint.detach(), shading=shading.detach()).smoothed()
 
 
-def _near_surface(rays: Rays, hull: Field) -> Rays:
-    """Select the rays that come near the hull's surface: the others constrain nothing."""
-    grid = torch.from_numpy(hull.sdf)[None, None]
-    share = torch.linspace(0, 1, PROBES)
-    is_near = []
-    for index in torch.split(torch.arange(len(rays)), PROBED_AT_ONCE):
-        part = rays.pick(index)
-        distances = part.near[:, None] + (part.far - part.near)[:, None] * share
-        nearest = sample_grid(grid, part.at(distances).flatten(0, 1), hull.extent).view(-1, PROBES).min(dim=1).values
-        is_near.append((nearest < MARGIN * hull.voxel) & (part.far > part.near))
-    return rays.pick(torch.cat(is_near))
+def _roughness(grid: Tensor) -> Tensor:
+    """Mean absolute difference between neighbouring voxels."""
+    return torch.stack([grid.diff(dim=axis).abs().mean() for axis in (2, 3, 4)]).sum()
 
 
-def neus_weights(sdf_BS: Tensor, sharpness: float) -> Tensor:
-    """Rendering weights (B, S - 1) of the sections of rays: opacity (NeuS eq. 13) times transmittance (eq. 11)."""
-    outside_BS = torch.sigmoid(sdf_BS * sharpness)
-    opacity = ((outside_BS[:, :-1] - outside_BS[:, 1:]) / (outside_BS[:, :-1] + 1e-5)).clamp(0, 1)
-    transmittance_BS = torch.cumprod(torch.cat([torch.ones_like(opacity[:, :1]), 1 - opacity + 1e-7], dim=1), dim=1)
-    return opacity * transmittance_BS[:, :-1]
-
-
-def sample_grid(grid_1CRRR: Tensor, points_N3: Tensor, extent: float) -> Tensor:
-    """Interpolate a grid indexed x, y, z at points (trilinear); returns (N, C)."""
-    position = (points_N3 / extent).flip(-1)[None, None, None]
-    return functional.grid_sample(grid_1CRRR, position, padding_mode="border", align_corners=False)[0, :, 0, 0].t()
-
-
-def _render_loss(
-    sdf: Tensor, colour: Tensor, rays: Rays, extent: float, sharpness: float, generator: torch.Generator
-) -> Tensor:
-    """Rendering loss of a batch of rays: L1 on premultiplied colour and cross-entropy on the mask."""
-
-    def weigh(distances_BS: Tensor, sharpness: float) -> Tensor:
-        values = sample_grid(sdf, rays.at(distances_BS).flatten(0, 1), extent)
-        return neus_weights(values.view_as(distances_BS), sharpness)
-
-    with torch.no_grad():
-        distances = place_samples(rays, partial(weigh, sharpness=sharpness / 2), generator)
-    weights = weigh(distances, sharpness)
-    is_visible = weights.detach() > VISIBLE
-    middle = rays.at((distances[:, 1:] + distances[:, :-1]) / 2)[is_visible]
-    seen = torch.sigmoid(sample_grid(colour, middle, extent))
-    rendered = torch.zeros_like(rays.premultiplied).index_add(
-        0, is_visible.nonzero()[:, 0], weights[is_visible][:, None] * seen
-    )
-    opacity = weights.sum(dim=1).clamp(1e-4, 1 - 1e-4)
-    return (rendered - rays.premultiplied).abs().mean() + MASK_WEIGHT * functional.binary_cross_entropy(
-        opacity, rays.alpha
-    )
-
-
-def _shape_loss(sdf: Tensor, voxel: float, generator: torch.Generator) -> Tensor:
+def _shape_loss(grids: Grids, generator: torch.Generator) -> Tensor:
     """Regularise a random slab: unit gradient (eikonal loss, NeuS eq. 17) and a small Laplacian near the surface."""
-    start = int(torch.randint(0, max(1, sdf.shape[2] - SLAB - 1), (1,), generator=generator))
-    slab = sdf[0, 0, start : start + SLAB + 2]
+    voxel, first = grids.voxel, max(1, grids.offset.shape[2] - SLAB - 1)
+    start = int(torch.randint(0, first, (1,), generator=generator))
+    slab = grids.coarse_hull[0, 0, start : start + SLAB + 2] + grids.offset[0, 0, start : start + SLAB + 2]
     base = slab[:-1, :-1, :-1]
     steps = (slab[1:, :-1, :-1] - base, slab[:-1, 1:, :-1] - base, slab[:-1, :-1, 1:] - base)
     slope = torch.sqrt(torch.stack(steps).square().sum(dim=0) / voxel**2 + 1e-8)

@@ -84,7 +84,7 @@ class Views:
     """V posed RGBA images of one object.
 
     Raises:
-        ValueError: The images are not square RGBA, or not as many as the cameras.
+        ValueError: The images are not square RGBA, not as many as the cameras, or the normals of another size.
     """
 
     rgba: npt.NDArray[np.float32]
@@ -93,12 +93,16 @@ class Views:
     """(V, 4, 4) poses."""
     fov_deg: npt.NDArray[np.float64]
     """(V,) full field of view, the same along both sides."""
+    normals: npt.NDArray[np.float32] | None = None
+    """(V, H, W, 3) unit vectors in the world, 0 where there is no surface; None where nobody knows them."""
 
     def __post_init__(self) -> None:
         """Raise ValueError when an array has the wrong shape."""
         shape = self.rgba.shape
         if len(shape) != 4 or shape[0] != len(self.fov_deg) or shape[1] != shape[2] or shape[3] != 4:
             raise ValueError(f"images have the shape {shape}; expected ({len(self.fov_deg)}, side, side, 4)")
+        if self.normals is not None and self.normals.shape != (*shape[:3], 3):
+            raise ValueError(f"normals have the shape {self.normals.shape}; expected {(*shape[:3], 3)}")
 
     @property
     def cameras(self) -> Cameras:

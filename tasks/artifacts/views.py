@@ -137,11 +137,16 @@ class ViewSet:
         return table
 
 
-def target_views(views: ViewSet, uid: str) -> Views:
-    """Return the target views of an object as arrays in [0, 1] with their cameras."""
-    images = views.images(uid, views.names(uid, ViewKind.TARGET)).astype(np.float32) / 255
+def target_views(views: ViewSet, uid: str, *, with_normals: bool = False) -> Views:
+    """Return the target views of an object as arrays in [0, 1] with their cameras.
+
+    Raises ValueError when normals are wanted and the views were made without them.
+    """
+    names = views.names(uid, ViewKind.TARGET)
+    images = views.images(uid, names).astype(np.float32) / 255
+    normals = np.stack([views.normal(uid, name) for name in names]) if with_normals else None
     cameras = as_cameras(views.cameras(uid, ViewKind.TARGET), images.shape[1])
-    return Views(images, cameras.world_from_camera, cameras.fov_deg)
+    return Views(images, cameras.world_from_camera, cameras.fov_deg, normals)
 
 
 def as_cameras(cameras: Sequence[Camera], side: int) -> Cameras:

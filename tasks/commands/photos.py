@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.config import ReconstructConfig
+from models.config import Effort, ReconstructConfig
 from models.data.images import crop_to_object
 from models.inference.pipeline import load_pipeline
 from models.reconstruction.mesh import write_ply
@@ -91,9 +91,8 @@ def _label(camera: Camera) -> str:
 def _write_meshes(
     folder: Path, cameras: Sequence[Camera], images: Sequence[Rgba], options: SampleOptions, device: str
 ) -> None:
-    config = ReconstructConfig(
-        recipe=1, method="hull", resolution=options.mesh_resolution, iterations=0, vote=options.mesh_vote
-    )
+    effort = Effort(resolution=options.mesh_resolution, iterations=0, batch=1)
+    config = ReconstructConfig(recipe=1, method="hull", quality=effort, vote=options.mesh_vote or "auto")
     posed = as_cameras(cameras, len(images[0]))
     rgba = np.stack(images).astype(np.float32) / 255
     views = Views(rgba, posed.world_from_camera, posed.fov_deg)

@@ -62,12 +62,18 @@ class SampleOptions:
         False
     )
     mesh_resolution: Annotated[
-        int, typer.Option(min=16, max=1024, metavar="VOXELS", help="Voxels of the mesh along the cube's side.")
+        int,
+        typer.Option(min=16, max=1024, metavar="VOXELS", help="Voxels of the mesh along the cube's side."),
     ] = 96
     mesh_vote: Annotated[
-        float,
-        typer.Option(min=0.01, max=1, metavar="SHARE", help="Share of the views that must see a voxel as foreground."),
-    ] = 0.9
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1,
+            metavar="SHARE",
+            help="Share of the views that must see a point as foreground. Default: measured by their consistency.",
+        ),
+    ] = None
     attention_chunk: Annotated[
         int | None, typer.Option(min=1, metavar="TOKENS", help="Saves memory where attention does not.")
     ] = None

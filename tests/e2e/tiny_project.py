@@ -32,7 +32,7 @@ TINY = {
     "render_test.conditions": 2,
     "sample.conditions": [1, 2],
     "sample.steps": 2,
-    "reconstruct.resolution": 16,
+    "reconstruct.quality": {"resolution": 16, "iterations": 3, "batch": 64},
     "evaluate.points": 500,
     "evaluate.iou_resolution": 16,
 } | {f"{stage}.loop.{key}": value for stage in ("train_vae", "train_stage1", "train_stage2", "train_stage3")

@@ -31,6 +31,8 @@ def changed(folder: Path, key: str, value: Any) -> Path:
         ("render.resolution", 65, r"render.resolution: Input should be a multiple of 8 \(got 65\)"),
         ("seed", "zero", r"seed: Input should be a valid integer.* \(got 'zero'\)"),
         ("reconstruct.method", "magic", r"reconstruct.method: Input should be 'hull' or 'sdf' \(got 'magic'\)"),
+        ("reconstruct.quality", "best", r"reconstruct.quality: .*'best' is no quality; write draft, standard, paper"),
+        ("reconstruct.vote", 1.5, r"reconstruct: .*vote is 1.5; give a share of the views above 0"),
     ],
 )
 def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str, value: Any, sentence: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import ReconstructConfig
+from models.config import Effort, ReconstructConfig
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.texture import textured, write_glb
 from models.reconstruction.views import Views
@@ -25,7 +25,7 @@ def test_textured_mesh_rendered_by_blender_looks_like_its_views(tmp_path: Path) 
     rgba = np.stack([balls(camera, SIDE, 2) for camera in cameras])
     poses = np.stack([camera.world_from_camera for camera in cameras])
     views = Views(rgba.astype(np.float32) / 255, poses, np.array([camera.fov_deg for camera in cameras]))
-    config = ReconstructConfig(recipe=1, method="hull", resolution=32, iterations=0, vote=0.9)
+    config = ReconstructConfig(recipe=1, method="hull", quality=Effort(resolution=32, iterations=0, batch=1), vote=0.9)
     mesh = reconstruct_views(views, config, 0, "cpu")
     assert mesh is not None
     write_glb(textured(mesh, views), tmp_path / "mesh.glb")

@@ -11,6 +11,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from flows.params import load_params
+from models.config import Effort
 from models.losses.metrics import MAX_PSNR
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.commands.export_model import export_model
@@ -51,7 +52,9 @@ def finish(inputs: ReportInputs, reports: Path, work: Path) -> MemoryTracker:
     """What the evaluation logged."""
     params = load_params(PARAMS)
     tools = make_tools(work)
-    reconstruction = params.reconstruct.model_copy(update={"resolution": 24, "vote": 1.0})
+    reconstruction = params.reconstruct.model_copy(
+        update={"method": "hull", "quality": Effort(resolution=24, iterations=0, batch=1), "vote": 1.0}
+    )
     reconstruct_samples(inputs.samples, reconstruction, 0, inputs.meshes, tools)
     scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32, "consistency_resolution": 16})
     evaluate(inputs, scoring, 0, reports, tools)

@@ -1,14 +1,17 @@
 """Views of shapes with a known volume and surface, back into meshes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from scipy import ndimage
 from scipy.spatial import cKDTree
 from trimesh.visual import ColorVisuals
 
+from models.config import Effort, ReconstructConfig
 from models.reconstruction.hull import (
     Field,
     enclosing_extent,
@@ -18,8 +21,12 @@ from models.reconstruction.hull import (
 )
 from models.reconstruction.mesh import Mesh, extract_mesh, write_ply
 from models.reconstruction.raster import rasterise
-from models.reconstruction.sdf_grid import fit_sdf, neus_weights
+from models.reconstruction.rays import near_surface, rays_of
+from models.reconstruction.rendering import neus_weights
+from models.reconstruction.sdf_grid import Schedule, fit_sdf
+from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Cameras, Views
+from models.reconstruction.votes import measured_vote
 from render.cameras import Camera, project
 
 RADIUS = 0.4
@@ -153,7 +160,9 @@ def test_mesh_floater_is_dropped_cavity_filled_and_border_closed() -> None:
     hollow = np.maximum(ball, 0.1 - np.sqrt(x**2 + y**2 + (z + 0.25) ** 2))
     floater = np.sqrt(x**2 + y**2 + (z - 0.4) ** 2) - 0.08
     field = Field(np.minimum(hollow, floater).astype(np.float32), 0.5)
-    mesh = extract_mesh(field, np.full((24, 24, 24, 3), 0.25, dtype=np.float32))
+    views = sphere_views(16)
+    views.rgba[..., :3] = 0.25
+    mesh = extract_mesh(field, views)
     assert mesh.vertices[:, 2].max() < 0
     assert trimesh.Trimesh(mesh.vertices, mesh.faces).is_watertight
     assert volume(mesh) == pytest.approx(2 / 3 * np.pi * 0.4**3, rel=0.1)
@@ -196,23 +205,89 @@ def test_neus_weights_peak_at_the_first_surface_and_sum_to_one() -> None:
     assert weights[distances[:-1] > 1].sum() < 1e-2
 
 
+def test_hull_refined_in_blocks_equals_the_hull_computed_everywhere() -> None:
+    views = mesh_views(trimesh.creation.torus(0.36, 0.05), 32)
+    settings = {"vote": 1.0, "extent": 0.55}
+    everywhere, refined = (visual_hull(views, resolution=side, **settings) for side in (49, 48))  # 49: no blocks
+    position = (np.arange(48) + 0.5) / 48 * 49 - 0.5
+    grid = np.stack(np.meshgrid(position, position, position, indexing="ij"))
+    expected = ndimage.map_coordinates(everywhere.sdf, grid, order=1)
+    assert ((refined.sdf < 0) == (expected < 0)).mean() > 0.999
+    near = np.abs(expected) < 0.02
+    np.testing.assert_allclose(refined.sdf[near], expected[near], atol=0.25 * refined.voxel)
+
+
+def test_vote_is_strict_for_consistent_views_and_forgives_a_wrong_one() -> None:
+    views = sphere_views(32)
+    assert measured_vote(views, 0.55) == 1.0
+    views.rgba[5] = 0
+    views.rgba[17, :, :16] = 0  # half an object
+    vote = measured_vote(views, 0.55)
+    assert vote == 30 / 32
+    assert not visual_hull(views, resolution=24, vote=vote, extent=0.55).is_empty
+
+
+def test_rays_near_the_hull_keep_its_surface_between_near_and_far() -> None:
+    views = sphere_views(16)
+    hull = visual_hull(views, resolution=32, vote=1.0, extent=0.55)
+    rays = near_surface(rays_of(views, hull), hull)
+    assert len(rays) < 0.7 * views.rgba[..., 0].size
+    along = -(rays.directions * rays.origins).sum(dim=1)
+    depth = RADIUS**2 - (rays.origins.square().sum(dim=1) - along**2)
+    hits = depth > 0.01
+    assert hits.sum() == pytest.approx(views.rgba[..., 3].sum(), rel=0.1)
+    entry = (along - depth.clamp(min=0).sqrt())[hits]
+    assert (rays.near[hits] < entry).all()
+    assert (rays.far[hits] > entry).all()
+
+
 def test_sdf_fit_repeats_with_its_seed() -> None:
     views = sphere_views(16)
     hull = visual_hull(views, resolution=16, vote=1.0, extent=0.55)
-    once, again, other = (
-        fit_sdf(views, hull, resolution=16, iterations=3, seed=seed, device="cpu")[0].sdf for seed in (1, 1, 2)
-    )
+    once, again, other = (fit_sdf(views, hull, Schedule(6, 64, 0.0), seed=seed, device="cpu").sdf for seed in (1, 1, 2))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()
 
 
-@pytest.mark.slow
-def test_sdf_fit_of_a_ball_in_a_ring_is_closer_than_its_hull() -> None:
+@pytest.fixture(scope="module")
+def ball_in_a_ring() -> tuple[trimesh.Trimesh, Views, Field]:
+    """A shape whose hull is wrong between ball and ring, its views, and the hull."""
     shape = trimesh.util.concatenate([trimesh.creation.torus(0.36, 0.13), trimesh.creation.icosphere(4, 0.2)])
     assert isinstance(shape, trimesh.Trimesh)
     views = mesh_views(shape, 48)
-    hull = visual_hull(views, resolution=40, vote=1.0, extent=enclosing_extent(views, 1.0))
-    field, colours = fit_sdf(views, hull, resolution=40, iterations=150, seed=0, device="cpu")
+    return shape, views, visual_hull(views, resolution=40, vote=1.0, extent=enclosing_extent(views, 1.0))
+
+
+@pytest.mark.slow
+def test_sdf_fit_of_a_ball_in_a_ring_is_closer_than_its_hull(
+    ball_in_a_ring: tuple[trimesh.Trimesh, Views, Field],
+) -> None:
+    shape, views, hull = ball_in_a_ring
+    field = fit_sdf(views, hull, Schedule(150, 1024, 0.0), seed=0, device="cpu")
     truth = cKDTree(trimesh.sample.sample_surface(shape, 20000, seed=0)[0])
-    hull_error, fitted_error = (np.mean(truth.query(extract_mesh(one, colours).vertices)[0]) for one in (hull, field))
+    hull_error, fitted_error = (np.mean(truth.query(extract_mesh(one, views).vertices)[0]) for one in (hull, field))
     assert fitted_error < 0.8 * hull_error
+
+
+@pytest.mark.slow
+def test_sdf_fit_with_normals_has_better_normals(ball_in_a_ring: tuple[trimesh.Trimesh, Views, Field]) -> None:
+    shape, views, hull = ball_in_a_ring
+    cameras, images = views.cameras, []
+    for view in range(len(cameras)):
+        raster = rasterise(shape.vertices, shape.faces, cameras, view)
+        images.append(shape.face_normals[raster.face] * (raster.face >= 0)[..., None])
+    seen = replace(views, normals=np.stack(images).astype(np.float32))
+    points, faces = trimesh.sample.sample_surface(shape, 20000, seed=0)
+    truth, angles = cKDTree(points), []
+    for weight in (0.0, 0.5):
+        fitted = extract_mesh(fit_sdf(seen, hull, Schedule(80, 512, weight), seed=0, device="cpu"), views)
+        expected = shape.face_normals[faces[truth.query(fitted.vertices)[1]]]
+        angles.append(np.arccos(np.clip((fitted.normals * expected).sum(axis=1), -1, 1)).mean())
+    assert angles[1] < 0.8 * angles[0]
+
+
+def test_normals_that_views_lack_are_asked_for_by_name() -> None:
+    effort = Effort(resolution=16, iterations=1, batch=8)
+    config = ReconstructConfig(recipe=1, method="sdf", quality=effort, vote="auto", normal_weight=1.0)
+    with pytest.raises(ValueError, match=r"normal_weight is 1\.0 but the views have no normals"):
+        reconstruct_views(sphere_views(8), config, 0, "cpu")

@@ -10,7 +10,7 @@ from scipy import ndimage
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from models.config import ReconstructConfig
+from models.config import Effort, ReconstructConfig
 from models.reconstruction.atlas import PADDING, adjacent_faces, lay_out
 from models.reconstruction.mesh import Mesh
 from models.reconstruction.raster import covered_pixels, rasterise
@@ -19,7 +19,7 @@ from models.reconstruction.texture import GLTF_FROM_WORLD, textured, write_glb
 from models.reconstruction.views import Views
 from tests.models.balls import balls, targets
 
-HULL = ReconstructConfig(recipe=1, method="hull", resolution=40, iterations=0, vote=0.9)
+HULL = ReconstructConfig(recipe=1, method="hull", quality=Effort(resolution=40, iterations=0, batch=1), vote=0.9)
 
 
 @pytest.fixture(scope="module")
