@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train bench-evaluate study ci clean
+.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench-train: bootstrap ## samples per second of the training loop and of its dat
 
 bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 30 objects in 15 cases (a minute)
 	$(RUN) tests.bench.evaluate $(ARGS)
+
+bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10 minutes; ARGS="--folder gso-eval --look look.png")
+	$(RUN) tests.bench.reconstruct $(ARGS)
 
 study: bootstrap ## does the method learn? three small models on procedural objects (an hour on two cores)
 	$(RUN) tests.bench.study $(ARGS)
