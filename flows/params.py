@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.config import MaskVAEConfig, ReconstructConfig, StageConfig
 from render.config import RenderConfig
 from tasks.config import (
+    BaselinesConfig,
     CatalogConfig,
     DownloadConfig,
     EncodeConfig,
@@ -37,6 +38,7 @@ class Params(BaseModel):
     train_stage2: StageConfig
     train_stage3: StageConfig
     render_test: RenderTestConfig
+    baselines: BaselinesConfig
     sample: SampleConfig
     reconstruct: ReconstructConfig
     evaluate: EvaluateConfig
@@ -66,11 +68,23 @@ class Params(BaseModel):
             yield f"sample.conditions goes to {most}; unet.max_condition_views is {self._max_conditions}"
         if len(set(self.sample.stages)) < len(self.sample.stages):
             yield f"sample.stages names a stage twice: {', '.join(self.sample.stages)}"
+        yield from self._baseline_problems()
         test = self.render_test
         if test.ring_views and test.ring_elevation_deg not in self.render.elevations_deg:
             yield (
                 f"render_test.ring_elevation_deg is {test.ring_elevation_deg:g}, which is none of "
                 "render.elevations_deg, so no sampled view could be compared: use one of them, or ring_views 0"
+            )
+
+    def _baseline_problems(self) -> Iterator[str]:
+        most = max(self.baselines.conditions, default=0)
+        if most > self.render_test.conditions:
+            yield f"baselines.conditions goes to {most}; render_test.conditions is {self.render_test.conditions}"
+        fitted = sorted({"neus-gt-pose", "sfm"} & set(self.baselines.methods))
+        if fitted and self.reconstruct.method == "hull":
+            yield (
+                f"baselines.methods has {' and '.join(fitted)}, which fit by volume rendering, but reconstruct.method "
+                "is hull: set reconstruct.method to sdf, or leave them out"
             )
 
     @property

@@ -21,6 +21,7 @@ STAGE1 = Path("models_out/stage1")
 STAGE2 = Path("models_out/stage2")
 STAGE3 = Path("models_out/stage3")
 TEST_VIEWS = Path("data/test_views")
+BASELINES = Path("data/baselines")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
 PEERS = Path("data/peers")
@@ -137,6 +138,15 @@ _ROWS = (
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
     ),
     Stage(
+        name="baselines",
+        description="reconstruct the test objects from true views: hull, NeuS, structure from motion (sec. 5.2)",
+        runs="tasks.baselines:make_baselines",
+        inputs={"test_views": TEST_VIEWS},
+        params=("seed", "baselines", "reconstruct"),
+        out=BASELINES,
+        policy=Policy(retries=1, timeout_seconds=7 * DAY),
+    ),
+    Stage(
         name="sample",
         description="sample 32 views of every test object from its condition images, for each training stage (sec. 6)",
         runs="tasks.sample:sample_test_sets",
@@ -168,6 +178,7 @@ _ROWS = (
                 mask_vae=MASK_VAE,
                 stages=MODELS,
                 test_views=TEST_VIEWS,
+                baselines=BASELINES,
                 samples=SAMPLES,
                 meshes=MESHES,
             )

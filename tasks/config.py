@@ -140,6 +140,32 @@ class RenderTestConfig(Section):
         return self
 
 
+BaselineName = Literal["hull-gt-pose", "neus-gt-pose", "sfm", "upper-bound"]
+
+
+class BaselinesConfig(Section):
+    """Which reconstructions without a generative model stand beside the samples (sec. 5.2; docs/evaluation.md).
+
+    How they reconstruct says the section `reconstruct`, the same for them as for the samples.
+    """
+
+    recipe: int = Field(ge=1)
+    methods: tuple[BaselineName, ...]
+    """hull-gt-pose, neus-gt-pose: visual hull and NeuS from the condition views with their true poses; sfm: NeuS with
+    poses from structure from motion; upper-bound: from all true target views, what a perfect model would get."""
+    conditions: tuple[int, ...]
+    """Numbers of condition views (1, 2, 4, 10 in Table 2); sfm takes those above 1."""
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        for name, values in (("methods", self.methods), ("conditions", self.conditions)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, values))}")
+        if any(count < 1 for count in self.conditions):
+            raise ValueError(f"conditions has {min(self.conditions)}; a reconstruction needs at least 1 view")
+        return self
+
+
 class SampleConfig(Section):
     """How the 32 views of each test object are sampled (sec. 6)."""
 

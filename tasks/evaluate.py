@@ -47,7 +47,8 @@ def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools)
     check_networks(config, tools)
     threads = max(1, tools.threads // tools.pool.num_workers)
     scoring = Scoring({"test_views": inputs.test_views}, config, seed, threads, tools.worker_device)
-    return score_predictions([Predictions(inputs.samples, inputs.meshes)], scoring, tools.pool, tools.progress)
+    predictions = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
+    return score_predictions(predictions, scoring, tools.pool, tools.progress)
 
 
 def check_networks(config: EvaluateConfig, tools: Tools) -> None:

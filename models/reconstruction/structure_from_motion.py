@@ -18,6 +18,8 @@ from models.reconstruction.views import Views
 PACKAGE = "pycolmap"
 LEAST_VIEWS = 2
 """Views that make a model."""
+SEEDS = 2**31
+"""COLMAP's seeds are smaller, and not negative."""
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """From the camera axes of COLMAP (y down, z forward) to ours; its own inverse."""
 
@@ -57,7 +59,7 @@ def register_views(views: Views, seed: int) -> Registered:
             (folder / kind).mkdir()
         for number, rgba in enumerate(views.rgba):
             _write_image(rgba, folder, number)
-        return _largest(_map(folder, views, seed))
+        return _largest(_map(folder, views, seed % SEEDS))
 
 
 def _write_image(rgba: npt.NDArray[np.float32], folder: Path, number: int) -> None:

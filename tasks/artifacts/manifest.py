@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DIFFUSION_MODEL = "diffusion_model"
     SAMPLES = "samples"
     MESHES = "meshes"
+    BASELINES = "baselines"
     REPORT = "report"
 
 

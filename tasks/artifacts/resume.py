@@ -39,6 +39,14 @@ class KeyedJob(Protocol):
         ...
 
 
+class FinishedItems(Protocol):
+    """Knows which items are finished, as an `ItemStore` does."""
+
+    def has(self, uid: str, key: str) -> bool:
+        """Whether the item need not be made again."""
+        ...
+
+
 @dataclass(frozen=True)
 class Journal:
     """A file of outcomes by key, appended as they come.
@@ -143,7 +151,7 @@ def run_resumable(
     jobs: Sequence[KeyedJob],
     tools: Tools,
     folder: Path,
-    store: ItemStore | None = None,
+    store: FinishedItems | None = None,
 ) -> list[Outcome]:
     """Run the jobs that no earlier run decided; return all outcomes, sorted by uid.
 
@@ -193,6 +201,6 @@ def _abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
         )
 
 
-def _is_reusable(outcome: Outcome, job: KeyedJob, store: ItemStore | None) -> bool:
+def _is_reusable(outcome: Outcome, job: KeyedJob, store: FinishedItems | None) -> bool:
     """Whether an outcome stands: a rejection for good, a finished item as long as its file is there."""
     return store is None or not isinstance(outcome, Done) or store.has(job.uid, job.key)

@@ -142,10 +142,18 @@ def target_views(views: ViewSet, uid: str, *, with_normals: bool = False) -> Vie
 
     Raises ValueError when normals are wanted and the views were made without them.
     """
-    names = views.names(uid, ViewKind.TARGET)
+    return posed_views(views, uid, views.names(uid, ViewKind.TARGET), with_normals=with_normals)
+
+
+def posed_views(views: ViewSet, uid: str, names: Sequence[str], *, with_normals: bool = False) -> Views:
+    """Return some views of an object, in the order of `names`, as arrays in [0, 1] with their cameras.
+
+    Raises ValueError when normals are wanted and the views were made without them.
+    """
     images = views.images(uid, names).astype(np.float32) / 255
     normals = np.stack([views.normal(uid, name) for name in names]) if with_normals else None
-    cameras = as_cameras(views.cameras(uid, ViewKind.TARGET), images.shape[1])
+    camera_named = {camera.name: camera for camera in views.cameras(uid)}
+    cameras = as_cameras([camera_named[name] for name in names], images.shape[1])
     return Views(images, cameras.world_from_camera, cameras.fov_deg, normals)
 
 

@@ -9,7 +9,6 @@ from rich.table import Table
 from tasks.artifacts.cases import Case
 from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
 from tasks.peers.import_object import OWN_MASK_IOU
-from tasks.peers.store import MESHES, VIEWS, own_scores
 from tasks.ports import Pool, Progress
 from tasks.report.published import NAMES, PUBLISHED
 from tasks.report.published_since import PUBLISHED_SINCE
@@ -42,10 +41,8 @@ def score_case(folder: Path, case: Case, scoring: Scoring, pool: Pool, progress:
 
     Raises RuntimeError when an object cannot be scored.
     """
-    own = own_scores(folder / VIEWS / case.name)
-    rows = score_predictions([Predictions(folder / VIEWS, folder / MESHES, case)], scoring, pool, progress)
-    scores = {row.uid: dict(row.metrics) for row in rows}
-    return {uid: scores.get(uid, {}) | own.get(uid, {}) for uid in sorted(scores.keys() | own.keys())}
+    rows = score_predictions([Predictions.below(folder, only=case)], scoring, pool, progress)
+    return {row.uid: dict(row.metrics) for row in rows}
 
 
 def score_table(title: str, scores: Scores) -> Table:

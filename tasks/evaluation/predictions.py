@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.artifacts.cases import OWN, Case, TestSet, sampled_cases
+from tasks.artifacts.cases import MESHES, OWN, VIEWS, Case, TestSet, sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, read_ledger
 from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
@@ -25,6 +25,11 @@ class Predictions:
     only: Case | None = None
     """The one case that counts; None: all."""
 
+    @classmethod
+    def below(cls, folder: Path, only: Case | None = None) -> "Predictions":
+        """The pair that lies in one folder, as baselines and other systems have it."""
+        return cls(folder / VIEWS, folder / MESHES, only)
+
     def of_objects(self) -> Iterator[tuple[str, Predicted]]:
         """Yield what each case has of each object, with the object's uid, in the order of the cases.
 
@@ -34,8 +39,8 @@ class Predictions:
         meshed = {row.uid for row in read_ledger(self.meshes) if isinstance(row, Done)}
         for case in [case for case in sampled_cases(self.views) if self.only in (None, case)]:
             folder = self.views / case.name
-            is_viewed = (folder / MANIFEST).exists()
-            viewed, own = (set(ViewSet.open(folder).uids), own_scores(folder)) if is_viewed else (set(), {})
+            is_sealed = (folder / MANIFEST).exists()
+            viewed, own = (set(ViewSet.open(folder).uids), own_scores(folder)) if is_sealed else (set[str](), {})
             prefix = f"{case.name}/"
             uids = viewed | own.keys() | {uid.removeprefix(prefix) for uid in meshed if uid.startswith(prefix)}
             for uid in sorted(uids):
@@ -44,7 +49,10 @@ class Predictions:
 
 
 def own_scores(case_views: Path) -> dict[str, dict[str, float]]:
-    """Return, by uid, the scores that were measured where the predictions of a case were made."""
+    """Return, by uid, the scores that were measured where the predictions of a case were made.
+
+    Such as the share of views that structure from motion registers; objects without a prediction may have them too.
+    """
     rows = [row for row in read_ledger(case_views) if not isinstance(row, Failed)]
     own: dict[str, Any] = {row.uid: row.facts[OWN] for row in rows if row.facts.get(OWN)}
     return {uid: {name: float(value) for name, value in scores.items()} for uid, scores in own.items()}

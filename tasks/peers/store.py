@@ -14,17 +14,14 @@ from models.reconstruction.mesh import write_ply
 from render.config import Section
 from render.passes import View
 from tasks.artifacts.atomic import atomic_file, atomic_folder
-from tasks.artifacts.cases import Case, sampled_cases
+from tasks.artifacts.cases import MESHES, OWN, VIEWS, Case, sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.shards import OBJECTS_PER_SHARD, lay_out, read_item
 from tasks.artifacts.views import seal_views, write_views
 from tasks.outcome import Done, Json, Outcome
 from tasks.peers.import_object import Imported
 
-VIEWS, MESHES = "views", "meshes"
 PANORAMA = "panorama.json"
-OWN = "own"
-"""Key of an object's facts in a case's ledger: scores of views that no true view answers to."""
 
 
 class PeerConfig(Section):
@@ -63,17 +60,6 @@ def store_case(
         facts = {"cases": [row.as_json() for row in [*cases, case]]}
         seal(part / VIEWS, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
         seal(part / MESHES, Kind.MESHES, config=config, inputs=inputs, outcomes=meshes)
-
-
-def own_scores(case_views: Path) -> dict[str, dict[str, float]]:
-    """Return the scores by uid that importing has measured, for views that no true view answers to."""
-    rows = [row for row in read_ledger(case_views) if isinstance(row, Done)]
-    scores = {row.uid: row.facts.get(OWN) for row in rows}
-    return {
-        uid: {name: float(str(value)) for name, value in own.items()}
-        for uid, own in scores.items()
-        if isinstance(own, dict)
-    }
 
 
 def peer_folders(peers: Path) -> list[Path]:

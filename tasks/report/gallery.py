@@ -130,7 +130,8 @@ class Gallery:
 
     def _drawn(self, case: Case, uid: str, names: Sequence[str]) -> list[Rgba | None] | None:
         folder = self.inputs.views_of(case)
-        return None if folder is None else thumbnails(ViewSet.open(folder), uid, names)
+        views = None if folder is None else ViewSet.open(folder)
+        return thumbnails(views, uid, names) if views and uid in views.uids else None
 
     def _mesh(self, score: ObjectScore) -> Mesh | None:
         if "chamfer" not in score.metrics:

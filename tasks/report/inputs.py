@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.artifacts.cases import Case
+from tasks.artifacts.cases import MESHES, VIEWS, Case
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest
 
 
@@ -21,6 +21,7 @@ class ReportInputs:
     stages: Mapping[str, Path]
     """Folder of the trained model per training stage: stage1, stage2, stage3."""
     test_views: Path
+    baselines: Path
     samples: Path
     meshes: Path
 
@@ -34,6 +35,7 @@ class ReportInputs:
         yield "train-vae", self.mask_vae, Kind.MASK_VAE
         yield from ((f"train-{stage}", path, Kind.DIFFUSION_MODEL) for stage, path in sorted(self.stages.items()))
         yield "render-test", self.test_views, Kind.VIEWS
+        yield "baselines", self.baselines, Kind.BASELINES
         yield "sample", self.samples, Kind.SAMPLES
         yield "reconstruct", self.meshes, Kind.MESHES
 
@@ -44,12 +46,13 @@ class ReportInputs:
 
     def views_of(self, case: Case) -> Path | None:
         """Return the view set that the case predicts; None for a case of meshes alone."""
-        folder = self.samples / case.name
-        return folder if folder.is_dir() else None
+        folders = (self.samples / case.name, self.baselines / VIEWS / case.name)
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     def meshes_of(self, case: Case) -> Path:
         """Return the folder of the meshes that the case predicts."""
-        return self.meshes / case.name
+        folders = (self.meshes / case.name, self.baselines / MESHES / case.name)
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
 
     def manifests(self) -> dict[str, Manifest]:
         """Read the manifest of each folder, by stage.

@@ -30,6 +30,7 @@ TINY = {
     "render_test.train_objects": 1,
     "render_test.held_out_objects": 1,
     "render_test.conditions": 2,
+    "baselines.conditions": [1, 2],
     "sample.conditions": [1, 2],
     "sample.steps": 2,
     "reconstruct.quality": {"resolution": 16, "iterations": 3, "batch": 64},

@@ -53,6 +53,7 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
             r"train_stage1.noise: zero_terminal_snr is true .* use v_prediction$",
         ),
         ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
+        ("baselines.conditions", [5], r"baselines.conditions goes to 5; render_test.conditions is 4"),
         ("sample.conditions", [1, 5], r"sample.conditions goes to 5; render_test.conditions is 4"),
         ("sample.stages", ["stage1", "stage1"], r"sample.stages names a stage twice"),
         ("render_test.ring_elevation_deg", 20, r"ring_elevation_deg is 20, which is none of render.elevations_deg"),
@@ -61,6 +62,14 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
 def test_params_whose_sections_disagree_name_both(tmp_path: Path, key: str, value: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         load_params(changed(tmp_path, key, value))
+
+
+def test_params_that_fit_baselines_by_volume_rendering_need_a_method_that_does(tmp_path: Path) -> None:
+    path = changed(tmp_path, "reconstruct.method", "hull")
+    load_params(path)
+    path.write_text(path.read_text().replace("- upper-bound", "- sfm"))
+    with pytest.raises(ValueError, match=r"baselines.methods has sfm, .* but reconstruct.method is hull: set"):
+        load_params(path)
 
 
 def test_params_with_several_mistakes_name_all(tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ def _seal_rest(
     ):
         _write_history(folder / name / "history.csv")
         seal(folder / name, kind, config=config, inputs={})
+    for name, kind in (("views", Kind.SAMPLES), ("meshes", Kind.MESHES), (".", Kind.BASELINES)):
+        seal(folder / "baselines" / name, kind, config=params.baselines, inputs={}, facts={"cases": []})
     return ReportInputs(
         catalog=folder / "catalog",
         selected=folder / "selected",
@@ -169,6 +171,7 @@ def _seal_rest(
         mask_vae=folder / "mask_vae",
         stages={stage: folder / stage for stage in ("stage1", "stage2", "stage3")},
         test_views=folder / "test_views",
+        baselines=folder / "baselines",
         samples=folder / "samples",
         meshes=folder / "meshes",
     )

@@ -12,7 +12,7 @@ from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
 from render.cameras import Camera
 from render.passes import View
-from tasks.artifacts.cases import Case, sampled_cases
+from tasks.artifacts.cases import MESHES, VIEWS, Case, sampled_cases
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
@@ -21,7 +21,6 @@ from tasks.commands.score_options import ScoreOptions
 from tasks.commands.score_table import published_table, score_case, score_table
 from tasks.evaluation.predictions import Scoring
 from tasks.outcome import Done
-from tasks.peers.store import MESHES, VIEWS
 from tests.tasks.made_run import PARAMS
 from tests.tasks.peers import meshes, packing
 from tests.tasks.peers.balls import OBJECTS, SIDE, on_background, photo, upright
