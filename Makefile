@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
+.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench-scaling: bootstrap ## objects per minute of two workers beside one (5 minu
 
 bench-cost: bootstrap ## what the paper's network costs on paper: parameters, FLOPs, memory
 	$(RUN) tests.bench.model_cost $(ARGS)
+
+bench-mechanisms: bootstrap ## what letting views see each other costs, by mechanism: FLOPs, memory
+	$(RUN) tests.bench.mechanism_cost
 
 bench-model: bootstrap ## a step of the network beside others' attention (ARGS="--device cuda --width full --side 64")
 	$(RUN) tests.bench.model $(ARGS)

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from models.reconstruction.mesh import Mesh, painted
+from models.reconstruction.views import Views
 from render.images import Rgba
 from render.views import ViewKind
 from tasks.artifacts.cases import Case, Protocol
-from tasks.artifacts.views import ViewSet, target_views
+from tasks.artifacts.views import ViewSet, as_cameras
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
@@ -16,7 +19,7 @@ from tasks.report.mesh_preview import mesh_preview
 from tasks.report.pictures import Picture, picture
 from tasks.report.strips import error_strip, plain_strip, shown_views, thumbnails, turning_strip
 from tasks.report.tables import group_order
-from tasks.report.viewer import TurningMesh, face_budget, turning_mesh
+from tasks.report.viewer import MAX_FACES, TurningMesh, decimated, face_budget, turning_mesh
 from tasks.report.words import case_title, method_title
 
 MAX_OBJECTS = 40
@@ -136,12 +139,15 @@ class Gallery:
     def _mesh(self, score: ObjectScore) -> Mesh | None:
         if "chamfer" not in score.metrics:
             return None
-        return read_mesh(self.inputs.meshes_of(score.case) / f"{score.uid}.ply")
+        return decimated(read_mesh(self.inputs.meshes_of(score.case) / f"{score.uid}.ply"), MAX_FACES)
 
     def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh:
         """The true mesh, painted from the true views."""
-        mesh = read_mesh(self.inputs.truth_of(case) / "meshes" / f"{uid}.ply")
-        return painted(mesh, target_views(truth, uid))
+        mesh = decimated(read_mesh(self.inputs.truth_of(case) / "meshes" / f"{uid}.ply"), MAX_FACES)
+        cameras = truth.cameras(uid, case.scored)
+        images = truth.images(uid, [camera.name for camera in cameras]).astype(np.float32) / 255
+        posed = as_cameras(cameras, images.shape[1])
+        return painted(mesh, Views(images, posed.world_from_camera, posed.fov_deg))
 
 
 def _with_most_given(scores: Sequence[ObjectScore]) -> list[ObjectScore]:

@@ -36,7 +36,6 @@ class TurningMesh:
     data: str
     """What `packed` made."""
     faces: int
-    decimated_from: int
 
 
 @cache
@@ -57,7 +56,7 @@ def face_budget(num_bytes: int, num_meshes: int) -> int:
 def turning_mesh(mesh: Mesh, label: str, max_faces: int) -> TurningMesh:
     """Decimate and pack a mesh."""
     small = decimated(mesh, max_faces)
-    return TurningMesh(label, packed(small), len(small.faces), len(mesh.faces))
+    return TurningMesh(label, packed(small), len(small.faces))
 
 
 def decimated(mesh: Mesh, max_faces: int) -> Mesh:

@@ -1,7 +1,11 @@
 import pytest
+import torch
 
 from models.network.multiview_unet import MultiViewUNet
+from tests.bench.mechanism_cost import below_the_finest, everywhere
+from tests.bench.mechanism_cost import count as count_mechanism
 from tests.bench.model_cost import PAPER, count, meta_unet
+from tests.bench.model_worker import network
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +39,21 @@ def test_cost_of_the_full_network_is_quadratic_in_the_views_by_self_attention_al
 
 LAYERS = [(64, 320, 5), (32, 640, 5), (16, 1280, 5), (8, 1280, 1)]
 """Side, width and number of self-attentions of Stable Diffusion 2's levels."""
+
+
+@pytest.mark.slow
+def test_mechanisms_that_see_less_cost_less_and_keep_as_much() -> None:
+    toy = network("toy", 16).to("meta", torch.bfloat16)
+    rows, low, coarse, whole = (
+        count_mechanism(toy, attention, side, 5)
+        for attention, side in (
+            (everywhere("row"), 16),
+            (everywhere("object"), 8),
+            (below_the_finest, 16),
+            (everywhere("object"), 16),
+        )
+    )
+    assert max(rows.tflop, low.tflop) < coarse.tflop < whole.tflop
+    assert rows.saved_gib == pytest.approx(whole.saved_gib, rel=1e-3)
+    assert coarse.saved_gib == pytest.approx(whole.saved_gib, rel=1e-3)
+    assert low.saved_gib < 0.3 * whole.saved_gib

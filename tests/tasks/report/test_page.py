@@ -35,7 +35,7 @@ def report() -> Report:
     params = load_params(PARAMS)
     plain = picture(np.zeros((4, 4, 4), np.uint8), HOSTILE)
     cell = Cell(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-    mesh = TurningMesh(HOSTILE, "AAAA", 1000, 2000)
+    mesh = TurningMesh(HOSTILE, "AAAA", 1000)
     rows = (Row("Truth", (), plain, plain), Row(HOSTILE, (HOSTILE,), None, None))
     panels = tuple(Panel(protocol, plain, 1, rows, plain, (mesh,), 45.0) for protocol in ("sparse", "ring", "gso"))
     case, extreme = Case(HOSTILE, "sparse", 1), Extreme(HOSTILE, HOSTILE, HOSTILE, plain)
