@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 bootstrap: ## create or update .venv (at once when nothing changed)
 	@$(PYTHON) infra/setup/bootstrap.py
