@@ -1,9 +1,12 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from render.fov import change_fov
+from render.resample import resample
 
 
 def disc(side: int, radius: float, fov_deg: float) -> np.ndarray:
@@ -43,3 +46,27 @@ def test_change_fov_colour_does_not_darken_at_the_edge_of_the_mask() -> None:
     edge = changed[(changed[..., 3] > 60) & (changed[..., 3] < 200)]
     assert len(edge) > 10
     assert np.abs(edge[:, 0].astype(int) - 200).max() <= 3
+
+
+def test_change_fov_to_fewer_pixels_is_the_exact_mean_over_each_area() -> None:
+    """The central 50.7 of 64 px brought to 32, of noise: by the integral over the image, which is bilinear."""
+    rng = np.random.default_rng(0)
+    image = np.concatenate([rng.integers(0, 256, (64, 64, 3)), np.full((64, 64, 1), 255)], axis=2).astype(np.uint8)
+    half = 32 * (16 / 35) / math.tan(math.radians(30))
+    integral = np.pad(image[..., 0].astype(float).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    edges = np.linspace(32 - half, 32 + half, 33)
+    corners = RegularGridInterpolator((np.arange(65), np.arange(65)), integral)(np.stack(np.meshgrid(edges, edges), -1))
+    expected = np.diff(np.diff(corners, axis=0), axis=1).T / (2 * half / 32) ** 2
+    assert np.abs(change_fov(image, 60.0, 2 * math.degrees(math.atan(16 / 35)), 32)[..., 0] - expected).max() < 0.51
+
+
+def test_resample_is_opencvs_area_average_of_what_is_covered() -> None:
+    image = disc(96, 0.3, 60.0)
+    small = resample(image, 28)
+    premultiplied = image.astype(np.float32) * (image[..., 3:] / 255)
+    premultiplied[..., 3] = image[..., 3]
+    expected = cv2.resize(premultiplied, (28, 28), interpolation=cv2.INTER_AREA)
+    assert np.abs(small[..., 3] - expected[..., 3]).max() <= 0.51
+    covered = small[..., 3] > 20
+    assert np.abs(small[covered][:, :3] - np.array([200, 40, 10])).max() <= 1
+    assert resample(image, 96) is image
