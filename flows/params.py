@@ -14,6 +14,7 @@ from tasks.config import (
     DownloadConfig,
     EncodeConfig,
     EvaluateConfig,
+    GsoEvalConfig,
     NormalizeConfig,
     RenderTestConfig,
     SampleConfig,
@@ -38,6 +39,7 @@ class Params(BaseModel):
     train_stage2: StageConfig
     train_stage3: StageConfig
     render_test: RenderTestConfig
+    gso_eval: GsoEvalConfig
     baselines: BaselinesConfig
     sample: SampleConfig
     reconstruct: ReconstructConfig
@@ -68,6 +70,8 @@ class Params(BaseModel):
             yield f"sample.conditions goes to {most}; unet.max_condition_views is {self._max_conditions}"
         if len(set(self.sample.stages)) < len(self.sample.stages):
             yield f"sample.stages names a stage twice: {', '.join(self.sample.stages)}"
+        if len(set(self.sample.protocols)) < len(self.sample.protocols):
+            yield f"sample.protocols names a protocol twice: {', '.join(self.sample.protocols)}"
         yield from self._baseline_problems()
         test = self.render_test
         if test.ring_views and test.ring_elevation_deg not in self.render.elevations_deg:

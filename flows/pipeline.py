@@ -21,6 +21,7 @@ STAGE1 = Path("models_out/stage1")
 STAGE2 = Path("models_out/stage2")
 STAGE3 = Path("models_out/stage3")
 TEST_VIEWS = Path("data/test_views")
+GSO_EVAL = Path("data/gso_eval")
 BASELINES = Path("data/baselines")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
@@ -138,6 +139,15 @@ _ROWS = (
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
     ),
     Stage(
+        name="gso-eval",
+        description="read SyncDreamer's test objects as given: 16 pictures and the true mesh of each (sec. 5.2)",
+        runs="tasks.gso_eval:read_gso_eval",
+        watches=("gso_eval.folder",),
+        params=("gso_eval",),
+        out=GSO_EVAL,
+        policy=Policy(retries=1, timeout_seconds=2 * HOUR),
+    ),
+    Stage(
         name="baselines",
         description="reconstruct the test objects from true views: hull, NeuS, structure from motion (sec. 5.2)",
         runs="tasks.baselines:make_baselines",
@@ -150,7 +160,7 @@ _ROWS = (
         name="sample",
         description="sample 32 views of every test object from its condition images, for each training stage (sec. 6)",
         runs="tasks.sample:sample_test_sets",
-        inputs={"test_views": TEST_VIEWS, "stages": MODELS},
+        inputs={"test_views": TEST_VIEWS, "gso_eval": GSO_EVAL, "stages": MODELS},
         params=("seed", "sample"),
         out=SAMPLES,
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
@@ -178,6 +188,7 @@ _ROWS = (
                 mask_vae=MASK_VAE,
                 stages=MODELS,
                 test_views=TEST_VIEWS,
+                gso_eval=GSO_EVAL,
                 baselines=BASELINES,
                 samples=SAMPLES,
                 meshes=MESHES,

@@ -132,12 +132,27 @@ class RenderTestConfig(Section):
     ring_elevation_deg: float
     ring_fov_deg: float
     ring_distance: float
+    ring_resolution: int | None = Field(default=None, ge=16, le=4096)
+    """Side of the ring's images in pixels, at which they are scored (256 in SyncDreamer's); null: render.resolution."""
     max_failed_share: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _knows_its_axes(self) -> Self:
         check_up_axis("render_test", self.source, self.up_axis)
         return self
+
+
+class GsoEvalConfig(Section):
+    """SyncDreamer's test objects, or others in its layout: 16 pictures and a true mesh each (docs/evaluation.md)."""
+
+    recipe: int = Field(ge=1)
+    folder: str
+    """Where the folders of the objects lie; an empty one makes an empty test set. DVC watches it."""
+    resolution: int = Field(ge=16, le=4096)
+    """Side of the pictures in pixels, 256 in SyncDreamer's; an object with others is rejected."""
+    angles_deg: dict[str, float]
+    """Ground-truth angle by object, in degrees: the mesh is turned by minus it about Z. The thirty objects have
+    SyncDreamer's, any other 0."""
 
 
 BaselineName = Literal["hull-gt-pose", "neus-gt-pose", "sfm", "upper-bound"]
@@ -171,6 +186,9 @@ class SampleConfig(Section):
 
     recipe: int = Field(ge=1)
     stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
+    protocols: tuple[Literal["sparse", "ring", "gso"], ...] = Field(min_length=1)
+    """What is sampled, as far as the test sets have it: 32 targets, SyncDreamer's cameras rendered here, its own files
+    (docs/evaluation.md)."""
     conditions: tuple[int, ...] = Field(min_length=1)
     """Numbers of condition images for the sparse-view protocol; single-view stages use only 1."""
     scheduler: SchedulerName
@@ -179,7 +197,7 @@ class SampleConfig(Section):
     guidance: float = Field(ge=1)
     """1 = no classifier-free guidance (the paper mentions none)."""
     fov: Literal["raw", "fov_matched"]
-    """For the ring protocol, whose cameras have another field of view (docs/paper.md 3.1)."""
+    """For the protocols ring and gso, whose cameras have another field of view (docs/paper.md 3.1)."""
 
 
 class EvaluateConfig(Section):

@@ -6,6 +6,7 @@ from pathlib import Path
 from models.data.hub_weights import weights_file
 from models.losses.st_lpips import packaged_weights
 from tasks.artifacts.atomic import write_bytes, write_json
+from tasks.artifacts.cases import TestSet
 from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, seal
 from tasks.config import EvaluateConfig
 from tasks.evaluation.object_scores import ObjectScore, Summary
@@ -46,7 +47,8 @@ def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools)
     """Score every object in every case; any failure stops the stage."""
     check_networks(config, tools)
     threads = max(1, tools.threads // tools.pool.num_workers)
-    scoring = Scoring({"test_views": inputs.test_views}, config, seed, threads, tools.worker_device)
+    sets: dict[TestSet, Path] = {"test_views": inputs.test_views, "gso_eval": inputs.gso_eval}
+    scoring = Scoring(sets, config, seed, threads, tools.worker_device)
     predictions = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
     return score_predictions(predictions, scoring, tools.pool, tools.progress)
 

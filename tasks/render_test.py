@@ -4,8 +4,9 @@ Sparse views: condition views c00.. and 32 targets t00.. whose first azimuth is 
 Ring: SyncDreamer's 16 views r00.. at one elevation; r00 is the condition image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import trimesh
@@ -16,10 +17,11 @@ from render.cameras import Camera
 from render.config import RenderConfig
 from render.device import Machine
 from render.errors import Unrenderable
+from render.passes import View
 from render.placement import Placement, normalize_bounds
 from render.quality_gates import Inspection, facts
 from render.report import check_usable
-from render.views import ring_cameras, sparse_test_cameras
+from render.views import ViewKind, ring_cameras, sparse_test_cameras
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
@@ -28,6 +30,7 @@ from tasks.artifacts.randomness import rng_for, share_of
 from tasks.artifacts.resume import ItemStore, run_resumable
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.tables import OBJECTS, read_objects
+from tasks.artifacts.test_set import write_test_set
 from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
@@ -63,6 +66,13 @@ class TestRecipe:
             distance=self.test.ring_distance,
         )
         return [*targets, *conditions, *ring]
+
+    def sizes(self, cameras: Sequence[Camera]) -> Iterator[tuple[Sequence[Camera], RenderConfig]]:
+        """Yield the cameras, in order, in groups that are rendered at one size, and how to render each."""
+        ring_side, side = self.test.ring_resolution or self.render.resolution, self.render.resolution
+        sizes = [ring_side if camera.name.startswith(ViewKind.RING) else side for camera in cameras]
+        for size, group in groupby(zip(sizes, cameras, strict=True), key=lambda pair: pair[0]):
+            yield [camera for _, camera in group], self.render.model_copy(update={"resolution": size})
 
     def fingerprint(self) -> str:
         """Name the folder for unfinished work; items in it are keyed by their object."""
@@ -155,6 +165,7 @@ def render_test_sets(
     layout = store.lay_out([job.uid for job in jobs], OBJECTS_PER_SHARD)
     inputs |= {"recipe": recipe.fingerprint(), "items": fingerprint(keys, layout.of(keys))}
     seal_views(store.readers(keys), layout, out)
+    write_test_set(out)
     for uid, key in keys.items():
         write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
     seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
@@ -217,8 +228,10 @@ def render_file(job: TestJob, path: Path) -> Done:
             report, max_faces=limits.max_faces, missing_texture=limits.missing_texture, enclosed=limits.enclosed
         )
         placement = normalize_bounds(report.minimum, report.maximum, limits.longest_side, source.up_axis)
-    taken = render_views(path, placement, cameras, recipe.render, uid=job.uid, seed=recipe.seed, machine=job.machine)
-    views = list(inspection.watch(cameras, taken))
+    views: list[View] = []
+    for group, config in recipe.sizes(cameras):
+        taken = render_views(path, placement, group, config, uid=job.uid, seed=recipe.seed, machine=job.machine)
+        views += inspection.watch(group, taken)
     mesh = export_ply(trimesh.Trimesh(*triangles(path, placement), process=False))
     write_views(job.item, cameras, views, {"placement": placement.as_json()}, {MESH: mesh})
     return Done(job.uid, {"group": source.group, "views": len(views), **facts(inspection.flags)})

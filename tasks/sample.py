@@ -1,12 +1,12 @@
 """Stage sample: all target views of every test object, sampled with each training stage's model.
 
 A case is (method, protocol, number of condition views); the methods sampled here are the training stages. The sampled
-cameras are those of the test set, so that view t07 of a sample answers to view t07 of the truth; in the ring protocol
-the samples' row at the ring's elevation is brought to the ring's field of view and carries the ring's names.
+cameras are those of the test set, so that view t07 of a sample answers to view t07 of the truth; in the protocols ring
+and gso the samples' row at the ring's elevation is brought to the ring's field of view and size and gets its names.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +19,7 @@ from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
 from render.views import ViewKind
-from tasks.artifacts.cases import Case
+from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
@@ -32,59 +32,91 @@ from tasks.ports import Tools
 
 
 def sample_test_sets(
-    test_views: Path, stages: Mapping[str, Path], config: SampleConfig, seed: int, out: Path, tools: Tools
+    test_views: Path,
+    gso_eval: Path,
+    stages: Mapping[str, Path],
+    config: SampleConfig,
+    seed: int,
+    out: Path,
+    tools: Tools,
 ) -> None:
     """Sample every test object in every case: a folder of views per case, listed in the manifest's facts (sec. 6).
 
     Args:
         test_views: Sealed set of test views, whose condition views the models are given.
+        gso_eval: Sealed set of SyncDreamer's pictures, which may be empty.
         stages: Model folder of each training stage.
         config: The section `sample`.
         seed: For the initial noise, which is the same in all cases of an object.
         out: Becomes the sealed folder of samples.
         tools: Of the stage.
+
+    Raises ValueError when the test sets have no view of the protocols asked for.
     """
     torch.set_num_threads(tools.threads)
-    views = ViewSet.open(test_views)
-    inputs = {"test_views": views.manifest.fingerprint}
+    folders: dict[TestSet, Path] = {"test_views": test_views, "gso_eval": gso_eval}
+    sets = {name: ViewSet.open(folder) for name, folder in folders.items()}
+    inputs: dict[str, str] = {name: views.manifest.fingerprint for name, views in sets.items()}
     inputs |= {stage: open_manifest(folder, Kind.DIFFUSION_MODEL).fingerprint for stage, folder in stages.items()}
-    cases = plan_cases(config, views)
-    keys: dict[str, str] = {
-        stage: work_key(config, seed, reads={"test_views": test_views, "model": stages[stage]}, tools=tools)
-        for stage in config.stages
+    cases = plan_cases(config, sets)
+    keys = {
+        (stage, name): work_key(config, seed, reads={name: folders[name], "model": stages[stage]}, tools=tools)
+        for stage, name in dict.fromkeys((case.method, case.test_set) for case in cases)
     }
-    stores = {case: ItemStore(tools.work / keys[case.method] / case.name) for case in cases}
-    num_items = len(cases) * len(views.uids)
-    num_before = sum(store.has(uid, uid) for store in stores.values() for uid in views.uids)
+    stores = {case: ItemStore(tools.work / keys[case.method, case.test_set] / case.name) for case in cases}
+    num_items = sum(len(sets[case.test_set].uids) for case in cases)
+    num_before = sum(store.has(uid, uid) for case, store in stores.items() for uid in sets[case.test_set].uids)
     if num_before:
         tools.progress.note(f"sample: {num_before} of {num_items} were sampled before, {num_items - num_before} to go")
+    rows = []
     with tools.progress.items("sample", num_items) as show:
-        for case, sampler in _with_samplers(
-            cases, lambda stage: Sampler(stages[stage], config, seed, views, tools.device)
-        ):
-            store, outcomes = stores[case], []
+        for case, sampler in _with_samplers(cases, lambda stage: Sampler(stages[stage], config, seed, tools.device)):
+            store, views, outcomes = stores[case], sets[case.test_set], []
             for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
                 outcomes.append(outcome)
             items = {uid: uid for uid in views.uids}
             layout = store.lay_out(items, OBJECTS_PER_SHARD)
             seal_views(store.readers(items), layout, out / case.name)
-            seal(out / case.name, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
+            read = {name: inputs[name] for name in (case.test_set, case.method)}
+            seal(out / case.name, Kind.VIEWS, config=config, inputs=read, outcomes=outcomes)
             store.keep(out / case.name, items, layout)
-    facts = {"cases": [case.as_json() for case in cases]}
-    seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts=facts)
+            rows.append(case.as_json() | _sizes(ViewSet.open(out / case.name), case, tools))
+    seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts={"cases": rows})
 
 
-def plan_cases(config: SampleConfig, views: ViewSet) -> list[Case]:
-    """List the cases: stage 3 is given every number of condition views, the single-view stages and the ring one."""
-    has_ring = any(views.names(uid, ViewKind.RING) for uid in views.uids[:1])
+def plan_cases(config: SampleConfig, sets: Mapping[TestSet, ViewSet]) -> list[Case]:
+    """List the cases that the test sets have views for.
+
+    In the protocol sparse, stage 3 is given every number of condition views and the single-view stages one; in the
+    other protocols all are given one.
+
+    Raises ValueError when there is none.
+    """
+    kinds = {name: {view[0] for uid in views.uids for view in views.names(uid)} for name, views in sets.items()}
     cases = []
     for stage in config.stages:
-        counts = config.conditions if stage == "stage3" else (1,)
-        cases += [Case(stage, "sparse", count) for count in counts]
-        if has_ring:
-            cases.append(Case(stage, "ring", 1))
+        for protocol in config.protocols:
+            counts = config.conditions if (stage, protocol) == ("stage3", "sparse") else (1,)
+            asked = [Case(stage, protocol, count) for count in counts]
+            cases += [case for case in asked if case.scored in kinds[case.test_set]]
+    if not cases:
+        raise ValueError(
+            f"sample.protocols is {', '.join(config.protocols)}, and no test set has such views: set "
+            "render_test.ring_views, gso_eval.folder or sample.protocols"
+        )
     return cases
+
+
+def _sizes(sampled: ViewSet, case: Case, tools: Tools) -> dict[str, int]:
+    """Return the sides of the sampled and of the scored views in pixels; say so where these were enlarged."""
+    uid = sampled.uids[0]
+    target, scored = sampled.cameras(uid, ViewKind.TARGET)[0], sampled.cameras(uid, case.scored)[0]
+    sides = {"sampled_px": len(sampled.image(uid, target.name)), "scored_px": len(sampled.image(uid, scored.name))}
+    if sides["scored_px"] > sides["sampled_px"]:
+        sizes = f"{sides['sampled_px']} px are enlarged to the {sides['scored_px']} px"
+        tools.progress.note(f"sample: {case.name}: views of {sizes} of {case.test_set}")
+    return sides
 
 
 def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Iterator[tuple[Case, "Sampler"]]:
@@ -98,9 +130,9 @@ def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Itera
 def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStore) -> Iterator[Outcome]:
     for uid in views.uids:
         if not store.has(uid, uid):
-            cameras, images = sampler.sample(case, uid)
+            cameras, images = sampler.sample(case, uid, views)
             write_views(store.path(uid), cameras, [View(image) for image in images], {"case": case.name})
-        yield Done(uid, views.facts[uid])
+        yield Done(uid, {"group": views.facts[uid]["group"]})
 
 
 @dataclass(frozen=True)
@@ -110,7 +142,6 @@ class Sampler:
     model: Path
     config: SampleConfig
     seed: int
-    views: ViewSet
     device: str
 
     @cached_property
@@ -118,22 +149,31 @@ class Sampler:
         """The saved model with the sampler of the configuration."""
         return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
 
-    def sample(self, case: Case, uid: str) -> tuple[list[Camera], list[Image]]:
-        """Sample all targets of an object; return cameras and images, for the ring protocol the ring's views too."""
-        ring = self.views.cameras(uid, ViewKind.RING)
-        targets = self.views.cameras(uid, ViewKind.TARGET)
+    def sample(self, case: Case, uid: str, views: ViewSet) -> tuple[list[Camera], list[Image]]:
+        """Sample all targets of an object of a test set; return cameras and images, those of a ring's views too."""
         if case.protocol == "sparse":
-            names = self.views.names(uid, ViewKind.CONDITION)[: case.conditions]
-            return targets, self._sample_targets(uid, list(self.views.images(uid, names)))
-        aligned = [replace(camera, azimuth_deg=camera.azimuth_deg - targets[0].azimuth_deg) for camera in targets]
-        shown = self._matched(self.views.image(uid, ring[0].name), ring[0], aligned[0])
-        images = self._sample_targets(uid, [shown])
-        pairs = zip(aligned, images, strict=True)
-        twins = [(drawn, image, twin) for drawn, image in pairs for twin in ring if _meet(drawn, twin)]
-        seen = [self._matched(image, drawn, twin) for drawn, image, twin in twins]
-        return [*aligned, *(twin for _, _, twin in twins)], [*images, *seen]
+            names = views.names(uid, ViewKind.CONDITION)[: case.conditions]
+            _, images = self._sample_targets(uid, list(views.images(uid, names)))
+            return views.cameras(uid, ViewKind.TARGET), images
+        ring = views.cameras(uid, ViewKind.RING)
+        given = views.image(uid, ring[0].name)
+        fov_deg = self.pipeline.unet.config.geometry["fov_deg"]
+        drawn, images = self._sample_targets(
+            uid, [self._seen(given, ring[0].fov_deg, fov_deg, self.pipeline.resolution)]
+        )
+        twins = [
+            (one, image, twin) for one, image in zip(drawn, images, strict=True) for twin in ring if _meet(one, twin)
+        ]
+        if not twins:
+            elevation = f"{ring[0].elevation_deg:g}"
+            raise ValueError(
+                f"{self.model} draws no view at elevation {elevation}; set sample.protocols without {case.protocol}"
+            )
+        seen = [self._seen(image, one.fov_deg, twin.fov_deg, len(given)) for one, image, twin in twins]
+        return [*drawn, *(twin for _, _, twin in twins)], [*images, *seen]
 
-    def _sample_targets(self, uid: str, conditions: list[Image]) -> list[Image]:
+    def _sample_targets(self, uid: str, conditions: list[Image]) -> tuple[list[Camera], list[Image]]:
+        """Sample the targets; azimuths of their cameras count from the first condition view."""
         seed = seed_of(self.seed, "sample", uid)  # the same for every case, so that cases compare
         drawn = self.pipeline(
             conditions,
@@ -141,12 +181,13 @@ class Sampler:
             guidance_scale=self.config.guidance,
             generator=torch.Generator().manual_seed(seed),
         )
-        return [np.array(image) for image in drawn.images]
+        names = map(ViewKind.TARGET.view_name, drawn.target_ids)
+        cameras = [Camera(name, **asdict(camera)) for name, camera in zip(names, drawn.cameras, strict=True)]
+        return cameras, [np.array(image) for image in drawn.images]
 
-    def _matched(self, image: Image, taken: Camera, wanted: Camera) -> Image:
-        if self.config.fov == "raw":
-            return image
-        return change_fov(image, taken.fov_deg, wanted.fov_deg, image.shape[0])
+    def _seen(self, image: Image, from_deg: float, to_deg: float, side: int) -> Image:
+        """Bring a view to another field of view, unless that is left raw, and to another size (docs/paper.md 3.1)."""
+        return change_fov(image, from_deg, from_deg if self.config.fov == "raw" else to_deg, side)
 
 
 def _meet(one: Camera, other: Camera) -> bool:

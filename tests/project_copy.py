@@ -9,13 +9,14 @@ CODE = ("flows", "tasks", "render", "models", "infra")
 
 
 def copy_project(folder: Path) -> Path:
-    """Code, graph and committed parameters, a git repository, and an empty data/source."""
+    """Code, graph and committed parameters, a git repository, and the folders of objects, empty."""
     folder.mkdir(parents=True)
     for name in CODE:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".gitignore"):
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    (folder / "data" / "source").mkdir(parents=True)
+    for name in ("source", "gso_source"):
+        (folder / "data" / name).mkdir(parents=True)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=600)
     return folder

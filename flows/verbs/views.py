@@ -82,3 +82,18 @@ def export_model(
 
     print(copy_model(model, report, out))
     return 0
+
+
+@app.command()
+def check_set(
+    first: Annotated[
+        Path, typer.Argument(help="A test set such as data/gso_eval, or the test_set.json of one.", metavar="SET")
+    ],
+    second: Annotated[Path, typer.Argument(help="The one to compare it with.", metavar="OTHER")],
+) -> int:
+    """Compare two test sets view by view: cameras and hashes of the pixels (docs/evaluation.md)."""
+    from tasks.commands.check_set import check_set as compare_sets
+
+    is_equal, lines = compare_sets(first, second)
+    print("\n".join(lines))
+    return 0 if is_equal else 1

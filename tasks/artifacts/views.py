@@ -13,6 +13,7 @@ from models.reconstruction.views import Cameras, Views
 from render.cameras import Camera
 from render.images import contact_sheet, decode_png, encode_png
 from render.passes import Floats, View, decode_depth, decode_normal, view_files
+from render.resample import resample
 from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest, read_ledger
@@ -55,11 +56,12 @@ def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: 
 
 
 def sheet_of(members: Members) -> Image:
-    """Arrange all views of an item on one sheet, targets first, one row per elevation."""
+    """Arrange all views of an item on one sheet, at the size of the smallest, targets first, one row per elevation."""
     views = [Camera.from_json(row) for row in json.loads(members[CAMERAS])["views"]]
     azimuths = {round(view.azimuth_deg, 3) for view in views if view.name.startswith(ViewKind.TARGET)}
     images = [decode_png(members[f"{view.name}.png"]) for view in views]
-    return contact_sheet(images, columns=len(azimuths) or 8)
+    side = min(len(image) for image in images)
+    return contact_sheet([resample(image, side) for image in images], columns=len(azimuths) or 8)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from models.reconstruction.mesh import Mesh, painted
-from models.reconstruction.views import Views
 from render.images import Rgba
 from render.views import ViewKind
 from tasks.artifacts.cases import Case, Protocol
-from tasks.artifacts.views import ViewSet, as_cameras
+from tasks.artifacts.views import ViewSet, posed_views
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
@@ -81,7 +78,7 @@ class Gallery:
         """Yield the first objects, training objects first, up to MAX_OBJECTS and GALLERY_BYTES, but at least one."""
         num_bytes = 0
         for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in self.scores})[:MAX_OBJECTS]:
-            members = [row for row in self.scores if row.uid == uid]
+            members = [row for row in self.scores if (row.group, row.uid) == (group, uid)]
             protocols = dict.fromkeys(row.case.protocol for row in members)
             panels = tuple(self._panel([row for row in members if row.case.protocol == one]) for one in protocols)
             size = sum(panel.num_bytes for panel in panels)
@@ -110,7 +107,8 @@ class Gallery:
         drawn = {row.case: self._drawn(row.case, uid, names) for row in scores}
         meshes = {row.case: self._mesh(row) for row in scores}
         shown = [row.case for row in _with_most_given(scores)]
-        solid = [("Truth", true_mesh), *((case_title(one), mesh) for one in shown if (mesh := meshes[one]))]
+        named = [("Truth", true_mesh), *((case_title(one), meshes[one]) for one in shown)]
+        solid = [(label, mesh) for label, mesh in named if mesh]
         turning = [true_views, *(views for one in shown if (views := drawn[one]))]
         who = ", ".join(method_title(one.method) for one in shown if drawn[one])
         return Panel(
@@ -122,7 +120,7 @@ class Gallery:
                     "Truth",
                     (),
                     plain_strip(truth, uid, names, f"{uid}: true views"),
-                    _preview(true_mesh, azimuth, f"{uid}: true mesh"),
+                    _preview(true_mesh, azimuth, f"{uid}: true mesh") if true_mesh else None,
                 ),
                 *(_row(row, drawn[row.case], true_views, meshes[row.case], azimuth) for row in scores),
             ),
@@ -137,17 +135,16 @@ class Gallery:
         return thumbnails(views, uid, names) if views and uid in views.uids else None
 
     def _mesh(self, score: ObjectScore) -> Mesh | None:
-        if "chamfer" not in score.metrics:
-            return None
-        return decimated(read_mesh(self.inputs.meshes_of(score.case) / f"{score.uid}.ply"), MAX_FACES)
+        path = self.inputs.meshes_of(score.case) / f"{score.uid}.ply"
+        return decimated(read_mesh(path), MAX_FACES) if path.is_file() else None
 
-    def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh:
-        """The true mesh, painted from the true views."""
-        mesh = decimated(read_mesh(self.inputs.truth_of(case) / "meshes" / f"{uid}.ply"), MAX_FACES)
-        cameras = truth.cameras(uid, case.scored)
-        images = truth.images(uid, [camera.name for camera in cameras]).astype(np.float32) / 255
-        posed = as_cameras(cameras, images.shape[1])
-        return painted(mesh, Views(images, posed.world_from_camera, posed.fov_deg))
+    def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh | None:
+        """The true mesh, painted from the true views; None where the object has none."""
+        path = self.inputs.truth_of(case) / "meshes" / f"{uid}.ply"
+        if not path.is_file():
+            return None
+        views = posed_views(truth, uid, truth.names(uid, case.scored))
+        return painted(decimated(read_mesh(path), MAX_FACES), views)
 
 
 def _with_most_given(scores: Sequence[ObjectScore]) -> list[ObjectScore]:

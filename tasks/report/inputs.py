@@ -21,6 +21,7 @@ class ReportInputs:
     stages: Mapping[str, Path]
     """Folder of the trained model per training stage: stage1, stage2, stage3."""
     test_views: Path
+    gso_eval: Path
     baselines: Path
     samples: Path
     meshes: Path
@@ -35,6 +36,7 @@ class ReportInputs:
         yield "train-vae", self.mask_vae, Kind.MASK_VAE
         yield from ((f"train-{stage}", path, Kind.DIFFUSION_MODEL) for stage, path in sorted(self.stages.items()))
         yield "render-test", self.test_views, Kind.VIEWS
+        yield "gso-eval", self.gso_eval, Kind.VIEWS
         yield "baselines", self.baselines, Kind.BASELINES
         yield "sample", self.samples, Kind.SAMPLES
         yield "reconstruct", self.meshes, Kind.MESHES

@@ -10,7 +10,10 @@ from tasks.artifacts.manifest import Manifest, read_ledger
 from tasks.outcome import Done, Rejected
 from tasks.report.inputs import ReportInputs
 
-LISTED_STAGES = ("catalog", "select", "download", "normalize", "render", "render-test", "baselines", "reconstruct")
+LISTED_STAGES = (
+    *("catalog", "select", "download", "normalize", "render"),
+    *("render-test", "gso-eval", "baselines", "reconstruct"),
+)
 
 
 @dataclass(frozen=True)

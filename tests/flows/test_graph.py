@@ -28,7 +28,9 @@ def test_files_of_the_project_say_what_the_tables_say() -> None:
 
 
 def test_dvc_reads_the_stages_as_the_table_has_them() -> None:
-    folders = {"${catalog.folder}": "data/source", "${render_test.folder}": "data/source"}
+    folders = {"${catalog.folder}": "data/source", "${render_test.folder}": "data/source"} | {
+        "${gso_eval.folder}": "data/gso_source"
+    }
     for stage, info in zip(STAGES.values(), Repository(ROOT).stages(), strict=True):
         assert (info.name, info.cmd, info.desc) == (stage.name, stage.command, stage.description)
         assert info.deps == tuple(folders.get(dep, dep) for dep in stage.deps)

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from flows.__main__ import main
 from flows.app import app
+from flows.pipeline import STAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,8 +19,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's own graph and parameters, without its code."""
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    (tmp_path / "data/source").mkdir(parents=True)
-    (tmp_path / "data/source/README.md").touch()
+    for name in ("source", "gso_source"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "README.md").touch()
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = True\n    analytics = false\n")
     monkeypatch.chdir(tmp_path)
@@ -52,7 +54,7 @@ def test_plan_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert ["catalog", "run", "never", "run"] in [line.split() for line in lines]
-    assert len(lines) == 16
+    assert len(lines) == 2 + len(STAGES)
 
 
 def test_plan_of_a_wrong_parameter_is_its_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("dvc.yaml", "params.yaml", ".gitignore"):
         shutil.copyfile(HERE / name, root / name)
-    (root / "data/source").mkdir(parents=True)
+    (root / "data/gso_source").mkdir(parents=True)
+    (root / "data/source").mkdir()
     (root / "data/source/README.md").write_text("empty")
     run(root, "git", "init", "-q")
     run(root, sys.executable, "-m", "dvc", "init", "-q")

@@ -87,7 +87,10 @@ def seal_view_set(
 
 
 def make_run(folder: Path, spoils: Mapping[str, Spoil | None], *, side: int = 32, ring: bool = False) -> ReportInputs:
-    """Everything up to the samples; one case per stage1-sparse-1 style name, with how its pictures are spoilt."""
+    """Everything up to the samples; one case per stage1-sparse-1 style name, with how its pictures are spoilt.
+
+    A gso case has the torus alone, whose true mesh is missing.
+    """
     params = load_params(PARAMS)
     render = params.render.model_copy(update={"resolution": side})
     meshes, groups = shapes(), {"box": "train", "snowman": "held_out", "torus": "train"}
@@ -100,11 +103,21 @@ def make_run(folder: Path, spoils: Mapping[str, Spoil | None], *, side: int = 32
         path.parent.mkdir(parents=True, exist_ok=True)
         mesh.export(path)
     seal_view_set(folder / "test_views", truth, render, groups)
+    gso = {"torus": truth["torus"]} if any("-gso-" in name for name in spoils) else {}
+    seal_view_set(folder / "gso_eval", {uid: _ring_of(*views) for uid, views in gso.items()}, render, {"torus": "gso"})
     for case, spoil in spoils.items():
-        seal_view_set(folder / "samples" / case, _sampled(truth, case, spoil), render, groups)
+        seal_view_set(
+            folder / "samples" / case, _sampled(gso if "-gso-" in case else truth, case, spoil), render, groups
+        )
     cases = [_case(name) for name in spoils]
     seal(folder / "samples", Kind.SAMPLES, config=params.sample, inputs={}, facts={"cases": cases})
     return _seal_rest(folder, params, render, truth, groups)
+
+
+def _ring_of(cameras: list[Camera], images: list[Pixels]) -> tuple[list[Camera], list[Pixels]]:
+    """The ring's views alone."""
+    kept = [(camera, image) for camera, image in zip(cameras, images, strict=True) if camera.name[0] == "r"]
+    return [camera for camera, _ in kept], [image for _, image in kept]
 
 
 def _ring(params: Params, wanted: bool) -> list[Camera]:
@@ -125,7 +138,7 @@ def _sampled(
     truth: Mapping[str, tuple[list[Camera], list[Pixels]]], case: str, spoil: Spoil | None
 ) -> dict[str, tuple[list[Camera], list[Pixels]]]:
     """The true targets (and every second ring view), spoilt."""
-    wanted = ("t", "r") if "ring" in case else ("t",)
+    wanted = ("t",) if "sparse" in case else ("t", "r")
     sampled = {}
     for uid, (cameras, images) in truth.items():
         pairs = [
@@ -171,6 +184,7 @@ def _seal_rest(
         mask_vae=folder / "mask_vae",
         stages={stage: folder / stage for stage in ("stage1", "stage2", "stage3")},
         test_views=folder / "test_views",
+        gso_eval=folder / "gso_eval",
         baselines=folder / "baselines",
         samples=folder / "samples",
         meshes=folder / "meshes",

@@ -24,6 +24,7 @@ from tests.tasks.report.strict_html import StrictPage
 from tests.tasks.toolbox import MemoryTracker, make_tools
 
 PERFECT, POOR, BLANK, RING = "stage3-sparse-4", "stage3-sparse-1", "stage1-sparse-1", "stage3-ring-1"
+GSO = "stage3-gso-1"
 
 
 def vanish(image: np.ndarray, name: str) -> np.ndarray:  # noqa: ARG001
@@ -33,7 +34,7 @@ def vanish(image: np.ndarray, name: str) -> np.ndarray:  # noqa: ARG001
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportInputs, Path, MemoryTracker]:
     folder = tmp_path_factory.mktemp("run")
-    spoils = {BLANK: vanish, POOR: blur(0.5), PERFECT: None, RING: None}
+    spoils = {BLANK: vanish, POOR: blur(0.5), PERFECT: None, RING: None, GSO: None}
     inputs = make_run(folder, spoils, side=24, ring=True)
     return inputs, folder / "reports", finish(inputs, folder / "reports", folder)
 
@@ -108,13 +109,13 @@ def test_reconstruct_blank_views_are_rejected_with_a_reason(finished: tuple[Repo
     assert "visual hull is empty" in blank.reason
     assert isinstance(outcomes[f"{PERFECT}/box"], Done)
     assert not (finished[0].meshes / BLANK / "box.ply").exists()
-    assert open_manifest(finished[0].meshes, Kind.MESHES).counts == {"done": 9, "rejected": 3, "failed": 0}
+    assert open_manifest(finished[0].meshes, Kind.MESHES).counts == {"done": 10, "rejected": 3, "failed": 0}
 
 
 def test_evaluate_logs_a_run_per_method_with_equal_names_and_the_test_set_by_its_fingerprint(
     finished: tuple[ReportInputs, Path], tracked: MemoryTracker
 ) -> None:
-    assert list(tracked.parts) == ["stage1", "stage3"]
+    assert sorted(tracked.parts) == ["stage1", "stage3"]
     one, three = (
         {
             step: values["sparse/train/psnr"]
@@ -125,11 +126,14 @@ def test_evaluate_logs_a_run_per_method_with_equal_names_and_the_test_set_by_its
     )
     assert one == {1: metrics_of(finished)[BLANK]["train"]["psnr"]}
     assert three == {1: metrics_of(finished)[POOR]["train"]["psnr"], 4: MAX_PSNR}
-    digest = open_manifest(finished[0].test_views, Kind.VIEWS).fingerprint
-    for tracker in (tracked, *tracked.parts.values()):
-        assert tracker.datasets == [(finished[0].test_views, "test_views", digest, "evaluation")]
+    gso, views = (
+        (folder, folder.name, open_manifest(folder, Kind.VIEWS).fingerprint, "evaluation")
+        for folder in (finished[0].gso_eval, finished[0].test_views)
+    )
+    assert tracked.datasets == tracked.parts["stage3"].datasets == [gso, views]
+    assert tracked.parts["stage1"].datasets == [views]
     assert {row["method"] for row in tracked.tables["tables/cases"]} == {"stage1", "stage3"}
-    assert len(tracked.tables["tables/objects"]) == 12
+    assert len(tracked.tables["tables/objects"]) == 13
 
 
 def test_evaluate_curves_for_dvc_have_the_columns_that_dvc_yaml_draws(finished: tuple[ReportInputs, Path]) -> None:
@@ -175,11 +179,11 @@ def test_export_model_puts_the_scores_beside_the_card_unless_they_are_of_other_w
 def test_evaluate_tables_have_a_row_per_case_and_group(finished: tuple[ReportInputs, Path]) -> None:
     with (finished[1] / "plots" / "cases.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert len(rows) == 8
+    assert len(rows) == 9
     row = next(row for row in rows if row["case"] == POOR and row["group"] == "train")
     assert float(row["psnr"]) == pytest.approx(metrics_of(finished)[POOR]["train"]["psnr"], rel=1e-4)
     with (finished[1] / "plots" / "objects.csv").open(newline="") as handle:
-        assert len(list(csv.DictReader(handle))) == 12
+        assert len(list(csv.DictReader(handle))) == 13
 
 
 def test_report_is_a_valid_page_that_needs_no_other_file(finished: tuple[ReportInputs, Path]) -> None:
@@ -249,3 +253,14 @@ def test_evaluate_unsealed_input_stops_before_any_work(finished: tuple[ReportInp
     finally:
         (tmp_path / "manifest.json").rename(inputs.catalog / "manifest.json")
     assert not (tmp_path / "reports").exists()
+
+
+def test_evaluate_gso_object_without_a_true_mesh_has_scores_of_its_views_alone(
+    finished: tuple[ReportInputs, Path],
+) -> None:
+    scores = metrics_of(finished)[GSO]
+    assert scores.keys() == {"gso"}
+    assert scores["gso"]["psnr"] == MAX_PSNR
+    assert "chamfer" not in scores["gso"]
+    assert StrictPage((finished[1] / "index.html").read_text()).text.count("no true mesh is given") == 1
+    assert (finished[0].meshes / GSO / "torus.ply").exists()

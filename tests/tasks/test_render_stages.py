@@ -65,6 +65,7 @@ TEST = RenderTestConfig(
     ring_elevation_deg=30.0,
     ring_fov_deg=49.13,
     ring_distance=1.5,
+    ring_resolution=24,
     max_failed_share=0.0,
 )
 
@@ -231,7 +232,7 @@ def test_render_test_targets_are_aligned_with_the_first_condition(run: Path) -> 
         )
         turn = (first_target.azimuth_deg - first_condition.azimuth_deg) % 360
         assert min(turn, 360 - turn) < 1e-9
-        assert len(views.names(uid, ViewKind.RING)) == 8
+        assert views.images(uid, views.names(uid, ViewKind.RING)).shape == (8, 24, 24, 4)
 
 
 def test_render_test_mesh_stands_where_the_views_show_it(run: Path) -> None:

@@ -1,22 +1,28 @@
 """Stage sample with a real pipeline at toy size: 8 targets (4 azimuths, 2 elevations) of 16 pixels."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from models.config import NoiseConfig
 from models.network.noise import build_scheduler
+from render.fov import change_fov
 from render.passes import View
+from render.resample import resample
 from render.views import ViewKind, ring_cameras
+from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done
 from tasks.ports import Tools
-from tasks.sample import plan_cases, sample_test_sets
+from tasks.sample import Sampler, plan_cases, sample_test_sets
+from tasks.sources.gso_layout import FOV_DEG, gso_cameras
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools, notes_of
@@ -24,12 +30,18 @@ from tests.tasks.toolbox import make_tools, notes_of
 CONFIG = SampleConfig(
     recipe=1,
     stages=("stage1", "stage3"),
+    protocols=("sparse", "ring", "gso"),
     conditions=(1, 2),
     scheduler="ddim",
     steps=2,
     guidance=1.0,
     fov="fov_matched",
 )
+
+
+ENLARGED = [
+    f"sample: {stage}-gso-1: views of 16 px are enlarged to the 24 px of gso_eval" for stage in ("stage1", "stage3")
+]
 
 
 def write_test_views(folder: Path, shade: int = 120) -> Path:
@@ -46,6 +58,20 @@ def write_test_views(folder: Path, shade: int = 120) -> Path:
     return folder / "test_views"
 
 
+def write_gso_eval(folder: Path, uids: Sequence[str], side: int = 24) -> Path:
+    """A set of SyncDreamer's views, of another size than the model's."""
+    items = {}
+    for uid in uids:
+        cameras = gso_cameras()
+        images = [resample(picture(1, camera), side) for camera in cameras]
+        write_views(folder / f"gso-{uid}.tar", cameras, [View(image) for image in images], {})
+        items[uid] = partial(read_item, folder / f"gso-{uid}.tar")
+    seal_views(items, lay_out(items, 100), folder / "gso_eval")
+    outcomes = [Done(uid, {"group": "gso"}) for uid in items]
+    seal(folder / "gso_eval", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=outcomes)
+    return folder / "gso_eval"
+
+
 def write_stage(folder: Path, noise: NoiseConfig) -> Path:
     toy_pipeline(build_scheduler(noise, "ddpm")).save_pretrained(folder)
     seal(folder, Kind.DIFFUSION_MODEL, config=noise, inputs={})
@@ -56,6 +82,7 @@ def write_stage(folder: Path, noise: NoiseConfig) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     write_test_views(folder)
+    write_gso_eval(folder, ["shoe"])
     for stage in CONFIG.stages:
         write_stage(folder / stage, NOISE)
     make(folder, folder / "samples", make_tools(folder))
@@ -64,14 +91,30 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(folder: Path, out: Path, tools: Tools) -> None:
     stages: dict[str, Path] = {stage: folder / stage for stage in CONFIG.stages}
-    sample_test_sets(folder / "test_views", stages, CONFIG, 0, out, tools)
+    sample_test_sets(folder / "test_views", folder / "gso_eval", stages, CONFIG, 0, out, tools)
+
+
+def sets_of(folder: Path) -> dict[TestSet, ViewSet]:
+    return {"test_views": ViewSet.open(folder / "test_views"), "gso_eval": ViewSet.open(folder / "gso_eval")}
 
 
 def test_list_cases_asks_only_stage3_with_several_conditions(run: Path) -> None:
-    names = [case.name for case in plan_cases(CONFIG, ViewSet.open(run / "test_views"))]
-    assert names == ["stage1-sparse-1", "stage1-ring-1", "stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1"]
+    names = [case.name for case in plan_cases(CONFIG, sets_of(run))]
+    assert names == [
+        *("stage1-sparse-1", "stage1-ring-1", "stage1-gso-1"),
+        *("stage3-sparse-1", "stage3-sparse-2", "stage3-ring-1", "stage3-gso-1"),
+    ]
     facts = open_manifest(run / "samples", Kind.SAMPLES).facts
     assert [case["name"] for case in facts["cases"]] == names
+
+
+def test_list_cases_has_only_protocols_that_are_asked_for_and_that_the_sets_have(run: Path, tmp_path: Path) -> None:
+    sets = sets_of(run) | {"gso_eval": ViewSet.open(write_gso_eval(tmp_path, []))}
+    assert not any(case.protocol == "gso" for case in plan_cases(CONFIG, sets))
+    only = CONFIG.model_copy(update={"protocols": ("gso",)})
+    assert [case.name for case in plan_cases(only, sets_of(run))] == ["stage1-gso-1", "stage3-gso-1"]
+    with pytest.raises(ValueError, match=r"sample\.protocols is gso, and no test set has such views: set"):
+        plan_cases(only, sets)
 
 
 def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run: Path) -> None:
@@ -92,11 +135,27 @@ def test_sample_ring_case_carries_the_ring_views_it_can_answer(run: Path) -> Non
     assert samples.cameras("ball", ViewKind.TARGET)[0].azimuth_deg == 0.0
 
 
+@pytest.mark.parametrize("fov", ["fov_matched", "raw"])
+def test_sample_gso_case_gives_and_scores_views_at_the_size_and_field_of_view_of_the_files(
+    run: Path, fov: Literal["fov_matched", "raw"]
+) -> None:
+    sampler = Sampler(run / "stage3", CONFIG.model_copy(update={"fov": fov}), 0, "cpu")
+    truth = sets_of(run)["gso_eval"]
+    cameras, images = sampler.sample(Case("stage3", "gso", 1), "shoe", truth)
+    assert [camera.name for camera in cameras] == [f"t{index:02d}" for index in range(8)] + ["r00", "r04", "r08", "r12"]
+    assert cameras[8:] == truth.cameras("shoe")[::4]
+    assert {image.shape for image in images[:8]} == {(16, 16, 4)}
+    row = [image for camera, image in zip(cameras, images, strict=True) if camera.elevation_deg == 30][:4]
+    for drawn, seen in zip(row, images[8:], strict=True):
+        to_deg = FOV_DEG if fov == "fov_matched" else 60.0
+        np.testing.assert_array_equal(seen, change_fov(drawn, 60.0, to_deg, 24))
+
+
 def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path) -> None:
     before = {case: (run / "samples" / case / "shard-00000.tar").read_bytes() for case in ("stage1-sparse-1",)}
     tools = make_tools(run)
     make(run, run / "again", tools)
-    assert notes_of(tools) == ["sample: 10 of 10 were sampled before, 0 to go"]
+    assert notes_of(tools) == ["sample: 12 of 12 were sampled before, 0 to go", *ENLARGED]
     for case, content in before.items():
         assert (run / "again" / case / "shard-00000.tar").read_bytes() == content
 

@@ -22,7 +22,7 @@ from tasks.train_vae import train_mask_vae
 from tests.models.toy_models import NOISE
 from tests.tasks.small_views import ENCODE, LOOP, write_small_views
 from tests.tasks.test_sample import CONFIG as SAMPLE
-from tests.tasks.test_sample import write_stage, write_test_views
+from tests.tasks.test_sample import write_gso_eval, write_stage, write_test_views
 from tests.tasks.test_train_stages import MASK_VAE, STAGE1, STAGE3
 from tests.tasks.toolbox import MemoryTracker, make_tools, notes_of
 
@@ -121,6 +121,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
     write_test_views(folder)
     write_test_views(folder / "other", shade=9)
+    write_gso_eval(folder, [])
     for stage in SAMPLE.stages:
         change_weights(write_stage(folder / stage, NOISE), folder / "other" / stage)
     return folder
@@ -131,7 +132,7 @@ def sample(asked: Path, tmp_path: Path, out: str, **inputs: Path) -> tuple[dict[
     tools = make_tools(tmp_path)
     stages: dict[str, Path] = {stage: inputs.get(stage, asked / stage) for stage in SAMPLE.stages}
     views = inputs.get("test_views", asked / "test_views")
-    sample_test_sets(views, stages, SAMPLE, 0, tmp_path / out, tools)
+    sample_test_sets(views, asked / "gso_eval", stages, SAMPLE, 0, tmp_path / out, tools)
     cases = [case["name"] for case in open_manifest(tmp_path / out, Kind.SAMPLES).facts["cases"]]
     return {case: ViewSet.open(tmp_path / out / case).image("ball", "t00") for case in cases}, notes_of(tools)
 
