@@ -25,8 +25,6 @@ GSO_EVAL = Path("data/gso_eval")
 BASELINES = Path("data/baselines")
 SAMPLES = Path("data/samples")
 MESHES = Path("data/meshes")
-PEERS = Path("data/peers")
-"""Predictions of other people's systems, which `python -m flows score` imports."""
 REPORTS = Path("reports")
 WORK = Path(".work")
 """What outlives a stage's process without being its output: unfinished items, records of runs, logs, the lock. DVC
@@ -194,6 +192,7 @@ _ROWS = (
                 meshes=MESHES,
             )
         },
+        watches=("evaluate.peers",),
         params=("seed", "evaluate"),
         out=REPORTS,
         policy=Policy(retries=0, timeout_seconds=DAY),

@@ -6,15 +6,18 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.params import load_params
-from flows.pipeline import PEERS, WORK
+from flows.pipeline import GSO_EVAL, TEST_VIEWS, WORK
 from flows.wiring import open_pool
 from infra.profile import load_profile, resolve
 from infra.progress import TerminalProgress
+from tasks.artifacts.cases import TestSet
 from tasks.commands.score import import_prediction, plan_prediction, row_name, score_panorama
 from tasks.commands.score_options import ScoreOptions
 from tasks.commands.score_table import published_table, score_case, score_table
 from tasks.evaluation.predictions import Scoring
 from tasks.peers.layouts import layout_named
+
+TEST_SETS: dict[TestSet, Path] = {"test_views": TEST_VIEWS, "gso_eval": GSO_EVAL}
 
 
 def score(options: ScoreOptions, root: Path, profile_name: str, say: Callable[[str], None]) -> None:
@@ -23,13 +26,13 @@ def score(options: ScoreOptions, root: Path, profile_name: str, say: Callable[[s
     Raises ValueError for a mistake in what was asked or a folder that is incomplete; nothing is imported then.
     """
     params = load_params(root / "params.yaml")
-    peers, console = root / PEERS, Console()
+    peers, console = root / params.evaluate.peers, Console()
     layout = layout_named(options.layout)
     if layout.views is None and layout.frame is None:
         console.print(score_panorama(options.folder, row_name(options), peers))
         return
     plan = plan_prediction(options)
-    truth = root / PEERS.parent / plan.case.test_set
+    truth = root / TEST_SETS[plan.case.test_set]
     import_prediction(plan, truth, peers, say, is_partial=options.partial)
     profile = load_profile(profile_name)
     resources = resolve(profile.model_copy(update={"device": "cpu"}))  # "auto" would import torch twice

@@ -215,6 +215,8 @@ class EvaluateConfig(Section):
     """Shift-tolerant LPIPS, whose weights ship in the package stlpips-pytorch; false: left out."""
     consistency_resolution: int | None = Field(ge=16, le=256)
     """Voxels along the side of the two hulls whose distance says how well views agree; null: left out."""
+    peers: str
+    """Folder of what other systems predict, which `python -m flows score` imports. DVC watches it."""
     benchmark: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     """Data set of the hub, owner/name, that `eval_results/*.yaml` files the results under. A hub shows them beside the
     model, and on a board where it knows the data set as a benchmark."""

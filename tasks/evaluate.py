@@ -1,17 +1,19 @@
 """Stage evaluate: scores of the sampled views and meshes, as tables for DVC and as a page to read (sec. 5.2, 5.3)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from models.data.hub_weights import weights_file
 from models.losses.st_lpips import packaged_weights
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.cases import TestSet
-from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, seal
+from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, open_manifest, seal
 from tasks.config import EvaluateConfig
 from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
 from tasks.evaluation.summary import case_table, object_table, summarize
+from tasks.peers.store import current_peers
 from tasks.ports import Tools
 from tasks.report.inputs import ReportInputs as ReportInputs
 from tasks.report.results import write_results
@@ -29,6 +31,7 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
 
     Raises ValueError for a folder that is not sealed, RuntimeError when an object cannot be scored.
     """
+    inputs = replace(inputs, peers=Path(config.peers))
     manifests = inputs.manifests()
     (out / MANIFEST).unlink(missing_ok=True)
     rows = score(inputs, config, seed, tools)
@@ -49,8 +52,16 @@ def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools)
     threads = max(1, tools.threads // tools.pool.num_workers)
     sets: dict[TestSet, Path] = {"test_views": inputs.test_views, "gso_eval": inputs.gso_eval}
     scoring = Scoring(sets, config, seed, threads, tools.worker_device)
-    predictions = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
-    return score_predictions(predictions, scoring, tools.pool, tools.progress)
+    ours = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
+    return score_predictions([*ours, *_of_peers(inputs, scoring, tools)], scoring, tools.pool, tools.progress)
+
+
+def _of_peers(inputs: ReportInputs, scoring: Scoring, tools: Tools) -> list[Predictions]:
+    """What other systems predict for the test sets as they are now."""
+    if inputs.peers is None:
+        return []
+    truths = {name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in scoring.test_sets.items()}
+    return [Predictions.below(folder) for folder in current_peers(inputs.peers, truths, tools.progress.note)]
 
 
 def check_networks(config: EvaluateConfig, tools: Tools) -> None:

@@ -16,7 +16,7 @@ def copy_project(folder: Path) -> Path:
     for name in ("dvc.yaml", "params.yaml", ".gitignore"):
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    for name in ("source", "gso_source"):
+    for name in ("source", "gso_source", "peers"):
         (folder / "data" / name).mkdir(parents=True)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=600)
     return folder

@@ -59,10 +59,13 @@ def published_table(case: Case) -> Table:
     """Return what papers report for as many given views, with the source and how the protocol differs."""
     number = 2 if case.protocol == "sparse" else 1
     rows = [row for row in (*PUBLISHED, *PUBLISHED_SINCE) if (row.table, row.conditions) == (number, case.conditions)]
-    table = Table("published", *NAMES, "source", title=f"Published rows, {case.conditions} given")
+    notes = list(dict.fromkeys(f"{row.source}. {row.differs}".strip() for row in rows))
+    caption = "\n".join(f"{number}: {note}" for number, note in enumerate(notes, start=1))
+    title = f"Published rows, {case.conditions} given"
+    table = Table("published", *NAMES, "note", title=title, caption=caption, caption_justify="left")
     for row in rows:
         values = (f"{row.metrics[name]:.{DIGITS[name]}f}" if name in row.metrics else "-" for name in NAMES)
-        table.add_row(row.method, *values, f"{row.source}. {row.differs}".strip())
+        table.add_row(row.method, *values, str(1 + notes.index(f"{row.source}. {row.differs}".strip())))
     return table
 
 

@@ -108,7 +108,9 @@ def import_mesh(request: Request, layout: Layout, truth: Truth, *, draws_views: 
         surfaces, layout.frame.to_world(np.concatenate([one.vertices for one in surfaces]), request.given)
     )
     result = Imported(mesh=joined(surfaces))
-    if draws_views:
+    if draws_views and not any(surface.is_coloured for surface in surfaces):
+        result.notes.append("no views are rendered: the mesh has no colours")
+    elif draws_views:
         result.cameras = list(request.scored)
         poses = np.stack([camera.world_from_camera for camera in request.scored])
         fields = np.array([camera.fov_deg for camera in request.scored], dtype=np.float64)

@@ -34,6 +34,8 @@ class Surface:
     """(N, 2), v up."""
     texture: npt.NDArray[np.uint8] | None = None
     """(H, W, 3) sRGB."""
+    is_coloured: bool = True
+    """Whether the file says what colours it has."""
 
     def moved(self, vertices: npt.NDArray[np.float64]) -> "Surface":
         """Return the surface with other vertices (N, 3)."""
@@ -95,7 +97,7 @@ def _coloured(
         corners = faces.reshape(-1)
         colours = np.repeat(np.asarray(visual.face_colors)[:, :3].astype(np.float64), 3, axis=0)
         return Surface(vertices[corners], np.arange(len(corners)).reshape(-1, 3), colours)
-    return Surface(vertices, faces, plain)
+    return Surface(vertices, faces, plain, is_coloured=False)
 
 
 def _textured(bare: Surface, visual: TextureVisuals) -> Surface:
@@ -106,7 +108,7 @@ def _textured(bare: Surface, visual: TextureVisuals) -> Surface:
     if not isinstance(picture, Image.Image) or visual.uv is None:
         named = getattr(material, "diffuse", None) if factor is None else factor
         colour = bare.colours[:1] if named is None else np.asarray(named, dtype=np.float64)[None, :3]
-        return replace(bare, colours=np.repeat(colour, len(bare.vertices), axis=0))
+        return replace(bare, colours=np.repeat(colour, len(bare.vertices), axis=0), is_coloured=named is not None)
     texture = np.rint(np.asarray(picture.convert("RGB")) * tint).astype(np.uint8)
     uv = np.asarray(visual.uv, dtype=np.float64)
     return replace(bare, colours=look_up(texture, uv), uv=uv, texture=texture)

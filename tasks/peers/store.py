@@ -5,7 +5,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from models.reconstruction.mesh import write_ply
 from render.config import Section
 from render.passes import View
 from tasks.artifacts.atomic import atomic_file, atomic_folder
-from tasks.artifacts.cases import MESHES, OWN, VIEWS, Case, sampled_cases
+from tasks.artifacts.cases import MESHES, OWN, VIEWS, Case, TestSet, sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.shards import OBJECTS_PER_SHARD, lay_out, read_item
 from tasks.artifacts.views import seal_views, write_views
@@ -22,6 +22,8 @@ from tasks.outcome import Done, Json, Outcome
 from tasks.peers.import_object import Imported
 
 PANORAMA = "panorama.json"
+TRUTH = "truth"
+"""Name of the test set among the inputs of a case's manifest."""
 
 
 class PeerConfig(Section):
@@ -48,7 +50,7 @@ def store_case(
 
     Raises ValueError when the folder is there and was not written by this function.
     """
-    inputs = {"truth": truth}
+    inputs = {TRUTH: truth}
     with _replaced(folder, case) as (part, cases, meshes):
         _write_views(part / VIEWS / case.name, objects, groups, config, inputs)
         for uid, one in objects.items():
@@ -62,9 +64,26 @@ def store_case(
         seal(part / MESHES, Kind.MESHES, config=config, inputs=inputs, outcomes=meshes)
 
 
-def peer_folders(peers: Path) -> list[Path]:
-    """Return the folders of all imported peers that have cases, sorted by name; none where `peers` is absent."""
-    return sorted(path.parent.parent for path in peers.glob(f"*/{VIEWS}/{MANIFEST}"))
+def current_peers(peers: Path, truths: Mapping[TestSet, str], note: Callable[[str], None]) -> list[Path]:
+    """Return the folders of the peers whose cases were imported for the test sets as they are now, sorted by name.
+
+    Args:
+        peers: The folder of all peers, which may be absent.
+        truths: Fingerprint of each test set.
+        note: Is told which peers are left out, and why: their views may stand where the test set has none any more.
+    """
+    current = []
+    for folder in sorted(path.parent.parent for path in peers.glob(f"*/{VIEWS}/{MANIFEST}")):
+        cases = sampled_cases(folder / VIEWS)
+        made_for = {case: open_manifest(folder / VIEWS / case.name, Kind.VIEWS).inputs[TRUTH] for case in cases}
+        stale = [case.name for case in cases if made_for[case] != truths.get(case.test_set)]
+        if stale:
+            note(
+                f"{folder} is left out: {stale[0]} was imported for another test set; run `python -m flows score` again"
+            )
+        else:
+            current.append(folder)
+    return current
 
 
 def _write_views(

@@ -62,10 +62,10 @@ def _extreme(inputs: ReportInputs, score: ObjectScore, column: Column) -> Extrem
 
 def _views(inputs: ReportInputs, score: ObjectScore) -> Picture | None:
     """Draw NUM_VIEWS of the object, true above sampled; None for a case of meshes alone."""
-    case, folder = score.case, inputs.views_of(score.case)
-    if folder is None:
+    case, drawn = score.case, inputs.views_of(score.case, score.uid)
+    if drawn is None:
         return None
-    truth, drawn = ViewSet.open(inputs.truth_of(case)), ViewSet.open(folder)
+    truth = ViewSet.open(inputs.truth_of(case))
     names = shown_views(drawn.cameras(score.uid, case.scored))
     names = names[:: -(-len(names) // NUM_VIEWS)]
     images = [

@@ -17,7 +17,7 @@ from tasks.report.pictures import Picture, picture
 from tasks.report.strips import error_strip, plain_strip, shown_views, thumbnails, turning_strip
 from tasks.report.tables import group_order
 from tasks.report.viewer import MAX_FACES, TurningMesh, decimated, face_budget, turning_mesh
-from tasks.report.words import case_title, method_title
+from tasks.report.words import case_title, is_stage, method_title
 
 MAX_OBJECTS = 40
 GALLERY_BYTES = 12_000_000
@@ -26,6 +26,7 @@ MESH_BYTES = 6_000_000
 """Of them, for the meshes that turn; more meshes have fewer faces each."""
 NOTES = (("psnr", "{:.1f} dB"), ("ssim", "SSIM {:.3f}"), ("chamfer", "Chamfer {:.4f}"))
 """What stands beside a row of views."""
+ENCLOSES_NOTHING = "no mesh: the views enclose nothing"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Row:
     notes: tuple[str, ...]
     views: Picture | None
     mesh: Picture | None
+    no_mesh: str = ENCLOSES_NOTHING
+    """Why there is none."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,8 @@ class Gallery:
         )
 
     def _drawn(self, case: Case, uid: str, names: Sequence[str]) -> list[Rgba | None] | None:
-        folder = self.inputs.views_of(case)
-        views = None if folder is None else ViewSet.open(folder)
-        return thumbnails(views, uid, names) if views and uid in views.uids else None
+        views = self.inputs.views_of(case, uid)
+        return None if views is None else thumbnails(views, uid, names)
 
     def _mesh(self, score: ObjectScore) -> Mesh | None:
         path = self.inputs.meshes_of(score.case) / f"{score.uid}.ply"
@@ -163,7 +165,9 @@ def _row(
     title, uid = case_title(score.case), score.uid
     views = error_strip(drawn, truth, f"{uid}: views of {title}, under each its error") if drawn else None
     notes = tuple(text.format(score.metrics[name]) for name, text in NOTES if name in score.metrics)
-    return Row(title, notes, views, _preview(mesh, azimuth_deg, f"{uid}: mesh of {title}") if mesh else None)
+    shape = _preview(mesh, azimuth_deg, f"{uid}: mesh of {title}") if mesh else None
+    why = ENCLOSES_NOTHING if is_stage(score.case.method) else "no mesh"
+    return Row(title, notes, views, shape, why)
 
 
 def _preview(mesh: Mesh, azimuth_deg: float, alt: str) -> Picture:

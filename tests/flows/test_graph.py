@@ -29,7 +29,8 @@ def test_files_of_the_project_say_what_the_tables_say() -> None:
 
 def test_dvc_reads_the_stages_as_the_table_has_them() -> None:
     folders = {"${catalog.folder}": "data/source", "${render_test.folder}": "data/source"} | {
-        "${gso_eval.folder}": "data/gso_source"
+        "${gso_eval.folder}": "data/gso_source",
+        "${evaluate.peers}": "data/peers",
     }
     for stage, info in zip(STAGES.values(), Repository(ROOT).stages(), strict=True):
         assert (info.name, info.cmd, info.desc) == (stage.name, stage.command, stage.description)

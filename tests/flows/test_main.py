@@ -19,7 +19,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's own graph and parameters, without its code."""
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
-    for name in ("source", "gso_source"):
+    for name in ("source", "gso_source", "peers"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "README.md").touch()
     (tmp_path / ".dvc").mkdir()

@@ -36,6 +36,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("dvc.yaml", "params.yaml", ".gitignore"):
         shutil.copyfile(HERE / name, root / name)
     (root / "data/gso_source").mkdir(parents=True)
+    (root / "data/peers").mkdir()
     (root / "data/source").mkdir()
     (root / "data/source/README.md").write_text("empty")
     run(root, "git", "init", "-q")

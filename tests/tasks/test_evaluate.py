@@ -13,10 +13,15 @@ from huggingface_hub import parse_eval_result_entries
 from flows.params import load_params
 from models.config import Effort
 from models.losses.metrics import MAX_PSNR
+from render.views import ViewKind
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
+from tasks.artifacts.views import ViewSet
 from tasks.commands.export_model import export_model
 from tasks.evaluate import evaluate
 from tasks.outcome import Done, Rejected
+from tasks.peers.import_object import Imported
+from tasks.peers.store import PeerConfig, store_case
 from tasks.reconstruct import reconstruct_samples
 from tasks.report.inputs import ReportInputs
 from tests.tasks.made_run import PARAMS, blur, make_run
@@ -36,7 +41,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportInputs, Path, M
     folder = tmp_path_factory.mktemp("run")
     spoils = {BLANK: vanish, POOR: blur(0.5), PERFECT: None, RING: None, GSO: None}
     inputs = make_run(folder, spoils, side=24, ring=True)
+    add_peer(inputs, folder / "peers")
     return inputs, folder / "reports", finish(inputs, folder / "reports", folder)
+
+
+def add_peer(inputs: ReportInputs, peers: Path) -> None:
+    """Another system's views of the box, true but for their colours, and a score of its own of the torus."""
+    truth = ViewSet.open(inputs.test_views)
+    cameras = truth.cameras("box", ViewKind.TARGET)
+    images = truth.images("box", [camera.name for camera in cameras])
+    images[..., :3] = (255 - images[..., :3]) * (images[..., 3:] > 0)
+    seen = Imported(cameras, list(images))
+    objects, groups = {"box": seen, "torus": Imported(own={"mask_iou_own": 0.5})}, {"box": "train", "torus": "train"}
+    config = PeerConfig(layout="nerf", mesh_layout=None, sample=0)
+    store_case(peers / "other", Case("other", "sparse", 1), objects, groups, config, truth.manifest.fingerprint)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +75,10 @@ def finish(inputs: ReportInputs, reports: Path, work: Path) -> MemoryTracker:
         update={"method": "hull", "quality": Effort(resolution=24, iterations=0, batch=1), "vote": 1.0}
     )
     reconstruct_samples(inputs.samples, reconstruction, 0, inputs.meshes, tools)
-    scoring = params.evaluate.model_copy(update={"points": 1000, "iou_resolution": 32, "consistency_resolution": 16})
+    peers = str(inputs.samples.parent / "peers")
+    scoring = params.evaluate.model_copy(
+        update={"points": 1000, "iou_resolution": 32, "consistency_resolution": 16, "peers": peers}
+    )
     evaluate(inputs, scoring, 0, reports, tools)
     assert isinstance(tools.tracker, MemoryTracker)
     return tools.tracker
@@ -76,6 +97,13 @@ def test_evaluate_perfect_samples_reach_the_bounds(finished: tuple[ReportInputs,
     assert scores["train"]["mask_iou"] == 1
     assert scores["train"]["volume_iou"] > 0.8
     assert scores["train"]["chamfer"] < 0.03
+
+
+def test_evaluate_scores_what_other_systems_predict(finished: tuple[ReportInputs, Path]) -> None:
+    scores = metrics_of(finished)["other-sparse-1"]["train"]
+    assert (scores["mask_iou"], scores["mask_iou_own"], scores["objects"]) == (1, 0.5, 2)
+    assert 5 < scores["psnr"] < 30
+    assert "other, 1 view given" in StrictPage((finished[1] / "index.html").read_text()).text
 
 
 def test_evaluate_blank_samples_score_like_the_white_baseline(finished: tuple[ReportInputs, Path]) -> None:
@@ -115,7 +143,7 @@ def test_reconstruct_blank_views_are_rejected_with_a_reason(finished: tuple[Repo
 def test_evaluate_logs_a_run_per_method_with_equal_names_and_the_test_set_by_its_fingerprint(
     finished: tuple[ReportInputs, Path], tracked: MemoryTracker
 ) -> None:
-    assert sorted(tracked.parts) == ["stage1", "stage3"]
+    assert sorted(tracked.parts) == ["other", "stage1", "stage3"]
     one, three = (
         {
             step: values["sparse/train/psnr"]
@@ -132,8 +160,8 @@ def test_evaluate_logs_a_run_per_method_with_equal_names_and_the_test_set_by_its
     )
     assert tracked.datasets == tracked.parts["stage3"].datasets == [gso, views]
     assert tracked.parts["stage1"].datasets == [views]
-    assert {row["method"] for row in tracked.tables["tables/cases"]} == {"stage1", "stage3"}
-    assert len(tracked.tables["tables/objects"]) == 13
+    assert {row["method"] for row in tracked.tables["tables/cases"]} == {"stage1", "stage3", "other"}
+    assert len(tracked.tables["tables/objects"]) == 15
 
 
 def test_evaluate_curves_for_dvc_have_the_columns_that_dvc_yaml_draws(finished: tuple[ReportInputs, Path]) -> None:
@@ -179,11 +207,11 @@ def test_export_model_puts_the_scores_beside_the_card_unless_they_are_of_other_w
 def test_evaluate_tables_have_a_row_per_case_and_group(finished: tuple[ReportInputs, Path]) -> None:
     with (finished[1] / "plots" / "cases.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert len(rows) == 9
+    assert len(rows) == 10
     row = next(row for row in rows if row["case"] == POOR and row["group"] == "train")
     assert float(row["psnr"]) == pytest.approx(metrics_of(finished)[POOR]["train"]["psnr"], rel=1e-4)
     with (finished[1] / "plots" / "objects.csv").open(newline="") as handle:
-        assert len(list(csv.DictReader(handle))) == 13
+        assert len(list(csv.DictReader(handle))) == 15
 
 
 def test_report_is_a_valid_page_that_needs_no_other_file(finished: tuple[ReportInputs, Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from PIL import Image
-from trimesh.visual import TextureVisuals
+from trimesh.visual import ColorVisuals, TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from tests.tasks.peers.balls import LIGHT, OBJECTS, Balls, save, upright
@@ -32,7 +32,7 @@ def gltf(points: np.ndarray) -> np.ndarray:
 
 
 def large(points: np.ndarray) -> np.ndarray:
-    return points * 2.1
+    return points * 1.3
 
 
 def ramps(balls: Balls) -> tuple[np.ndarray, Callable[[int, np.ndarray], np.ndarray]]:
@@ -57,11 +57,13 @@ def parts_of(balls: Balls) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return [(centre + radius * normals, np.asarray(sphere.faces), place(n, normals)) for n, (centre, radius) in pairs]
 
 
-def write_plys(pattern: str, turn: Turn) -> Callable[[Path], None]:
+def write_plys(pattern: str, turn: Turn, *, has_colours: bool = True) -> Callable[[Path], None]:
     def pack(folder: Path) -> None:
         for uid, balls in OBJECTS.items():
             solid = balls.mesh()
             solid.vertices = turn(np.asarray(solid.vertices))
+            if not has_colours:
+                solid.visual = ColorVisuals()
             path = folder / pattern.format(uid=uid)
             path.parent.mkdir(parents=True, exist_ok=True)
             solid.export(path)
