@@ -1,6 +1,5 @@
 """Stage baselines: reconstructions of true views, scored cameras, resuming, and what is left out."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.views import ViewSet
 from tasks.baselines import make_baselines
 from tasks.config import BaselinesConfig
-from tasks.evaluate import evaluate
 from tasks.evaluation.baseline_objects import BOUND
+from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
+from tasks.evaluation.summary import summarize
 from tasks.outcome import Done, Rejected
-from tasks.reconstruct import reconstruct_samples
-from tests.tasks.made_run import PARAMS, draw, make_run, seal_view_set, shapes
+from tests.tasks.made_run import PARAMS, draw, seal_view_set, shapes
 from tests.tasks.toolbox import make_tools, notes_of
 
 SIDE = 24
@@ -45,6 +44,8 @@ def seal_truth(folder: Path) -> Path:
         render,
         {"snowman": "train", "nothing": "held_out"},
     )
+    (folder / "test_views" / "meshes").mkdir()
+    SNOWMAN.export(folder / "test_views" / "meshes" / "snowman.ply")
     return folder / "test_views"
 
 
@@ -131,21 +132,20 @@ def test_baselines_continue_where_an_earlier_run_ended(truth: Path, made: Path) 
     assert notes_of(other_seed) == []
 
 
-def test_evaluate_scores_baselines_beside_samples_and_says_how_many_views_sfm_registers(tmp_path: Path) -> None:
+def test_scores_of_baselines_say_also_of_unregistered_objects_how_many_views_sfm_places(
+    truth: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("pycolmap")
-    inputs, tools, params = make_run(tmp_path, {"stage3-sparse-4": None}, side=SIDE), make_tools(tmp_path), PARAMETERS
+    tools, out = make_tools(tmp_path), tmp_path / "out"
     two = BaselinesConfig(recipe=1, methods=("hull-gt-pose", "sfm"), conditions=(2,))
-    make_baselines(inputs.test_views, two, RECONSTRUCT, 0, inputs.baselines, tools)
-    none = read_ledger(inputs.baselines / "views" / "sfm-sparse-2")
-    assert [type(row) for row in none] == [Rejected] * 3, "no feature is found in 24 pixels"
-    reconstruct_samples(inputs.samples, RECONSTRUCT.model_copy(update={"method": "hull"}), 0, inputs.meshes, tools)
-    scoring = params.evaluate.model_copy(update={"points": 500, "iou_resolution": 16, "consistency_resolution": None})
-    evaluate(inputs, scoring, 0, tmp_path / "reports", tools)
-    content = json.loads((tmp_path / "reports" / "metrics.json").read_text())
-    scores = {case: groups["train"] for case, groups in content.items()}
-    assert scores["hull-gt-pose-sparse-2"].keys() >= {"psnr", "ssim", "chamfer", "volume_iou"}
-    assert 0 < scores["hull-gt-pose-sparse-2"]["volume_iou"] <= 1
-    registered = {name: value for name, value in scores["sfm-sparse-2"].items() if name in MEASURED}
-    assert registered == dict.fromkeys(MEASURED, 0.0)
-    assert (scores["sfm-sparse-2"]["objects"], scores["sfm-sparse-2"]["meshes"]) == (2, 0)
-    assert "hull-gt-pose" in (tmp_path / "reports" / "index.html").read_text()
+    make_baselines(truth, two, RECONSTRUCT, 0, out, tools)
+    none = read_ledger(out / "views" / "sfm-sparse-2")
+    assert [type(row) for row in none] == [Rejected] * 2, "no feature is found in 24 pixels"
+    update = {"points": 500, "iou_resolution": 16, "consistency_resolution": None}
+    scoring = Scoring({"test_views": truth}, PARAMETERS.evaluate.model_copy(update=update), 0)
+    summary = summarize(score_predictions([Predictions.below(out)], scoring, tools.pool, tools.progress))
+    hull, unregistered = summary["hull-gt-pose-sparse-2"]["train"], summary["sfm-sparse-2"]["train"]
+    assert hull.keys() >= {"psnr", "ssim", "chamfer", "volume_iou"}
+    assert 0 < hull["volume_iou"] <= 1
+    assert {name: unregistered.get(name) for name in MEASURED} == dict.fromkeys(MEASURED, 0.0)
+    assert (unregistered["objects"], unregistered["meshes"]) == (1, 0)
