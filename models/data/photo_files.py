@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -139,6 +138,11 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool) -> Upright:
 
 def _large_webp(path: Path, opened: Image.Image) -> Image.Image:
     """Decode a WebP of one picture by OpenCV: Pillow's decoder of animations keeps four copies of it in memory."""
+    try:
+        # by name, since a saved model folder works without it, at the price of that memory
+        cv2 = importlib.import_module("cv2")
+    except ImportError:
+        return opened
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise ValueError("the WebP picture in it is not whole")
