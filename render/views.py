@@ -1,5 +1,6 @@
 """The cameras of a view set (sec. 4.1 and 5.1). Rows are elevations, columns are azimuths."""
 
+import math
 from enum import StrEnum
 from typing import Literal
 
@@ -7,6 +8,10 @@ import numpy as np
 
 from render.cameras import Camera
 from render.config import RenderConfig
+
+SYNCDREAMER_FOV_DEG = math.degrees(2 * math.atan(16 / 35))
+"""49.13 degrees, a lens of 35 mm before a sensor of 32 mm: of SyncDreamer (meta_info/camera-16.pkl, f = 280 px at 256)
+and Zero123 (objaverse-rendering/scripts/blender_script.py)."""
 
 
 class ViewKind(StrEnum):
@@ -85,3 +90,8 @@ def ring_cameras(*, views: int, elevation_deg: float, fov_deg: float, distance: 
         Camera(ViewKind.RING.view_name(index), 360 * index / views, elevation_deg, distance, fov_deg)
         for index in range(views)
     ]
+
+
+def syncdreamer_cameras() -> list[Camera]:
+    """Return the 16 cameras r00.. of SyncDreamer's test: every 22.5 degrees at elevation 30, distance 1.5."""
+    return ring_cameras(views=16, elevation_deg=30.0, fov_deg=SYNCDREAMER_FOV_DEG, distance=1.5)

@@ -13,6 +13,7 @@ from trimesh.exchange.ply import export_ply
 from render.cameras import Camera
 from render.images import Rgba
 from render.passes import View
+from render.views import syncdreamer_cameras
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, fingerprint, require_some, seal
@@ -30,7 +31,6 @@ from tasks.sources.gso_layout import (
     absent,
     extra_files,
     find_gso_objects,
-    gso_cameras,
     read_pictures,
     read_true_mesh,
 )
@@ -119,7 +119,7 @@ def read_gso_object(job: GsoJob) -> Outcome:
         pictures = read_pictures(job.folder, job.config.resolution)
     except ValueError as reason:
         return Rejected(job.uid, str(reason))
-    cameras = gso_cameras()
+    cameras = syncdreamer_cameras()
     facts: dict[str, Json] = {"group": "gso" if job.uid in ANGLES_DEG else "scan", "views": len(pictures)}
     notes, others = [], {}
     if extra := extra_files(job.folder):

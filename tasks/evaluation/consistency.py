@@ -19,12 +19,12 @@ from models.reconstruction.mesh import Mesh, extract_mesh
 from models.reconstruction.mesh_views import render_mesh_views
 from models.reconstruction.views import Views
 from render.cameras import Camera
+from render.resample import resample
 from render.views import ViewKind, ring_cameras
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.views import Image, ViewSet, as_cameras
 from tasks.evaluation.surface_distance import compare_surfaces
 from tasks.evaluation.surface_points import surface_points
-from tasks.evaluation.view_scores import fitted
 
 LEAST_VIEWS = 4
 """Two for each hull."""
@@ -71,7 +71,7 @@ def score_consistency(views: ViewSet, uid: str, resolution: int, seed: int) -> d
 def _hull(cameras: Sequence[Camera], images: Sequence[Image], resolution: int) -> Mesh | None:
     """The coloured visual hull of some views."""
     side = min(MAX_SIDE, images[0].shape[0])
-    rgba = np.stack([fitted(image, side, camera.name) for camera, image in zip(cameras, images, strict=True)])
+    rgba = np.stack([resample(image, side) for image in images])
     poses = as_cameras(cameras, side)
     views = Views(rgba.astype(np.float32) / 255, poses.world_from_camera, poses.fov_deg)
     hull = visual_hull(views, resolution=resolution, vote=VOTE, extent=enclosing_extent(views, VOTE))

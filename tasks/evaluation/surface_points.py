@@ -6,7 +6,6 @@ trimesh.sample, whose other points would move every score made so far.
 
 # Shapes: N point, F face, V view, H = W = side in pixels
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,15 +14,13 @@ import numpy as np
 from models.reconstruction.mesh import DEPTH_TOLERANCE, Mesh
 from models.reconstruction.raster import Integers, rasterise
 from models.reconstruction.views import Cameras, Floats
-from render.views import ring_cameras
+from render.views import SYNCDREAMER_FOV_DEG, ring_cameras, syncdreamer_cameras
 from tasks.artifacts.views import as_cameras
 
 SIDE = 256
 """Pixels of SyncDreamer's depth maps."""
-FOV_DEG = math.degrees(2 * math.atan(SIDE / 2 / 280))
-"""SyncDreamer's focal length is 280 pixels: 49.13 degrees."""
 NUM_RING = 16
-"""SyncDreamer's cameras: elevation 30, every 22.5 degrees, distance 1.5."""
+"""SyncDreamer's cameras, which come first."""
 NUM_BELOW, BELOW_DEG = 8, -30.0
 """Cameras that see what SyncDreamer's do not, the underside; its Chamfer distance ignores them."""
 VOXEL = 0.01
@@ -36,11 +33,8 @@ more points lie on are nearer to the truth."""
 @cache
 def judges() -> Cameras:
     """Return the cameras that decide which surface counts: SyncDreamer's 16, then 8 from below."""
-    ring, below = (
-        ring_cameras(views=count, elevation_deg=elevation_deg, fov_deg=FOV_DEG, distance=1.5)
-        for count, elevation_deg in ((NUM_RING, 30.0), (NUM_BELOW, BELOW_DEG))
-    )
-    return as_cameras([*ring, *below], SIDE)
+    below = ring_cameras(views=NUM_BELOW, elevation_deg=BELOW_DEG, fov_deg=SYNCDREAMER_FOV_DEG, distance=1.5)
+    return as_cameras([*syncdreamer_cameras(), *below], SIDE)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ never compared by accident.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.losses.metrics import inner, mask_iou, on_white, psnr, ssim_map
 from render.cameras import Camera
+from render.resample import resample
 from tasks.artifacts.cases import Case
 from tasks.artifacts.views import Image, ViewSet
 
@@ -163,15 +163,7 @@ def fitted(image: Image, side: int, what: str) -> Image:
         raise ValueError(
             f"{what} has {width} x {height} pixels, its truth {side} x {side}; give square views of at least that size"
         )
-    if height == side:
-        return image
-    straight = image.astype(np.float32)
-    premultiplied = np.concatenate([straight[..., :3] * straight[..., 3:] / 255, straight[..., 3:]], axis=2)
-    small = np.asarray(cv2.resize(premultiplied, (side, side), interpolation=cv2.INTER_AREA))
-    colour = np.divide(
-        255 * small[..., :3], small[..., 3:], out=np.zeros_like(small[..., :3]), where=small[..., 3:] > 0
-    )
-    return np.rint(np.concatenate([colour, small[..., 3:]], axis=2)).clip(0, 255).astype(np.uint8)
+    return resample(image, side)
 
 
 def _as_tensor(images: Image, device: str | torch.device) -> Tensor:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from render.cameras import Matrix
+from render.views import SYNCDREAMER_FOV_DEG
 from tasks.peers.cameras import PeerCamera
 from tasks.peers.layout import PeerView, Request
 from tasks.peers.pictures import read_square, read_tiles, with_mask
 
 TRANSFORMS = "{uid}/transforms.json"
-ZERO123_FOV_DEG = math.degrees(2 * math.atan(16 / 35))
-"""Lens 35, sensor 32 (cvlab-columbia/zero123, objaverse-rendering/scripts/blender_script.py)."""
 
 
 def read_transforms(request: Request) -> list[PeerView]:
@@ -89,4 +88,4 @@ def _zero123_camera(path: Path) -> PeerCamera:
         camera_from_world = _pose(np.load(path, allow_pickle=False), str(path))
     except (OSError, EOFError) as fault:
         raise ValueError(f"{path} cannot be read as an array ({fault}); write it again") from fault
-    return PeerCamera(np.linalg.inv(camera_from_world), fov_deg=ZERO123_FOV_DEG)
+    return PeerCamera(np.linalg.inv(camera_from_world), fov_deg=SYNCDREAMER_FOV_DEG)

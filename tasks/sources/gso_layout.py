@@ -13,17 +13,12 @@ import numpy.typing as npt
 import trimesh
 from PIL import Image, UnidentifiedImageError
 
-from render.cameras import Camera
 from render.images import Rgba
-from render.views import ring_cameras
 from tasks.sources.names import name_objects
 
-NUM_VIEWS = 16
-PICTURES = tuple(f"{index:03}.png" for index in range(NUM_VIEWS))
+PICTURES = tuple(f"{index:03}.png" for index in range(16))
 """Picture k is taken from azimuth 22.5 k degrees; the first is the one that a method is given."""
 MODEL = "model.obj"
-FOV_DEG = math.degrees(2 * math.atan(16 / 35))
-"""Of SyncDreamer's meta_info/camera-16.pkl: f is 280 px at 256 px, a lens of 35 mm before a sensor of 32 mm."""
 ANGLES_DEG: Mapping[str, float] = {
     "sofa": -90.0,
     "sorter": 112.5,
@@ -49,11 +44,6 @@ class TrueMesh:
     """(N, 3)."""
     faces: npt.NDArray[np.int64]
     """(F, 3) indices of vertices."""
-
-
-def gso_cameras() -> list[Camera]:
-    """Return the cameras r00.. of the pictures, in their order: 16 around the object at elevation 30, distance 1.5."""
-    return ring_cameras(views=NUM_VIEWS, elevation_deg=30.0, fov_deg=FOV_DEG, distance=1.5)
 
 
 def find_gso_objects(root: Path) -> dict[str, Path]:

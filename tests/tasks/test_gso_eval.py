@@ -10,13 +10,14 @@ import pytest
 import trimesh
 from PIL import Image
 
+from render.views import syncdreamer_cameras
 from tasks.artifacts.manifest import read_ledger
 from tasks.artifacts.test_set import TEST_SET, compare, pixel_hash
 from tasks.artifacts.views import ViewSet
 from tasks.config import GsoEvalConfig
 from tasks.gso_eval import read_gso_eval
 from tasks.outcome import Done, Rejected
-from tasks.sources.gso_layout import ANGLES_DEG, MODEL, PICTURES, gso_cameras
+from tasks.sources.gso_layout import ANGLES_DEG, MODEL, PICTURES
 from tests.tasks.made_run import draw
 from tests.tasks.toolbox import make_tools, notes_of
 
@@ -89,7 +90,7 @@ UNMESHED: dict[str, tuple[Spoil, str]] = {
 
 @pytest.fixture(scope="module")
 def pictures() -> list[np.ndarray]:
-    return [draw(shape(), camera, SIDE) for camera in gso_cameras()]
+    return [draw(shape(), camera, SIDE) for camera in syncdreamer_cameras()]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def read(source: Path, out: Path, angles: dict[str, float] | None = None) -> lis
 def test_gso_objects_keep_their_pixels_and_their_mesh_lies_in_them(made: Path, pictures: list[np.ndarray]) -> None:
     views = ViewSet.open(made / "out")
     for uid, group in (("sofa", "gso"), ("my_own", "scan")):
-        assert views.cameras(uid) == gso_cameras()
+        assert views.cameras(uid) == syncdreamer_cameras()
         np.testing.assert_array_equal(views.images(uid, views.names(uid)), np.stack(pictures))
         mesh = trimesh.load_mesh(made / "out" / "meshes" / f"{uid}.ply", process=False)
         np.testing.assert_allclose(mesh.vertices, shape().vertices, atol=1e-6)

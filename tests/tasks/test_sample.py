@@ -13,7 +13,7 @@ from models.network.noise import build_scheduler
 from render.fov import change_fov
 from render.passes import View
 from render.resample import resample
-from render.views import ViewKind, ring_cameras
+from render.views import SYNCDREAMER_FOV_DEG, ViewKind, ring_cameras, syncdreamer_cameras
 from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
@@ -22,7 +22,6 @@ from tasks.config import SampleConfig
 from tasks.outcome import Done
 from tasks.ports import Tools
 from tasks.sample import Sampler, plan_cases, sample_test_sets
-from tasks.sources.gso_layout import FOV_DEG, gso_cameras
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools, notes_of
@@ -62,7 +61,7 @@ def write_gso_eval(folder: Path, uids: Sequence[str], side: int = 24) -> Path:
     """A set of SyncDreamer's views, of another size than the model's."""
     items = {}
     for uid in uids:
-        cameras = gso_cameras()
+        cameras = syncdreamer_cameras()
         images = [resample(picture(1, camera), side) for camera in cameras]
         write_views(folder / f"gso-{uid}.tar", cameras, [View(image) for image in images], {})
         items[uid] = partial(read_item, folder / f"gso-{uid}.tar")
@@ -147,7 +146,7 @@ def test_sample_gso_case_gives_and_scores_views_at_the_size_and_field_of_view_of
     assert {image.shape for image in images[:8]} == {(16, 16, 4)}
     row = [image for camera, image in zip(cameras, images, strict=True) if camera.elevation_deg == 30][:4]
     for drawn, seen in zip(row, images[8:], strict=True):
-        to_deg = FOV_DEG if fov == "fov_matched" else 60.0
+        to_deg = SYNCDREAMER_FOV_DEG if fov == "fov_matched" else 60.0
         np.testing.assert_array_equal(seen, change_fov(drawn, 60.0, to_deg, 24))
 
 
