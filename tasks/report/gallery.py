@@ -80,7 +80,7 @@ class Gallery:
     def draw(self) -> Iterator[ShownObject]:
         """Yield the first objects, training objects first, up to MAX_OBJECTS and GALLERY_BYTES, but at least one."""
         num_bytes = 0
-        for _, group, uid in sorted({(*group_order(row.group), row.uid) for row in self.scores})[:MAX_OBJECTS]:
+        for group, uid in self._shown:
             members = [row for row in self.scores if (row.group, row.uid) == (group, uid)]
             protocols = dict.fromkeys(row.case.protocol for row in members)
             panels = tuple(self._panel([row for row in members if row.case.protocol == one]) for one in protocols)
@@ -91,11 +91,18 @@ class Gallery:
             yield ShownObject(uid, group, panels)
 
     @cached_property
+    def _shown(self) -> list[tuple[str, str]]:
+        """(group, uid) of the first MAX_OBJECTS objects, training objects first."""
+        objects = {(row.group, row.uid) for row in self.scores}
+        return sorted(objects, key=lambda one: (*group_order(one[0]), one[1]))[:MAX_OBJECTS]
+
+    @cached_property
     def _max_faces(self) -> int:
-        """Faces of each mesh that turns."""
-        objects = {(row.uid, row.case.protocol) for row in self.scores}
-        methods = {(row.uid, row.case.protocol, row.case.method) for row in self.scores if "chamfer" in row.metrics}
-        return face_budget(MESH_BYTES, min(len(objects), MAX_OBJECTS) + len(methods))
+        """Faces of each mesh that turns: the true one of each panel, and one per method."""
+        shown = [row for row in self.scores if (row.group, row.uid) in self._shown]
+        true = {(row.group, row.uid, row.case.protocol) for row in shown}
+        made = {(row.group, row.uid, row.case.protocol, row.case.method) for row in shown if "chamfer" in row.metrics}
+        return face_budget(MESH_BYTES, len(true) + len(made))
 
     def _panel(self, scores: Sequence[ObjectScore]) -> Panel:
         """Draw one object under one protocol, from its scores in all cases of the protocol."""

@@ -41,6 +41,7 @@ class Report:
 
     manifests: Mapping[str, Manifest]
     num_tested: int
+    """Objects; one that two test sets have in different groups counts in each."""
     headline: Case
     """The case of the last training stage with the most given views."""
     headline_psnr: Mapping[str, float]
@@ -74,7 +75,7 @@ def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Su
     curves = condition_curves(cases, summary)
     return Report(
         manifests=manifests,
-        num_tested=len({row.uid for row in scores}),
+        num_tested=len({(row.group, row.uid) for row in scores}),
         headline=headline,
         headline_psnr={group: summary[headline.name][group]["psnr"] for group in groups},
         overview=chart(psnr_chart(cases, summary), "PSNR of every case beside the baselines"),

@@ -219,6 +219,8 @@ def test_report_is_a_valid_page_that_needs_no_other_file(finished: tuple[ReportI
     assert page.missing_targets() == []
     assert len(page.images) > 30
     assert "<script>lamp</script> rejected score 3.1 < 5.0" in page.text
+    assert "4 objects tested" in page.text, "box, snowman, and the torus as a training object and as one of GSO's"
+    assert "All objects are shown." in page.text
     assert {"tables", "curves", "results", "extremes", "samples", "training", "data", "settings"} == set(page.ids)
 
 
