@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from render.images import contact_sheet
 from tasks.artifacts.cases import Case
-from tasks.artifacts.views import ViewSet
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
 from tasks.report.pictures import Picture, picture, shrink
@@ -65,7 +64,7 @@ def _views(inputs: ReportInputs, score: ObjectScore) -> Picture | None:
     case, drawn = score.case, inputs.views_of(score.case, score.uid)
     if drawn is None:
         return None
-    truth = ViewSet.open(inputs.truth_of(case))
+    truth = inputs.view_set(inputs.truth_of(case))
     names = shown_views(drawn.cameras(score.uid, case.scored))
     names = names[:: -(-len(names) // NUM_VIEWS)]
     images = [

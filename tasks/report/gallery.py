@@ -107,7 +107,7 @@ class Gallery:
     def _panel(self, scores: Sequence[ObjectScore]) -> Panel:
         """Draw one object under one protocol, from its scores in all cases of the protocol."""
         uid, case = scores[0].uid, scores[0].case
-        truth = ViewSet.open(self.inputs.truth_of(case))
+        truth = self.inputs.view_set(self.inputs.truth_of(case))
         cameras = truth.cameras(uid, case.scored)
         names = shown_views(cameras)
         true_views, true_mesh = thumbnails(truth, uid, names), self._true_mesh(truth, case, uid)

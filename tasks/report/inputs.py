@@ -1,7 +1,8 @@
 """The folders of a finished run that the report is about."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 from tasks.artifacts.cases import MESHES, VIEWS, Case
@@ -44,6 +45,11 @@ class ReportInputs:
         yield "sample", self.samples, Kind.SAMPLES
         yield "reconstruct", self.meshes, Kind.MESHES
 
+    @cached_property
+    def view_set(self) -> Callable[[Path], ViewSet]:
+        """Opens a folder of views, each once: what was read of its manifest, ledger and index is kept."""
+        return cache(ViewSet.open)
+
     def truth_of(self, case: Case) -> Path:
         """Return the test set whose views and meshes the case is compared with."""
         folder: Path = getattr(self, case.test_set)
@@ -52,7 +58,7 @@ class ReportInputs:
     def views_of(self, case: Case, uid: str) -> ViewSet | None:
         """Return the case's view set; None where it has no views of the object, as in a case of meshes alone."""
         folders = (self.samples / case.name, *(pair / VIEWS / case.name for pair in self._others(case)))
-        views = (ViewSet.open(folder) for folder in folders if folder.is_dir())
+        views = (self.view_set(folder) for folder in folders if folder.is_dir())
         return next((one for one in views if uid in one.reader.index), None)
 
     def meshes_of(self, case: Case) -> Path:
