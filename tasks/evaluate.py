@@ -1,7 +1,6 @@
 """Stage evaluate: scores of the sampled views and meshes, as tables for DVC and as a page to read (sec. 5.2, 5.3)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from models.data.hub_weights import weights_file
@@ -31,7 +30,6 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
 
     Raises ValueError for a folder that is not sealed, RuntimeError when an object cannot be scored.
     """
-    inputs = replace(inputs, peers=Path(config.peers))
     manifests = inputs.manifests()
     (out / MANIFEST).unlink(missing_ok=True)
     rows = score(inputs, config, seed, tools)
@@ -53,15 +51,14 @@ def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools)
     sets: dict[TestSet, Path] = {"test_views": inputs.test_views, "gso_eval": inputs.gso_eval}
     scoring = Scoring(sets, config, seed, threads, tools.worker_device)
     ours = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
-    return score_predictions([*ours, *_of_peers(inputs, scoring, tools)], scoring, tools.pool, tools.progress)
+    return score_predictions([*ours, *_of_peers(scoring, tools)], scoring, tools.pool, tools.progress)
 
 
-def _of_peers(inputs: ReportInputs, scoring: Scoring, tools: Tools) -> list[Predictions]:
+def _of_peers(scoring: Scoring, tools: Tools) -> list[Predictions]:
     """What other systems predict for the test sets as they are now."""
-    if inputs.peers is None:
-        return []
     truths = {name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in scoring.test_sets.items()}
-    return [Predictions.below(folder) for folder in current_peers(inputs.peers, truths, tools.progress.note)]
+    peers = current_peers(Path(scoring.config.peers), truths, tools.progress.note)
+    return [Predictions.below(folder) for folder in peers]
 
 
 def check_networks(config: EvaluateConfig, tools: Tools) -> None:

@@ -69,13 +69,17 @@ class ObjectScore:
     uid: str
     group: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    views: Path | None = None
+    """The case's view set; None where it has no views of the object."""
+    mesh: Path | None = None
+    """The case's mesh of the object; None where there is none."""
 
 
 def score_object(job: ScoreJob) -> Outcome:
     """Score an object in all its cases; runs in a worker.
 
-    The facts of the outcome are {"uid": object, "group": name, "cases": {case: {metric: value}}}. Raises ValueError
-    when a case lacks views of the object or has them smaller than the truth.
+    The facts of the outcome are {"cases": {case: {metric: value}}}. Raises ValueError when a case lacks views of the
+    object or has them smaller than the truth.
     """
     torch.set_num_threads(job.threads)
     cv2.setNumThreads(job.threads)
@@ -91,7 +95,7 @@ def score_object(job: ScoreJob) -> Outcome:
         if one.mesh is not None and truth.mesh is not None:
             metrics |= score_mesh(measured(one.mesh, job), truth.mesh, job.config.points)
         scores[one.case.name] = dict(metrics)
-    return Done(job.uid, {"uid": job.object_uid, "group": job.group, "cases": scores})
+    return Done(job.uid, {"cases": scores})
 
 
 @dataclass

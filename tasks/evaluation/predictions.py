@@ -80,11 +80,10 @@ def score_predictions(
     Objects that a test set does not have are left out. Raises ValueError when two folders have a case of one name or
     one is compared with a test set that is not given, RuntimeError when an object cannot be scored.
     """
-    jobs = list(list_jobs(predictions, scoring))
-    outcomes = collect(pool, progress, "evaluate", score_object, jobs)
+    jobs = {job.uid: job for job in list_jobs(predictions, scoring)}
+    outcomes = collect(pool, progress, "evaluate", score_object, jobs.values())
     check_failed_share("evaluate", outcomes, 0.0)
-    cases = {one.case.name: one.case for job in jobs for one in job.predicted}
-    return [row for outcome in outcomes for row in _read_scores(outcome, cases)]
+    return [row for outcome in outcomes for row in _read_scores(outcome, jobs[outcome.uid])]
 
 
 def list_jobs(predictions: Sequence[Predictions], scoring: Scoring) -> Iterator[ScoreJob]:
@@ -116,8 +115,8 @@ def _by_object(predictions: Sequence[Predictions]) -> dict[str, list[Predicted]]
     return by_object
 
 
-def _read_scores(outcome: Outcome, cases: Mapping[str, Case]) -> Iterator[ObjectScore]:
+def _read_scores(outcome: Outcome, job: ScoreJob) -> Iterator[ObjectScore]:
     assert isinstance(outcome, Done), "a failure has stopped the stage before"
     scores: Any = outcome.facts["cases"]
-    for name, metrics in scores.items():
-        yield ObjectScore(cases[name], str(outcome.facts["uid"]), str(outcome.facts["group"]), metrics)
+    for one in job.predicted:
+        yield ObjectScore(one.case, job.object_uid, job.group, scores[one.case.name], one.views, one.mesh)

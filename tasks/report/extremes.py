@@ -61,9 +61,9 @@ def _extreme(inputs: ReportInputs, score: ObjectScore, column: Column) -> Extrem
 
 def _views(inputs: ReportInputs, score: ObjectScore) -> Picture | None:
     """Draw NUM_VIEWS of the object, true above sampled; None for a case of meshes alone."""
-    case, drawn = score.case, inputs.views_of(score.case, score.uid)
-    if drawn is None:
+    if score.views is None:
         return None
+    case, drawn = score.case, inputs.view_set(score.views)
     truth = inputs.view_set(inputs.truth_of(case))
     names = shown_views(drawn.cameras(score.uid, case.scored))
     names = names[:: -(-len(names) // NUM_VIEWS)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from models.reconstruction.mesh import Mesh, painted
 from render.images import Rgba
@@ -101,7 +102,7 @@ class Gallery:
         """Faces of each mesh that turns: the true one of each panel, and one per method."""
         shown = [row for row in self.scores if (row.group, row.uid) in self._shown]
         true = {(row.group, row.uid, row.case.protocol) for row in shown}
-        made = {(row.group, row.uid, row.case.protocol, row.case.method) for row in shown if "chamfer" in row.metrics}
+        made = {(row.group, row.uid, row.case.protocol, row.case.method) for row in shown if row.mesh}
         return face_budget(MESH_BYTES, len(true) + len(made))
 
     def _panel(self, scores: Sequence[ObjectScore]) -> Panel:
@@ -114,8 +115,8 @@ class Gallery:
         most = max(row.case.conditions for row in scores)
         given = truth.names(uid, ViewKind.CONDITION)[:most] if case.protocol == "sparse" else [case.copied]
         azimuth = cameras[0].azimuth_deg
-        drawn = {row.case: self._drawn(row.case, uid, names) for row in scores}
-        meshes = {row.case: self._mesh(row) for row in scores}
+        drawn = {row.case: self._drawn(row, names) for row in scores}
+        meshes = {row.case: _small(row.mesh) if row.mesh else None for row in scores}
         shown = [row.case for row in _with_most_given(scores)]
         named = [("Truth", true_mesh), *((case_title(one), meshes[one]) for one in shown)]
         solid = [(label, mesh) for label, mesh in named if mesh]
@@ -139,13 +140,8 @@ class Gallery:
             first_azimuth_deg=azimuth,
         )
 
-    def _drawn(self, case: Case, uid: str, names: Sequence[str]) -> list[Rgba | None] | None:
-        views = self.inputs.views_of(case, uid)
-        return None if views is None else thumbnails(views, uid, names)
-
-    def _mesh(self, score: ObjectScore) -> Mesh | None:
-        path = self.inputs.meshes_of(score.case) / f"{score.uid}.ply"
-        return decimated(read_mesh(path), MAX_FACES) if path.is_file() else None
+    def _drawn(self, score: ObjectScore, names: Sequence[str]) -> list[Rgba | None] | None:
+        return None if score.views is None else thumbnails(self.inputs.view_set(score.views), score.uid, names)
 
     def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh | None:
         """The true mesh, painted from the true views; None where the object has none."""
@@ -153,7 +149,11 @@ class Gallery:
         if not path.is_file():
             return None
         views = posed_views(truth, uid, truth.names(uid, case.scored))
-        return painted(decimated(read_mesh(path), MAX_FACES), views)
+        return painted(_small(path), views)
+
+
+def _small(path: Path) -> Mesh:
+    return decimated(read_mesh(path), MAX_FACES)
 
 
 def _with_most_given(scores: Sequence[ObjectScore]) -> list[ObjectScore]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from tasks.artifacts.cases import MESHES, VIEWS, Case
+from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest
 from tasks.artifacts.views import ViewSet
 
@@ -27,8 +27,6 @@ class ReportInputs:
     baselines: Path
     samples: Path
     meshes: Path
-    peers: Path | None = None
-    """Predictions of other systems, a folder for each (tasks/peers/store.py); None: there are none."""
 
     def folders(self) -> Iterator[tuple[str, Path, Kind]]:
         """Yield each stage of the pipeline with its folder and what that holds, in the order of the data."""
@@ -54,21 +52,6 @@ class ReportInputs:
         """Return the test set whose views and meshes the case is compared with."""
         folder: Path = getattr(self, case.test_set)
         return folder
-
-    def views_of(self, case: Case, uid: str) -> ViewSet | None:
-        """Return the case's view set; None where it has no views of the object, as in a case of meshes alone."""
-        folders = (self.samples / case.name, *(pair / VIEWS / case.name for pair in self._others(case)))
-        views = (self.view_set(folder) for folder in folders if folder.is_dir())
-        return next((one for one in views if uid in one.reader.index), None)
-
-    def meshes_of(self, case: Case) -> Path:
-        """Return the folder of the meshes that the case predicts."""
-        folders = (self.meshes / case.name, *(pair / MESHES / case.name for pair in self._others(case)))
-        return next((folder for folder in folders if folder.is_dir()), folders[0])
-
-    def _others(self, case: Case) -> tuple[Path, ...]:
-        """Return the folders of `views` and `meshes` beside our samples that may have a case."""
-        return (self.baselines, *([] if self.peers is None else [self.peers / case.method]))
 
     def manifests(self) -> dict[str, Manifest]:
         """Read the manifest of each folder, by stage.
