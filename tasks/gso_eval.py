@@ -19,7 +19,7 @@ from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, fingerprint, require_some, seal
 from tasks.artifacts.resume import ItemStore
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
-from tasks.artifacts.test_set import write_test_set
+from tasks.artifacts.test_set import true_mesh_path, write_test_set
 from tasks.artifacts.views import as_cameras, seal_views, write_views
 from tasks.config import GsoEvalConfig
 from tasks.outcome import Done, Json, Outcome, Rejected
@@ -86,7 +86,7 @@ def read_gso_eval(config: GsoEvalConfig, out: Path, tools: Tools) -> None:
     seal_views(store.readers(keys), store.lay_out(keys, OBJECTS_PER_SHARD), out)
     for uid in made:
         if MESH in (members := store.members(uid, uid)):
-            write_bytes(out / "meshes" / f"{uid}.ply", members[MESH])
+            write_bytes(true_mesh_path(out, uid), members[MESH])
     objects = write_test_set(out)
     missing = absent(made) if made else []
     _tell(config, outcomes, missing, tools)

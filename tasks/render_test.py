@@ -30,7 +30,7 @@ from tasks.artifacts.randomness import rng_for, share_of
 from tasks.artifacts.resume import ItemStore, run_resumable
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.tables import OBJECTS, read_objects
-from tasks.artifacts.test_set import write_test_set
+from tasks.artifacts.test_set import true_mesh_path, write_test_set
 from tasks.artifacts.views import seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
@@ -167,7 +167,7 @@ def render_test_sets(
     seal_views(store.readers(keys), layout, out)
     write_test_set(out)
     for uid, key in keys.items():
-        write_bytes(out / "meshes" / f"{uid}.ply", store.members(uid, key)[MESH])
+        write_bytes(true_mesh_path(out, uid), store.members(uid, key)[MESH])
     seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
 

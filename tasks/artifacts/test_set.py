@@ -25,6 +25,11 @@ RULE = (
 )
 
 
+def true_mesh_path(folder: Path, uid: str) -> Path:
+    """Return where the test set `folder` has the true mesh of an object, if there is one."""
+    return folder / "meshes" / f"{uid}.ply"
+
+
 def pixel_hash(image: Rgba) -> str:
     """Return the SHA-256 of an image's pixels, uint8 (H, W, 4), in hex digits.
 

@@ -11,6 +11,7 @@ from render.axes import parse_up_axis
 from render.cameras import Camera
 from tasks.artifacts.atomic import write_json
 from tasks.artifacts.cases import Case, Protocol
+from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
 from tasks.commands.score_options import ScoreOptions
 from tasks.evaluation.mesh_metrics import read_mesh
@@ -145,7 +146,7 @@ def _require_protocol(case: Case, scored: Sequence[Camera], imported: Imported, 
 def _import_object(plan: Prediction, truth: ViewSet, truth_folder: Path, uid: str) -> Imported:
     given = next(camera for camera in truth.cameras(uid) if camera.name == plan.case.copied)
     scored = truth.cameras(uid, plan.case.scored)
-    path = truth_folder / "meshes" / f"{uid}.ply"
+    path = true_mesh_path(truth_folder, uid)
     known = Truth(len(truth.image(uid, scored[0].name)), read_mesh(path) if path.exists() else None)
     request = Request(plan.folder, uid, given, scored, known.radius, plan.sample)
     result = Imported() if plan.views is None else import_views(request, plan.views, known)

@@ -16,6 +16,7 @@ from models.data.hub_weights import weights_file
 from models.losses.lpips import LPIPS
 from models.losses.st_lpips import ShiftTolerantLPIPS
 from tasks.artifacts.cases import Case
+from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
 from tasks.config import EvaluateConfig
 from tasks.evaluation.consistency import score_consistency
@@ -109,7 +110,7 @@ class Truth:
     @cached_property
     def mesh(self) -> MeasuredMesh | None:
         """The true mesh; None where the test set has none, as of two of the thirty scans."""
-        path = self.job.truth / "meshes" / f"{self.job.object_uid}.ply"
+        path = true_mesh_path(self.job.truth, self.job.object_uid)
         return measured(path, self.job) if path.exists() else None
 
     def score_views(self, case: Case, predicted: ViewSet) -> dict[str, float]:

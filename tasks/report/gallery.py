@@ -9,6 +9,7 @@ from models.reconstruction.mesh import Mesh, painted
 from render.images import Rgba
 from render.views import ViewKind
 from tasks.artifacts.cases import Case, Protocol
+from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet, posed_views
 from tasks.evaluation.mesh_metrics import read_mesh
 from tasks.evaluation.object_scores import ObjectScore
@@ -145,7 +146,7 @@ class Gallery:
 
     def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh | None:
         """The true mesh, painted from the true views; None where the object has none."""
-        path = self.inputs.truth_of(case) / "meshes" / f"{uid}.ply"
+        path = true_mesh_path(self.inputs.truth_of(case), uid)
         if not path.is_file():
             return None
         views = posed_views(truth, uid, truth.names(uid, case.scored))
