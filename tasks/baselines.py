@@ -14,16 +14,14 @@ from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import MESHES, VIEWS, Case
 from tasks.artifacts.content import work_key
-from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, seal
+from tasks.artifacts.manifest import MANIFEST, MAX_FAILED_SHARE, Kind, check_failed_share, seal
 from tasks.artifacts.resume import ItemStore, run_resumable
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
-from tasks.artifacts.views import ViewSet, seal_views
+from tasks.artifacts.views import MESH, ViewSet, seal_views
 from tasks.config import BaselinesConfig
-from tasks.evaluation.baseline_objects import MESH, BaselineJob, make_baseline
+from tasks.evaluation.baseline_objects import BaselineJob, make_baseline
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
-
-MAX_FAILED_SHARE = 0.2
 
 
 def make_baselines(

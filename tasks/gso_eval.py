@@ -16,11 +16,19 @@ from render.passes import View
 from render.views import syncdreamer_cameras
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import sha256_of
-from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, fingerprint, require_some, seal
+from tasks.artifacts.manifest import (
+    MANIFEST,
+    MAX_FAILED_SHARE,
+    Kind,
+    check_failed_share,
+    fingerprint,
+    require_some,
+    seal,
+)
 from tasks.artifacts.resume import ItemStore
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.test_set import true_mesh_path, write_test_set
-from tasks.artifacts.views import as_cameras, seal_views, write_views
+from tasks.artifacts.views import MESH, as_cameras, seal_views, write_views
 from tasks.config import GsoEvalConfig
 from tasks.outcome import Done, Json, Outcome, Rejected
 from tasks.ports import Tools, collect
@@ -36,11 +44,9 @@ from tasks.sources.gso_layout import (
 )
 from tasks.sources.silhouettes import silhouette_offset
 
-MESH = "mesh.ply"
 MAX_OFFSET_PX = 2.0
 """Distance between the outlines of mesh and pictures, in pixels of an image of 256 or of a smaller one, above which the
 mesh does not lie as the pictures show it; the thirty objects stay within 1."""
-MAX_FAILED_SHARE = 0.2
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,11 @@ from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from tasks.artifacts.atomic import atomic_file
 from tasks.artifacts.cases import sampled_cases
-from tasks.artifacts.manifest import MANIFEST, Kind, check_failed_share, open_manifest, seal
+from tasks.artifacts.manifest import MANIFEST, MAX_FAILED_SHARE, Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.views import ViewSet, target_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools, collect
-
-MAX_FAILED_SHARE = 0.2
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from tasks.artifacts.resume import ItemStore, run_resumable
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.tables import OBJECTS, read_objects
 from tasks.artifacts.test_set import true_mesh_path, write_test_set
-from tasks.artifacts.views import seal_views, write_views
+from tasks.artifacts.views import MESH, seal_views, write_views
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
@@ -39,8 +39,6 @@ from tasks.sources.archive import opened
 from tasks.sources.folder import FolderObjects, find_objects
 from tasks.sources.folder_table import read_folder_table
 from tasks.sources.side_files import side_files
-
-MESH = "mesh.ply"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
+MAX_FAILED_SHARE = 0.2
+"""Of the items of a stage whose section of the parameters has no limit of its own."""
 
 
 class Kind(StrEnum):

@@ -21,6 +21,8 @@ from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, wr
 from tasks.outcome import Done
 
 CAMERAS = "cameras.json"
+MESH = "mesh.ply"
+"""Name of the mesh in an object's item, where it has one beside its views."""
 MAX_SHEETS = 64
 """Contact sheets per view set; more would only be weight."""
 Image = npt.NDArray[np.uint8]

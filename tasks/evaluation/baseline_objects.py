@@ -19,11 +19,9 @@ from render.passes import View
 from render.views import ViewKind
 from tasks.artifacts.cases import OWN, Case
 from tasks.artifacts.randomness import seed_of
-from tasks.artifacts.views import ViewSet, as_cameras, posed_views, write_views
+from tasks.artifacts.views import MESH, ViewSet, as_cameras, posed_views, write_views
 from tasks.outcome import Done, Json, Outcome, Rejected
 
-MESH = "mesh.ply"
-"""Name of the mesh in an item."""
 BOUND = 0.525
 """Half the side of the cube that a reconstruction may fill: every object's longest side is 1 and its centre the origin,
 and 5 % are left over. From one view the hull is a cone, which this closes."""
