@@ -67,11 +67,6 @@ def _views(inputs: ReportInputs, score: ObjectScore) -> Picture | None:
     truth = inputs.view_set(inputs.truth_of(case))
     names = shown_views(drawn.cameras(score.uid, case.scored))
     names = names[:: -(-len(names) // NUM_VIEWS)]
-    images = [
-        shrink(one, SIDE_PX)
-        for views in (truth, drawn)
-        for one in thumbnails(views, score.uid, names)
-        if one is not None
-    ]
+    images = [shrink(one, SIDE_PX) for views in (truth, drawn) for one in thumbnails(views, score.uid, names)]
     alt = f"{score.uid}: true views above those of {case.name}"
     return picture(contact_sheet(images, len(names), background="white"), alt)

@@ -121,17 +121,17 @@ class Gallery:
         shown = [row.case for row in _with_most_given(scores)]
         named = [("Truth", true_mesh), *((case_title(one), meshes[one]) for one in shown)]
         solid = [(label, mesh) for label, mesh in named if mesh]
-        turning = [true_views, *(views for one in shown if (views := drawn[one]))]
+        turning: list[Sequence[Rgba | None]] = [true_views, *(views for one in shown if (views := drawn[one]))]
         who = ", ".join(method_title(one.method) for one in shown if drawn[one])
         return Panel(
             protocol=case.protocol,
-            given=plain_strip(truth, uid, given, f"{uid}: given views"),
+            given=plain_strip(thumbnails(truth, uid, given), f"{uid}: given views"),
             num_given=len(given),
             rows=(
                 Row(
                     "Truth",
                     (),
-                    plain_strip(truth, uid, names, f"{uid}: true views"),
+                    plain_strip(true_views, f"{uid}: true views"),
                     _preview(true_mesh, azimuth, f"{uid}: true mesh") if true_mesh else None,
                 ),
                 *(_row(row, drawn[row.case], true_views, meshes[row.case], azimuth) for row in scores),
@@ -142,7 +142,13 @@ class Gallery:
         )
 
     def _drawn(self, score: ObjectScore, names: Sequence[str]) -> list[Rgba | None] | None:
-        return None if score.views is None else thumbnails(self.inputs.view_set(score.views), score.uid, names)
+        """Read views of a case; None for one that it does not have, and for all of a case of meshes alone."""
+        if score.views is None:
+            return None
+        views = self.inputs.view_set(score.views)
+        present = [name for name in views.names(score.uid) if name in names]
+        drawn = dict(zip(present, thumbnails(views, score.uid, present), strict=True))
+        return [drawn.get(name) for name in names]
 
     def _true_mesh(self, truth: ViewSet, case: Case, uid: str) -> Mesh | None:
         """The true mesh, painted from the true views; None where the object has none."""
@@ -165,7 +171,7 @@ def _with_most_given(scores: Sequence[ObjectScore]) -> list[ObjectScore]:
 def _row(
     score: ObjectScore,
     drawn: Sequence[Rgba | None] | None,
-    truth: Sequence[Rgba | None],
+    truth: Sequence[Rgba],
     mesh: Mesh | None,
     azimuth_deg: float,
 ) -> Row:

@@ -22,18 +22,17 @@ def shown_views(cameras: Sequence[Camera]) -> list[str]:
     return row[:: -(-len(row) // MAX_COLUMNS)]
 
 
-def thumbnails(views: ViewSet, uid: str, names: Sequence[str]) -> list[Rgba | None]:
-    """Read views at most THUMBNAIL_PX wide; None for one that the set does not have."""
-    present = set(views.names(uid))
-    return [shrink(views.image(uid, name), THUMBNAIL_PX) if name in present else None for name in names]
+def thumbnails(views: ViewSet, uid: str, names: Sequence[str]) -> list[Rgba]:
+    """Read views at most THUMBNAIL_PX wide."""
+    return [shrink(views.image(uid, name), THUMBNAIL_PX) for name in names]
 
 
-def plain_strip(views: ViewSet, uid: str, names: Sequence[str], alt: str) -> Picture:
+def plain_strip(images: Sequence[Rgba], alt: str) -> Picture:
     """Draw views side by side."""
-    return picture(view_sheet(views.images(uid, list(names)), len(names)), alt)
+    return picture(view_sheet(images, len(images)), alt)
 
 
-def error_strip(drawn: Sequence[Rgba | None], truth: Sequence[Rgba | None], alt: str) -> Picture:
+def error_strip(drawn: Sequence[Rgba | None], truth: Sequence[Rgba], alt: str) -> Picture:
     """Draw views side by side, and under each how far it is from the truth; a view that is missing stays white."""
     side = min(len(image) for image in (*drawn, *truth) if image is not None)
     blank = np.zeros((side, side, 4), np.uint8)
@@ -41,7 +40,7 @@ def error_strip(drawn: Sequence[Rgba | None], truth: Sequence[Rgba | None], alt:
     for made, true in zip(drawn, truth, strict=True):
         small = None if made is None else shrink(made, side)
         above.append(blank if small is None else small)
-        below.append(blank if small is None or true is None else error_image(small, shrink(true, side)))
+        below.append(blank if small is None else error_image(small, shrink(true, side)))
     return picture(contact_sheet([*above, *below], len(above), background="white"), alt)
 
 
