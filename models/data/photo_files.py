@@ -39,9 +39,9 @@ OTHERS = {
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
-    struct.error, zlib.error,
+    struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow's decoders raise on damaged files (its issues 1163 and 1950)."""
+"""What Pillow raises on damaged files (its issues 1163 and 1950), and on larger ones than it decodes."""
 
 
 def read_photo(path: Path, *, is_mask: bool = False) -> Upright:

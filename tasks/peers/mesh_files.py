@@ -12,6 +12,7 @@ import trimesh
 from PIL import Image
 from trimesh.visual import ColorVisuals, TextureVisuals
 
+from models.data.photo_files import BROKEN
 from models.reconstruction.mesh import Mesh
 from tasks.peers.layout import Request
 
@@ -70,7 +71,10 @@ def read_surfaces(path: Path) -> list[Surface]:
         scene = trimesh.load_scene(path, process=False)
     except Exception as fault:  # trimesh's readers raise whatever they stumble upon
         raise ValueError(f"{path} cannot be read as a mesh ({fault!r}); write it again") from fault
-    surfaces = list(_surfaces(scene))
+    try:
+        surfaces = list(_surfaces(scene))
+    except BROKEN as fault:  # Pillow decodes textures only now
+        raise ValueError(f"{path} has a texture that cannot be decoded ({fault}); write it again") from fault
     if not surfaces:
         raise ValueError(f"{path} holds no triangles")
     return surfaces

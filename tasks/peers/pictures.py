@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 
+from models.data.photo_files import BROKEN
 from render.images import Rgba
 
 MASK_STEP = 12
@@ -19,12 +20,12 @@ WHITE = 243
 def read_picture(path: Path) -> Rgba:
     """Read a picture as RGBA, uint8 (H, W, 4); one without alpha becomes opaque.
 
-    Raises ValueError when the file is no picture or a torn one.
+    Raises ValueError when the file is no picture, a torn one, or one too large to decode.
     """
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGBA"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as fault:
+    except BROKEN as fault:
         raise ValueError(f"{path} cannot be read as a picture ({fault}); write it again") from fault
 
 

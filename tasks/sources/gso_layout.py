@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import trimesh
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from models.data.photo_files import BROKEN
 from render.images import Rgba
 from tasks.sources.names import name_objects
 
@@ -30,9 +31,7 @@ ANGLES_DEG: Mapping[str, float] = {
     **dict.fromkeys(("stucking_cups", "teapot", "toaster"), 0.0),
 }
 """The thirty objects of SyncDreamer's test, each with the angle of its eval_mesh.py (get_gt_rotate_angle)."""
-_UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
-"""What Pillow raises for a broken file."""
-_BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+_NO_MESH = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What trimesh raises for a broken OBJ file, depending on where it is broken."""
 
 
@@ -84,7 +83,7 @@ def _read_picture(path: Path, side: int) -> Rgba:
             size, mode = picture.size, picture.mode
             is_due = (size, mode) == ((side, side), "RGBA")
             pixels = np.array(picture) if is_due else np.empty((0, 0, 4), np.uint8)
-    except _UNREADABLE as error:
+    except BROKEN as error:
         raise ValueError(f"{path.name} cannot be read as a picture: {error}") from error
     if mode != "RGBA":
         raise ValueError(f"{path.name} is {mode}; the pictures are RGBA, and their alpha is the object's mask")
@@ -115,7 +114,7 @@ def read_true_mesh(path: Path, angle_deg: float) -> TrueMesh:
         loaded = trimesh.load_mesh(path, process=False)
         vertices, faces = np.asarray(loaded.vertices, np.float64), np.asarray(loaded.faces, np.int64)
         used = vertices[faces]  # raises where a face names a vertex that there is not
-    except _BROKEN as error:
+    except _NO_MESH as error:
         raise ValueError(
             f"{path.name} cannot be read: {' '.join(str(error).split()) or type(error).__name__}"
         ) from error

@@ -1,5 +1,7 @@
 """Every layout of views: ground truth that the test packs comes back as the views that it shows."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from render.cameras import Camera
 from tasks.peers.cameras import matches
 from tasks.peers.layout import PeerView, Request
 from tasks.peers.layouts import LAYOUTS, layout_named
+from tasks.peers.mesh_files import read_surfaces
 from tasks.peers.own_cameras import own_mask_iou
 from tasks.peers.panorama import find_scenes, overlap_psnr
-from tests.tasks.peers import packing
+from tests.tasks.peers import meshes, packing
 from tests.tasks.peers.balls import OBJECTS, on_background, save
 
 RING = [Camera(f"r{number:02d}", 22.5 * number, 30.0, 1.5, 49.13) for number in range(16)]
@@ -106,6 +109,13 @@ def break_strip(folder: Path) -> None:
     save(folder / "pile" / "1.png", np.zeros((32, 500, 3), np.uint8))
 
 
+def break_into_giant(folder: Path) -> None:
+    """A file of a few bytes whose header says 30,000 x 30,000 pixels, more than Pillow decodes."""
+    size = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunks = [struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (size, b"IDAT")]
+    (folder / "pair" / "r07.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
 def break_pose(folder: Path) -> None:
     path = folder / "pair" / "transforms.json"
     path.write_text(path.read_text().replace("file_path", "path", 1))
@@ -129,6 +139,12 @@ def break_pose(folder: Path) -> None:
         ("zero123plus", packing.pack_era3d, "pile/color_back_masked.png", "pile is incomplete: .* has no pile.png"),
         ("seva", packing.pack_transforms(), "pile/samples-rgb/004.png", "names ./samples-rgb/004.png, but there is no"),
         ("seva", packing.pack_transforms(), break_pose, "transforms.json: frame 0 has no file_path"),
+        (
+            "leap",
+            packing.pack_numbered("{uid}/r{number:02d}.png", with_alpha=True),
+            break_into_giant,
+            r"r07\.png cannot be read as a picture .*decompression bomb",
+        ),
         ("eschernet", packing.pack_eschernet, "pair/015.npy", r"pair.0.png is 512 x 32 .*expected 1 x 15 square tiles"),
     ],
 )
@@ -143,6 +159,14 @@ def test_incomplete_or_misshaped_folder_is_one_sentence(
     with pytest.raises(ValueError, match=sentence) as caught:
         _ = [read(layout, tmp_path, uid) for uid in OBJECTS]
     assert "\n" not in str(caught.value)
+
+
+def test_mesh_with_torn_texture_is_one_sentence(tmp_path: Path) -> None:
+    meshes.write_objs(meshes.as_it_is)(tmp_path)
+    texture = tmp_path / "pile" / "all.png"
+    texture.write_bytes(texture.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model\.obj has a texture that cannot be decoded"):
+        read_surfaces(tmp_path / "pile" / "model.obj")
 
 
 def test_docs_have_the_table_of_layouts() -> None:
