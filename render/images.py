@@ -9,7 +9,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 Rgba = npt.NDArray[np.uint8]
-
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a file that it cannot decode, or that has more pixels than it decodes."""
 CHECKER_PX = 8
 LIGHT, DARK = 218, 196
 """Greys of the checkerboard: light enough to look at, dark enough to see a white object."""

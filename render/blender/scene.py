@@ -22,6 +22,7 @@ from render.axes import UpAxis, correction
 from render.blender.importers import assumed_up_axis, import_file
 from render.errors import Unrenderable, importer_reason
 from render.gltf import file_names
+from render.images import UNREADABLE
 from render.lfs import REMEDY, is_lfs_pointer
 from render.placement import Placement
 
@@ -97,7 +98,7 @@ def is_cut_off(image: Any) -> bool:
         return False
     try:
         Image.open(io.BytesIO(content)).load()
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return True
     return False
 

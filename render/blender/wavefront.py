@@ -14,6 +14,7 @@ from PIL import Image
 
 from render.blender.meshes import read_attribute
 from render.errors import Unrenderable
+from render.images import UNREADABLE
 from render.obj.staging import staged
 
 MISSING_LIBRARIES = "missing_libraries"
@@ -143,6 +144,6 @@ def has_cut_outs(image: Any) -> bool:
     try:
         with Image.open(bpy.path.abspath(image.filepath)) as picture:
             alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return False
     return bool(alpha.min() < OPAQUE and alpha.min() < alpha.max())
