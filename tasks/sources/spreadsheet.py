@@ -59,6 +59,8 @@ def read_table(path: Path, name: str | None = None) -> Table:
     Raises ValueError with file, line and remedy for what cannot be understood, also while the rows are read.
     """
     shown = name or str(path)
+    if path.is_dir():
+        raise ValueError(f"{shown} is a folder; put a table in its place, or move it away")
     text = _decode(_unpack(path.read_bytes(), shown), shown)
     skipped = 0
     if match := _SEP.match(text):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.sources.aesthetic_scores import read_scores
+from tasks.sources.folder_table import read_folder_table
 from tasks.sources.spreadsheet import read_table
 
 PLAIN = 'uid,aesthetic_score,title\nchair,6.5,"A chair, red"\nlamp,5,Größe\n'
@@ -77,6 +78,12 @@ def test_table_that_cannot_be_understood_raises_with_file_line_and_remedy(tmp_pa
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_scores(path)
+
+
+def test_table_that_is_a_folder_raises_with_remedy(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").mkdir()
+    with pytest.raises(ValueError, match=r"scores\.csv is a folder; put a table in its place"):
+        read_folder_table(tmp_path, {"chair"})
 
 
 def test_table_that_is_a_workbook_raises_with_remedy(tmp_path: Path) -> None:
