@@ -71,9 +71,13 @@ def current_peers(peers: Path, truths: Mapping[TestSet, str], note: Callable[[st
         peers: The folder of all peers, which may be absent.
         truths: Fingerprint of each test set.
         note: Is told which peers are left out, and why: their views may stand where the test set has none any more.
+
+    A folder that a killed import had moved away is put back first.
     """
     current = []
-    for folder in sorted(path.parent.parent for path in peers.glob(f"*/{VIEWS}/{MANIFEST}")):
+    for left in peers.glob(".*.old"):
+        put_back(left.with_name(left.name.removeprefix(".").removesuffix(".old")))
+    for folder in sorted(path.parent.parent for path in peers.glob(f"[!.]*/{VIEWS}/{MANIFEST}")):
         cases = sampled_cases(folder / VIEWS)
         made_for = {case: open_manifest(folder / VIEWS / case.name, Kind.VIEWS).inputs[TRUTH] for case in cases}
         stale = [case.name for case in cases if made_for[case] != truths.get(case.test_set)]
@@ -84,6 +88,18 @@ def current_peers(peers: Path, truths: Mapping[TestSet, str], note: Callable[[st
         else:
             current.append(folder)
     return current
+
+
+def put_back(folder: Path) -> None:
+    """Put a peer's folder back that a killed import had moved away; what else such an import has left is removed."""
+    if not folder.exists() and _old(folder).exists():
+        _old(folder).rename(folder)
+    shutil.rmtree(_old(folder), ignore_errors=True)
+
+
+def _old(folder: Path) -> Path:
+    """Where a peer's folder lies while the new one takes its place."""
+    return folder.with_name(f".{folder.name}.old")
 
 
 def _write_views(
@@ -117,23 +133,24 @@ def _replaced(folder: Path, case: Case) -> Iterator[tuple[Path, list[Case], list
     """Yield a copy of the folder without `case`, its other cases and their meshes; it takes the folder's place."""
     cases: list[Case] = []
     meshes: list[Outcome] = []
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    put_back(folder)
     if folder.exists():
         open_manifest(folder / VIEWS, Kind.SAMPLES)
         cases = [row for row in sampled_cases(folder / VIEWS) if row != case]
         kept = {row.name for row in cases}
         meshes = [row for row in read_ledger(folder / MESHES) if row.uid.partition("/")[0] in kept]
-    with atomic_folder(folder) as part:
-        for kind in (VIEWS, MESHES):
-            (part / kind).mkdir()
-            for row in cases:
-                if (folder / kind / row.name).exists():
-                    shutil.copytree(folder / kind / row.name, part / kind / row.name, copy_function=_link)
-        yield part, cases, meshes
-        if folder.exists():
-            folder.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        with atomic_folder(folder) as part:
+            for kind in (VIEWS, MESHES):
+                (part / kind).mkdir()
+                for row in cases:
+                    if (folder / kind / row.name).exists():
+                        shutil.copytree(folder / kind / row.name, part / kind / row.name, copy_function=_link)
+            yield part, cases, meshes
+            if folder.exists():
+                folder.rename(_old(folder))
+    finally:
+        put_back(folder)
 
 
 def _link(source: str, target: str) -> None:

@@ -1,6 +1,7 @@
 """From a peer's folder to its row: ground truth in every layout gets the scores that it must get."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
 from render.cameras import Camera
 from render.passes import View
-from tasks.artifacts.cases import MESHES, VIEWS, Case, sampled_cases
+from tasks.artifacts.cases import MESHES, VIEWS, Case, TestSet, sampled_cases
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
@@ -180,6 +181,25 @@ def test_cases_of_one_row_stand_side_by_side_and_a_failed_import_changes_nothing
     said: list[str] = []
     assert import_prediction(plan, truth, tmp_path / "peers", said.append, is_partial=True) == ["pile"]
     assert said[0].startswith("left out: pair is incomplete")
+
+
+def test_peer_whose_import_was_killed_between_two_renames_is_put_back(truth: Path, tmp_path: Path) -> None:
+    packing.pack_numbered("{uid}/{number:03d}.png", with_alpha=True)(tmp_path / "in")
+    peers, folder = tmp_path / "peers", tmp_path / "peers" / "leap"
+    truths: dict[TestSet, str] = {"gso_eval": open_manifest(truth, Kind.VIEWS).fingerprint}
+
+    def import_case(conditions: int) -> None:
+        plan = plan_prediction(ScoreOptions(tmp_path / "in", "leap", conditions=conditions))
+        import_prediction(plan, truth, peers, print, is_partial=False)
+
+    import_case(1)
+    shutil.copytree(folder, peers / ".leap.part")
+    folder.rename(peers / ".leap.old")
+    assert current_peers(peers, truths, print) == [folder]
+    folder.rename(peers / ".leap.old")
+    import_case(4)
+    assert [case.name for case in sampled_cases(folder / VIEWS)] == ["leap-gso-1", "leap-gso-4"]
+    assert [path.name for path in folder.parent.iterdir()] == ["leap"]
 
 
 def test_posed_views_that_lack_some_of_the_protocol_are_refused(truth: Path, tmp_path: Path) -> None:
