@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.reconstruction.mesh import Mesh
-from models.reconstruction.views import Cameras
 from render.cameras import Camera
 from render.fov import change_fov
 from render.images import Rgba
+from render.resample import resample
+from tasks.artifacts.views import as_cameras
 from tasks.peers.cameras import matches
 from tasks.peers.layout import Layout, PeerView, Request
 from tasks.peers.mesh_files import Surface, find_mesh, joined, read_surfaces
@@ -92,9 +93,9 @@ def _at_size(view: PeerView, camera: Camera, side: int, notes: list[str]) -> Rgb
         notes.append(f"scaled up from {size} to {side} pixels")
     if size > side:
         notes.append(f"scaled down from {size} to {side} pixels")
-    if is_same and size == side:
-        return view.rgba
-    return change_fov(view.rgba, camera.fov_deg if is_same else view.camera.fov_deg, camera.fov_deg, side)
+    if is_same:
+        return resample(view.rgba, side)
+    return change_fov(view.rgba, view.camera.fov_deg, camera.fov_deg, side)
 
 
 def import_mesh(request: Request, layout: Layout, truth: Truth, *, draws_views: bool) -> Imported:
@@ -112,9 +113,7 @@ def import_mesh(request: Request, layout: Layout, truth: Truth, *, draws_views: 
         result.notes.append("no views are rendered: the mesh has no colours")
     elif draws_views:
         result.cameras = list(request.scored)
-        poses = np.stack([camera.world_from_camera for camera in request.scored])
-        fields = np.array([camera.fov_deg for camera in request.scored], dtype=np.float64)
-        result.images = draw_surfaces(surfaces, Cameras(poses, fields, truth.side))
+        result.images = draw_surfaces(surfaces, as_cameras(request.scored, truth.side))
         result.notes.append("views are rendered from the mesh, unlit")
     return result
 

@@ -3,20 +3,19 @@
 `views` holds a view set per case, `meshes` a PLY per case and object. Importing a case replaces that case alone.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from models.reconstruction.mesh import write_ply
 from render.config import Section
 from render.passes import View
-from tasks.artifacts.atomic import atomic_file, atomic_folder
+from tasks.artifacts.atomic import atomic_file, atomic_folder, hard_link
 from tasks.artifacts.cases import MESHES, OWN, VIEWS, Case, TestSet, sampled_cases
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, read_ledger, seal
-from tasks.artifacts.shards import OBJECTS_PER_SHARD, lay_out, read_item
+from tasks.artifacts.resume import ItemStore
+from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.views import seal_views, write_views
 from tasks.outcome import Done, Json, Outcome
 from tasks.peers.import_object import Imported
@@ -109,14 +108,12 @@ def _write_views(
     config: PeerConfig,
     inputs: Mapping[str, str],
 ) -> None:
-    items = out.parent / f".{out.name}.items"
+    store = ItemStore(out.parent / f".{out.name}.items")
     shown = {uid: one for uid, one in objects.items() if one.cameras}
     for uid, one in shown.items():
-        write_views(items / f"{uid}.tar", one.cameras, [View(image) for image in one.images], {"case": out.name})
-    out.mkdir(parents=True)
-    readers = {uid: partial(read_item, items / f"{uid}.tar") for uid in shown}
-    seal_views(readers, lay_out(shown, OBJECTS_PER_SHARD), out)
-    shutil.rmtree(items, ignore_errors=True)
+        write_views(store.path(uid), one.cameras, [View(image) for image in one.images], {"case": out.name})
+    seal_views(store.readers({uid: uid for uid in shown}), store.lay_out(shown, OBJECTS_PER_SHARD), out)
+    shutil.rmtree(store.folder, ignore_errors=True)
     outcomes: list[Outcome] = [Done(uid, _facts(one, groups[uid])) for uid, one in objects.items()]
     seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
 
@@ -144,17 +141,10 @@ def _replaced(folder: Path, case: Case) -> Iterator[tuple[Path, list[Case], list
             for kind in (VIEWS, MESHES):
                 (part / kind).mkdir()
                 for row in cases:
-                    if (folder / kind / row.name).exists():
-                        shutil.copytree(folder / kind / row.name, part / kind / row.name, copy_function=_link)
+                    for path in filter(Path.is_file, (folder / kind / row.name).rglob("*")):
+                        hard_link(path, part / path.relative_to(folder))
             yield part, cases, meshes
             if folder.exists():
                 folder.rename(_old(folder))
     finally:
         put_back(folder)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
