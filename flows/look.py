@@ -21,10 +21,10 @@ def look(options: LookOptions, root: Path, profile_name: str, say: Callable[[str
     params = load_params(root / "params.yaml")
     up_axis = up_axis_for(options, params)
     profile = load_profile(profile_name)
-    resources = resolve(profile.model_copy(update={"device": "cpu"}))  # "auto" would import torch, for seconds
+    resources = resolve(profile)
     work = root / WORK / "look"
     with open_pool(profile, resources, work / "logs") as pool:
-        machine = Machine(max(1, resources.threads // pool.num_workers), profile.render_device)
+        machine = Machine(resources.threads_each(pool.num_workers), profile.render_device)
         for line in look_at_folder(options, up_axis, params.normalize, params.render, pool, machine, work):
             say(line)
 

@@ -59,7 +59,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
             work=work,
             threads=resources.threads,
             device=resources.device,
-            worker_device=resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu",
+            worker_device=worker_device(profile, resources),
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             memory_gib=available_memory_gb(),
@@ -79,6 +79,11 @@ def open_pool(
 ) -> AbstractContextManager[RayPool[Outcome] | SerialPool[Outcome]]:
     """Open the workers that the profile asks for; they end with the context. `log_dir` takes their logs."""
     return closing(_pool(profile, resources, log_dir))
+
+
+def worker_device(profile: Profile, resources: Resources) -> str:
+    """Return the torch device of the pool's workers: a ray worker sees no card but the share that it reserves."""
+    return resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu"
 
 
 def _latent_cache(profile: Profile) -> NodeCache | None:

@@ -99,6 +99,10 @@ class Resources:
     device: str
     trainers: int
 
+    def threads_each(self, num_workers: int) -> int:
+        """Return how many threads each of so many workers may use."""
+        return max(1, self.threads // num_workers)
+
 
 def load_profile(name_or_path: str) -> Profile:
     """Read a profile by name (infra/profiles/NAME.yaml) or by path (anything that ends in .yaml).

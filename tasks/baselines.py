@@ -50,7 +50,6 @@ def make_baselines(
         )
     folder = tools.work / work_key(config, reconstruct, seed, reads={"test_views": test_views}, tools=tools)
     stores = CaseStores({case.name: ItemStore(folder / case.name) for case in cases})
-    threads = max(1, tools.threads // tools.pool.num_workers)
     jobs = [
         BaselineJob(
             case=case,
@@ -60,7 +59,7 @@ def make_baselines(
             reconstruct=reconstruct,
             seed=seed,
             item=stores.by_case[case.name].path(uid),
-            threads=threads,
+            threads=tools.worker_threads,
             device=tools.worker_device,
         )
         for case in cases

@@ -176,9 +176,14 @@ class Tools:
     computed from the files where they are needed (tasks.artifacts.content)."""
 
     @property
+    def worker_threads(self) -> int:
+        """CPU threads that each of the pool's workers may use."""
+        return max(1, self.threads // self.pool.num_workers)
+
+    @property
     def worker_machine(self) -> Machine:
         """What each of the pool's workers may use to render."""
-        return Machine(max(1, self.threads // self.pool.num_workers), self.render_device)
+        return Machine(self.worker_threads, self.render_device)
 
 
 def collect(

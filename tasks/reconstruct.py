@@ -64,11 +64,12 @@ def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out
 def _list_jobs(
     samples: Path, cases: list[str], config: ReconstructConfig, seed: int, out: Path, tools: Tools
 ) -> Iterator[ReconstructJob]:
-    threads = max(1, tools.threads // tools.pool.num_workers)
     for case in cases:
         for uid in ViewSet.open(samples / case).uids:
             path = out / case / f"{uid}.ply"
-            yield ReconstructJob(case, uid, samples / case, config, seed, path, threads, tools.worker_device)
+            yield ReconstructJob(
+                case, uid, samples / case, config, seed, path, tools.worker_threads, tools.worker_device
+            )
 
 
 def reconstruct_object(job: ReconstructJob) -> Outcome:
