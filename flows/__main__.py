@@ -20,7 +20,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except TyperException as mistake:
         print(sentence_of(mistake, PROGRAM), file=sys.stderr)
         return 2
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ConnectionError) as error:
         print(error, file=sys.stderr)
         return 2
 

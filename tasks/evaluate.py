@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.data.hub_weights import weights_file
-from models.losses.st_lpips import packaged_weights
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.cases import TestSet
 from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, open_manifest, seal
 from tasks.config import EvaluateConfig
-from tasks.evaluation.object_scores import ObjectScore, Summary
+from tasks.evaluation.object_scores import ObjectScore, Summary, check_networks
 from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
 from tasks.evaluation.summary import case_table, object_table, summarize
 from tasks.peers.store import current_peers
@@ -46,10 +44,9 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
 
 def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools) -> list[ObjectScore]:
     """Score every object in every case; any failure stops the stage."""
-    check_networks(config, tools)
-    threads = max(1, tools.threads // tools.pool.num_workers)
+    check_networks(config, tools.progress.note)
     sets: dict[TestSet, Path] = {"test_views": inputs.test_views, "gso_eval": inputs.gso_eval}
-    scoring = Scoring(sets, config, seed, threads, tools.worker_device)
+    scoring = Scoring(sets, config, seed, tools.worker_threads, tools.worker_device)
     ours = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
     return score_predictions([*ours, *_of_peers(scoring, tools)], scoring, tools.pool, tools.progress)
 
@@ -59,19 +56,6 @@ def _of_peers(scoring: Scoring, tools: Tools) -> list[Predictions]:
     truths = {name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in scoring.test_sets.items()}
     peers = current_peers(Path(scoring.config.peers), truths, tools.progress.note)
     return [Predictions.below(folder) for folder in peers]
-
-
-def check_networks(config: EvaluateConfig, tools: Tools) -> None:
-    """Find the weights that the configuration names, and say what is left out.
-
-    Raises ValueError when there are none of that name, ConnectionError when a hub does not give them.
-    """
-    if config.lpips_weights is None:
-        tools.progress.note("evaluate: LPIPS is left out, because evaluate.lpips_weights is null")
-    else:
-        weights_file(config.lpips_weights)
-    if config.st_lpips:
-        packaged_weights()
 
 
 def write_tables(rows: Sequence[ObjectScore], summary: Summary, out: Path) -> None:

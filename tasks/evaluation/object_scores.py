@@ -3,7 +3,7 @@
 Every score belongs to one object; means over objects are taken from these rows (tasks/evaluation/summary.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import nn
 
 from models.data.hub_weights import weights_file
 from models.losses.lpips import LPIPS
-from models.losses.st_lpips import ShiftTolerantLPIPS
+from models.losses.st_lpips import ShiftTolerantLPIPS, packaged_weights
 from tasks.artifacts.cases import Case
 from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
@@ -126,6 +126,19 @@ class Truth:
 def measured(path: Path, job: ScoreJob) -> MeasuredMesh:
     """Read and measure a mesh of the job's object."""
     return MeasuredMesh.of(read_mesh(path), job.object_uid, job.config, job.seed)
+
+
+def check_networks(config: EvaluateConfig, note: Callable[[str], None]) -> None:
+    """Find the weights that the configuration names, and say what is left out.
+
+    Raises ValueError when there are none of that name, ConnectionError when a hub does not give them.
+    """
+    if config.lpips_weights is None:
+        note("evaluate: LPIPS is left out, because evaluate.lpips_weights is null")
+    else:
+        weights_file(config.lpips_weights)
+    if config.st_lpips:
+        packaged_weights()
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.__main__ import main
 from flows.params import load_params
 from models.losses.metrics import MAX_PSNR
 from render.cameras import Camera
@@ -208,6 +209,20 @@ def test_posed_views_that_lack_some_of_the_protocol_are_refused(truth: Path, tmp
     with pytest.raises(ValueError, match=r"pair is incomplete: 2 of the 8 views that gso scores .* first of them r12"):
         import_prediction(plan, truth, tmp_path / "peers", print, is_partial=False)
     assert not (tmp_path / "peers").exists()
+
+
+def test_score_verb_without_the_weights_that_it_needs_imports_nothing(
+    truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packing.pack_numbered("{uid}/{number:03d}.png", with_alpha=True)(tmp_path / "in")
+    params = PARAMS.read_text()
+    (tmp_path / "params.yaml").write_text(params.replace("lpips_weights: null", "lpips_weights: ./gone.pth"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "gso_eval").symlink_to(truth)
+    monkeypatch.chdir(tmp_path)
+    assert main(["score", "in", "--layout", "leap"]) == 2
+    assert "./gone.pth does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "peers").exists()
 
 
 def test_published_rows_stand_beside_with_their_source() -> None:
