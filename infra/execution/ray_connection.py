@@ -45,6 +45,8 @@ class RayConnection:
         # otherwise write to the home folder. It remembers the first one for the life of this process.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray would run workers at niceness 15: beside any other work an item then waits until its time limit.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         self._session = SessionFolder()
         options |= {"num_cpus": self._num_workers, "object_store_memory": OBJECT_STORE_BYTES}
         # A worker that is killed leaves temporary files, Blender one folder each time.

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.outcome import Done, Outcome, Rejected
+from tasks.outcome import Done, Json, Outcome, Rejected
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def obey(task: Task) -> Outcome:
             time.sleep(1.0)
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
-    return Done(task.uid, {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()})
+    facts: dict[str, Json] = {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()}
+    return Done(task.uid, facts | {"niceness": os.nice(0)})
 
 
 def node() -> str:

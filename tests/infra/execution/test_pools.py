@@ -1,6 +1,7 @@
 """The contract of tasks/ports.Pool, for every pool; then what only processes can do."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +134,13 @@ def test_ray_pool_temporary_files_of_workers_lie_in_the_session(make_ray: RayMak
     outcome = outcomes(make_ray(workers=1), tmp_path, "do-1")["do-1"]
     assert isinstance(outcome, Done)
     assert str(outcome.facts["temporary"]).startswith(f"{PLACE}/{PREFIX}")
+
+
+@pytest.mark.slow
+def test_ray_pool_runs_workers_at_the_priority_of_the_command(make_ray: RayMaker, tmp_path: Path) -> None:
+    outcome = outcomes(make_ray(workers=1), tmp_path, "do-1")["do-1"]
+    assert isinstance(outcome, Done)
+    assert outcome.facts["niceness"] == os.nice(0)
 
 
 @pytest.mark.slow
