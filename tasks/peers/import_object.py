@@ -108,12 +108,13 @@ def import_mesh(request: Request, layout: Layout, truth: Truth, *, draws_views: 
     surfaces = _moved(
         surfaces, layout.frame.to_world(np.concatenate([one.vertices for one in surfaces]), request.given)
     )
-    result = Imported(mesh=joined(surfaces))
+    mesh = joined(surfaces)
+    result = Imported(mesh=mesh)
     if draws_views and not any(surface.is_coloured for surface in surfaces):
         result.notes.append("no views are rendered: the mesh has no colours")
     elif draws_views:
         result.cameras = list(request.scored)
-        result.images = draw_surfaces(surfaces, as_cameras(request.scored, truth.side))
+        result.images = draw_surfaces(surfaces, mesh, as_cameras(request.scored, truth.side))
         result.notes.append("views are rendered from the mesh, unlit")
     return result
 
