@@ -8,13 +8,13 @@ from typing import get_args
 from rich.table import Table
 
 from render.axes import parse_up_axis
-from render.cameras import Camera
 from tasks.artifacts.atomic import write_json
 from tasks.artifacts.cases import Case, Protocol
 from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
 from tasks.commands.score_options import ScoreOptions
 from tasks.evaluation.mesh_metrics import read_mesh
+from tasks.evaluation.view_scores import view_sets
 from tasks.peers.frames import Frame, Scale
 from tasks.peers.import_object import Imported, Truth, import_mesh, import_views
 from tasks.peers.layout import Layout, Request
@@ -23,8 +23,6 @@ from tasks.peers.panorama import find_scenes, overlap_psnr
 from tasks.peers.store import PANORAMA, PeerConfig, store_case
 
 Say = Callable[[str], None]
-PROTOCOL_STEP_DEG = 45.0
-"""The paper scores every second of SyncDreamer's 16 views."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,6 @@ def import_prediction(plan: Prediction, truth_folder: Path, peers: Path, say: Sa
     for uid in truth.uids:
         try:
             objects[uid] = _import_object(plan, truth, truth_folder, uid)
-            _require_protocol(plan.case, truth.cameras(uid, plan.case.scored), objects[uid], uid)
         except ValueError as fault:
             if not is_partial:
                 raise
@@ -126,26 +123,10 @@ def import_prediction(plan: Prediction, truth_folder: Path, peers: Path, say: Sa
     return list(objects)
 
 
-def _require_protocol(case: Case, scored: Sequence[Camera], imported: Imported, uid: str) -> None:
-    """Raise ValueError when some, but not all of the views that the protocol scores are there.
-
-    Of a ring those are every second of 16, as in the paper: one every 45 degrees from the given view.
-    """
-    turns = [(camera.azimuth_deg - scored[0].azimuth_deg) / PROTOCOL_STEP_DEG for camera in scored]
-    is_needed = [case.protocol == "sparse" or abs(turn - round(turn)) < 1e-6 for turn in turns]
-    needed = [camera.name for camera, is_one in zip(scored, is_needed, strict=True) if is_one]
-    have = {camera.name for camera in imported.cameras}
-    missing = [name for name in needed if name not in have]
-    if have and missing:
-        raise ValueError(
-            f"{uid} is incomplete: {len(missing)} of the {len(needed)} views that {case.protocol} scores have no "
-            f"prediction where they stand, the first of them {missing[0]}"
-        )
-
-
 def _import_object(plan: Prediction, truth: ViewSet, truth_folder: Path, uid: str) -> Imported:
-    given = next(camera for camera in truth.cameras(uid) if camera.name == plan.case.copied)
-    scored = truth.cameras(uid, plan.case.scored)
+    cameras = truth.cameras(uid)
+    given = next(camera for camera in cameras if camera.name == plan.case.copied)
+    scored = [camera for camera in cameras if camera.name.startswith(plan.case.scored)]
     path = true_mesh_path(truth_folder, uid)
     known = Truth(len(truth.image(uid, scored[0].name)), read_mesh(path) if path.exists() else None)
     request = Request(plan.folder, uid, given, scored, known.radius, plan.sample)
@@ -153,14 +134,26 @@ def _import_object(plan: Prediction, truth: ViewSet, truth_folder: Path, uid: st
     if plan.meshes is not None and plan.meshes_folder is not None:
         shape = replace(request, folder=plan.meshes_folder)
         other = import_mesh(shape, plan.meshes, known, draws_views=plan.views is None)
-        return Imported(
+        result = Imported(
             result.cameras or other.cameras,
             result.images or other.images,
             other.mesh,
             result.own,
             result.notes + other.notes,
         )
+    _require_protocol(plan.case, view_sets(plan.case, scored)[""], result, uid)
     return result
+
+
+def _require_protocol(case: Case, needed: Sequence[str], imported: Imported, uid: str) -> None:
+    """Raise ValueError when some, but not all of the views that the protocol scores are there."""
+    have = {camera.name for camera in imported.cameras}
+    missing = [name for name in needed if name not in have]
+    if have and missing:
+        raise ValueError(
+            f"{uid} is incomplete: {len(missing)} of the {len(needed)} views that {case.protocol} scores have no "
+            f"prediction where they stand, the first of them {missing[0]}"
+        )
 
 
 def _counted(objects: Mapping[str, Imported]) -> dict[str, int]:

@@ -208,6 +208,8 @@ def test_posed_views_that_lack_some_of_the_protocol_are_refused(truth: Path, tmp
     plan = plan_prediction(ScoreOptions(tmp_path, "nerf"))
     with pytest.raises(ValueError, match=r"pair is incomplete: 2 of the 8 views that gso scores .* first of them r12"):
         import_prediction(plan, truth, tmp_path / "peers", print, is_partial=False)
+    with pytest.raises(ValueError, match="has nothing that can be compared"):
+        import_prediction(plan, truth, tmp_path / "peers", print, is_partial=True)
     assert not (tmp_path / "peers").exists()
 
 
