@@ -10,8 +10,8 @@ from tasks.artifacts.cases import Case
 from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
 from tasks.peers.import_object import OWN_MASK_IOU
 from tasks.ports import Pool, Progress
-from tasks.report.published import NAMES, PUBLISHED
-from tasks.report.published_since import PUBLISHED_SINCE
+from tasks.report.published import NAMES
+from tasks.report.published_since import ALL_PUBLISHED
 
 Scores = Mapping[str, Mapping[str, float]]
 """Object -> metric -> value."""
@@ -58,14 +58,14 @@ def score_table(title: str, scores: Scores) -> Table:
 def published_table(case: Case) -> Table:
     """Return what papers report for as many given views, with the source and how the protocol differs."""
     number = 2 if case.protocol == "sparse" else 1
-    rows = [row for row in (*PUBLISHED, *PUBLISHED_SINCE) if (row.table, row.conditions) == (number, case.conditions)]
-    notes = list(dict.fromkeys(f"{row.source}. {row.differs}".strip() for row in rows))
+    rows = [row for row in ALL_PUBLISHED if (row.table, row.conditions) == (number, case.conditions)]
+    notes = list(dict.fromkeys(row.note for row in rows))
     caption = "\n".join(f"{number}: {note}" for number, note in enumerate(notes, start=1))
     title = f"Published rows, {case.conditions} given"
     table = Table("published", *NAMES, "note", title=title, caption=caption, caption_justify="left")
     for row in rows:
         values = (f"{row.metrics[name]:.{DIGITS[name]}f}" if name in row.metrics else "-" for name in NAMES)
-        table.add_row(row.method, *values, str(1 + notes.index(f"{row.source}. {row.differs}".strip())))
+        table.add_row(row.method, *values, str(1 + notes.index(row.note)))
     return table
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
-from tasks.report.published import PUBLISHED, Published
-from tasks.report.published_since import PUBLISHED_SINCE
+from tasks.report.published import Published
+from tasks.report.published_since import ALL_PUBLISHED
 from tasks.report.tables import Cell, error_text
 from tasks.report.words import Column, groups_title, method_title
 
@@ -82,8 +82,10 @@ def likest_group(cases: Iterable[Case], summary: Summary) -> str | None:
 
 
 def _table(number: int, caption: str, cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]]) -> PaperTable:
-    published = [row for row in (*PUBLISHED, *PUBLISHED_SINCE) if row.table == number]
-    rows = [*(_published_row(row) for row in published), *(_own_row(case, scores[case.name]) for case in cases)]
+    rows = [
+        *(_published_row(row) for row in ALL_PUBLISHED if row.table == number),
+        *(_own_row(case, scores[case.name]) for case in cases),
+    ]
     own = [scores[case.name] for case in cases]
     best = [
         _best(column, [metrics[column.metric] for metrics in own if column.metric in metrics]) for column in COLUMNS
@@ -112,7 +114,7 @@ def _published_row(row: Published) -> PaperRow:
         else Cell(DASH, note=NOT_PUBLISHED)
         for column in COLUMNS
     )
-    return PaperRow(row.method, row.conditions, None, tuple(cells), f"{row.source}. {row.differs}".strip())
+    return PaperRow(row.method, row.conditions, None, tuple(cells), row.note)
 
 
 def _own_row(case: Case, metrics: Mapping[str, float]) -> PaperRow:

@@ -4,17 +4,7 @@ Each has a protocol of its own: other objects, renders or given poses. The sente
 rows that say "SyncDreamer's protocol" can be compared with the paper's Table 1.
 """
 
-from typing import Literal, NamedTuple
-
-from tasks.report.published import NAMES, Published
-
-
-class Source(NamedTuple):
-    """Where rows are published, and what of their protocol differs."""
-
-    name: str
-    differs: str
-
+from tasks.report.published import PUBLISHED, Source, published
 
 HI3D = Source("arXiv 2409.07452", "SyncDreamer's protocol, 16 views of 1024 pixels.")
 COPIED = Source("arXiv 2409.07452", "SyncDreamer's protocol, as Hi3D's paper reports it.")
@@ -33,24 +23,20 @@ FREESPLATTER = Source("arXiv 2412.09573", "No poses; renders of its own, near th
 LVSM = Source("arXiv 2410.17242", "Given true poses; 512 pixels, renders of its own.")
 
 
-def _row(source: Source, table: Literal[1, 2], method: str, conditions: int, *values: float | None) -> Published:
-    metrics = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}
-    return Published(table, method, conditions, metrics, source.name, source.differs)
-
-
 PUBLISHED_SINCE = (
-    _row(COPIED, 1, "Zero123-XL", 1, None, None, 19.47, 0.783, 0.159),
-    _row(HI3D, 1, "Hi3D", 1, 0.0172, 0.6631, 24.26, 0.864, 0.119),
-    _row(WONDER3D, 1, "Wonder3D, its own paper", 1, 0.0199, 0.6244, 26.07, 0.924, 0.065),
-    _row(SV3D, 1, "SV3D", 1, 0.024, 0.614, 21.26, 0.88, 0.08),
-    _row(CRM, 1, "CRM", 1, 0.0094, 0.6131, 16.22, None, None),
-    _row(MV_ADAPTER, 1, "MV-Adapter", 1, 0.0206, 0.568, 22.13, 0.882, 0.1),
-    _row(ERA3D, 1, "Era3D", 1, 0.0329, 0.5118, None, None, None),
-    _row(SPAR3D, 1, "SPAR3D", 1, None, None, 18.6, 0.836, 0.139),
-    _row(ESCHERNET, 1, "EscherNet", 1, 0.0314, 0.5974, 20.24, 0.884, 0.095),
-    _row(ESCHERNET, 2, "EscherNet", 10, 0.0167, 0.7478, 25.90, 0.935, 0.036),
-    _row(PF_LRM, 2, "PF-LRM", 4, None, None, 25.04, 0.879, 0.096),
-    _row(ON_PF_LRM, 2, "FreeSplatter, as PF-LRM", 4, None, None, 23.54, 0.864, 0.1),
-    _row(FREESPLATTER, 2, "FreeSplatter", 4, None, None, 30.44, 0.945, 0.055),
-    _row(LVSM, 2, "LVSM", 4, None, None, 32.36, 0.962, 0.028),
+    published(COPIED, 1, "Zero123-XL", 1, None, None, 19.47, 0.783, 0.159),
+    published(HI3D, 1, "Hi3D", 1, 0.0172, 0.6631, 24.26, 0.864, 0.119),
+    published(WONDER3D, 1, "Wonder3D, its own paper", 1, 0.0199, 0.6244, 26.07, 0.924, 0.065),
+    published(SV3D, 1, "SV3D", 1, 0.024, 0.614, 21.26, 0.88, 0.08),
+    published(CRM, 1, "CRM", 1, 0.0094, 0.6131, 16.22, None, None),
+    published(MV_ADAPTER, 1, "MV-Adapter", 1, 0.0206, 0.568, 22.13, 0.882, 0.1),
+    published(ERA3D, 1, "Era3D", 1, 0.0329, 0.5118, None, None, None),
+    published(SPAR3D, 1, "SPAR3D", 1, None, None, 18.6, 0.836, 0.139),
+    published(ESCHERNET, 1, "EscherNet", 1, 0.0314, 0.5974, 20.24, 0.884, 0.095),
+    published(ESCHERNET, 2, "EscherNet", 10, 0.0167, 0.7478, 25.90, 0.935, 0.036),
+    published(PF_LRM, 2, "PF-LRM", 4, None, None, 25.04, 0.879, 0.096),
+    published(ON_PF_LRM, 2, "FreeSplatter, as PF-LRM", 4, None, None, 23.54, 0.864, 0.1),
+    published(FREESPLATTER, 2, "FreeSplatter", 4, None, None, 30.44, 0.945, 0.055),
+    published(LVSM, 2, "LVSM", 4, None, None, 32.36, 0.962, 0.028),
 )
+ALL_PUBLISHED = (*PUBLISHED, *PUBLISHED_SINCE)
