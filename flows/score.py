@@ -13,7 +13,7 @@ from infra.progress import TerminalProgress
 from tasks.artifacts.cases import TestSet
 from tasks.commands.score import import_prediction, plan_prediction, row_name, score_panorama
 from tasks.commands.score_options import ScoreOptions
-from tasks.commands.score_table import published_table, score_case, score_table
+from tasks.commands.score_table import published_table, score_case, score_tables
 from tasks.evaluation.object_scores import check_networks
 from tasks.evaluation.predictions import Scoring
 from tasks.peers.layouts import layout_named
@@ -44,5 +44,6 @@ def score(options: ScoreOptions, root: Path, profile_name: str, say: Callable[[s
         scoring = Scoring({plan.case.test_set: truth}, params.evaluate, params.seed, threads, device)
         scores = score_case(peers / plan.case.method, plan.case, scoring, pool, TerminalProgress())
     console.print(published_table(plan.case))
-    console.print(score_table(f"{layout.title}: {plan.case.name}", scores))
+    for table in score_tables(f"{layout.title}: {plan.case.name}", scores):
+        console.print(table)
     say(f"{peers / plan.case.method}: the next `python -m flows run evaluate` has the row {plan.case.name}")

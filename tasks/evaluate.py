@@ -60,7 +60,7 @@ def _of_peers(scoring: Scoring, tools: Tools) -> list[Predictions]:
 
 def write_tables(rows: Sequence[ObjectScore], summary: Summary, out: Path) -> None:
     """Write `metrics.json`, `plots/objects.csv` and `plots/cases.csv`."""
-    cases = {row.case.name: row.case for row in rows}
+    cases = dict.fromkeys(row.case for row in rows)
     write_json(out / METRICS, summary)
     write_bytes(out / "plots" / "objects.csv", object_table(rows))
-    write_bytes(out / "plots" / "cases.csv", case_table(summary, cases))
+    write_bytes(out / "plots" / "cases.csv", case_table(cases, summary))

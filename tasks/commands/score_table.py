@@ -1,58 +1,50 @@
 """Scores an imported case by the code that scores our own samples, and shows its row."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.table import Table
 
 from tasks.artifacts.cases import Case
+from tasks.evaluation.object_scores import ObjectScore
 from tasks.evaluation.predictions import Predictions, Scoring, score_predictions
+from tasks.evaluation.summary import ERROR, num_objects, summarize
 from tasks.peers.import_object import OWN_MASK_IOU
 from tasks.ports import Pool, Progress
+from tasks.report.paper_tables import COLUMNS as PAPER_COLUMNS
 from tasks.report.published import NAMES
 from tasks.report.published_since import ALL_PUBLISHED
+from tasks.report.words import COLUMNS, groups_title
 
-Scores = Mapping[str, Mapping[str, float]]
-"""Object -> metric -> value."""
-DIGITS = {
-    "psnr": 2,
-    "psnr_other": 2,
-    "psnr_16": 2,
-    "ssim": 3,
-    "ssim_inner": 3,
-    "lpips": 3,
-    "st_lpips": 3,
-    "mask_iou": 3,
-    OWN_MASK_IOU: 3,
-    "chamfer": 4,
-    "chamfer_area": 4,
-    "f_score": 3,
-    "normal_consistency": 3,
-    "volume_iou": 4,
-    "consistency_chamfer": 4,
-    "consistency_psnr": 2,
-}
-"""Metrics of the table, in its order, and how many digits each shows."""
+SHOWN = (
+    *("psnr", "psnr_other", "psnr_16", "ssim", "ssim_inner", "lpips", "st_lpips", "mask_iou", OWN_MASK_IOU),
+    *("chamfer", "chamfer_area", "f_score", "normal_consistency", "volume_iou"),
+    *("consistency_chamfer", "consistency_psnr"),
+)
+"""Metrics of the table, in its order."""
+DIGITS = {"psnr_16": 2, OWN_MASK_IOU: 3} | {column.metric: column.digits for column in (*COLUMNS, *PAPER_COLUMNS)}
+"""How many digits each shows: as in the report."""
 
 
-def score_case(folder: Path, case: Case, scoring: Scoring, pool: Pool, progress: Progress) -> Scores:
+def score_case(folder: Path, case: Case, scoring: Scoring, pool: Pool, progress: Progress) -> list[ObjectScore]:
     """Score the views and meshes of a case in a peer's folder.
 
     Raises RuntimeError when an object cannot be scored.
     """
-    rows = score_predictions([Predictions.below(folder, only=case)], scoring, pool, progress)
-    return {row.uid: dict(row.metrics) for row in rows}
+    return score_predictions([Predictions.below(folder, only=case)], scoring, pool, progress)
 
 
-def score_table(title: str, scores: Scores) -> Table:
-    """Return the mean of every metric with its standard error and the number of its objects."""
-    shown = [name for name in DIGITS if any(name in metrics for metrics in scores.values())]
-    table = Table("metric", "mean", "standard error", "objects", title=title)
-    for name in shown:
-        values = [metrics[name] for metrics in scores.values() if name in metrics]
-        table.add_row(name, *(f"{value:.{DIGITS[name]}f}" for value in _mean_and_error(values)), str(len(values)))
-    return table
+def score_tables(title: str, scores: Sequence[ObjectScore]) -> Iterator[Table]:
+    """Yield, per case and group of objects, the means of all metrics, their standard errors and numbers of objects."""
+    for groups in summarize(scores).values():
+        for group, metrics in groups.items():
+            table = Table("metric", "mean", "standard error", "objects", title=f"{title}, {groups_title(group)}")
+            for name in (name for name in SHOWN if name in metrics):
+                values = (metrics[name], metrics.get(f"{name}{ERROR}", math.nan))
+                cells = (f"{value:.{DIGITS[name]}f}" for value in values)
+                table.add_row(name, *cells, str(num_objects(metrics, name)))
+            yield table
 
 
 def published_table(case: Case) -> Table:
@@ -67,8 +59,3 @@ def published_table(case: Case) -> Table:
         values = (f"{row.metrics[name]:.{DIGITS[name]}f}" if name in row.metrics else "-" for name in NAMES)
         table.add_row(row.method, *values, str(1 + notes.index(row.note)))
     return table
-
-
-def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return float(np.mean(values)), error

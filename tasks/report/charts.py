@@ -16,6 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
+from tasks.evaluation.summary import ERROR
 from tasks.report.tables import BASELINES, all_groups
 from tasks.report.words import case_title, groups_title
 
@@ -103,7 +104,7 @@ def psnr_chart(cases: Sequence[Case], summary: Summary) -> bytes:
 
 def _bars(axes: Axes, middles: Curve, scores: Sequence[Mapping[str, float]], height: float, label: str) -> None:
     """Draw one group of objects, each bar with its value to the right of all its marks."""
-    errors = [row.get("psnr_se", 0.0) for row in scores]
+    errors = [row.get(f"psnr{ERROR}", 0.0) for row in scores]
     whiskers = {"elinewidth": 0.9, "ecolor": "#50565d"}
     axes.barh(middles, [row["psnr"] for row in scores], height, xerr=errors, error_kw=whiskers, alpha=0.75, label=label)
     for y, row, error in zip(middles, scores, errors, strict=True):

@@ -1,11 +1,11 @@
 """The evaluation as a comparison in the tracking store: a run of every method with metrics of the same names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import ObjectScore, Summary
+from tasks.evaluation.summary import case_rows, object_rows
 from tasks.ports import Tracker
 from tasks.report.words import is_stage
 
@@ -32,9 +32,7 @@ def log_comparison(
     """
     cases = list(dict.fromkeys(row.case for row in rows))
     tracker.table(list(case_rows(cases, summary)), "tables/cases")
-    tracker.table(
-        [{"case": row.case.name, "uid": row.uid, "group": row.group, **row.metrics} for row in rows], "tables/objects"
-    )
+    tracker.table(list(object_rows(rows)), "tables/objects")
     _log_test_sets(tracker, test_sets)
     for method in dict.fromkeys(case.method for case in cases):
         kind = "training stage" if is_stage(method) else "baseline or peer"
@@ -47,14 +45,6 @@ def log_comparison(
                     part.metrics(
                         {f"{case.protocol}/{group}/{name}": value for name, value in metrics.items()}, case.conditions
                     )
-
-
-def case_rows(cases: Sequence[Case], summary: Summary) -> Iterator[Mapping[str, object]]:
-    """Yield a row of all means per case and group of objects."""
-    for case in cases:
-        for group, metrics in summary[case.name].items():
-            facts = {"method": case.method, "protocol": case.protocol, "conditions": case.conditions, "group": group}
-            yield facts | dict(metrics)
 
 
 def _log_test_sets(tracker: Tracker, test_sets: Sequence[TestSet]) -> None:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
+from tasks.evaluation.summary import ERROR
 from tasks.report.charts import svg_figure
 from tasks.report.published import PUBLISHED
 from tasks.report.tables import all_groups
@@ -62,6 +63,6 @@ def _draw(curves: Mapping[str, Points], published: Points) -> bytes:
 
 def _curve(axes: Axes, points: Points, metric: str, label: str) -> None:
     """Draw one method; its colour is used up also where it lacks the metric, so that it has one in all charts."""
-    known = [(x, row[metric], row.get(f"{metric}_se", 0.0)) for x, row in points if metric in row]
+    known = [(x, row[metric], row.get(f"{metric}{ERROR}", 0.0)) for x, row in points if metric in row]
     xs, means, errors = np.transpose(known) if known else ([], [], [])
     axes.errorbar(xs, means, errors, label=label, marker="o", markersize=3.5, capsize=2.5, elinewidth=0.9)

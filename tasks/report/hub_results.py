@@ -13,13 +13,13 @@ from huggingface_hub.constants import EVAL_RESULTS_FOLDER
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
-from tasks.report.words import is_stage
+from tasks.evaluation.summary import ERROR, num_objects
+from tasks.report.words import METRICS, is_stage
 
 FOLDER = "eval_results"
 """Folder of the report with a file per training stage."""
 BESIDE_CARD = f"{EVAL_RESULTS_FOLDER}/mvdiffusion-pp.yaml"
 """Where a published model's folder has its file."""
-METRICS = ("psnr", "ssim", "lpips", "mask_iou", "chamfer", "volume_iou", "f_score")
 
 
 def write_hub_results(cases: Sequence[Case], summary: Summary, benchmark: str, out: Path) -> None:
@@ -43,7 +43,8 @@ def _entries(case: Case, summary: Summary, benchmark: str) -> Iterator[EvalResul
         for name in METRICS:
             if name in metrics:
                 task = f"{case.protocol}_{group}_{case.conditions}_{name}"
-                error = f", standard error {metrics[f'{name}_se']:.2g}" if f"{name}_se" in metrics else ""
-                objects = int(metrics.get(f"{name}_n", metrics["objects"]))
-                notes = f"mean over {objects} {group} objects{error}; {case.conditions} given, protocol {case.protocol}"
+                given = f"{case.conditions} given, protocol {case.protocol}"
+                error = metrics.get(f"{name}{ERROR}")
+                spread = "" if error is None else f", standard error {error:.2g}"
+                notes = f"mean over {num_objects(metrics, name)} {group} objects{spread}; {given}"
                 yield EvalResultEntry(benchmark, task, float(f"{metrics[name]:.6g}"), notes=notes)

@@ -1,17 +1,16 @@
 """Curves as tables for DVC: a file per method, so that `dvc plots show` draws the methods in one chart."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
+from tasks.evaluation.summary import ERROR, as_csv, case_rows
 from tasks.report.paper_tables import likest_group
+from tasks.report.words import METRICS
 
 FOLDER = "plots/curves"
-METRICS = ("psnr", "ssim", "lpips", "mask_iou", "chamfer", "volume_iou", "f_score")
 
 
 def write_curves(cases: Sequence[Case], summary: Summary, out: Path) -> None:
@@ -21,13 +20,12 @@ def write_curves(cases: Sequence[Case], summary: Summary, out: Path) -> None:
     """
     sparse = [case for case in cases if case.protocol == "sparse"]
     group = likest_group(sparse, summary)
-    columns = ["conditions", "group", *(name for metric in METRICS for name in (metric, f"{metric}_se"))]
+    columns = ["conditions", "group", *(name for metric in METRICS for name in (metric, f"{metric}{ERROR}"))]
     for method in sorted({case.method for case in sparse if group in summary[case.name]}):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n", restval="", extrasaction="ignore")
-        writer.writeheader()
-        for case in sorted((one for one in sparse if one.method == method), key=lambda one: one.conditions):
-            if metrics := summary[case.name].get(str(group)):
-                numbers = {name: f"{value:.6g}" for name, value in metrics.items()}
-                writer.writerow({"conditions": case.conditions, "group": group, **numbers})
-        write_bytes(out / FOLDER / f"{method}.csv", text.getvalue().encode())
+        rows = [
+            {name: value for name, value in row.items() if name in columns}
+            for case in sorted((one for one in sparse if one.method == method), key=lambda one: one.conditions)
+            for row in case_rows([case], summary)
+            if row["group"] == group
+        ]
+        write_bytes(out / FOLDER / f"{method}.csv", as_csv(rows, columns))

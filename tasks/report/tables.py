@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from tasks.artifacts.cases import Case, Protocol
 from tasks.evaluation.object_scores import Summary
+from tasks.evaluation.summary import COUNT, ERROR
 from tasks.report.words import COLUMNS, Column, case_title
 
 Metrics = Mapping[str, float]
 BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
-ERROR = "_se"
-"""Suffix of the standard error of a metric's mean over objects."""
-NO_COLUMN = (ERROR, "_n", "_other", "_16", *(f"_{name}" for name in BASELINES))
+NO_COLUMN = (ERROR, COUNT, "_other", "_16", *(f"_{name}" for name in BASELINES))
 """Ends of the names that are shown beside or under another metric, not as a column of their own."""
 LEFT_OUT = frozenset({"views", "consistency_f_score"})
 """Metrics that stand in the CSV tables alone."""

@@ -12,6 +12,8 @@ PROTOCOLS: Mapping[Protocol, str] = {
     "ring": "Ring: SyncDreamer's cameras",
     "gso": "GSO: SyncDreamer's files as given",
 }
+METRICS = ("psnr", "ssim", "lpips", "mask_iou", "chamfer", "volume_iou", "f_score")
+"""Metrics that curves for DVC and results for model hubs have."""
 
 
 @dataclass(frozen=True)

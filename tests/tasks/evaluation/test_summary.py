@@ -35,7 +35,7 @@ def test_tables_leave_missing_values_blank() -> None:
         "stage1-sparse-1,b,train,,20",
     ]
     assert (
-        case_table(summarize(ROWS), {CASE.name: CASE})
+        case_table([CASE], summarize(ROWS))
         .decode()
         .splitlines()[1]
         .startswith("stage1-sparse-1,stage1,sparse,1,held_out,1,0,")

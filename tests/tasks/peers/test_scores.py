@@ -21,7 +21,7 @@ from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.commands.score import import_prediction, plan_prediction
 from tasks.commands.score_options import ScoreOptions
-from tasks.commands.score_table import published_table, score_case, score_table
+from tasks.commands.score_table import published_table, score_case, score_tables
 from tasks.evaluation.predictions import Scoring
 from tasks.outcome import Done
 from tasks.peers.store import current_peers
@@ -102,10 +102,10 @@ def score(truth: Path, folder: Path, row: Row, said: list[str] | None = None) ->
         tools.pool,
         tools.progress,
     )
-    assert set(scores) == set(OBJECTS)
-    assert score_table("row", scores).row_count >= len(row.expected)
-    names = {name for metrics in scores.values() for name in metrics}
-    return {name: float(np.mean([metrics[name] for metrics in scores.values()])) for name in names}
+    assert [one.uid for one in scores] == sorted(OBJECTS)
+    (table,) = score_tables("row", scores)
+    assert table.row_count >= len(row.expected)
+    return {name: float(np.mean([one.metrics[name] for one in scores])) for name in scores[0].metrics}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join([row.layout, *map(str, row.options.values())]))
