@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from PIL import Image
+from scipy import ndimage
 from trimesh.visual import ColorVisuals, TextureVisuals
 
 from models.data.photo_files import BROKEN
@@ -121,14 +122,12 @@ def _textured(bare: Surface, visual: TextureVisuals) -> Surface:
 def look_up(texture: npt.NDArray[np.uint8], uv_K2: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the colours (K, 3) of a texture (H, W, 3), bilinear, repeated beyond its borders."""
     height, width, _ = texture.shape
-    x, y = uv_K2[:, 0] * width - 0.5, (1 - uv_K2[:, 1]) * height - 0.5
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right_share, low_share = (x - left)[:, None], (y - top)[:, None]
-    rows, columns = (top % height, (top + 1) % height), (left % width, (left + 1) % width)
-    upper = texture[rows[0], columns[0]] * (1 - right_share) + texture[rows[0], columns[1]] * right_share
-    lower = texture[rows[1], columns[0]] * (1 - right_share) + texture[rows[1], columns[1]] * right_share
-    mixed: npt.NDArray[np.float64] = upper * (1 - low_share) + lower * low_share
-    return mixed
+    place = np.stack([(1 - uv_K2[:, 1]) * height - 0.5, uv_K2[:, 0] * width - 0.5])
+    bands = [
+        ndimage.map_coordinates(texture[..., band], place, output=np.float64, order=1, mode="grid-wrap")
+        for band in range(3)
+    ]
+    return np.stack(bands, axis=1)
 
 
 def joined(surfaces: list[Surface]) -> Mesh:
