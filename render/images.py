@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 Rgba = npt.NDArray[np.uint8]
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for a file that it cannot decode, or that has more pixels than it decodes."""
+COVERED = 127
+"""Alpha above which a pixel belongs to the object."""
 CHECKER_PX = 8
 LIGHT, DARK = 218, 196
 """Greys of the checkerboard: light enough to look at, dark enough to see a white object."""

@@ -8,7 +8,7 @@ import numpy as np
 from render.cameras import Camera
 from render.config import GateConfig, GatesConfig
 from render.errors import Unrenderable
-from render.images import Rgba, coverage
+from render.images import COVERED, Rgba, coverage
 from render.passes import View
 
 LOWER_BOUNDS = {"empty", "black"}
@@ -18,8 +18,6 @@ CAUSES = {
     "black": "nothing of it reflects light: its colours are 0, or its normals look inwards",
 }
 """What usually lets a gate fail."""
-COVERED = 127
-"""Alpha above which a pixel belongs to the object."""
 
 
 def measures(rgba: Rgba) -> dict[str, float]:

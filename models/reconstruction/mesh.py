@@ -22,6 +22,9 @@ FACING_POWER = 4
 DEPTH_TOLERANCE = 1.5
 """Distance in pixels behind the rasterised surface up to which a vertex counts as visible."""
 
+NO_COLOUR = (190, 186, 180)
+"""sRGB that stands for the colours of a mesh without colours."""
+
 
 @dataclass(frozen=True)
 class Mesh:

@@ -1,9 +1,10 @@
 """Compares two test sets for the command line: which views are the same, and which are not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.artifacts.test_set import Comparison, compare
+from tasks.sources.source import some
 
 MAX_NAMED = 5
 
@@ -32,8 +33,4 @@ def _lines(found: Comparison, first: Path, second: Path) -> Iterator[str]:
         (found.only_second, f"are in {second} alone"),
     ):
         if views:
-            yield f"{len(views)} {what}: {_some(views)}"
-
-
-def _some(views: Sequence[str]) -> str:
-    return ", ".join(views[:MAX_NAMED]) + (f" and {len(views) - MAX_NAMED} more" if len(views) > MAX_NAMED else "")
+            yield f"{len(views)} {what}: {some(views, MAX_NAMED)}"

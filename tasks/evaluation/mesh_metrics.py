@@ -9,13 +9,11 @@ import numpy.typing as npt
 import trimesh
 from trimesh.visual import ColorVisuals
 
-from models.reconstruction.mesh import Mesh
+from models.reconstruction.mesh import NO_COLOUR, Mesh
 from models.reconstruction.raster import covered_pixels
 
 OFF_GRID = (0.0137, 0.0071)
 """Shift of the rays in voxels, so that none runs along an edge of an axis-aligned mesh."""
-NO_COLOUR = (190, 186, 180)
-"""sRGB that stands for the colours of a mesh without colours."""
 
 
 def read_mesh(path: Path) -> Mesh:

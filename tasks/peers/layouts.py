@@ -25,7 +25,7 @@ from tasks.peers.readers import (
 VIEWS_AND_MASKS = "views as a whole"
 OWN_MASKS = "masks, in its own cameras"
 FITTED_MASKS = "masks, in its own cameras, after one scale per object"
-MESHES = "meshes, and views rendered from them"
+FROM_MESHES = "meshes, and views rendered from them"
 AS_POSED = "views that stand where the test set has one; else masks"
 
 _ROWS = (
@@ -166,7 +166,7 @@ _ROWS = (
         "NeuS (SyncDreamer)",
         "UID-neus/mesh.ply, UID/mesh.ply, or as mesh",
         "Z up, the given view at azimuth 0, units of the longest side",
-        MESHES,
+        FROM_MESHES,
         "liuyuan-pal/SyncDreamer README (train_renderer.py), eval_mesh.py (used as it is)",
         frame=Frame(),
     ),
@@ -175,7 +175,7 @@ _ROWS = (
         "OpenLRM",
         "UID.ply, or as mesh",
         "Z up, the given camera at (0, -2, 0) and upright there, focal length 0.75",
-        MESHES,
+        FROM_MESHES,
         "3DTopia/OpenLRM openlrm/runners/infer/lrm.py (_default_source_camera)",
         frame=Frame(up="Z", front="-Y", is_tilted=True, scale="given", focal_over_distance=0.75 / 2.0),
     ),
@@ -184,7 +184,7 @@ _ROWS = (
         "InstantMesh",
         "UID.obj with vertex colours or a texture, or as mesh",
         "Z up, the given view at azimuth 0; normalized in size",
-        MESHES,
+        FROM_MESHES,
         "TencentARC/InstantMesh run.py, src/utils/camera_util.py",
         frame=Frame(scale="longest"),
     ),
@@ -193,7 +193,7 @@ _ROWS = (
         "TRELLIS",
         "UID.glb, or as mesh",
         "glTF: Y up, front +Z, which need not be the given view (see --front); normalized in size",
-        MESHES,
+        FROM_MESHES,
         "microsoft/TRELLIS trellis/utils/postprocessing_utils.py (to_glb)",
         frame=Frame(up="Y", front="Z", scale="longest"),
     ),
@@ -202,7 +202,7 @@ _ROWS = (
         "Meshes",
         "UID.obj, .ply or .glb, or one such file in UID/",
         "as --up, --front and --scale say; by default Z up, the given view at azimuth 0, as it is",
-        MESHES,
+        FROM_MESHES,
         "LRM, DMV3D and others without code of their own",
         frame=Frame(),
     ),

@@ -14,12 +14,10 @@ from scipy import ndimage
 from trimesh.visual import ColorVisuals, TextureVisuals
 
 from models.data.photo_files import BROKEN
-from models.reconstruction.mesh import Mesh
+from models.reconstruction.mesh import NO_COLOUR, Mesh
 from tasks.peers.layout import Request
 
 ENDINGS = (".glb", ".obj", ".ply")
-NO_COLOUR = (190, 186, 180)
-"""sRGB of a surface without colours, as the evaluation has it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.reconstruction.mesh import Mesh
+from render.images import COVERED
 from tasks.peers.layout import PeerView
 from tasks.peers.pictures_of_meshes import silhouette
 
@@ -25,7 +26,7 @@ def own_mask_iou(views: Sequence[PeerView], mesh: Mesh, *, fits_scale: bool) -> 
         fits_scale: Whether the views' scale is unknown. All cameras of the object are then enlarged by one factor that
             makes the masks' areas agree in sum.
     """
-    masks = [view.rgba[..., 3] > 127 for view in views]
+    masks = [view.rgba[..., 3] > COVERED for view in views]
     cameras = [view.camera for view in views]
     for _ in range(SCALE_STEPS if fits_scale else 0):
         covered = sum(silhouette(mesh, camera, len(mask)).sum() for camera, mask in zip(cameras, masks, strict=True))

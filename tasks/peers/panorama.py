@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from models.losses.metrics import MAX_PSNR
 from tasks.peers.pictures import read_square
 
 VIEWS, TURN_DEG, FOV_DEG = 8, 45.0, 90.0
-MAX_PSNR = 100.0
 
 
 def find_scenes(folder: Path) -> dict[str, Path]:

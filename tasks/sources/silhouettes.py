@@ -6,11 +6,8 @@ from scipy.ndimage import distance_transform_edt
 
 from models.reconstruction.raster import rasterise
 from models.reconstruction.views import Cameras
-from render.images import Rgba
+from render.images import COVERED, Rgba
 from tasks.sources.gso_layout import TrueMesh
-
-COVERED = 127
-"""Alpha above which a pixel belongs to the object."""
 
 
 def silhouette_offset(mesh: TrueMesh, pictures: Sequence[Rgba], cameras: Cameras) -> float:
