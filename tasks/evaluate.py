@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.artifacts.atomic import write_bytes, write_json
-from tasks.artifacts.cases import TestSet
 from tasks.artifacts.manifest import MANIFEST, METRICS, Kind, open_manifest, seal
 from tasks.config import EvaluateConfig
 from tasks.evaluation.object_scores import ObjectScore, Summary, check_networks
@@ -45,8 +44,7 @@ def evaluate(inputs: ReportInputs, config: EvaluateConfig, seed: int, out: Path,
 def score(inputs: ReportInputs, config: EvaluateConfig, seed: int, tools: Tools) -> list[ObjectScore]:
     """Score every object in every case; any failure stops the stage."""
     check_networks(config, tools.progress.note)
-    sets: dict[TestSet, Path] = {"test_views": inputs.test_views, "gso_eval": inputs.gso_eval}
-    scoring = Scoring(sets, config, seed, tools.worker_threads, tools.worker_device)
+    scoring = Scoring(inputs.test_sets, config, seed, tools.worker_threads, tools.worker_device)
     ours = [Predictions(inputs.samples, inputs.meshes), Predictions.below(inputs.baselines)]
     return score_predictions([*ours, *_of_peers(scoring, tools)], scoring, tools.pool, tools.progress)
 

@@ -1,29 +1,18 @@
 """The evaluation as a comparison in the tracking store: a run of every method with metrics of the same names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.evaluation.summary import case_rows, object_rows
 from tasks.ports import Tracker
+from tasks.report.inputs import ReportInputs
 from tasks.report.words import is_stage
 
 CONTEXT = "evaluation"
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """True views and meshes that predictions were compared with."""
-
-    name: str
-    folder: Path
-    fingerprint: str
-
-
-def log_comparison(
-    tracker: Tracker, rows: Sequence[ObjectScore], summary: Summary, test_sets: Sequence[TestSet]
-) -> None:
+def log_comparison(tracker: Tracker, inputs: ReportInputs, rows: Sequence[ObjectScore], summary: Summary) -> None:
     """Log the scores into the run of the evaluation, and below it one run per method.
 
     Each method's run has the metrics `<protocol>/<group>/<metric>`, with the number of given views as the step, so that
@@ -33,13 +22,12 @@ def log_comparison(
     cases = list(dict.fromkeys(row.case for row in rows))
     tracker.table(list(case_rows(cases, summary)), "tables/cases")
     tracker.table(list(object_rows(rows)), "tables/objects")
-    _log_test_sets(tracker, test_sets)
+    _log_test_sets(tracker, inputs, cases)
     for method in dict.fromkeys(case.method for case in cases):
         kind = "training stage" if is_stage(method) else "baseline or peer"
         mine = [case for case in cases if case.method == method]
-        used = {case.test_set for case in mine}
         with tracker.part(method, {"method": method, "kind": kind}) as part:
-            _log_test_sets(part, [one for one in test_sets if one.name in used])
+            _log_test_sets(part, inputs, mine)
             for case in mine:
                 for group, metrics in summary[case.name].items():
                     part.metrics(
@@ -47,6 +35,7 @@ def log_comparison(
                     )
 
 
-def _log_test_sets(tracker: Tracker, test_sets: Sequence[TestSet]) -> None:
-    for one in test_sets:
-        tracker.dataset(one.folder, one.name, one.fingerprint, CONTEXT)
+def _log_test_sets(tracker: Tracker, inputs: ReportInputs, cases: Sequence[Case]) -> None:
+    for name in sorted({case.test_set for case in cases}):
+        folder = inputs.test_sets[name]
+        tracker.dataset(folder, name, inputs.view_set(folder).manifest.fingerprint, CONTEXT)

@@ -9,7 +9,7 @@ from tasks.evaluation.object_scores import ObjectScore
 from tasks.report.inputs import ReportInputs
 from tasks.report.pictures import Picture, picture, shrink
 from tasks.report.strips import shown_views, thumbnails
-from tasks.report.words import COLUMNS, Column
+from tasks.report.words import COLUMN_OF, Column
 
 NUM_VIEWS = 4
 SIDE_PX = 64
@@ -41,17 +41,14 @@ def extremes(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequenc
     """Yield each case that has a score to judge by with its best and worst object."""
     for case in cases:
         members = sorted((row for row in scores if row.case == case), key=lambda row: row.uid)
-        column = next((one for one in _judges() if any(one.metric in row.metrics for row in members)), None)
-        if column is None:
+        judge = next((name for name in JUDGES if any(name in row.metrics for row in members)), None)
+        if judge is None:
             continue
+        column = COLUMN_OF[judge]
         known = [row for row in members if column.metric in row.metrics]
         ranked = sorted(known, key=lambda row: column.best * row.metrics[column.metric])
         best, worst = (_extreme(inputs, row, column) for row in (ranked[-1], ranked[0]))
         yield CaseExtremes(case, len(members), best, worst)
-
-
-def _judges() -> list[Column]:
-    return [column for name in JUDGES for column in COLUMNS if column.metric == name]
 
 
 def _extreme(inputs: ReportInputs, score: ObjectScore, column: Column) -> Extreme:

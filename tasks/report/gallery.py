@@ -133,6 +133,7 @@ class Gallery:
                     (),
                     plain_strip(true_views, f"{uid}: true views"),
                     _preview(true_mesh, azimuth, f"{uid}: true mesh") if true_mesh else None,
+                    "no true mesh is given",
                 ),
                 *(_row(row, drawn[row.case], true_views, meshes[row.case], azimuth) for row in scores),
             ),

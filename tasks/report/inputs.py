@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from tasks.artifacts.cases import Case
+from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.manifest import Kind, Manifest, open_manifest
 from tasks.artifacts.views import ViewSet
 
@@ -48,10 +48,14 @@ class ReportInputs:
         """Opens a folder of views, each once: what was read of its manifest, ledger and index is kept."""
         return cache(ViewSet.open)
 
+    @property
+    def test_sets(self) -> dict[TestSet, Path]:
+        """Folder of each test set."""
+        return {"test_views": self.test_views, "gso_eval": self.gso_eval}
+
     def truth_of(self, case: Case) -> Path:
         """Return the test set whose views and meshes the case is compared with."""
-        folder: Path = getattr(self, case.test_set)
-        return folder
+        return self.test_sets[case.test_set]
 
     def manifests(self) -> dict[str, Manifest]:
         """Read the manifest of each folder, by stage.

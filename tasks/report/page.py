@@ -61,15 +61,16 @@ class Report:
     """(object, contact sheet of its rendered views)."""
 
 
-def write_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary, out: Path) -> None:
-    """Write `out/index.html`; the inputs must be sealed, and there must be at least one score."""
-    write_bytes(out / PAGE, render_page(make_report(inputs, scores, summary)).encode())
+def write_report(
+    inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequence[Case], summary: Summary, out: Path
+) -> None:
+    """Write `out/index.html`, with the cases in their order; the inputs must be sealed, and there must be a score."""
+    write_bytes(out / PAGE, render_page(make_report(inputs, scores, cases, summary)).encode())
 
 
-def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], summary: Summary) -> Report:
+def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequence[Case], summary: Summary) -> Report:
     """Gather what the page shows."""
     manifests = inputs.manifests()
-    cases = sorted({row.case for row in scores}, key=case_order)
     headline = headline_case(cases)
     groups = all_groups([headline], summary)
     curves = condition_curves(cases, summary)

@@ -1,7 +1,7 @@
 """Tables 1 and 2 of the paper in its own layout: our rows, baselines, peers, and the published ones marked as such."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
@@ -82,15 +82,12 @@ def likest_group(cases: Iterable[Case], summary: Summary) -> str | None:
 
 
 def _table(number: int, caption: str, cases: Sequence[Case], scores: Mapping[str, Mapping[str, float]]) -> PaperTable:
+    own = [scores[case.name] for case in cases]
+    best = [_best(column, [row[column.metric] for row in own if column.metric in row]) for column in COLUMNS]
     rows = [
         *(_published_row(row) for row in ALL_PUBLISHED if row.table == number),
-        *(_own_row(case, scores[case.name]) for case in cases),
+        *(_own_row(case, scores[case.name], best) for case in cases),
     ]
-    own = [scores[case.name] for case in cases]
-    best = [
-        _best(column, [metrics[column.metric] for metrics in own if column.metric in metrics]) for column in COLUMNS
-    ]
-    rows = [_marked(row, best) for row in rows]
     notes = dict.fromkeys(note for row in rows for note in (row.note, *(cell.note for cell in row.cells)) if note)
     return PaperTable(number, caption, tuple(column.title for column in COLUMNS), tuple(rows), tuple(notes))
 
@@ -98,13 +95,6 @@ def _table(number: int, caption: str, cases: Sequence[Case], scores: Mapping[str
 def _best(column: Column, values: Sequence[float]) -> str | None:
     """The best of our numbers as it is written; of one alone, none."""
     return column.show(max(values, key=lambda value: column.best * value)) if len(values) > 1 else None
-
-
-def _marked(row: PaperRow, best: Sequence[str | None]) -> PaperRow:
-    if row.is_published:
-        return row
-    marks = ("best" if cell.text == top else "" for cell, top in zip(row.cells, best, strict=True))
-    return replace(row, cells=tuple(replace(cell, mark=mark) for cell, mark in zip(row.cells, marks, strict=True)))
 
 
 def _published_row(row: Published) -> PaperRow:
@@ -117,15 +107,16 @@ def _published_row(row: Published) -> PaperRow:
     return PaperRow(row.method, row.conditions, None, tuple(cells), row.note)
 
 
-def _own_row(case: Case, metrics: Mapping[str, float]) -> PaperRow:
-    cells = tuple(_own_cell(column, metrics) for column in COLUMNS)
+def _own_row(case: Case, metrics: Mapping[str, float], best: Sequence[str | None]) -> PaperRow:
+    cells = tuple(_own_cell(column, metrics, top) for column, top in zip(COLUMNS, best, strict=True))
     return PaperRow(method_title(case.method), case.conditions, int(metrics["objects"]), cells)
 
 
-def _own_cell(column: Column, metrics: Mapping[str, float]) -> Cell:
+def _own_cell(column: Column, metrics: Mapping[str, float], best: str | None) -> Cell:
     if column.metric not in metrics:
         return Cell(DASH, note=_why_missing(column.metric, metrics))
-    return Cell(column.show(metrics[column.metric]), error_text(column, metrics))
+    text = column.show(metrics[column.metric])
+    return Cell(text, error_text(column, metrics), "best" if text == best else "")
 
 
 def _why_missing(metric: str, metrics: Mapping[str, float]) -> str:

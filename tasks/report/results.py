@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.ports import Tracker
-from tasks.report.comparison import TestSet, log_comparison
+from tasks.report.comparison import log_comparison
 from tasks.report.hub_results import write_hub_results
 from tasks.report.inputs import ReportInputs
 from tasks.report.page import case_order, write_report
@@ -26,10 +26,7 @@ def write_results(
         tracker: Of the stage.
     """
     cases = sorted({row.case for row in rows}, key=case_order)
-    write_report(inputs, rows, summary, out)
+    write_report(inputs, rows, cases, summary, out)
     write_curves(cases, summary, out)
     write_hub_results(cases, summary, benchmark, out)
-    manifests, stages = inputs.manifests(), {folder: stage for stage, folder, _ in inputs.folders()}
-    folders = dict(sorted((case.test_set, inputs.truth_of(case)) for case in cases))
-    test_sets = [TestSet(name, folder, manifests[stages[folder]].fingerprint) for name, folder in folders.items()]
-    log_comparison(tracker, rows, summary, test_sets)
+    log_comparison(tracker, inputs, rows, summary)

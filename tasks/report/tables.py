@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tasks.artifacts.cases import Case, Protocol
 from tasks.evaluation.object_scores import Summary
 from tasks.evaluation.summary import COUNT, ERROR
-from tasks.report.words import COLUMNS, Column, case_title
+from tasks.report.words import COLUMN_OF, COLUMNS, Column, case_title
 
 Metrics = Mapping[str, float]
 BASELINES = {"white": "All white", "copy": "First given view, copied"}
@@ -64,8 +64,8 @@ def result_tables(cases: Sequence[Case], summary: Summary) -> Iterator[ResultTab
 
 def _columns(scores: Iterable[Metrics]) -> list[Column]:
     """List the columns that any case has a value for; metrics that have no title go by their names, last."""
-    present = {name for row in scores for name in row if not name.endswith(NO_COLUMN) or name in _TITLED} - LEFT_OUT
-    others = sorted(present - _TITLED)
+    present = {name for row in scores for name in row if not name.endswith(NO_COLUMN) or name in COLUMN_OF} - LEFT_OUT
+    others = sorted(present - COLUMN_OF.keys())
     return [*(column for column in COLUMNS if column.metric in present), *(Column(name, name, 4) for name in others)]
 
 
@@ -105,6 +105,3 @@ def _mark(column: Column, value: float | None, best: float | None) -> str:
     if column.signed:
         return "good" if value > 0 else "bad"
     return "best" if value == best else ""
-
-
-_TITLED = {column.metric for column in COLUMNS}

@@ -54,11 +54,13 @@ COLUMNS = (
     Column("consistency_chamfer", "consistency, Chamfer ↓", 4, best=-1),
     Column("consistency_psnr", "consistency, PSNR ↑", 2, best=1),
 )
+COLUMN_OF = {column.metric: column for column in COLUMNS}
+"""By metric."""
 
 
 def method_title(method: str) -> str:
     """Name a method, e.g. "Stage 3" for the training stage stage3; baselines and peers go by their own names."""
-    return re.sub(r"^stage(\d)$", r"Stage \1", method)
+    return f"Stage {method[-1]}" if is_stage(method) else method
 
 
 def is_stage(method: str) -> bool:
