@@ -66,17 +66,8 @@ class TrackingStore:
     def run(self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["RunTracker"]:
         """Record one run; it ends FINISHED, FAILED after an exception, KILLED after KeyboardInterrupt or SystemExit."""
         tracker = self._start(name, tags, params)
-        status: Status = "FAILED"
-        try:
-            with self._watched(tracker.run_id):
-                yield tracker
-            status = "FINISHED"
-        except (KeyboardInterrupt, SystemExit):
-            status = "KILLED"
-            raise
-        finally:
-            tracker.flush()
-            self.end(tracker.run_id, status)
+        with tracker.ending(), self._watched(tracker.run_id):
+            yield tracker
 
     def knows(self, run_id: str) -> bool:
         """Return whether the run is kept here; it is not after the store was deleted or exchanged."""
@@ -96,8 +87,7 @@ class TrackingStore:
 
     def end(self, run_id: str, status: Status) -> None:
         """Mark a run as ended; a run that ended earlier is left as it is."""
-        if self.client.get_run(run_id).info.status == "RUNNING":
-            self.client.set_terminated(run_id, status)
+        _end(self.client, run_id, status)
 
     @contextmanager
     def _watched(self, run_id: str) -> Iterator[None]:
@@ -196,17 +186,32 @@ class RunTracker:
 
     @contextmanager
     def part(self, name: str, tags: Mapping[str, str]) -> Iterator["RunTracker"]:
-        """Open a run below this one; it ends FINISHED, or FAILED after any exception."""
+        """Open a run below this one; it ends as `TrackingStore.run` says."""
         run = self.client.create_run(
             self._experiment_id, tags={**tags, "mlflow.parentRunId": self.run_id}, run_name=name
         )
-        part, status = RunTracker(self.client, self._experiment_id, run.info.run_id), "FAILED"
-        try:
+        part = RunTracker(self.client, self._experiment_id, run.info.run_id)
+        with part.ending():
             yield part
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """End the run with the context: FINISHED, FAILED, or KILLED after KeyboardInterrupt or SystemExit."""
+        status: Status = "FAILED"
+        try:
+            yield
             status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit):
+            status = "KILLED"
+            raise
         finally:
-            part.flush()
-            self.client.set_terminated(part.run_id, status)
+            self.flush()
+            _end(self.client, self.run_id, status)
+
+
+def _end(client: Any, run_id: str, status: Status) -> None:
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, status)
 
 
 def local_uri(root: Path) -> str:

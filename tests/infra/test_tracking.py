@@ -79,16 +79,17 @@ def test_run_that_breaks_says_how_it_ended(store: TrackingStore, error: type[Bas
     trackers = []
 
     def work() -> None:
-        with store.run("render", tags={}, params={}) as tracker:
-            trackers.append(tracker)
-            tracker.metrics({"loss": 1.0})
+        with store.run("render", tags={}, params={}) as tracker, tracker.part("hull", {}) as part:
+            for one in (tracker, part):
+                trackers.append(one)
+                one.metrics({"loss": 1.0})
             raise error
 
     with pytest.raises(error):
         work()
-    (tracker,) = trackers
-    assert run_of(tracker).info.status == status
-    assert run_of(tracker).data.metrics == {"loss": 1.0}
+    for tracker in trackers:
+        assert run_of(tracker).info.status == status
+        assert run_of(tracker).data.metrics == {"loss": 1.0}
 
 
 def test_end_of_a_run_that_ended_leaves_it(store: TrackingStore) -> None:
