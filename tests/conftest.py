@@ -123,6 +123,7 @@ def s3(s3_credentials: None) -> Iterator["S3Server"]:  # noqa: ARG001 - usefixtu
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head with one processor; `add_node` starts further raylets."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # as a private Ray of ours; Ray's own is starved by other tests
     from ray.cluster_utils import Cluster  # Ray costs every session a second
 
     (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)  # where Ray notes the cluster it started last

@@ -37,8 +37,10 @@ def obey(task: Task) -> Outcome:
             os.kill(os.getpid(), signal.SIGABRT)
         case "hang":
             ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock, as native code may
-        case "nap":
-            time.sleep(1.0)
+        case "meet":
+            (task.folder / f"node-{node()}").touch()
+            while len(list(task.folder.glob("node-*"))) < 2:  # until a process on another node does the same
+                time.sleep(0.1)
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
     facts: dict[str, Json] = {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()}
