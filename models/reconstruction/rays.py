@@ -69,8 +69,9 @@ def rays_of(views: Views, hull: Field) -> Rays:
     directions = np.concatenate([cameras.directions(view).reshape(-1, 3) for view in range(len(cameras))])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     origins = np.repeat(cameras.centres, cameras.side**2, axis=0)
-    held = np.argwhere(hull.sdf < MARGIN * hull.voxel)
-    low, high = held.min(axis=0) * hull.voxel - hull.extent, (held.max(axis=0) + 1) * hull.voxel - hull.extent
+    cells = hull.cells_within(MARGIN * hull.voxel, multiple=1)
+    low = np.array([cell.start for cell in cells]) * hull.voxel - hull.extent
+    high = np.array([cell.stop for cell in cells]) * hull.voxel - hull.extent
     with np.errstate(divide="ignore"):
         enter, leave = (low - origins) / directions, (high - origins) / directions
     near, far = np.minimum(enter, leave).max(axis=1), np.maximum(enter, leave).min(axis=1)
