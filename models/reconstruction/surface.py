@@ -6,6 +6,7 @@ from models.config import ReconstructConfig
 from models.reconstruction.hull import enclosing_extent, visual_hull
 from models.reconstruction.mesh import Mesh, extract_mesh
 from models.reconstruction.sdf_grid import Schedule, fit_sdf
+from models.reconstruction.silhouettes import Silhouettes
 from models.reconstruction.views import Views
 from models.reconstruction.votes import LEAST_VOTE, measured_vote
 
@@ -33,10 +34,13 @@ def reconstruct_views(
         raise ValueError(
             f"reconstruct.normal_weight is {config.normal_weight} but the views have no normals; make it 0"
         )
-    loose = min(enclosing_extent(views, LEAST_VOTE), bound)
-    vote = measured_vote(views, loose) if config.vote == "auto" else config.vote
-    extent = min(enclosing_extent(views, vote), bound)
-    hull = visual_hull(views, resolution=config.quality.resolution, vote=vote, extent=extent)
+    silhouettes = Silhouettes.of(views)
+    if config.vote == "auto":
+        vote = measured_vote(views, silhouettes, min(enclosing_extent(silhouettes, LEAST_VOTE), bound))
+    else:
+        vote = config.vote
+    extent = min(enclosing_extent(silhouettes, vote), bound)
+    hull = visual_hull(silhouettes, resolution=config.quality.resolution, vote=vote, extent=extent)
     if hull.is_empty or config.method == "hull":
         return None if hull.is_empty else extract_mesh(hull, views)
     schedule = Schedule(config.quality.iterations, config.quality.batch, config.normal_weight)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.reconstruction.hull import sample_silhouettes, silhouettes_of
+from models.reconstruction.hull import centres_of_voxels
+from models.reconstruction.silhouettes import Silhouettes
 from models.reconstruction.views import Cameras, Floats, Views
 
 LEAST_VOTE = 0.75
@@ -19,7 +20,7 @@ TOLERANCE = 0.005
 """Overlap that a lower vote must win: it inflates the hull of consistent views."""
 
 
-def measured_vote(views: Views, extent: float) -> float:
+def measured_vote(views: Views, silhouettes: Silhouettes, extent: float) -> float:
     """Choose the share of the views that must see a point as foreground.
 
     For each number of dissenting views, from none to a quarter, the hull is projected back into all views; its overlap
@@ -28,17 +29,14 @@ def measured_vote(views: Views, extent: float) -> float:
 
     Args:
         views: Posed images with alpha.
+        silhouettes: Of these views.
         extent: Half the side of the cube around the origin that holds the object, in world units.
     """
     count = len(views.rgba)
     dissenting = int((1 - LEAST_VOTE) * count)
-    along = (torch.arange(RESOLUTION, dtype=torch.float32) + 0.5) * (2 * extent / RESOLUTION) - extent
-    points_K3 = torch.cartesian_prod(along, along, along)
+    points_K3 = centres_of_voxels(RESOLUTION, extent)
     slack = extent / RESOLUTION  # half a voxel: thin parts lie between centres
-    silhouettes = silhouettes_of(views)
-    inside_VK = torch.cat(
-        [sample_silhouettes(silhouettes, views.cameras, part) > -slack for part in torch.split(points_K3, 2**16)], dim=1
-    )
+    inside_VK = torch.cat([distance_VK > -slack for distance_VK in silhouettes.sample(points_K3)], dim=1)
     against_K = (~inside_VK).sum(dim=0)
     held_K = against_K <= dissenting
     fewest_VPP = _fewest_against(points_K3[held_K].numpy(), against_K[held_K].numpy(), views.cameras)

@@ -17,6 +17,7 @@ from models.losses.metrics import MAX_PSNR, on_white, psnr
 from models.reconstruction.hull import enclosing_extent, visual_hull
 from models.reconstruction.mesh import Mesh, extract_mesh
 from models.reconstruction.mesh_views import render_mesh_views
+from models.reconstruction.silhouettes import Silhouettes
 from models.reconstruction.views import Views
 from render.cameras import Camera
 from render.resample import resample
@@ -74,7 +75,8 @@ def _hull(cameras: Sequence[Camera], images: Sequence[Image], resolution: int) -
     rgba = np.stack([resample(image, side) for image in images])
     poses = as_cameras(cameras, side)
     views = Views(rgba.astype(np.float32) / 255, poses.world_from_camera, poses.fov_deg)
-    hull = visual_hull(views, resolution=resolution, vote=VOTE, extent=enclosing_extent(views, VOTE))
+    silhouettes = Silhouettes.of(views)
+    hull = visual_hull(silhouettes, resolution=resolution, vote=VOTE, extent=enclosing_extent(silhouettes, VOTE))
     return None if hull.is_empty else extract_mesh(hull, views)
 
 

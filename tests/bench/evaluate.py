@@ -23,6 +23,7 @@ from flows.params import load_params
 from models.losses.st_lpips import ShiftTolerantLPIPS
 from models.reconstruction.hull import visual_hull
 from models.reconstruction.mesh import Mesh, extract_mesh
+from models.reconstruction.silhouettes import Silhouettes
 from render.cameras import Camera
 from render.views import target_cameras
 from tasks.artifacts.cases import Case
@@ -94,7 +95,7 @@ def measure(folder: Path, side: int, voxels: int, networks: dict[str, Perceptual
     spoilt = [(camera, np.maximum(image, noise.integers(0, 60, image.shape, np.uint8))) for camera, image in images]
     predicted = ViewSet.open(seal_images(folder / "predicted", {uid: spoilt}))
     posed = target_views(true, uid)
-    mesh = extract_mesh(visual_hull(posed, resolution=voxels, vote=1.0, extent=0.55), posed)
+    mesh = extract_mesh(visual_hull(Silhouettes.of(posed), resolution=voxels, vote=1.0, extent=0.55), posed)
     with clock.part("truth, views"):
         truth = TrueViews.load(true, uid, CASE, "cpu")
     with clock.part("truth, mesh"):

@@ -12,18 +12,13 @@ from scipy.spatial import cKDTree
 from trimesh.visual import ColorVisuals
 
 from models.config import Effort, ReconstructConfig
-from models.reconstruction.hull import (
-    Field,
-    enclosing_extent,
-    sample_silhouettes,
-    silhouette_distance,
-    visual_hull,
-)
+from models.reconstruction.hull import Field, enclosing_extent, visual_hull
 from models.reconstruction.mesh import Mesh, extract_mesh, write_ply
 from models.reconstruction.raster import rasterise
 from models.reconstruction.rays import near_surface, rays_of
 from models.reconstruction.rendering import neus_weights
 from models.reconstruction.sdf_grid import Schedule, fit_sdf
+from models.reconstruction.silhouettes import Silhouettes, silhouette_distance
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Cameras, Views
 from models.reconstruction.votes import measured_vote
@@ -119,8 +114,9 @@ def test_silhouette_distance_half_covered_pixel_lies_on_the_edge() -> None:
 
 def test_hull_of_a_sphere_has_its_volume_and_colours() -> None:
     views = sphere_views(64)
-    extent = enclosing_extent(views, 1.0)
-    mesh = extract_mesh(visual_hull(views, resolution=48, vote=1.0, extent=extent), views)
+    silhouettes = Silhouettes.of(views)
+    extent = enclosing_extent(silhouettes, 1.0)
+    mesh = extract_mesh(visual_hull(silhouettes, resolution=48, vote=1.0, extent=extent), views)
     assert RADIUS < extent < RADIUS + 0.2
     assert volume(mesh) == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.05)  # from outside, so positive
     assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(RADIUS, abs=0.06)
@@ -133,8 +129,9 @@ def test_hull_of_a_sphere_has_its_volume_and_colours() -> None:
 def test_hull_one_view_of_many_is_wrong_only_the_vote_forgives() -> None:
     views = sphere_views(32)
     views.rgba[5] = 0
-    strict = visual_hull(views, resolution=24, vote=1.0, extent=0.6)
-    forgiving = visual_hull(views, resolution=24, vote=0.9, extent=0.6)
+    silhouettes = Silhouettes.of(views)
+    strict = visual_hull(silhouettes, resolution=24, vote=1.0, extent=0.6)
+    forgiving = visual_hull(silhouettes, resolution=24, vote=0.9, extent=0.6)
     assert strict.is_empty
     assert volume(extract_mesh(forgiving, views)) == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.25)
 
@@ -142,7 +139,8 @@ def test_hull_one_view_of_many_is_wrong_only_the_vote_forgives() -> None:
 def test_hull_of_empty_views_is_empty_and_has_no_mesh() -> None:
     views = sphere_views(16)
     views.rgba[:] = 0
-    field = visual_hull(views, resolution=16, vote=0.9, extent=enclosing_extent(views, 0.9))
+    silhouettes = Silhouettes.of(views)
+    field = visual_hull(silhouettes, resolution=16, vote=0.9, extent=enclosing_extent(silhouettes, 0.9))
     assert field.is_empty
     with pytest.raises(ValueError, match="no voxel inside"):
         extract_mesh(field, views)
@@ -150,7 +148,7 @@ def test_hull_of_empty_views_is_empty_and_has_no_mesh() -> None:
 
 def test_extent_thin_plate_is_not_missed() -> None:
     plate = trimesh.creation.box((0.9, 0.6, 0.04))  # thinner than a coarse voxel
-    assert 0.45 < enclosing_extent(mesh_views(plate, 64), 1.0) < 0.6
+    assert 0.45 < enclosing_extent(Silhouettes.of(mesh_views(plate, 64)), 1.0) < 0.6
 
 
 def test_mesh_floater_is_dropped_cavity_filled_and_border_closed() -> None:
@@ -174,7 +172,8 @@ def test_silhouettes_are_sampled_where_the_cameras_project_points() -> None:
     points = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 3)).astype(np.float32)
     ramp = torch.arange(side, dtype=torch.float32) + 0.5  # a pixel's value is its own coordinate
     for axis, image in enumerate((ramp[None].expand(side, side), ramp[:, None].expand(side, side))):
-        sampled = sample_silhouettes(image.expand(len(cameras), side, side), cameras, torch.from_numpy(points)).numpy()
+        silhouettes = Silhouettes(image.expand(len(cameras), side, side), cameras)
+        sampled = torch.cat(list(silhouettes.sample(torch.from_numpy(points))), dim=1).numpy()
         for view in range(len(cameras)):
             pixels, depth = cameras.project(view, points)
             np.testing.assert_allclose(sampled[view] * cameras.focal_px[view] / depth, pixels[:, axis], atol=1e-3)
@@ -206,9 +205,9 @@ def test_neus_weights_peak_at_the_first_surface_and_sum_to_one() -> None:
 
 
 def test_hull_refined_in_blocks_equals_the_hull_computed_everywhere() -> None:
-    views = mesh_views(trimesh.creation.torus(0.36, 0.05), 32)
+    silhouettes = Silhouettes.of(mesh_views(trimesh.creation.torus(0.36, 0.05), 32))
     settings = {"vote": 1.0, "extent": 0.55}
-    everywhere, refined = (visual_hull(views, resolution=side, **settings) for side in (49, 48))  # 49: no blocks
+    everywhere, refined = (visual_hull(silhouettes, resolution=side, **settings) for side in (49, 48))  # 49: no blocks
     position = (np.arange(48) + 0.5) / 48 * 49 - 0.5
     grid = np.stack(np.meshgrid(position, position, position, indexing="ij"))
     expected = ndimage.map_coordinates(everywhere.sdf, grid, order=1)
@@ -219,17 +218,18 @@ def test_hull_refined_in_blocks_equals_the_hull_computed_everywhere() -> None:
 
 def test_vote_is_strict_for_consistent_views_and_forgives_a_wrong_one() -> None:
     views = sphere_views(32)
-    assert measured_vote(views, 0.55) == 1.0
+    assert measured_vote(views, Silhouettes.of(views), 0.55) == 1.0
     views.rgba[5] = 0
     views.rgba[17, :, :16] = 0  # half an object
-    vote = measured_vote(views, 0.55)
+    silhouettes = Silhouettes.of(views)
+    vote = measured_vote(views, silhouettes, 0.55)
     assert vote == 30 / 32
-    assert not visual_hull(views, resolution=24, vote=vote, extent=0.55).is_empty
+    assert not visual_hull(silhouettes, resolution=24, vote=vote, extent=0.55).is_empty
 
 
 def test_rays_near_the_hull_keep_its_surface_between_near_and_far() -> None:
     views = sphere_views(16)
-    hull = visual_hull(views, resolution=32, vote=1.0, extent=0.55)
+    hull = visual_hull(Silhouettes.of(views), resolution=32, vote=1.0, extent=0.55)
     rays = near_surface(rays_of(views, hull), hull)
     assert len(rays) < 0.7 * views.rgba[..., 0].size
     along = -(rays.directions * rays.origins).sum(dim=1)
@@ -243,7 +243,7 @@ def test_rays_near_the_hull_keep_its_surface_between_near_and_far() -> None:
 
 def test_sdf_fit_repeats_with_its_seed() -> None:
     views = sphere_views(16)
-    hull = visual_hull(views, resolution=16, vote=1.0, extent=0.55)
+    hull = visual_hull(Silhouettes.of(views), resolution=16, vote=1.0, extent=0.55)
     once, again, other = (fit_sdf(views, hull, Schedule(6, 64, 0.0), seed=seed, device="cpu").sdf for seed in (1, 1, 2))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()
@@ -255,7 +255,9 @@ def ball_in_a_ring() -> tuple[trimesh.Trimesh, Views, Field]:
     shape = trimesh.util.concatenate([trimesh.creation.torus(0.36, 0.13), trimesh.creation.icosphere(4, 0.2)])
     assert isinstance(shape, trimesh.Trimesh)
     views = mesh_views(shape, 48)
-    return shape, views, visual_hull(views, resolution=40, vote=1.0, extent=enclosing_extent(views, 1.0))
+    silhouettes = Silhouettes.of(views)
+    hull = visual_hull(silhouettes, resolution=40, vote=1.0, extent=enclosing_extent(silhouettes, 1.0))
+    return shape, views, hull
 
 
 @pytest.mark.slow
