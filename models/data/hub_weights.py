@@ -9,6 +9,8 @@ environment.
 import hashlib
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +19,11 @@ from typing import Self
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # its HTTP client, exported at run time
 
 logger = logging.getLogger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -58,8 +59,7 @@ class HubWeights:
     def pinned(self) -> Self:
         """Return the same with the commit that its branch stands at now; offline that of the local cache.
 
-        Raises ValueError when the hub does not have it, PermissionError when it is gated, ConnectionError when the hub
-        does not answer.
+        Raises ValueError when the hub does not have it or it is gated, ConnectionError when the hub does not answer.
         """
         if self.revision and COMMIT.fullmatch(self.revision):
             return self
@@ -90,43 +90,47 @@ def pinned(name: str | None) -> str | None:
     return name if name is None or Path(name).is_dir() else str(HubWeights.parse(name).pinned())
 
 
-def weights_file(name: str) -> Path:
+def weights_file(name: str, remedy: str = "name a file, or owner/name@COMMIT/file at a hub") -> Path:
     """Return the file of weights that `name` means, downloaded where it lies at a hub.
 
     Args:
         name: A path, or `owner/name@COMMIT/file` at a hub, such as timm/vgg16.tv_in1k@COMMIT/model.safetensors.
+        remedy: What is said of a name that is neither.
 
     Raises:
-        ValueError: There is no such file, and the name is none of a hub's.
+        ValueError: There is no such file, and the name is none of a hub's; or it is gated there.
         ConnectionError: The hub does not answer.
     """
-    if Path(name).is_file():
-        return Path(name)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
     if name.startswith((".", "/", "~")) or not HubWeights.parse(name).subfolder:
-        raise ValueError(f"{name} does not exist; name a file, or owner/name@COMMIT/file at a hub")
+        raise ValueError(f"{name} does not exist; {remedy}")
     weights = HubWeights.parse(name)
-    try:
+    with _errors_explained(weights, f"{name} is no file here, and the hub does not give it"):
         return Path(hf_hub_download(weights.repository, weights.subfolder, revision=weights.revision))
-    except (RemoteEntryNotFoundError, RepositoryNotFoundError) as error:
-        raise ValueError(f"the hub has no {name}; check owner, name, commit and file") from error
-    except (LocalEntryNotFoundError, OSError) as error:
-        raise ConnectionError(f"{name} is no file here, and the hub does not give it: {error}") from error
 
 
 def _newest_commit(weights: HubWeights) -> str:
-    try:
+    with _errors_explained(weights, f"the hub does not say which commit {weights} is; write @COMMIT"):
         commit = HfApi().model_info(weights.repository, revision=weights.revision).sha
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        remedy = "check the name; if it is private, set HF_TOKEN to the token of an account that may read it"
-        gated = "accept its conditions on its page and set HF_TOKEN to that account's token"
-        if isinstance(error, GatedRepoError):
-            raise PermissionError(f"{weights} is gated: {gated}") from error
-        raise ValueError(f"the hub has no {weights}; {remedy}") from error
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConnectionError(f"the hub does not say which commit {weights} is ({reason}); write @COMMIT") from error
     assert commit is not None
     return commit
+
+
+@contextmanager
+def _errors_explained(weights: HubWeights, silence: str) -> Iterator[None]:
+    """Raise ValueError for weights that nobody or not everybody gets, else ConnectionError with `silence`."""
+    try:
+        yield
+    except GatedRepoError as error:
+        remedy = "accept its conditions on its page and set HF_TOKEN to that account's token"
+        raise ValueError(f"{weights} is gated: {remedy}") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
+        remedy = "check the name; if it is private, set HF_TOKEN to the token of an account that may read it"
+        raise ValueError(f"the hub has no {weights}; {remedy}") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise ConnectionError(f"{silence} ({str(error).splitlines()[0]})") from error
 
 
 def _cached_commit(weights: HubWeights) -> str:

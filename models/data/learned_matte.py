@@ -4,14 +4,12 @@ Runs the network files of rembg and not rembg itself, whose present releases nee
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import hf_hub_download
 from PIL import Image
 
-from models.data.hub_weights import HubWeights
+from models.data.hub_weights import weights_file
 from models.data.pixels import Pixels
 
 Channels = tuple[float, float, float]
@@ -21,6 +19,10 @@ HALVES: tuple[Channels, Channels] = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
 """The same of IS-Net (rembg's sessions/dis_general_use.py)."""
 USUAL_SIDE = 1024
 """Side in pixels for networks that take any size."""
+REMEDY = (
+    "name the ONNX file of a network, such as u2net.onnx or BiRefNet-general-epoch_244.onnx from "
+    "https://github.com/danielgatis/rembg/releases/tag/v0.0.0, or owner/name@revision/file.onnx of the Hugging Face hub"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def load_matte_network(name: str) -> MatteNetwork:
 
     Raises:
         ValueError: onnxruntime is not installed, there is no such file, or it is no network.
+        ConnectionError: The hub does not answer.
     """
     try:
         # an optional package
@@ -63,26 +66,9 @@ def load_matte_network(name: str) -> MatteNetwork:
         raise ValueError(
             "a learned matte needs the package onnxruntime, which is not installed: pip install onnxruntime"
         ) from None
-    path = _located(name)
+    path = weights_file(name, REMEDY)
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # foreign code whose exceptions have no common class
         raise ValueError(f"{path} is no network that onnxruntime can load: {error}") from error
     return MatteNetwork(session, *(HALVES if "isnet" in path.stem.lower() else IMAGENET))
-
-
-def _located(name: str) -> Path:
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    weights = None if name.startswith((".", "/", "~")) else HubWeights.parse(name)
-    if weights is None or not weights.subfolder:
-        raise ValueError(
-            f"{path} does not exist; name the ONNX file of a network, such as u2net.onnx or "
-            "BiRefNet-general-epoch_244.onnx from https://github.com/danielgatis/rembg/releases/tag/v0.0.0, or "
-            "owner/name@revision/file.onnx of the Hugging Face hub"
-        )
-    try:
-        return Path(hf_hub_download(weights.repository, weights.subfolder, revision=weights.revision))
-    except (OSError, ValueError) as error:  # the hub's own errors are OSErrors and ValueErrors
-        raise ValueError(f"{name} cannot be had from the hub: {error}") from error

@@ -1,7 +1,8 @@
 """Weights of a hub, served on this machine: a branch becomes a commit, and files are what the hub says."""
 
 import logging
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,17 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of this process's hub, which serves `repository` as owner/name."""
     with served(repository) as url:
-        monkeypatch.setattr(constants, "ENDPOINT", url)
-        template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        ask(url, tmp_path / "cache", monkeypatch)
         yield tmp_path / "cache"
+
+
+def ask(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the hub at `url` for this process's."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +84,30 @@ def test_repository_that_is_not_there_is_named(cache: Path) -> None:
     del cache
     with pytest.raises((ValueError, ConnectionError), match="owner/nothing"):
         pinned("owner/nothing")
+
+
+def test_hub_that_does_not_answer_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"  # closed again
+    ask(url, tmp_path, monkeypatch)
+    with pytest.raises(ConnectionError, match=r"does not say which commit owner/name is; write @COMMIT \(.*refused"):
+        pinned("owner/name")
+
+
+@pytest.mark.parametrize("find", [pinned, weights_file])
+def test_gated_weights_say_what_to_do(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Callable[[str], object]
+) -> None:
+    with served(repository, is_gated=True) as url, monkeypatch.context() as patched:
+        ask(url, tmp_path, patched)
+        with pytest.raises(ValueError, match="owner/name/vae is gated: accept its conditions"):
+            find("owner/name/vae")
+
+
+def test_file_that_the_hub_does_not_have_is_named(cache: Path) -> None:
+    del cache
+    with pytest.raises(ValueError, match=f"the hub has no owner/name@{COMMIT}/u2net.onnx; check the name"):
+        weights_file(f"owner/name@{COMMIT}/u2net.onnx")
 
 
 def test_offline_the_cached_commit_is_taken(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ API, FILES = "/api/models/owner/name", "/owner/name/resolve/"
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve `folder`; yields the hub's address for the variable HF_ENDPOINT."""
+def served(folder: Path, is_gated: bool = False) -> Iterator[str]:
+    """Serve `folder`, or say of everything that it is gated; yields the hub's address for the variable HF_ENDPOINT."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Serving", (Hub,), {"files": files}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Serving", (Hub,), {"files": files, "is_gated": is_gated}))
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -29,6 +29,7 @@ def served(folder: Path) -> Iterator[str]:
 
 class Hub(BaseHTTPRequestHandler):
     files: ClassVar[dict[str, Path]] = {}
+    is_gated: ClassVar[bool] = False
 
     def do_HEAD(self) -> None:
         self.answer(b"", self.found())
@@ -41,6 +42,8 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
     def found(self) -> bytes | None:
+        if self.is_gated:
+            return None
         path = urlparse(self.path).path
         if path.startswith(API):
             return json.dumps(self.tree() if "/tree/" in path else self.about()).encode()
@@ -57,11 +60,11 @@ class Hub(BaseHTTPRequestHandler):
         return {"id": "owner/name", "sha": COMMIT, "private": False, "siblings": siblings}
 
     def answer(self, body: bytes, found: bytes | None) -> None:
-        self.send_response(404 if found is None else 200)
+        self.send_response(200 if found is not None else 403 if self.is_gated else 404)
         self.send_header("Content-Length", str(len(found or b"")))
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{hashlib.sha256(found or b"").hexdigest()}"')
         if found is None:
-            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Error-Code", "GatedRepo" if self.is_gated else "EntryNotFound")
         self.end_headers()
         self.wfile.write(body)
