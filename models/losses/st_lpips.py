@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.losses.perceptual import PerceptualDistance
+
 PACKAGE = "stlpips_pytorch"
 FILE = "weights/vST0.0/alex_shift_tolerant.pth"
 CONVOLUTIONS = (
@@ -39,8 +41,8 @@ class BlurPool(nn.Module):
         return nn.functional.conv2d(padded, kernel, stride=2, groups=channels)
 
 
-class ShiftTolerantLPIPS(nn.Module):
-    """Perceptual distance of RGB images in [-1, 1]; its weights are frozen.
+def build_st_lpips(weights: Path | None = None) -> PerceptualDistance:
+    """Build the distance, for images of at least 24 pixels along each side.
 
     Args:
         weights: The package's file of AlexNet's weights; None: where the package stlpips-pytorch is installed.
@@ -48,56 +50,22 @@ class ShiftTolerantLPIPS(nn.Module):
     Raises:
         ValueError: The package is not installed, or the file holds other weights.
     """
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, weights: Path | None = None) -> None:
-        super().__init__()
-        levels: list[nn.Module] = []
-        channels = 3
-        for number, (_, width, side, padding) in enumerate(CONVOLUTIONS):
+    path = weights or packaged_weights()
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    levels: list[nn.Module] = []
+    channels = 3
+    try:
+        for number, (name, width, side, padding) in enumerate(CONVOLUTIONS):
             convolution = nn.Conv2d(channels, width, side, padding=padding)
+            convolution.load_state_dict({key: found[f"net.{name}.{key}"] for key in ("weight", "bias")})
             before = [nn.MaxPool2d(3, stride=1), BlurPool()] if 1 <= number <= BLURRED else []
             after = [BlurPool()] if number == 0 else []
             levels.append(nn.Sequential(*before, convolution, *after, nn.ReLU()))
             channels = width
-        self.levels = nn.ModuleList(levels)
-        self.heads = nn.ParameterList([torch.zeros(1, width, 1, 1) for _, width, _, _ in CONVOLUTIONS])
-        # the normalization of LPIPS: ImageNet's mean and deviation for [-1, 1] images
-        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
-        self._load(weights or packaged_weights())
-        self.requires_grad_(False)
-
-    def _load(self, path: Path) -> None:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        try:
-            for number, (level, (name, *_)) in enumerate(zip(self.levels, CONVOLUTIONS, strict=True)):
-                convolution = next(part for part in level.modules() if isinstance(part, nn.Conv2d))
-                tensors = {key: found[f"net.{name}.{key}"] for key in ("weight", "bias")}
-                convolution.load_state_dict(tensors)
-                self.heads[number].data = found[f"lin{number}.model.1.weight"]
-        except KeyError as error:
-            raise ValueError(f"{path} lacks {error}; give {FILE} of the package stlpips-pytorch") from error
-
-    def forward(self, first_B3HW: Tensor, second_B3HW: Tensor) -> Tensor:
-        """Compute the distance of each pair of images.
-
-        Args:
-            first_B3HW: RGB in [-1, 1]; H and W are at least 24.
-            second_B3HW: The same.
-
-        Returns:
-            (B,) distances, 0 for equal images.
-        """
-        distance_B = first_B3HW.new_zeros(len(first_B3HW))
-        first, second = ((images - self.shift) / self.scale for images in (first_B3HW, second_B3HW))
-        for level, head in zip(self.levels, self.heads, strict=True):
-            first, second = level(first), level(second)
-            difference = (_unit(first) - _unit(second)) ** 2
-            distance_B = distance_B + (difference * head).sum(1).mean((1, 2))
-        return distance_B
+        heads = [found[f"lin{number}.model.1.weight"] for number in range(len(CONVOLUTIONS))]
+    except KeyError as error:
+        raise ValueError(f"{path} lacks {error}; give {FILE} of the package stlpips-pytorch") from error
+    return PerceptualDistance(levels, heads, _unit)
 
 
 def packaged_weights() -> Path:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 from models.config import MaskVAEConfig
-from models.losses.lpips import LPIPS
+from models.losses.lpips import build_lpips
+from models.losses.perceptual import PerceptualDistance
 
 
 class VAELoss(nn.Module):
@@ -130,7 +131,7 @@ def _as_input(decoded_B4HW: Tensor) -> Tensor:
     return torch.cat([decoded_B4HW[:, :3], 2 * decoded_B4HW[:, 3:].sigmoid() - 1], dim=1)
 
 
-def _perceptual(config: MaskVAEConfig) -> LPIPS | None:
+def _perceptual(config: MaskVAEConfig) -> PerceptualDistance | None:
     if config.perceptual_weight == 0:
         return None
     if config.lpips_weights is None:
@@ -138,4 +139,4 @@ def _perceptual(config: MaskVAEConfig) -> LPIPS | None:
             f"perceptual_weight is {config.perceptual_weight} but lpips_weights is null; "
             "name a file with VGG16's weights, or set perceptual_weight to 0"
         )
-    return LPIPS(Path(config.lpips_weights))
+    return build_lpips(Path(config.lpips_weights))

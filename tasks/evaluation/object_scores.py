@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from models.data.hub_weights import weights_file
-from models.losses.lpips import LPIPS
-from models.losses.st_lpips import ShiftTolerantLPIPS, packaged_weights
+from models.losses.lpips import build_lpips
+from models.losses.st_lpips import build_st_lpips, packaged_weights
 from tasks.artifacts.cases import Case
 from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
@@ -146,7 +146,7 @@ def perceptual(config: EvaluateConfig, device: str) -> Mapping[str, Perceptual]:
     """Load the networks that the configuration asks for, by metric."""
     networks: dict[str, nn.Module] = {}
     if config.lpips_weights is not None:
-        networks["lpips"] = LPIPS(weights_file(config.lpips_weights))
+        networks["lpips"] = build_lpips(weights_file(config.lpips_weights))
     if config.st_lpips:
-        networks["st_lpips"] = ShiftTolerantLPIPS()
+        networks["st_lpips"] = build_st_lpips()
     return {name: network.to(device) for name, network in networks.items()}

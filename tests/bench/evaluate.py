@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.params import load_params
-from models.losses.st_lpips import ShiftTolerantLPIPS
+from models.losses.st_lpips import build_st_lpips
 from models.reconstruction.hull import visual_hull
 from models.reconstruction.mesh import Mesh, extract_mesh
 from models.reconstruction.silhouettes import Silhouettes
@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    networks: dict[str, Perceptual] = {"st_lpips": ShiftTolerantLPIPS()} if arguments.st_lpips else {}
+    networks: dict[str, Perceptual] = {"st_lpips": build_st_lpips()} if arguments.st_lpips else {}
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(Path(folder), arguments.side, arguments.voxels, networks)
     minutes = total_minutes(seconds)

@@ -6,7 +6,7 @@ import torchmetrics.functional.image.lpips as reference
 from safetensors.torch import save_file
 from torch import nn
 
-from models.losses.lpips import LPIPS, WIDTHS
+from models.losses.lpips import WIDTHS, build_lpips
 from models.network.initialization import seeded_weights
 
 
@@ -41,18 +41,18 @@ def test_lpips_with_the_same_trunk_equals_torchmetrics(weights: Path, monkeypatc
     # torchmetrics reads its trunk from torchvision, which this project does without
     monkeypatch.setattr(reference, "_get_tv_model_features", lambda *_: torchvision_features())
     expected = reference._LPIPS(net="vgg")(*pair()).flatten()
-    torch.testing.assert_close(LPIPS(weights)(*pair()), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(build_lpips(weights)(*pair()), expected, rtol=1e-4, atol=1e-6)
     assert expected.min() > 0
 
 
 def test_lpips_of_equal_images_is_zero_and_grows_with_noise(weights: Path) -> None:
-    lpips, (image, noisy) = LPIPS(weights), pair()
+    lpips, (image, noisy) = build_lpips(weights), pair()
     assert lpips(image, image).tolist() == [0, 0]
     assert (lpips(image, noisy) > lpips(image, 0.9 * image + 0.1 * noisy)).all()
 
 
 def test_lpips_is_frozen_but_passes_gradients_to_images(weights: Path) -> None:
-    lpips, (image, noisy) = LPIPS(weights), pair()
+    lpips, (image, noisy) = build_lpips(weights), pair()
     assert not any(parameter.requires_grad for parameter in lpips.parameters())
     lpips(image, noisy.requires_grad_()).sum().backward()
     assert noisy.grad is not None
@@ -62,7 +62,7 @@ def test_lpips_is_frozen_but_passes_gradients_to_images(weights: Path) -> None:
 def test_lpips_reads_safetensors_and_refuses_other_networks(weights: Path, tmp_path: Path) -> None:
     state = torch.load(weights, weights_only=True)
     save_file(state, tmp_path / "vgg.safetensors")
-    assert torch.equal(LPIPS(tmp_path / "vgg.safetensors")(*pair()), LPIPS(weights)(*pair()))
+    assert torch.equal(build_lpips(tmp_path / "vgg.safetensors")(*pair()), build_lpips(weights)(*pair()))
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"lacks features\.0"):
-        LPIPS(tmp_path / "other.pth")
+        build_lpips(tmp_path / "other.pth")

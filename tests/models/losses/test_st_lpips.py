@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.losses.st_lpips import CONVOLUTIONS, ShiftTolerantLPIPS, packaged_weights
+from models.losses.st_lpips import CONVOLUTIONS, build_st_lpips, packaged_weights
 
 
 def pattern() -> torch.Tensor:
@@ -18,7 +18,7 @@ def test_st_lpips_equals_the_published_package() -> None:
     """The numbers are of stlpips-pytorch 0.0.2 itself, imported with empty stand-ins for torchvision and IPython."""
     if find_spec("stlpips_pytorch") is None:
         pytest.skip("stlpips-pytorch is not installed")
-    network, image = ShiftTolerantLPIPS(), pattern()
+    network, image = build_st_lpips(), pattern()
     assert network(image, image.flip(3)).item() == pytest.approx(0.466346, abs=1e-5)
     assert network(image, image.roll(1, 3)).item() == pytest.approx(0.008818, abs=1e-5)
 
@@ -38,7 +38,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_st_lpips_is_zero_for_equal_images_and_small_for_a_shift(weights: Path) -> None:
-    network, image = ShiftTolerantLPIPS(weights), pattern()
+    network, image = build_st_lpips(weights), pattern()
     assert network(image, image).tolist() == [0]
     assert network(image, image.roll(1, 3)) < 0.2 * network(image, image.flip(3))
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -47,7 +47,7 @@ def test_st_lpips_is_zero_for_equal_images_and_small_for_a_shift(weights: Path) 
 def test_st_lpips_without_its_weights_names_the_remedy(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, weights)
     with pytest.raises(ValueError, match=r"lacks 'net\.slice1\.0\.weight'"):
-        ShiftTolerantLPIPS(weights)
+        build_st_lpips(weights)
     monkeypatch.setattr("models.losses.st_lpips.PACKAGE", "package_that_is_not_there")
     with pytest.raises(ValueError, match=r"pip install stlpips-pytorch==0\.0\.2"):
         packaged_weights()
