@@ -10,7 +10,9 @@ grid holds, come through the coarse levels as the silhouettes have them.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,6 +41,11 @@ DECAY = 0.1
 """Learning rates fall to this share over each level."""
 SHARPNESS = (0.5, 4.0)
 """Sharpness of the logistic density in 1/voxel, at the first and at the last step of a level (NeuS learns it)."""
+SETTLED = (0.3, 1.0)
+"""Final offsets in voxels: below the first they are taken for noise, since silhouettes place a surface more exactly
+than colours do; from the second on they stay."""
+SETTLING_WIDTH = 0.7
+"""Standard deviation in voxels of the Gaussian that the final offsets are smoothed with."""
 SLAB = 16
 """Thickness in voxels of the random slab on which the grid is regularised."""
 
@@ -80,8 +87,20 @@ def fit_sdf(views: Views, hull: Field, schedule: Schedule, *, seed: int, device:
         fitted = _fit_level(start, rays, part, generator)
         offset, tint, shading = fitted.offset, fitted.tint, fitted.shading
     sdf = hull.sdf.copy()
-    sdf[cells] = (whole + offset)[0, 0].cpu().numpy()
+    sdf[cells] += settled(offset[0, 0].cpu().numpy(), hull.voxel)
     return Field(sdf, hull.extent)
+
+
+def settled(offset: npt.NDArray[np.float32], voxel: float) -> npt.NDArray[np.float32]:
+    """Smooth offsets (X, Y, Z) from the hull and bring small ones to 0, so that a surface near the hull lies on it.
+
+    Between the bounds of SETTLED they grow linearly from 0 to what they were (firm shrinkage, Gao and Bruce 1997).
+    """
+    smooth = ndimage.gaussian_filter(offset, SETTLING_WIDTH)
+    low, high = (bound * voxel for bound in SETTLED)
+    size = np.abs(smooth)
+    kept = np.where(size < high, np.clip(size - low, 0, None) * high / (high - low), size)
+    return np.copysign(kept, smooth).astype(np.float32)
 
 
 def _fit_level(start: Grids, rays: Rays, schedule: Schedule, generator: torch.Generator) -> Grids:

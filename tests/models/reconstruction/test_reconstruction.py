@@ -17,7 +17,7 @@ from models.reconstruction.mesh import Mesh, extract_mesh, write_ply
 from models.reconstruction.raster import rasterise
 from models.reconstruction.rays import near_surface, rays_of
 from models.reconstruction.rendering import neus_weights
-from models.reconstruction.sdf_grid import Schedule, fit_sdf
+from models.reconstruction.sdf_grid import Schedule, fit_sdf, settled
 from models.reconstruction.silhouettes import Silhouettes, silhouette_distance
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.views import Cameras, Views
@@ -239,6 +239,15 @@ def test_rays_near_the_hull_keep_its_surface_between_near_and_far() -> None:
     entry = (along - depth.clamp(min=0).sqrt())[hits]
     assert (rays.near[hits] < entry).all()
     assert (rays.far[hits] > entry).all()
+
+
+def test_small_offsets_settle_on_the_hull_and_large_ones_stay() -> None:
+    offset = np.linspace(-3, 3, 601, dtype=np.float32)[:, None, None] * np.ones((1, 8, 8), np.float32)
+    settled_offset = settled(0.1 * offset, voxel=0.1) / 0.1
+    assert not settled_offset[np.abs(offset) < 0.29].any()
+    large = (np.abs(offset) > 1.05) & (np.abs(offset) < 2.9)
+    np.testing.assert_allclose(settled_offset[large], offset[large], atol=1e-2)
+    assert (np.diff(settled_offset, axis=0) >= 0).all()
 
 
 def test_sdf_fit_repeats_with_its_seed() -> None:
