@@ -4,11 +4,12 @@ RUN := .venv/bin/python -m
 CODE := flows infra models render tasks tests
 # Processes that run tests: one more than two cores, since many tests wait for processes that they have started.
 WORKERS ?= 3
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Stages are started as `python -m flows stage NAME`: that python is the environment's.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,18 +22,21 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	@$(RUN) flows tag-runs
 	@$(RUN) flows results
 
-test: bootstrap ## every test
-	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --cov
+test: bootstrap ## every test but the nightly ones, as CI runs them
+	$(RUN) pytest $(PARALLEL) -m "not nightly" --durations=20 --cov
 
-test-hard: bootstrap ## every test beside four busy loops, with each instruction set (hours; ARGS="--runs 3")
-	$(RUN) tests.bench.hardship --capabilities native default avx2 $(ARGS) -- -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test-all: bootstrap ## every test, also what takes minutes: trainings to the end, networks of full size, benchmarks
+	$(RUN) pytest $(PARALLEL) --durations=20
+
+test-hard: bootstrap ## the tests beside four busy loops, with each instruction set (hours; ARGS="--runs 3")
+	$(RUN) tests.bench.hardship --capabilities native default avx2 $(ARGS) -- $(PARALLEL) -m "not nightly"
 
 check: bootstrap ## before a commit: format, lint, types, import rules, fast tests
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(RUN) pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not blender and not e2e and not gpu"
+	$(RUN) pytest -q $(PARALLEL) -m "not slow and not blender and not e2e and not gpu"
 
 format: bootstrap ## put the code into the house's shape
 	.venv/bin/ruff format $(CODE)

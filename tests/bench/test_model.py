@@ -26,6 +26,7 @@ def test_methods_that_attend_to_all_views_compute_what_ours_does() -> None:
         assert not outputs_agree(outputs[name], outputs["ours"]), name
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_bench_model_measures_ours_beside_a_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "table.json"

@@ -13,6 +13,7 @@ def unet() -> MultiViewUNet:
     return meta_unet(PAPER)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_cost_of_the_full_network_is_quadratic_in_the_views_by_self_attention_alone(unet: MultiViewUNet) -> None:
     assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(868e6, rel=2e-3)
@@ -41,6 +42,7 @@ LAYERS = [(64, 320, 5), (32, 640, 5), (16, 1280, 5), (8, 1280, 1)]
 """Side, width and number of self-attentions of Stable Diffusion 2's levels."""
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_mechanisms_that_see_less_cost_less_and_keep_as_much() -> None:
     toy = network("toy", 16).to("meta", torch.bfloat16)

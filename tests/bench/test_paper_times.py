@@ -9,6 +9,7 @@ from tests.bench.paper_times import ROWS, main
 SMALL = ["--device", "cpu", "--width", "toy", "--side", "8", "--targets", "2", "--objects", "1", "--max-steps", "2"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

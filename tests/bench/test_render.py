@@ -18,6 +18,7 @@ def test_psnr_is_that_of_the_pictures_on_white() -> None:
     assert psnr(images, truth) == pytest.approx(10 * np.log10(16))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.blender
 def test_bench_render_measures_ours_beside_a_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 from flows.params_edit import set_params
+from infra.profile import PROFILES
 from tasks.sources.procedural.objects import write_object
 from tests.project_copy import copy_project
 
+SERIAL = "serial.yaml"
+"""The profile of continuous integration, but everything in the stage's own process."""
 FAMILIES = {"mug": 0, "car": 2, "robot": 11}
 LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
 TINY = {
@@ -49,13 +52,18 @@ def make_project(folder: Path) -> Path:
         write_object(family, 0, index, source / f"{family}.glb")
     (source / "broken.glb").write_bytes(b"glTF" + (2).to_bytes(4, "little") + (40).to_bytes(4, "little") + b"x" * 28)
     set_params(folder / "params.yaml", TINY)
+    ci = (PROFILES / "ci.yaml").read_text()
+    (folder / SERIAL).write_text(ci.replace("pool: ray", "pool: serial"))
     return folder
 
 
-def environment() -> dict[str, str]:
-    """This interpreter first on the path: dvc.yaml says `python`."""
+def environment(profile: str = SERIAL) -> dict[str, str]:
+    """This interpreter first on the path: dvc.yaml says `python`.
+
+    No worker processes unless the profile starts them: seven stages would each start Ray and import torch twice more.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "MVDPP_PROFILE": "ci"}
+    return os.environ | {"PATH": path, "MVDPP_PROFILE": profile}
 
 
 def repro(folder: Path, *targets: str) -> str:

@@ -18,6 +18,7 @@ IMPORTS, SETTLED = 200, 50
 GROWTH_MB = 50
 
 
+@pytest.mark.nightly
 def test_render_views_of_200_objects_in_one_process_keep_its_memory(tmp_path: Path) -> None:
     paths = [tmp_path / f"{family}.glb" for family in list(FAMILIES)[:10]]
     for path in paths:

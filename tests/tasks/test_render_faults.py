@@ -61,7 +61,9 @@ def render(source: Path, folder: Path, pool: RayPool[Outcome], config: RenderCon
     return digests(folder / "views")
 
 
-@pytest.mark.parametrize("fault", [faults.abort, faults.be_killed], ids=["abort", "sigkill"])
+@pytest.mark.parametrize(
+    "fault", [faults.abort, pytest.param(faults.be_killed, marks=pytest.mark.nightly)], ids=["abort", "sigkill"]
+)
 def test_render_worker_that_dies_once_costs_nothing(
     source: Path,
     undisturbed: dict[str, str],

@@ -336,7 +336,10 @@ def end_well(process: BaseProcess, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("count", "number"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("count", "number"),
+    [(1, signal.SIGTERM), pytest.param(2, signal.SIGTERM, marks=pytest.mark.nightly), (2, signal.SIGKILL)],
+)
 def test_train_stage_that_is_ended_goes_on_and_equals_an_undisturbed_one(
     made: Path, undisturbed: Callable[[int], Path], tmp_path: Path, count: int, number: signal.Signals
 ) -> None:
@@ -371,7 +374,13 @@ def await_end(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "compute", [ComputeOptions(), ComputeOptions(shard_weights=True, recompute_levels=(0,), micro_batch=1)]
+    "compute",
+    [
+        ComputeOptions(),
+        pytest.param(
+            ComputeOptions(shard_weights=True, recompute_levels=(0,), micro_batch=1), marks=pytest.mark.nightly
+        ),
+    ],
 )
 def test_train_stage_with_two_processes_makes_what_one_makes(
     made: Path, tmp_path: Path, compute: ComputeOptions

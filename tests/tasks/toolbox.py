@@ -5,15 +5,36 @@ ones are tested in tests/infra, and mypy checks that these satisfy the same Prot
 """
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.execution.serial_pool import SerialPool
+from infra.execution.worker_log import Job
 from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
 from tasks.ports import Tools
+
+T = TypeVar("T")
+
+
+class PicklingPool(SerialPool[Outcome]):
+    """One process, between which and itself work, jobs and outcomes travel as they do to other processes."""
+
+    def __init__(self) -> None:
+        super().__init__(failed=Failed)
+
+    def run(self, work: Callable[[Any], Outcome], jobs: Sequence[Job]) -> Iterator[Outcome]:
+        for outcome in super().run(sent(work), sent(list(jobs))):
+            yield sent(outcome)
+
+
+def sent(thing: T) -> T:
+    """What arrives of it in another process."""
+    copy: T = pickle.loads(pickle.dumps(thing))
+    return copy
 
 
 class QuietProgress:
@@ -79,7 +100,7 @@ class MemoryTracker:
 def make_tools(folder: Path, **overrides: Any) -> Tools:
     """Real Tools that work inside `folder`; `overrides` replace fields, e.g. `store=RemoteStore(attempts=1)`."""
     fields: dict[str, Any] = {
-        "pool": SerialPool[Outcome](failed=Failed),
+        "pool": PicklingPool(),
         "progress": QuietProgress(),
         "tracker": MemoryTracker(),
         "store": RemoteStore(),

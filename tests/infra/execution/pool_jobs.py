@@ -38,13 +38,18 @@ def obey(task: Task) -> Outcome:
         case "hang":
             ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock, as native code may
         case "meet":
-            (task.folder / f"node-{node()}").touch()
-            while len(list(task.folder.glob("node-*"))) < 2:  # until a process on another node does the same
-                time.sleep(0.1)
+            meet(task.folder)
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
     facts: dict[str, Json] = {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()}
     return Done(task.uid, facts | {"niceness": os.nice(0)})
+
+
+def meet(folder: Path) -> None:
+    """Wait until a process on another node does the same."""
+    (folder / f"node-{node()}").touch()
+    while len(list(folder.glob("node-*"))) < 2:
+        time.sleep(0.1)
 
 
 def node() -> str:

@@ -57,6 +57,7 @@ def test_mask_vae_at_step_zero_equals_its_rgb_base_exactly(tmp_path: Path) -> No
     assert added == 2 * 9 * VAE.block_out_channels[0] + 1
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_mask_vae_at_full_size_and_step_zero_equals_its_base() -> None:
     shape = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "norm_num_groups": 32}

@@ -179,6 +179,7 @@ def test_unet_from_another_shape_than_configured_is_refused(tmp_path: Path) -> N
         build_unet(UNET.model_copy(update={"pretrained": str(tmp_path / "text")}), **settings)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @torch.no_grad()
 def test_unet_at_full_size_with_one_view_equals_its_base() -> None:

@@ -43,6 +43,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow(seconds=40)
 @pytest.mark.skipif(which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_network_compiled_in_place_gives_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def test_training_goes_on_with_other_processes_than_it_began_with(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_two_processes_of_which_one_is_killed_end_as_if_nothing_had_happened(
     latent_folder: Path, trained_by_two: dict[str, Any], tmp_path: Path, *, sharded: bool
 ) -> None:

@@ -16,6 +16,7 @@ from tests.models.training.toy_ranks import work
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.nightly
 def test_ray_train_trains_what_local_ranks_train(
     cluster: Any, latent_folder: Path, trained_by_two: dict[str, Any], tmp_path: Path
 ) -> None:

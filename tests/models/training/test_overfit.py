@@ -54,6 +54,7 @@ class Views:
         return str(index)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow(seconds=90)
 def test_model_trained_on_one_object_draws_its_32_views(tmp_path: Path) -> None:
     given, truth = balls(condition(), SIDE), np.stack([balls(camera, SIDE) for camera in targets()])

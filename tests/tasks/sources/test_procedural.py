@@ -147,6 +147,7 @@ def test_robot_in_file_shows_its_console_towards_plus_z() -> None:
     assert robot.geometry[names["console"]].centroid[2] > robot.geometry[names["tank"]].centroid[2]
 
 
+@pytest.mark.nightly
 def test_scores_of_210_objects_pass_five_for_about_three_in_four() -> None:
     scores = np.array([score_object(family_of(index), 0, index) for index in object_indices(400)])
     assert ((scores >= 1) & (scores <= 10)).all()
