@@ -8,7 +8,7 @@ Shapes alone flow through the network on torch's meta device. Our own count of s
 # L context token, D context width
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,12 +51,8 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.d
         copy(**inputs).float().square().mean().backward()
     copy.recompute_levels(unet.recomputed_levels)
     copy.set_attention_kernel(fused_attention)
-    saved = SavedBytes([*copy.parameters(), *inputs.values()])
-    with saved.recording():
-        output = copy(**inputs)
-    num_bytes = saved.by_module().total()
-    del output  # saved tensors live as long as the output
-    return SampleCost(counter.get_total_flops() / 1e12, num_bytes)
+    saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()])
+    return SampleCost(counter.get_total_flops() / 1e12, saved.total())
 
 
 def vae_cost(vae: AutoencoderKL, side: int, dtype: torch.dtype) -> SampleCost:
@@ -69,13 +65,15 @@ def vae_cost(vae: AutoencoderKL, side: int, dtype: torch.dtype) -> SampleCost:
         if vae.is_gradient_checkpointing:
             copy.enable_gradient_checkpointing()
         image = torch.empty(1, copy.config.in_channels, side, side, dtype=dtype)
-    saved = SavedBytes([*copy.parameters(), image])
+
+    def forward() -> Tensor:
+        decoded: Tensor = copy.decode(copy.encode(image).latent_dist.mean).sample
+        return decoded
+
     with FlopCounterMode(display=False) as counter:
-        with saved.recording():
-            output = copy.decode(copy.encode(image).latent_dist.mean).sample
-        num_bytes = saved.by_module().total()
-        output.float().square().mean().backward()
-    return SampleCost(counter.get_total_flops() / 1e12, num_bytes)
+        torch.autograd.backward(forward().float().square().mean())
+    saved = saved_by_module(forward, [*copy.parameters(), image])
+    return SampleCost(counter.get_total_flops() / 1e12, saved.total())
 
 
 def meta_inputs(unet: MultiViewUNet, conditions: int, views: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -108,6 +106,21 @@ def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) ->
     """Stand in for a fused kernel (models.network.attention.Kernel) that saves as much and computes nothing."""
     out: Tensor = FusedAttention.apply(query_BHSD, key_BHKD, value_BHKD)  # type: ignore[no-untyped-call]
     return out
+
+
+def saved_by_module(forward: Callable[[], Tensor], excluded: Sequence[Tensor]) -> Counter[str]:
+    """Count the bytes that autograd saves in a forward pass, by the name of the innermost module that saved them.
+
+    Args:
+        forward: The forward pass.
+        excluded: Tensors that exist anyway, as `SavedBytes` takes them.
+    """
+    saved = SavedBytes(excluded)
+    with saved.recording():
+        output = forward()
+    sizes = saved.by_module()
+    del output  # saved tensors live as long as the output
+    return sizes
 
 
 @dataclass(eq=False)

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.network.attention import Kernel
 from models.network.multiview_unet import MultiViewUNet
-from models.training.cost import SavedBytes, fused_attention, meta_inputs
+from models.training.cost import fused_attention, meta_inputs, saved_by_module
 from tests.bench.model_cost import PAPER, meta_unet
 from tests.bench.model_methods import PeerAttention
 
@@ -70,12 +70,8 @@ def count(unet: MultiViewUNet, processors: Processors, side: int, views: int) ->
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         unet(**inputs)
     unet.base.set_attn_processor(processors(unet, fused_attention))
-    saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with saved.recording():
-        output = unet(**inputs)
-    num_bytes = saved.by_module().total()
-    del output  # saved tensors live as long as the output
-    return Cost(counter.get_total_flops() / 1e12, num_bytes / 2**30)
+    saved = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()])
+    return Cost(counter.get_total_flops() / 1e12, saved.total() / 2**30)
 
 
 def main() -> None:

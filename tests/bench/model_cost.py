@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flows.params import load_params
 from models.network.multiview_unet import MultiViewUNet, build_unet
-from models.training.cost import SavedBytes, fused_attention, meta_inputs
+from models.training.cost import fused_attention, meta_inputs, saved_by_module
 from models.training.throughput import PEAKS
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
@@ -86,13 +86,9 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
     with FlopCounterMode(display=False) as training:
         unet(**inputs).float().square().mean().backward()
     unet.zero_grad(set_to_none=True)
-    saved = SavedBytes([*unet.parameters(), *inputs.values()])
     unet.set_attention_kernel(fused_attention)
-    with saved.recording():
-        output = unet(**inputs)
+    kept = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()])
     unet.set_attention_kernel(None)
-    kept = saved.by_module()
-    del output
     return Cost(
         conditions,
         targets,

@@ -14,7 +14,7 @@ from models.config import UNetConfig
 from models.network.initialization import seeded_weights
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.training.compiled import compile_in_place
-from models.training.cost import SavedBytes
+from models.training.cost import saved_by_module
 from models.training.throughput import count_tflop, memory_gib
 from tests.bench.model_cost import toy_batch
 from tests.bench.model_methods import METHODS
@@ -70,11 +70,8 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
 
     with torch.no_grad():
         tflop = count_tflop(partial(unet.forward, **inputs), torch.device(device))
-    saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with saved.recording(), autocast(device):
-        output = unet.forward(**inputs)
-    kept = saved.by_module().total()
-    del output
+    with autocast(device):
+        saved = saved_by_module(partial(unet.forward, **inputs), [*unet.parameters(), *inputs.values()])
     forward_s, _ = timed(forward, device, steps)
     training_s, training_cpu_s = timed(train, device, steps)
     tokens = inputs["noisy_BVCHW"].shape[1] * unet.base.config.sample_size**2
@@ -84,7 +81,7 @@ def measure(unet: MultiViewUNet, inputs: dict[str, Tensor], device: str, steps: 
         "training_s": training_s,
         "training_cpu_s": training_cpu_s,
         "peak_gib": memory_gib(torch.device(device)),
-        "kept_gib": kept / 2**30,
+        "kept_gib": saved.total() / 2**30,
         "tokens_s": tokens / training_s,
         "tflop_s": rate,
         "share": rate / matmul_tflop_s(device),

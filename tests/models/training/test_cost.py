@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae
-from models.training.cost import SavedBytes, meta_inputs, unet_cost, vae_cost
+from models.training.cost import SavedBytes, meta_inputs, saved_by_module, unet_cost, vae_cost
 from tests.models.toy_models import VAE, toy_inputs, toy_unet
 
 
@@ -36,11 +36,7 @@ def test_meta_inputs_are_what_the_network_takes() -> None:
 def test_unet_cost_is_what_a_real_step_does() -> None:
     unet = toy_unet()
     inputs = toy_inputs(1, 4, num_conditions=2)
-    saved = SavedBytes([*unet.parameters(), *inputs.values()])
-    with saved.recording():
-        output = unet(**inputs)
-    kept = saved.by_module().total()
-    del output
+    kept = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()]).total()
     # the counter does not know the fused kernel of processors
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         unet(**inputs).square().mean().backward()
