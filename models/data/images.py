@@ -1,14 +1,17 @@
 """From the images that users hand in to tensors and back; RGBA with straight alpha throughout.
 
-The one home of compositing on white: `on_white` for PIL images, `composite_on_white` for tensors of any layout.
+The one home of compositing on white: `on_white` for PIL images, `composite_on_white` for tensors and arrays of any
+layout.
 """
 
 # Shapes: N image, H and W image size
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,6 +21,7 @@ from models.data.masks import alpha_of, checked, fitted, mask_of
 from models.data.pixels import ImageInput, Pixels
 from models.data.upright import make_upright
 
+Values = TypeVar("Values", Tensor, npt.NDArray[np.float32])
 USUAL_SHARE = 0.5
 """Usual ratio of object size to image side: 0.58 to 0.39 at distances 1.5 to 2.2 and 60 degrees (sec. 5.1)."""
 
@@ -111,7 +115,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def composite_on_white(rgb: Tensor, alpha: Tensor) -> Tensor:
+def composite_on_white(rgb: Values, alpha: Values) -> Values:
     """Composite straight-alpha colours in [0, 1] on white; `alpha` broadcasts against `rgb`."""
     return rgb * alpha + (1 - alpha)
 

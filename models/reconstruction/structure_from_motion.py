@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from models.data.images import composite_on_white
 from models.reconstruction.views import Views
 
 PACKAGE = "pycolmap"
@@ -65,7 +66,7 @@ def register_views(views: Views, seed: int) -> Registered:
 def _write_image(rgba: npt.NDArray[np.float32], folder: Path, number: int) -> None:
     """Write a view on white, and its mask under the name that COLMAP looks for."""
     alpha = rgba[..., 3:]
-    on_white = np.round(255 * (rgba[..., :3] * alpha + 1 - alpha)).astype(np.uint8)
+    on_white = np.round(255 * composite_on_white(rgba[..., :3], alpha)).astype(np.uint8)
     mask = np.where(alpha[..., 0] > 0.5, 255, 0).astype(np.uint8)
     Image.fromarray(on_white).save(folder / "images" / f"{number:02d}.png")
     Image.fromarray(mask).save(folder / "masks" / f"{number:02d}.png.png")
