@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from models.reconstruction.mesh import area_vectors
 from models.reconstruction.raster import covered_pixels
 from models.reconstruction.views import Floats
 
@@ -88,7 +89,7 @@ def adjacent_faces(faces_F3: npt.NDArray[np.int32]) -> Indices:
 
 def _directions(corners_F33: Floats, pairs_E2: Indices) -> Indices:
     """Choose one of `AXES` for each face: the one that it and its surroundings face, else the one that it faces."""
-    area_F3 = np.cross(corners_F33[:, 1] - corners_F33[:, 0], corners_F33[:, 2] - corners_F33[:, 0])
+    area_F3 = area_vectors(corners_F33)
     normal_F3 = area_F3 / np.maximum(np.linalg.norm(area_F3, axis=1, keepdims=True), 1e-12)
     ones, count = np.ones(len(pairs_E2)), len(corners_F33)
     beside = coo_matrix((ones, (pairs_E2[:, 0], pairs_E2[:, 1])), (count, count)).tocsr()

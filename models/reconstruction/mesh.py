@@ -44,7 +44,7 @@ class Mesh:
         trimesh weights them by angle, which would change the colours of every mesh.
         """
         corners = self.vertices[self.faces].astype(np.float64)
-        of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        of_face = area_vectors(corners)
         total = np.stack(
             [
                 np.bincount(self.faces.ravel(), np.repeat(of_face[:, axis], 3), minlength=len(self.vertices))
@@ -53,6 +53,11 @@ class Mesh:
             axis=1,
         )
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+
+def area_vectors(corners_F33: Floats) -> Floats:
+    """Normals (F, 3) of triangles with these corners, as long as twice their areas."""
+    return np.cross(corners_F33[:, 1] - corners_F33[:, 0], corners_F33[:, 2] - corners_F33[:, 0])
 
 
 def extract_mesh(field: Field, views: Views) -> Mesh:

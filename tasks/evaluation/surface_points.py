@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from models.reconstruction.mesh import DEPTH_TOLERANCE, Mesh
+from models.reconstruction.mesh import DEPTH_TOLERANCE, Mesh, area_vectors
 from models.reconstruction.raster import Integers, rasterise
 from models.reconstruction.views import Cameras, Floats
 from render.views import SYNCDREAMER_FOV_DEG, ring_cameras, syncdreamer_cameras
@@ -53,8 +53,7 @@ class SurfacePoints:
     @property
     def normals(self) -> Floats:
         """Unit normal (N, 3) of the face of each point; 0 for a degenerate face, on which no point lies."""
-        a, b, c = np.moveaxis(self.corners, 1, 0)
-        normal = np.cross(b - a, c - a)
+        normal = area_vectors(self.corners)
         return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
 
     @property
@@ -114,8 +113,9 @@ def visible_points(
 
 def surface_points(mesh: Mesh, count: int, rng: np.random.Generator) -> SurfacePoints:
     """Draw `count` points on a mesh, uniform by area."""
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]].astype(np.float64) for corner in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    a, b, c = np.moveaxis(corners, 1, 0)
+    area = np.linalg.norm(area_vectors(corners), axis=1)
     face = rng.choice(len(area), count, p=area / area.sum())
     root, share = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
     points = (1 - root) * a[face] + root * (1 - share) * b[face] + root * share * c[face]

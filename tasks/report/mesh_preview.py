@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from models.reconstruction.mesh import Mesh
+from models.reconstruction.mesh import Mesh, area_vectors
 from models.reconstruction.raster import rasterise
 from models.reconstruction.views import Cameras, Floats
 from render.cameras import look_at_origin
@@ -55,8 +55,7 @@ def _downsample(rgb: Floats, is_covered: npt.NDArray[np.bool_]) -> Rgba:
 
 def _corner_normals(mesh: Mesh) -> Floats:
     """Return (F, 3, 3) unit normals at the corners of each face: the vertices' if it is smooth there, else its own."""
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]].astype(np.float64) for corner in range(3))
-    flat = np.cross(b - a, c - a)
+    flat = area_vectors(mesh.vertices[mesh.faces].astype(np.float64))
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     smooth = mesh.normals[mesh.faces]
     is_smooth = (np.einsum("fkc,fc->fk", smooth, flat) > SMOOTH_COSINE).all(axis=1)
