@@ -18,8 +18,11 @@ from render.orientation import area_vectors, orientation_of
 
 GRID = 16
 """Rays along each side of a view."""
-AZIMUTHS_DEG, ELEVATIONS_DEG = range(15, 360, 60), (-30, 10, 50)
-"""Where the rays come from; off the axes, along which edges of boxes would lie."""
+AZIMUTHS, ELEVATIONS = np.radians([(a, e) for e in (-30.0, 10.0, 50.0) for a in range(15, 360, 60)]).T
+DIRECTIONS = np.stack(
+    [np.cos(ELEVATIONS) * np.cos(AZIMUTHS), np.cos(ELEVATIONS) * np.sin(AZIMUTHS), np.sin(ELEVATIONS)], axis=1
+)
+"""Unit vectors (D, 3) to where rays come from; off the axes, along which edges of boxes would lie."""
 NEAR, FAR = 0.02, 0.15
 """Shares of the size: how far behind the back of a surface that looks inwards such a front counts as an inside, and how
 far behind it any surface does; an outline is nearer to its object."""
@@ -50,14 +53,6 @@ def measure_enclosure() -> Enclosure:
     return Enclosure(inside, hidden, shell, backward_share())
 
 
-def directions() -> npt.NDArray[np.float64]:
-    """Return unit vectors (D, 3) from the object to where it is looked at from."""
-    azimuth, elevation = np.radians(np.array([(a, e) for e in ELEVATIONS_DEG for a in AZIMUTHS_DEG], dtype=float)).T
-    return np.stack(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1
-    )
-
-
 def inside_share(low: Vertices, high: Vertices) -> float:
     """Return the share of what is seen of a box from all around that is the inside of a surface that looks inwards.
 
@@ -65,7 +60,7 @@ def inside_share(low: Vertices, high: Vertices) -> float:
     """
     size = float(np.linalg.norm(high - low))
     seen = inside = 0
-    for toward in directions():
+    for toward in DIRECTIONS:
         right = np.cross([0.0, 0.0, 1.0], toward) / np.linalg.norm(toward[:2])
         up = np.cross(toward, right)
         places = (np.arange(GRID) + 0.5) / GRID - 0.5
@@ -115,9 +110,9 @@ def hidden_share(parts: list[Part], low: Vertices, high: Vertices) -> tuple[floa
     size = float(np.linalg.norm(high - low))
     for index, shell in enumerate(parts):
         if len(parts) > 1 and surrounds(shell, low, high):
-            corners = shell.vertices[shell.faces]
+            planes = planes_of(shell)
             others = samples([part for place, part in enumerate(parts) if place != index])
-            hidden = [depth(corners, face[0]) > DEEP * size and not is_seen(*face, size) for face in others]
+            hidden = [depth(planes, face[0]) > DEEP * size and not is_seen(*face, size) for face in others]
             return float(np.mean(hidden)), str(shell.name)
     return 0.0, ""
 
@@ -134,12 +129,19 @@ def surrounds(part: Part, low: Vertices, high: Vertices) -> bool:
     return abs(orientation_of(part.vertices, part.faces).volume) > CONVEX * float(hull.volume)
 
 
-def depth(corners: Vertices, point: Vertices) -> float:
-    """Return the distance of a point from the planes of the faces, given as corners (M, 3, 3), of a convex shell."""
+def planes_of(part: Part) -> tuple[Vertices, Vertices, npt.NDArray[np.float64]]:
+    """Return a point (M, 3), a normal (M, 3) and its length (M,) for the plane of each face that has an area."""
+    corners = part.vertices[part.faces]
     crosses = area_vectors(corners)
     lengths = np.linalg.norm(crosses, axis=1)
-    distances = np.abs(np.einsum("mi,mi->m", point - corners[:, 0], crosses))[lengths > 0] / lengths[lengths > 0]
-    return float(distances.min(initial=np.inf))
+    has_area = lengths > 0
+    return corners[has_area, 0], crosses[has_area], lengths[has_area]
+
+
+def depth(planes: tuple[Vertices, Vertices, npt.NDArray[np.float64]], point: Vertices) -> float:
+    """Return the distance of a point from the faces of a convex shell, whose `planes_of` are given."""
+    places, normals, lengths = planes
+    return float((np.abs(np.einsum("mi,mi->m", point - places, normals)) / lengths).min(initial=np.inf))
 
 
 def samples(parts: list[Part]) -> Iterator[tuple[Vertices, Vertices, bool]]:
@@ -155,7 +157,7 @@ def is_seen(centre: Vertices, normal: Vertices, both_sides: bool, size: float) -
     """Tell whether the middle of a face can be seen from any of the directions."""
     return any(
         (both_sides or float(normal @ toward) > 0) and is_free(centre + 1e-4 * size * toward, toward, size)
-        for toward in directions()
+        for toward in DIRECTIONS
     )
 
 
