@@ -6,30 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-MAPS = ("map_Kd", "map_Ks", "map_Ns", "map_d", "map_refl", "map_Ke", "map_Bump", "map_Pr", "map_Pm", "map_Ps", "refl")
-VALUES = (
-    "Ns",
-    "Ka",
-    "Kd",
-    "Ks",
-    "Ke",
-    "Ni",
-    "d",
-    "illum",
-    "Pr",
-    "Pm",
-    "Ps",
-    "Pc",
-    "Pcr",
-    "aniso",
-    "anisor",
-    "Kt",
-    "Tf",
-)
+MAPS = b"map_Kd map_Ks map_Ns map_d map_refl map_Ke map_Bump map_Pr map_Pm map_Ps refl bump map_Ka".split()
+VALUES = b"Ns Ka Kd Ks Ke Ni d illum Pr Pm Ps Pc Pcr aniso anisor Kt Tf".split()
 AMBIENT, COLOUR = b"map_Ka", b"map_Kd"
-KEYWORDS = {name.lower().encode(): name.encode() for name in (*MAPS, *VALUES, "bump", "map_Ka")}
+KEYWORDS = {name.lower(): name for name in (*MAPS, *VALUES)}
 """Statements that Blender's importer reads, as it writes them, by their letters in lower case."""
-TEXTURED = frozenset(name.encode() for name in (*MAPS, "bump", "map_Ka"))
 OPTION = re.compile(
     rb"-(?:blendu|blendv|boost|cc|clamp|imfchan|bm|texres|type)\s+\S+\s+"
     rb"|-mm\s+\S+\s+\S+\s+"
@@ -57,7 +38,7 @@ def read_materials(content: bytes) -> dict[bytes, Material]:
     found: dict[bytes, list[Statement]] = {}
     current: list[Statement] = []
     for line in content.splitlines():
-        keyword, *rest = line.split(None, 1)[:2] or [b""]
+        keyword, *rest = line.split(None, 1) or [b""]
         value = rest[0].strip() if rest else b""
         if keyword == b"newmtl":
             current = found.setdefault(value, [])
@@ -77,7 +58,7 @@ def _with_colour(statements: Sequence[Statement]) -> Material:
 
 
 def _statement(keyword: bytes, value: bytes) -> Statement:
-    if keyword not in TEXTURED:
+    if keyword not in MAPS:
         return Statement(keyword, value)
     end = 0
     while match := OPTION.match(value, end):

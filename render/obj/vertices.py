@@ -53,9 +53,7 @@ def with_all_colours(content: bytes) -> bytes:
     ends = (_vertex(content.find), _vertex(content.rfind))
     if not any(COLOURED.match(content, end, end + LONGEST) for end in ends):
         return content
-    if BELOW_ZERO.search(content):
-        content = BELOW_ZERO.sub(_from_zero, content)
-    return BARE.sub(rb"\1 1 1 1", content) if BARE.search(content) else content
+    return BARE.sub(rb"\1 1 1 1", BELOW_ZERO.sub(_from_zero, content))
 
 
 def _from_zero(line: re.Match[bytes]) -> bytes:
