@@ -85,10 +85,8 @@ def _ssim_of_pair(predicted_HW3: Floats, target_HW3: Floats) -> Floats:
 
 def _windowed(image_HWC: Floats) -> Floats:
     """Weighted mean around each pixel."""
-    offset = np.arange(-WINDOW_RADIUS_PX, WINDOW_RADIUS_PX + 1) / WINDOW_SIGMA_PX
-    weights = np.exp(-(offset**2) / 2)
-    weights /= weights.sum()
-    return np.asarray(cv2.sepFilter2D(image_HWC, -1, weights, weights, borderType=cv2.BORDER_REFLECT_101))
+    size = (2 * WINDOW_RADIUS_PX + 1,) * 2
+    return np.asarray(cv2.GaussianBlur(image_HWC, size, WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101))
 
 
 def mask_iou(predicted_BHW: Tensor, target_BHW: Tensor) -> Tensor:
