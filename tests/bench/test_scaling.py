@@ -8,6 +8,7 @@ import pytest
 from tests.bench.scaling import main
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.blender
 def test_bench_scaling_measures_one_worker_beside_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

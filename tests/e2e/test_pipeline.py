@@ -67,6 +67,7 @@ def test_pipeline_second_repro_runs_nothing(made: Path) -> None:
     assert ran(repro(made)) == []
 
 
+@pytest.mark.nightly
 def test_pipeline_changed_value_runs_only_what_depends_on_it(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     shutil.copytree(made, folder, symlinks=True)

@@ -28,6 +28,7 @@ def test_ray_train_trains_what_local_ranks_train(
     )
 
 
+@pytest.mark.nightly
 def test_own_torchrun_trains_what_local_ranks_train(
     latent_folder: Path, trained_by_two: dict[str, Any], tmp_path: Path
 ) -> None:
