@@ -106,7 +106,9 @@ def test_model_card_loads_the_folder_and_the_hubs_where_only_diffusers_is_instal
                 "HF_ENDPOINT": address,
                 "OMP_NUM_THREADS": str(torch.get_num_threads()),
                 "PATH": os.environ["PATH"],
-            },
+            }
+            # Kernels for other processors round otherwise.
+            | {name: os.environ[name] for name in ("ATEN_CPU_CAPABILITY",) if name in os.environ},
             check=False,
             capture_output=True,
             text=True,
