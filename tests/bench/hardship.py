@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from infra.execution.die_with_parent import tied
 
 BUSY = "while True: pass"
+CAPABILITY = "ATEN_CPU_CAPABILITY"
 
 
 @contextmanager
@@ -32,9 +33,10 @@ def busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def run(capability: str, words: Sequence[str]) -> tuple[int, float]:
     """Run pytest with the kernels of one capability of ATen; return its exit code and the seconds it took."""
-    chosen = {} if capability == "native" else {"ATEN_CPU_CAPABILITY": capability}
+    env = {name: value for name, value in os.environ.items() if name != CAPABILITY}
+    env |= {} if capability == "native" else {CAPABILITY: capability}
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "pytest", *words], env=os.environ | chosen, check=False)
+    done = subprocess.run([sys.executable, "-m", "pytest", *words], env=env, check=False)
     return done.returncode, time.monotonic() - start
 
 
