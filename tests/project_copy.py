@@ -4,6 +4,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import yaml
+
+from infra.profile import PROFILES
+
 ROOT = Path(__file__).parents[1]
 CODE = ("flows", "tasks", "render", "models", "infra")
 
@@ -20,3 +24,9 @@ def copy_project(folder: Path) -> Path:
         (folder / "data" / name).mkdir(parents=True)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True, timeout=600)
     return folder
+
+
+def write_profile(path: Path, base: str = "ci", **values: object) -> Path:
+    """Write a shipped profile with some values changed."""
+    path.write_text(yaml.safe_dump(yaml.safe_load((PROFILES / f"{base}.yaml").read_text()) | values))
+    return path

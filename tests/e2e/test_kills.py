@@ -13,11 +13,10 @@ import pytest
 
 from flows.params_edit import set_params
 from infra.execution.processes import is_alive
-from infra.profile import PROFILES
 from infra.tracking import TrackingStore
 from tests.e2e.tiny_project import environment
 from tests.infra.server import Fault, WebServer
-from tests.project_copy import copy_project
+from tests.project_copy import copy_project, write_profile
 from tests.tasks.hub import glb, lay_out_hub
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow(seconds=60), pytest.mark.timeout(3600)]
@@ -40,15 +39,13 @@ def project(tmp_path: Path, hub: WebServer) -> Path:
     """The project with the hub as its source."""
     folder = copy_project(tmp_path / "project")
     set_params(folder / "params.yaml", {"catalog.source": "objaverse", "catalog.max_objects": None})
-    text = (PROFILES / "ci.yaml").read_text()
-    lines = [f"hub_url: {hub.url}" if line.startswith("hub_url:") else line for line in text.splitlines()]
-    (folder / "here.yaml").write_text("\n".join(lines))
+    write_profile(folder / "here.yaml", hub_url=hub.url)
     return folder
 
 
 @contextmanager
 def started(project: Path, words: list[str]) -> Iterator[subprocess.Popen[str]]:
-    env = environment() | {"MVDPP_PROFILE": "here.yaml"}
+    env = environment("here.yaml")
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(words, cwd=project, env=env, start_new_session=True, **output)  # type: ignore[call-overload]
     try:

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from flows.params_edit import set_params
-from infra.profile import PROFILES
 from tasks.sources.procedural.objects import write_object
-from tests.project_copy import copy_project
+from tests.project_copy import copy_project, write_profile
 
 SERIAL = "serial.yaml"
 """The profile of continuous integration, but everything in the stage's own process."""
@@ -52,8 +51,7 @@ def make_project(folder: Path) -> Path:
         write_object(family, 0, index, source / f"{family}.glb")
     (source / "broken.glb").write_bytes(b"glTF" + (2).to_bytes(4, "little") + (40).to_bytes(4, "little") + b"x" * 28)
     set_params(folder / "params.yaml", TINY)
-    ci = (PROFILES / "ci.yaml").read_text()
-    (folder / SERIAL).write_text(ci.replace("pool: ray", "pool: serial"))
+    write_profile(folder / SERIAL, pool="serial")
     return folder
 
 

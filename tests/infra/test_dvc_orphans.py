@@ -83,6 +83,7 @@ def test_dvc_that_works_in_the_checkout_is_waited_for(repo: Path, caplog: pytest
         Repository(repo).await_others()
         assert not runs(dvc.pid)
         thread.join()
+        assert dvc.returncode == -signal.SIGKILL
         logging.getLogger("infra.dvc_orphans").removeHandler(told)
     assert f"process {dvc.pid} (" in caplog.records[0].getMessage()
     assert "waiting for its end" in caplog.records[0].getMessage()

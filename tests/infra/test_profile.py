@@ -3,19 +3,17 @@
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from infra import machine
 from infra.profile import PROFILES, load_profile, resolve
+from tests.project_copy import write_profile
 
 SHIPPED = sorted(file.stem for file in PROFILES.glob("*.yaml"))
 
 
 def changed(folder: Path, **values: object) -> str:
     """A copy of the default profile with some values changed."""
-    content = YAML(typ="safe").load(PROFILES / "laptop.yaml") | values
-    YAML(typ="safe").dump(content, folder / "mine.yaml")
-    return str(folder / "mine.yaml")
+    return str(write_profile(folder / "mine.yaml", "laptop", **values))
 
 
 def test_profiles_shipped_are_the_documented_ones() -> None:

@@ -38,17 +38,17 @@ def obey(task: Task) -> Outcome:
         case "hang":
             ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock, as native code may
         case "meet":
-            meet(task.folder)
+            meet(task.folder, task.uid.split("-")[1])
         case "lock":
             return Done(task.uid, {"lock": threading.Lock()})  # type: ignore[dict-item] # does not pickle
     facts: dict[str, Json] = {"pid": os.getpid(), "temporary": tempfile.gettempdir(), "node": node()}
     return Done(task.uid, facts | {"niceness": os.nice(0)})
 
 
-def meet(folder: Path) -> None:
-    """Wait until a process on another node does the same."""
-    (folder / f"node-{node()}").touch()
-    while len(list(folder.glob("node-*"))) < 2:
+def meet(folder: Path, number: str) -> None:
+    """Wait until a process on another node comes to the meeting of this number."""
+    (folder / f"at-{number}-{node()}").touch()
+    while len(list(folder.glob(f"at-{number}-*"))) < 2:
         time.sleep(0.1)
 
 

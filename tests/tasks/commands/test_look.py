@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from flows.__main__ import main
@@ -16,6 +15,7 @@ from tasks.commands.look_options import LookOptions
 from tasks.commands.look_sheet import Row, draw_sheet
 from tasks.config import NormalizeConfig
 from tasks.outcome import Failed, Outcome
+from tests.project_copy import write_profile
 from tests.render.toys import toy_config, write_axes
 
 ROOT = Path(__file__).parents[3]
@@ -62,10 +62,8 @@ def test_look_verb_takes_axis_and_objects_from_the_command_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
-    profile = yaml.safe_load((ROOT / "infra/profiles/ci.yaml").read_text()) | {"pool": "serial"}
-    (tmp_path / "serial.yaml").write_text(yaml.safe_dump(profile))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MVDPP_PROFILE", str(tmp_path / "serial.yaml"))
+    monkeypatch.setenv("MVDPP_PROFILE", str(write_profile(tmp_path / "serial.yaml", pool="serial")))
     assert main(["look", str(folder), "--up-axis", "z", "--uid", "axes"]) == 0
     said = capsys.readouterr().out.splitlines()  # in this process also what the importer says
     assert "axes: axes.glb, up Z, 72 faces" in said
