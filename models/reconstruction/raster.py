@@ -67,13 +67,12 @@ def rasterise(vertices_N3: Floats, faces_F3: Integers, cameras: Cameras, view: i
     weights = np.zeros((side * side, 3))
     for chunk in covered_pixels(corners, side, side):
         perspective = chunk.weights * inverse_depth[chunk.face]  # 1/depth is linear in the image
-        near = perspective.sum(axis=1)
-        order = np.argsort(near, kind="stable")  # the nearest is written last
-        pixel = (chunk.row * side + chunk.column)[order]
-        order = order[near[order] > nearness[pixel]]
-        pixel = (chunk.row * side + chunk.column)[order]
-        face[pixel], nearness[pixel] = in_front[chunk.face[order]], near[order]
-        weights[pixel] = perspective[order] / near[order, None]
+        near, pixel = perspective.sum(axis=1), chunk.row * side + chunk.column
+        ahead = np.flatnonzero(near > nearness[pixel])
+        np.maximum.at(nearness, pixel[ahead], near[ahead])
+        nearest = ahead[near[ahead] == nearness[pixel[ahead]]]  # of equals the last one is written last
+        face[pixel[nearest]] = in_front[chunk.face[nearest]]
+        weights[pixel[nearest]] = perspective[nearest] / near[nearest, None]
     depth = np.full(side * side, np.inf)
     np.divide(1.0, nearness, out=depth, where=nearness > 0)
     return Raster(face.reshape(side, side), weights.reshape(side, side, 3), depth.reshape(side, side))
@@ -103,29 +102,36 @@ def covered_pixels(corners_F32: Floats, width: int, height: int) -> Iterator[Cov
 
 def _inside(corners_F32: Floats, faces: Integers, first: Integers, spans: Integers) -> Covered:
     """Test all pixels in the bounding boxes of `faces` by their barycentric coordinates."""
-    pairs = spans[:, 0] * spans[:, 1]
-    owner = np.repeat(np.arange(len(faces)), pairs)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
-    down, right = np.divmod(within, spans[owner, 0])
-    column, row = first[owner, 0] + right, first[owner, 1] + down
+    # first every row of every box, then every pixel of every row
+    rows = spans[:, 1]
+    of_row = np.repeat(np.arange(len(faces)), rows)
+    row = first[of_row, 1] + _counts(rows)
+    columns = spans[of_row, 0]
+    x, y = first[of_row, 0].repeat(columns) + _counts(columns), row.repeat(columns)
     a, b, c = (corners_F32[faces, corner] for corner in range(3))
-    beta, gamma = _ramp(a, c, b), _ramp(a, b, c)
-    pixel = np.stack([column, row], axis=1) + 0.5
-    beta_K, gamma_K = _at(beta[owner], pixel), _at(gamma[owner], pixel)
+    beta_K, gamma_K = (
+        _at(plane[:, of_row].repeat(columns, axis=1), x + 0.5, y + 0.5) for plane in (_ramp(a, c, b), _ramp(a, b, c))
+    )
     hit = (beta_K >= 0) & (gamma_K >= 0) & (beta_K + gamma_K <= 1)
     beta_K, gamma_K = beta_K[hit], gamma_K[hit]
     weights = np.stack([1 - beta_K - gamma_K, beta_K, gamma_K], axis=1)
-    return Covered(faces[owner[hit]], column[hit], row[hit], weights)
+    return Covered(faces[of_row.repeat(columns)[hit]], x[hit], y[hit], weights)
+
+
+def _counts(lengths: Integers) -> Integers:
+    """0, 1, ... up to each length, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
 
 
 def _ramp(start: Floats, end: Floats, peak: Floats) -> Floats:
-    """Coefficients (F, 3) of the linear function that is 0 on the line from `start` to `end` and 1 at `peak`."""
+    """Coefficients (3, F) of the linear function that is 0 on the line from `start` to `end` and 1 at `peak`."""
     x, y = (end - start).T
-    plane = np.stack([y, -x, x * start[:, 1] - y * start[:, 0]], axis=1)
-    height = _at(plane, peak)
+    plane = np.stack([y, -x, x * start[:, 1] - y * start[:, 0]])
+    height = _at(plane, *peak.T)
     height[height == 0] = np.nan  # a degenerate face: every comparison is false
-    return plane / height[:, None]
+    return plane / height
 
 
-def _at(plane: Floats, point: Floats) -> Floats:
-    return plane[:, 0] * point[:, 0] + plane[:, 1] * point[:, 1] + plane[:, 2]
+def _at(plane: Floats, x: Floats, y: Floats) -> Floats:
+    return plane[0] * x + plane[1] * y + plane[2]
