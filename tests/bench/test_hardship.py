@@ -6,7 +6,10 @@ from infra.execution.processes import runs
 from tests.bench.hardship import busy_loops, main
 
 
-def test_hardship_runs_each_capability_and_says_which_failed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_hardship_runs_each_capability_and_says_which_failed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "test_kernels.py").write_text(
         "import os\n\n\ndef test_kernels() -> None:\n    assert 'ATEN_CPU_CAPABILITY' not in os.environ\n"
     )

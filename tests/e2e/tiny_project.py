@@ -12,6 +12,7 @@ from tests.project_copy import copy_project, write_profile
 SERIAL = "serial.yaml"
 """The profile of continuous integration, but everything in the stage's own process."""
 FAMILIES = {"mug": 0, "car": 2, "robot": 11}
+TRAININGS = ("train_vae", "train_stage1", "train_stage2", "train_stage3")
 LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
 TINY = {
     "catalog.source": "folder",
@@ -28,20 +29,24 @@ TINY = {
     "train_stage1.unet.attention_head_dim": [1, 2],
     "train_stage1.unet.norm_num_groups": 8,
     "train_stage1.unet.attention_levels": [False, True],
+    "train_stage1.drawn_steps": 1,
+    "train_stage2.drawn_steps": 1,
+    "train_stage3.drawn_steps": 1,
     "train_stage3.multi_conditions": [2, 3],
     "render_test.train_objects": 1,
     "render_test.held_out_objects": 1,
     "render_test.conditions": 2,
+    "render_test.ring_views": 4,
     "baselines.methods": ["hull-gt-pose"],
     "baselines.conditions": [1],
     "evaluate.consistency_resolution": 16,
     "sample.conditions": [1, 2],
     "sample.steps": 2,
     "reconstruct.quality": {"resolution": 16, "iterations": 3, "batch": 64},
+    "reconstruct.vote": 0.9,
     "evaluate.points": 500,
     "evaluate.iou_resolution": 16,
-} | {f"{stage}.loop.{key}": value for stage in ("train_vae", "train_stage1", "train_stage2", "train_stage3")
-     for key, value in LOOP.items()}  # fmt: skip
+} | {f"{stage}.loop.{key}": value for stage in TRAININGS for key, value in LOOP.items()}
 
 
 def make_project(folder: Path) -> Path:

@@ -91,6 +91,7 @@ def test_encode_of_other_inputs_encodes_anew(made: Path, tmp_path: Path, changed
         assert any(not one[name].equal(other[name]) for name in one if name.endswith("moments"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["latents", "vae", "stage1"])
 def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_not(
     made: Path, tmp_path: Path, changed: str

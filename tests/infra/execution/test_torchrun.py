@@ -54,6 +54,8 @@ LAUNCHERS = [
     pytest.param(TorchrunLauncher(2), id="local"),
     pytest.param(TorchrunLauncher(2, TORCHRUN), id="own command"),
 ]
+OWN_AT_NIGHT = [LAUNCHERS[0], pytest.param(TorchrunLauncher(2, TORCHRUN), id="own command", marks=pytest.mark.nightly)]
+"""An own command is started and watched by the same code; that it works at all is tested by day."""
 
 
 @pytest.mark.slow
@@ -68,7 +70,7 @@ def test_launcher_runs_the_work_once_in_each_process(launcher: TorchrunLauncher,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", OWN_AT_NIGHT)
 def test_launcher_gives_up_on_a_process_that_fails_three_times(
     launcher: TorchrunLauncher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -79,7 +81,7 @@ def test_launcher_gives_up_on_a_process_that_fails_three_times(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", OWN_AT_NIGHT)
 def test_launcher_ends_its_processes_when_the_watch_raises(launcher: TorchrunLauncher, tmp_path: Path) -> None:
     def watch() -> None:
         if len(list(tmp_path.glob("pid-*"))) == 2:

@@ -46,6 +46,7 @@ def test_unet_cost_is_what_a_real_step_does() -> None:
     assert not any(weight.is_meta for weight in unet.parameters())
 
 
+@pytest.mark.slow
 def test_costs_fall_where_activations_are_computed_again() -> None:
     unet = toy_unet()
     plain = unet_cost(unet, 1, 3, torch.float32)

@@ -121,7 +121,8 @@ def test_vae_training_resumed_before_its_critic_joins_equals_an_undisturbed_one(
 @pytest.mark.slow
 def test_vae_training_few_pictures_are_learnt(tmp_path: Path) -> None:
     config = make_config()
-    config = config.model_copy(update={"loop": config.loop.model_copy(update={"samples": 1800})})
+    loop = config.loop.model_copy(update={"samples": 1200, "validate_every": 200, "checkpoint_every": 200})
+    config = config.model_copy(update={"loop": loop})
     history = run(make_training(config), config, tmp_path).history
     assert history[-1]["train/loss"] < history[0]["train/loss"] / 5
     assert history[-1]["val/psnr"] > 20
