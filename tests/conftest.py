@@ -31,6 +31,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 SECONDS = {"e2e": 60.0, "slow": 20.0}
 """Roughly what a test with such a mark takes; one without takes half a second, and `slow(seconds=90)` says its own."""
+TRACED = 10.0
+"""Tests of fewer seconds measure coverage."""
+
+
+def _seconds(item: pytest.Item) -> float:
+    """Return roughly how long a test takes, by its marks."""
+    return max((mark.kwargs.get("seconds", SECONDS.get(mark.name, 0.5)) for mark in item.iter_markers()), default=0.5)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled
@@ -40,17 +47,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     seconds: dict[Path, float] = defaultdict(float)
     for item in items:
-        marks = (mark.kwargs.get("seconds", SECONDS.get(mark.name, 0.5)) for mark in item.iter_markers())
-        seconds[item.path] += max(marks, default=0.5)
+        seconds[item.path] += _seconds(item)
     items.sort(key=lambda item: -seconds[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure coverage by the fast tests alone: tracing adds two fifths to a test's time (infra/LOG.md)."""
+    """Measure coverage by tests of less than ten seconds: tracing adds two fifths to a test's time (infra/LOG.md)."""
     plugin = item.config.pluginmanager.get_plugin("_cov")
     controller = getattr(plugin, "cov_controller", None)
-    if controller is None or not any(item.iter_markers("slow")):
+    if controller is None or _seconds(item) >= TRACED:
         return (yield)
     controller.pause()
     try:

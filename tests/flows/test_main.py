@@ -128,6 +128,7 @@ def test_every_verb_argument_and_option_is_explained() -> None:
         assert [param.name for param in command.params if not (param.help or "").endswith(".")] == []
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize(("old", "new"), [("sync", "tag-runs"), ("panel", "results")])
 @pytest.mark.usefixtures("project")
 def test_names_of_earlier_versions_still_work_and_are_hidden(

@@ -109,6 +109,7 @@ def test_metrics_keep_every_step_and_not_a_number(store: TrackingStore) -> None:
     assert math.isnan(run_of(tracker).data.metrics["train/grad_norm"])
 
 
+@pytest.mark.slow(seconds=3)
 def test_metrics_appear_while_the_run_goes_on(tracker: RunTracker) -> None:
     for step in range(250):
         tracker.metrics({"train/loss": 1.0}, step)

@@ -108,6 +108,7 @@ def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_n
     assert train(same | {changed: made / "other" / changed}, "other") == [4]
 
 
+@pytest.mark.slow(seconds=4)
 def test_train_stage_copies_other_latents_anew(made: Path, tmp_path: Path) -> None:
     for name, place in (("first", made), ("other", made / "other")):
         copies = NodeCache(str(place / "latents"), tmp_path / "copies", None, attempts=1)

@@ -420,6 +420,7 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
         train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 1, tmp_path / "again", tools)
 
 
+@pytest.mark.slow(seconds=3)
 def test_train_stage_that_recomputes_and_splits_its_batches_makes_the_same(made: Path, tmp_path: Path) -> None:
     tools = replace(make_tools(tmp_path), compute=ComputeOptions(micro_batch=1, recompute_levels=(0, 1)))
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)

@@ -108,6 +108,7 @@ def score(truth: Path, folder: Path, row: Row, said: list[str] | None = None) ->
     return {name: float(np.mean([one.metrics[name] for one in scores])) for name in scores[0].metrics}
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join([row.layout, *map(str, row.options.values())]))
 def test_true_views_in_every_layout_get_the_scores_that_they_must(row: Row, truth: Path, tmp_path: Path) -> None:
     row.pack(tmp_path / "in")
