@@ -1,7 +1,8 @@
-"""Checks that a trained model must pass: better than both baselines, and no worse with more given views."""
+"""Checks that a trained model must pass: better than the stage before and both baselines, no worse with more views."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
@@ -20,7 +21,11 @@ class Verdict:
 
 def verdicts(cases: Sequence[Case], summary: Summary) -> list[Verdict]:
     """Make all checks, those against the baselines first."""
-    return [*_baseline_verdicts(cases, summary), *_condition_verdicts(cases, summary)]
+    return [
+        *_baseline_verdicts(cases, summary),
+        *_stage_verdicts(cases, summary),
+        *_condition_verdicts(cases, summary),
+    ]
 
 
 def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
@@ -39,6 +44,25 @@ def _baseline_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verd
             least, where = min(margins)
             claim = f"{method_title(last)}, {protocol} views: better than both baselines on {groups_title(group)}"
             yield Verdict(claim, least > 0, f"least margin {least:+.2f} dB: {where}")
+
+
+def _stage_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
+    """Each stage goes on from the weights of the one before (sec. 5.5) and must have gained by it."""
+    for before, after in _successive(cases):
+        for group in all_groups([after], summary):
+            if group in summary[before.name]:
+                gain = summary[after.name][group]["psnr"] - summary[before.name][group]["psnr"]
+                claim = f"{case_title(after)}: better than {method_title(before.method)} on {groups_title(group)}"
+                yield Verdict(claim, gain > 0, f"gain {gain:+.2f} dB")
+
+
+def _successive(cases: Sequence[Case]) -> Iterator[tuple[Case, Case]]:
+    """Cases of a stage and the next one, of the 32 targets and from as many given views."""
+    sparse = {(case.method, case.conditions): case for case in cases if case.protocol == "sparse"}
+    for before, after in pairwise(sorted({method for method, _ in sparse if is_stage(method)})):
+        for (method, conditions), case in sparse.items():
+            if method == after and (before, conditions) in sparse:
+                yield sparse[before, conditions], case
 
 
 def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:

@@ -20,12 +20,32 @@ def test_verdicts_judge_the_last_stage_by_its_least_margin_and_more_views_agains
         "stage3-sparse-1": scores(20.0, 6.0, 3.0),
         "stage3-sparse-4": scores(20.0, 6.0, 2.5),
     }
-    sparse, ring, more = verdicts(CASES, summary)
+    sparse, ring, later, more = verdicts(CASES, summary)
     assert sparse.holds
     assert sparse.claim == "Stage 3, sparse views: better than both baselines on training objects"
     assert sparse.numbers == "least margin +2.50 dB: Stage 3, 4 views given, over copy"
     assert not ring.holds
     assert ring.numbers == "least margin -0.50 dB: Stage 3, 1 view given, over copy"
+    assert later.holds
+    assert later.claim == "Stage 3, 1 view given: better than Stage 1 on training objects"
+    assert later.numbers == "gain +5.00 dB"
     assert more.holds
     summary["stage3-sparse-4"] = scores(19.9, 5.9, 2.4)
-    assert not verdicts(CASES, summary)[2].holds
+    assert not verdicts(CASES, summary)[3].holds
+
+
+def test_verdicts_compare_each_stage_with_the_one_before_where_both_were_scored() -> None:
+    held_out = {"held_out": {"psnr": 14.0, "psnr_over_white": 1.0, "psnr_over_copy": 1.0}}
+    summary = {
+        "stage1-sparse-1": scores(15.0, 1.0, 1.0),
+        "stage2-sparse-1": scores(14.9, 1.0, 1.0) | held_out,
+        "stage3-sparse-1": scores(15.1, 1.0, 1.0) | held_out,
+        "stage3-sparse-4": scores(16.0, 1.0, 1.0),
+    }
+    cases = [Case("stage1", "sparse", 1), Case("stage2", "sparse", 1), *CASES[2:]]
+    of_stages = {verdict.claim: verdict for verdict in verdicts(cases, summary) if "better than Stage" in verdict.claim}
+    assert {claim: verdict.holds for claim, verdict in of_stages.items()} == {
+        "Stage 2, 1 view given: better than Stage 1 on training objects": False,
+        "Stage 3, 1 view given: better than Stage 2 on training objects": True,
+        "Stage 3, 1 view given: better than Stage 2 on held-out objects": False,
+    }
