@@ -36,6 +36,7 @@ def assert_equal(found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_pipeline_moved_to_half_precision_draws_nearly_the_same(
     pipeline: MVDiffusionPipeline, dtype: torch.dtype
 ) -> None:
@@ -57,6 +58,7 @@ def test_network_that_overflows_in_half_precision_is_named_instead_of_black_view
 
 
 @pytest.mark.parametrize(("variant", "dtype"), [("fp16", torch.float16), ("bf16", torch.bfloat16)])
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_pipeline_saved_as_a_variant_is_loaded_as_one(
     pipeline: MVDiffusionPipeline, tmp_path: Path, variant: str, dtype: torch.dtype
 ) -> None:

@@ -148,6 +148,7 @@ def test_pipeline_loaded_with_another_sampler_follows_the_same_process(tmp_path:
     assert torch.equal(*latents)
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_pipeline_in_bfloat16_makes_nearly_the_same_views(pipeline: MVDiffusionPipeline) -> None:
     half = toy_pipeline(build_scheduler(NOISE, "ddpm")).to(torch.bfloat16)
     settings: dict[str, Any] = {"num_inference_steps": 1, "target_ids": [0, 1]}

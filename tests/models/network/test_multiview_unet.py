@@ -245,6 +245,7 @@ def loss_and_gradients(unet: MultiViewUNet, call: Any, inputs: dict[str, torch.T
     return loss.item(), {name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_unet_under_bf16_autocast_gives_nearly_the_same_loss_and_gradients_in_float32() -> None:
     plain, half, inputs = toy_unet(), toy_unet(), toy_inputs(2, 3)
     expected_loss, expected = loss_and_gradients(plain, plain, inputs)

@@ -23,6 +23,7 @@ def test_saved_bytes_are_those_that_the_output_holds() -> None:
     assert saved.by_module().total() == 0
 
 
+@pytest.mark.usefixtures("bfloat16_attention")
 def test_meta_inputs_are_what_the_network_takes() -> None:
     toy = toy_unet()
     inputs = {
