@@ -19,11 +19,14 @@ from tasks.report.words import COLUMNS, groups_title
 
 SHOWN = (
     *("psnr", "psnr_other", "psnr_16", "ssim", "ssim_inner", "lpips", "st_lpips", "mask_iou", OWN_MASK_IOU),
+    *("azimuth_hit_rate", "azimuth_margin", "azimuth_chance", "azimuth_alike"),
     *("chamfer", "chamfer_area", "f_score", "normal_consistency", "volume_iou"),
     *("consistency_chamfer", "consistency_psnr"),
 )
 """Metrics of the table, in its order."""
-DIGITS = {"psnr_16": 2, OWN_MASK_IOU: 3} | {column.metric: column.digits for column in (*COLUMNS, *PAPER_COLUMNS)}
+DIGITS = {"psnr_16": 2, OWN_MASK_IOU: 3, "azimuth_chance": 2, "azimuth_alike": 2} | {
+    column.metric: column.digits for column in (*COLUMNS, *PAPER_COLUMNS)
+}
 """How many digits each shows: as in the report."""
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.losses.azimuth import fit_azimuth
 from models.losses.metrics import inner, mask_iou, on_white, psnr, ssim_map
 from render.cameras import Camera
 from render.resample import resample
+from render.rings import ring_places
 from tasks.artifacts.cases import Case
 from tasks.artifacts.views import Image, ViewSet
 
@@ -44,6 +46,8 @@ class TrueViews:
     floors: Mapping[str, float]
     """Scores of trivial predictions: `psnr_white`, `ssim_white` over the protocol's views; `psnr_copy`, `ssim_copy` of
     the first given image, over those that were not given."""
+    places: Mapping[str, tuple[int, int]]
+    """Ring of each view and its place in it; empty where the cameras form no rings."""
 
     @classmethod
     def load(cls, views: ViewSet, uid: str, case: Case, device: str) -> "TrueViews":
@@ -61,7 +65,24 @@ class TrueViews:
             "psnr_copy": psnr(given.expand_as(rgb[others]), rgb[others]),
             "ssim_copy": ssim_map(given.expand_as(rgb[others]), rgb[others]),
         }
-        return cls(names, rgba, rgb, sets, {name: float(values.mean()) for name, values in floors.items()})
+        means = {name: float(values.mean()) for name, values in floors.items()}
+        return cls(names, rgba, rgb, sets, means, dict(zip(names, ring_places(cameras) or (), strict=False)))
+
+    def azimuth_scores(self, rgb: Tensor, names: Sequence[str]) -> dict[str, float]:
+        """Say whether drawn views are turned right (models/losses/azimuth.py); empty where there are no rings.
+
+        Args:
+            rgb: (V, 3, H, W) on white, views that were not given.
+            names: Of these views.
+        """
+        if not self.places:
+            return {}
+        in_order = sorted(self.names, key=self.places.__getitem__)
+        num_rings = 1 + max(ring for ring, _ in self.places.values())
+        ordered = self.rgb[[self.names.index(name) for name in in_order]]
+        rings = ordered.reshape(num_rings, -1, *ordered.shape[1:])
+        fit = fit_azimuth(rgb, rings, [self.places[name] for name in names])
+        return {} if fit is None else fit.scores()
 
 
 def view_sets(case: Case, cameras: Sequence[Camera]) -> dict[str, tuple[str, ...]]:
@@ -115,7 +136,8 @@ def score_views(
     images = np.stack([fitted(predicted.image(uid, name), side, f"view {name} of {uid}") for name in names])
     rgba = _as_tensor(images, truth.rgba.device)
     by_view = _by_view(rgba, truth.rgba[rows], truth.rgb[rows], perceptual)
-    scores: dict[str, float] = {}
+    drawn = truth.sets["_other"]
+    scores = truth.azimuth_scores(on_white(rgba[[names.index(name) for name in drawn]]), drawn)
     for suffix, members in truth.sets.items():
         if known.issuperset(members):
             index = [names.index(name) for name in members]

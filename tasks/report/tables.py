@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tasks.artifacts.cases import Case, Protocol
 from tasks.evaluation.object_scores import Summary
 from tasks.evaluation.summary import COUNT, ERROR
+from tasks.report.azimuth import azimuth_sentence
 from tasks.report.words import COLUMN_OF, COLUMNS, Column, case_title
 
 Metrics = Mapping[str, float]
@@ -13,7 +14,7 @@ BASELINES = {"white": "All white", "copy": "First given view, copied"}
 """Suffix of a baseline's metrics -> title."""
 NO_COLUMN = (ERROR, COUNT, "_other", "_16", *(f"_{name}" for name in BASELINES))
 """Ends of the names that are shown beside or under another metric, not as a column of their own."""
-LEFT_OUT = frozenset({"views", "consistency_f_score"})
+LEFT_OUT = frozenset({"views", "consistency_f_score", "azimuth_alike", "azimuth_chance"})
 """Metrics that stand in the CSV tables alone."""
 
 
@@ -36,6 +37,8 @@ class ResultTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     """(title, cells)."""
+    note: str = ""
+    """A sentence below the table."""
 
 
 def group_order(group: str) -> tuple[bool, str]:
@@ -53,13 +56,15 @@ def result_tables(cases: Sequence[Case], summary: Summary) -> Iterator[ResultTab
     for protocol in dict.fromkeys(case.protocol for case in cases):
         members = [case for case in cases if case.protocol == protocol]
         for group in all_groups(members, summary):
-            scores = {case_title(case): summary[case.name][group] for case in members if group in summary[case.name]}
+            of_case = {case: summary[case.name][group] for case in members if group in summary[case.name]}
+            scores = {case_title(case): row for case, row in of_case.items()}
             columns = _columns(scores.values())
             baselines = _baselines(scores.values())
             cells = [_column_cells(column, list(scores.values()), baselines) for column in columns]
             titles = [*scores, *(BASELINES[suffix] for suffix in baselines)]
             rows = tuple(zip(titles, zip(*cells, strict=True), strict=True))
-            yield ResultTable(protocol, group, tuple(column.title for column in columns), rows)
+            titles_of_columns = tuple(column.title for column in columns)
+            yield ResultTable(protocol, group, titles_of_columns, rows, azimuth_sentence(of_case))
 
 
 def _columns(scores: Iterable[Metrics]) -> list[Column]:

@@ -45,6 +45,8 @@ COLUMNS = (
     Column("lpips", "LPIPS ↓", 3, best=-1),
     Column("st_lpips", "ST-LPIPS ↓", 3, best=-1),
     Column("mask_iou", "mask IoU ↑", 3, best=1),
+    Column("azimuth_hit_rate", "azimuth hits ↑", 2, best=1),
+    Column("azimuth_margin", "azimuth margin (dB)", 2, signed=True),
     Column("meshes", "meshes", 0),
     Column("chamfer", "Chamfer ↓", 4, best=-1),
     Column("chamfer_area", "Chamfer by area ↓", 4, best=-1),

@@ -84,7 +84,7 @@ class StageTraining:
                 vae=vae.to(device),
                 noise=self.config.noise,
                 latents=latents,
-                uid=held_out[0],
+                uids=held_out[: self.config.drawn_objects],
                 num_steps=self.config.drawn_steps,
                 white_CHW=white_CHW,
                 show=partial(write_comparison, self.sheet) if ranks.is_first else ignore,

@@ -123,6 +123,23 @@ def test_evaluate_poor_samples_lie_between(finished: tuple[ReportInputs, Path]) 
     assert poor["chamfer"] > perfect["chamfer"]
 
 
+def test_evaluate_says_whether_azimuth_is_known_in_every_protocol(
+    finished: tuple[ReportInputs, Path], tracked: MemoryTracker
+) -> None:
+    """The box has two fronts, which its colours tell apart; the torus and the snowman are round, and coloured too."""
+    metrics = metrics_of(finished)
+    assert metrics[PERFECT]["train"]["azimuth_hit_rate"] == metrics[RING]["held_out"]["azimuth_hit_rate"] == 1
+    assert metrics[GSO]["gso"]["azimuth_chance"] == pytest.approx(1 / 16)
+    assert metrics[PERFECT]["train"]["azimuth_chance"] == pytest.approx(1 / 8)
+    assert metrics[BLANK]["train"]["azimuth_hit_rate"] == 0
+    assert "azimuth_hit_rate_se" in metrics[BLANK]["train"]
+    logged = [values for _, values in tracked.parts["stage3"].history if "sparse/train/azimuth_hit_rate" in values]
+    assert len(logged) == 2
+    assert f"{PERFECT}/train/azimuth_hit_rate" in {name for _, values in tracked.history for name in values}
+    text = StrictPage((finished[1] / "index.html").read_text()).text
+    assert "Azimuth: Stage 3, 4 views given, draws 2 of 2 objects turned right, where guessing would 0.2" in text
+
+
 def test_evaluate_ring_leaves_the_copied_view_out_of_its_baseline(finished: tuple[ReportInputs, Path]) -> None:
     scores = metrics_of(finished)[RING]["held_out"]
     assert scores["psnr"] == MAX_PSNR

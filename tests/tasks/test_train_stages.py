@@ -25,8 +25,9 @@ from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.images import as_unit_tensor
 from models.data.latents import LatentSet, sample_posterior
 from models.inference.pipeline import MVDiffusionPipeline
-from models.network.mask_vae import encode_rgba, posterior_moments
+from models.network.mask_vae import encode_rgba, load_mask_vae, posterior_moments, scale_latents
 from models.network.multiview_unet import MultiViewUNet
+from models.training.validation import ValidationSampler
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import ViewSet
@@ -262,6 +263,7 @@ def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None
         "val/psnr",
         "val/ssim",
         "val/mask_iou",
+        *(f"val/azimuth_{name}" for name in ("alike", "hit_rate", "margin", "chance")),
         *(f"val/loss_q{quartile}" for quartile in (1, 2, 3, 4)),
     }
 
@@ -444,3 +446,28 @@ def test_train_stage_shows_what_each_validation_draws(everything: Made) -> None:
 
 def history_of(model: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((model / "history.csv").open()))
+
+
+def test_validation_averages_over_the_objects_that_it_draws_and_shows_all(made: Path) -> None:
+    """Each object is drawn from the same noise, whatever others are drawn."""
+    latents, vae = LatentSet.open(made / "latents"), load_mask_vae(made / "vae")
+    white = scale_latents(vae, latents.white()[0, : latents.layout.latent_channels])
+    shown: list[int] = []
+
+    def scores_of(*uids: str) -> dict[str, float]:
+        sampler = ValidationSampler(
+            vae, NOISE, latents, uids, 2, white, lambda drawn, true: shown.append(len(drawn) + len(true))
+        )
+        return sampler.evaluate(MultiViewUNet.from_pretrained(made / "stage1" / "unet"))
+
+    one, other, both = scores_of("o1"), scores_of("o3"), scores_of("o1", "o3")
+    assert shown == [16, 16, 32]
+    assert one["val/psnr"] != other["val/psnr"]
+    assert one["val/azimuth_chance"] == 1 / COLUMNS
+    for name in ("val/psnr", "val/ssim", "val/mask_iou", "val/azimuth_hit_rate", "val/azimuth_margin"):
+        assert both[name] == pytest.approx((one[name] + other[name]) / 2)
+
+
+def test_number_of_drawn_objects_changes_no_manifest_until_it_is_another() -> None:
+    assert "drawn_objects" not in STAGE1.model_dump(mode="json")
+    assert STAGE1.model_copy(update={"drawn_objects": 2}).model_dump(mode="json")["drawn_objects"] == 2

@@ -184,3 +184,26 @@ def test_sparse_views_are_one_set_because_no_target_is_given() -> None:
     assert view_sets(SPARSE, targets) == {"": names, "_other": names}
     ring = ring_cameras(views=8, elevation_deg=30.0, fov_deg=49.13, distance=1.5)
     assert set(view_sets(RING, ring)) == {"", "_other"}, "a ring of eight is the protocol's"
+
+
+def test_azimuth_of_a_ring_is_judged_by_the_views_that_were_not_given(
+    images: dict[str, Image], truth: TrueViews, tmp_path: Path
+) -> None:
+    """A copy of the given view fits no turn best; r00 itself, which counts at the cap, would give the turn away."""
+    right = scores_of({name: images[name] for name in EIGHT}, truth, tmp_path / "right")
+    assert (right["azimuth_hit_rate"], right["azimuth_chance"], right["azimuth_alike"]) == (1, 1 / 16, 0)
+    names = list(images)
+    turned = {name: images[names[(names.index(name) + 2) % 16]] for name in EIGHT[1:]} | {"r00": images["r00"]}
+    wrong = scores_of(turned, truth, tmp_path / "wrong")
+    assert wrong["azimuth_hit_rate"] == 0
+    assert wrong["azimuth_margin"] < -10
+    without_given = scores_of(turned | {"r00": np.zeros_like(images["r00"])}, truth, tmp_path / "without")
+    assert without_given["azimuth_margin"] == wrong["azimuth_margin"]
+
+
+def test_views_that_form_no_ring_have_no_azimuth_scores(images: dict[str, Image], tmp_path: Path) -> None:
+    eleven = {name: images[name] for name in list(images)[:11]}
+    truth = TrueViews.load(opened(eleven, tmp_path / "truth"), "a", RING, "cpu")
+    scores = scores_of(eleven, truth, tmp_path / "drawn")
+    assert "psnr" in scores
+    assert not [name for name in scores if name.startswith("azimuth")]

@@ -52,7 +52,7 @@ def report() -> Report:
         verdicts=(Verdict(HOSTILE, True, HOSTILE), Verdict(HOSTILE, False, HOSTILE)),
         paper_tables=(PaperTable(1, HOSTILE, (HOSTILE,), (PaperRow(HOSTILE, 1, 3, (cell,), HOSTILE),), (HOSTILE,)),),
         curves=((HOSTILE, plain),),
-        tables=(ResultTable("ring", HOSTILE, (HOSTILE,), ((HOSTILE, (Cell(HOSTILE, HOSTILE, HOSTILE),)),)),),
+        tables=(ResultTable("ring", HOSTILE, (HOSTILE,), ((HOSTILE, (Cell(HOSTILE, HOSTILE, HOSTILE),)),), HOSTILE),),
         extremes=(CaseExtremes(case, 2, extreme, extreme),),
         objects=(ShownObject(HOSTILE, HOSTILE, panels),),
         trainings=((HOSTILE, plain),),

@@ -73,3 +73,18 @@ def test_result_table_metric_without_a_title_stands_last_under_its_name() -> Non
 
 def test_result_table_of_one_case_has_no_best() -> None:
     assert column(list(result_tables(CASES, SUMMARY))[1], "PSNR (dB) ↑")[0] == Cell("16.00")
+
+
+def test_result_table_says_how_many_objects_were_drawn_turned_right_and_how_many_are_counted_apart() -> None:
+    counted = {"azimuth_alike": 0.25, "azimuth_hit_rate": 2 / 3, "azimuth_hit_rate_n": 6, "azimuth_chance": 1 / 6}
+    rows = {"stage1-sparse-1": {"azimuth_alike": 1.0}, "stage3-sparse-4": counted}
+    summary = {case: {"held_out": BASELINES | {"psnr": 14.0, "objects": 8} | row} for case, row in rows.items()}
+    both, one = (next(result_tables(cases, summary)) for cases in (CASES[:2], CASES[:1]))
+    assert both.note.startswith(
+        "Azimuth: Stage 3, 4 views given, draws 4 of 6 objects turned right, where guessing would 1.0:"
+    )
+    assert both.note.endswith(" 2 more look alike after every turn and are not counted.")
+    assert one.note.startswith("Azimuth: all 8 objects look alike")
+    assert column(both, "azimuth hits ↑")[:2] == [Cell(""), Cell("0.67")]
+    assert "azimuth_alike" not in both.columns
+    assert next(result_tables(CASES, SUMMARY)).note == ""
