@@ -78,7 +78,7 @@ bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 
 bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10 minutes; ARGS="--folder gso-eval --look look.png")
 	$(RUN) tests.bench.reconstruct $(ARGS)
 
-study: bootstrap ## does the method learn? three small models on procedural objects (an hour on two cores)
+study: bootstrap ## variants x seeds x budgets compared; by itself what the parts are worth (hours; ARGS="my.yaml --jobs 2")
 	$(RUN) tests.bench.study $(ARGS)
 
 ci: ## what continuous integration runs

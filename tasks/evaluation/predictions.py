@@ -20,8 +20,8 @@ class Predictions:
 
     views: Path
     """Kind.SAMPLES: lists the cases, and has a view set for each that has views."""
-    meshes: Path
-    """Kind.MESHES: `<case>/<uid>.ply`."""
+    meshes: Path | None
+    """Kind.MESHES: `<case>/<uid>.ply`; None: no meshes were made."""
     only: Case | None = None
     """The one case that counts; None: all."""
 
@@ -35,8 +35,10 @@ class Predictions:
 
         Raises ValueError when a folder is not sealed.
         """
-        open_manifest(self.meshes, Kind.MESHES)
-        meshed = {row.uid for row in read_ledger(self.meshes) if isinstance(row, Done)}
+        meshed: set[str] = set()
+        if self.meshes is not None:
+            open_manifest(self.meshes, Kind.MESHES)
+            meshed = {row.uid for row in read_ledger(self.meshes) if isinstance(row, Done)}
         for case in [case for case in sampled_cases(self.views) if self.only in (None, case)]:
             folder = self.views / case.name
             is_sealed = (folder / MANIFEST).exists()
@@ -44,7 +46,7 @@ class Predictions:
             prefix = f"{case.name}/"
             uids = viewed | own.keys() | {uid.removeprefix(prefix) for uid in meshed if uid.startswith(prefix)}
             for uid in sorted(uids):
-                mesh = self.meshes / case.name / f"{uid}.ply" if f"{prefix}{uid}" in meshed else None
+                mesh = self.meshes / case.name / f"{uid}.ply" if self.meshes and f"{prefix}{uid}" in meshed else None
                 yield uid, Predicted(case, folder if uid in viewed else None, mesh, own.get(uid, {}))
 
 

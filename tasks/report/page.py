@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 
 from render.images import decode_png
 from tasks.artifacts.atomic import write_bytes
@@ -109,8 +109,14 @@ def _sheet(path: Path) -> tuple[str, Picture]:
 
 def render_page(report: Report) -> str:
     """Fill the templates of this package; the result is HTML."""
+    page = open_templates(PackageLoader("tasks.report")).get_template("page.html.jinja")
+    return page.render(report=report, three_js=three_js(), **CONSTANTS)
+
+
+def open_templates(loader: BaseLoader) -> Environment:
+    """Return what fills templates: text that looks like markup is escaped, and an unknown name is an error."""
     environment = Environment(
-        loader=PackageLoader("tasks.report"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -119,5 +125,4 @@ def render_page(report: Report) -> str:
     )
     environment.filters |= {one.__name__: one for one in WORDS}
     environment.filters["as_json"] = partial(json.dumps, indent=1, sort_keys=True)
-    page = environment.get_template("page.html.jinja")
-    return page.render(report=report, three_js=three_js(), **CONSTANTS)
+    return environment
