@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 # exclude_if leaves a field that came later out of manifests and fingerprints while it changes nothing
 
+GenerationInput = Literal["white", "reference"]
+"""What the targets' condition channels hold."""
+
 
 class Section(BaseModel):
     """Base class of sections: frozen, and an unknown key is an error.
@@ -41,6 +44,13 @@ class OptimizerConfig(Section):
     max_grad_norm: float = Field(gt=0)
     state_bits: Literal[8, 32] = 32
     """Bits of each of Adam's moments; 8 saves 6 of the 20 bytes of a parameter in training. The paper does not say."""
+    decayed: Literal["all", "matrices"] = Field(default="all", exclude_if=partial(eq, "all"))
+    """What `weight_decay` shrinks: all parameters, or the weights of linear layers and convolutions that get gradients,
+    which spares norms, biases, embeddings, the view scale, and in stages where every sample has one condition view
+    the cross-attention's queries and keys, which reach no output there. The paper does not say."""
+    view_scale_rate: float = Field(default=1.0, gt=0, exclude_if=partial(eq, 1.0))
+    """Learning rate of the scale of the view embeddings, as a multiple of that of all other parameters; a scale with a
+    rate of its own has no weight decay. Networks without view embeddings ignore it. The paper does not say."""
 
 
 class LoopConfig(Section):
@@ -104,12 +114,18 @@ class UNetConfig(Section):
     """Number of heads per level (diffusers' historical name)."""
     cross_attention_dim: int = Field(ge=8)
     norm_num_groups: int = Field(ge=1)
+    generation_input: GenerationInput = Field(default="white", exclude_if=partial(eq, "white"))
+    """Image whose clean latent fills the condition channels of the targets (docs/model.md): white, the white image with
+    the all-ones mask, as the paper; reference, the first condition view, from whose azimuth the targets count."""
     condition_flag: Literal[0, 1]
     """Value of the branch channel in the condition branch (M_pos); the other has 1 minus it (docs/paper.md 1.3)."""
     max_condition_views: int = Field(ge=1)
     """Condition view embeddings: 10 in the paper."""
     view_embedding: bool
     """False only for the ablation."""
+    view_scale: float = Field(default=0.0, exclude_if=partial(eq, 0.0))
+    """Start of the scale s of the view embeddings. At 0, the paper's, the network equals its base at step 0 and hardly
+    knows its views for a long time; 1 is measured to be better from scratch (docs/model.md)."""
     global_attention: bool
     """False only for the ablation: self-attention inside each view."""
 

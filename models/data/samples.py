@@ -30,6 +30,8 @@ class Samples:
     """Ids of the targets, counted from the column of the first condition view."""
     timestep_B: Tensor
     """One timestep per object, the same for all its views."""
+    is_dropped_B: Tensor
+    """Whether the condition is dropped."""
 
     def to(self, device: torch.device) -> "Samples":
         """Copy all tensors to a device."""
@@ -110,6 +112,7 @@ class SampleReader:
             embeds_BKD=embeds[None],
             target_ids_BT=torch.from_numpy(drawn.targets)[None],
             timestep_B=torch.tensor([drawn.timestep]),
+            is_dropped_B=torch.tensor([drawn.is_unconditional]),
         )
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:

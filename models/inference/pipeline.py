@@ -138,7 +138,9 @@ class MVDiffusionPipeline(DiffusionPipeline):
                 more is the images of one object, with two axes more those of several. Objects may have different
                 numbers of images, up to the model's `max_condition_views`.
             masks: One per image, grey, white is the object; None: see `images`.
-            align_to: Index of the image of each object from whose azimuth the targets' azimuths count.
+            align_to: Index of the image of each object from whose azimuth the targets' azimuths count. It takes the
+                first place among the condition views, so it is also the reference of networks whose targets are given
+                one (`unet.config.generation_input`).
             fov_deg: Full field of view in degrees that the images were taken with; None: the model's.
             object_share: Crop a square in which the object's longest side takes this share (0.5 is usual in
                 training); None: images are square and are not cropped.

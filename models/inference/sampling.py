@@ -44,13 +44,13 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     Args:
         unet: The network.
         scheduler: A diffusers scheduler (models.network.noise.build_scheduler); its state is reset.
-        condition_latents_BKCHW: Scaled clean latents of the condition images.
+        condition_latents_BKCHW: Scaled clean latents of the condition images, the reference first.
         embeds_BLD: CLIP embeddings of the condition images.
         white_latent_CHW: Scaled latent of the white image.
         target_ids: The T targets to generate.
         num_steps: Denoising steps.
         guidance_scale: Scale of classifier-free guidance; 1 is none, otherwise the network also runs with the empty
-            condition.
+            condition, whose targets are given the white image by any network.
         generator: Noise of each object, so that the others in a batch do not change it, or one for all in turn; None:
             torch's generator.
         device: Where to compute; None: the network's device.
@@ -71,8 +71,11 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
             embeds_BKD=embeds.to(device, unet.dtype),
             white_latent_CHW=white_latent_CHW.to(device, unet.dtype),
             target_ids_BT=torch.tensor(list(target_ids), device=device).expand(B, -1),
+            is_dropped_B=torch.full((B,), fill_value=is_empty, device=device),
         )
-        for latents, embeds in _conditions(condition_latents_BKCHW, embeds_BLD, with_empty=guidance_scale != 1)
+        for latents, embeds, is_empty in _conditions(
+            condition_latents_BKCHW, embeds_BLD, with_empty=guidance_scale != 1
+        )
     ]
     scheduler.set_timesteps(num_steps, device=device)
     step_settings = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
@@ -92,7 +95,8 @@ def sample_views(  # noqa: PLR0913  the pipeline's call, spelt in tensors
     return latents_BVCHW[:, K:]
 
 
-def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor]]:
+def _conditions(latents_BKCHW: Tensor, embeds_BLD: Tensor, *, with_empty: bool) -> list[tuple[Tensor, Tensor, bool]]:
     """The condition latents and embeddings of one forward pass or, with guidance, of two: the second is empty."""
-    given = [(latents_BKCHW, embeds_BLD)]
-    return [*given, (torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD))] if with_empty else given
+    given = (latents_BKCHW, embeds_BLD, False)
+    empty = (torch.zeros_like(latents_BKCHW), torch.zeros_like(embeds_BLD), True)
+    return [given, empty] if with_empty else [given]

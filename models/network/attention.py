@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from diffusers.models.attention import BasicTransformerBlock
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -103,6 +104,17 @@ def attend_to_one(attention: Any, context_B1C: Tensor, num_views: int) -> Tensor
     projection, dropout = attention.to_out
     out_B1C: Tensor = dropout(projection(attention.to_v(context_B1C)))
     return out_B1C.repeat_interleave(num_views, dim=0)
+
+
+def unasked_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Parameters that reach no output where every context has one token: queries, keys and their norms.
+
+    Args:
+        network: A UNet of diffusers' BasicTransformerBlocks whose cross-attention is `attend_to_one`.
+    """
+    blocks = [module for module in network.modules() if isinstance(module, BasicTransformerBlock)]
+    unasked = [part for block in blocks for part in (block.norm2, block.attn2.to_q, block.attn2.to_k)]
+    return [weight for part in unasked for weight in part.parameters()]
 
 
 def attend_in_chunks(

@@ -30,7 +30,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
 
     Three things are added to an inpainting UNet2DConditionModel: self-attention spans all views of an object, a branch
     flag tells condition views from targets, and each view has a learned embedding that joins the timestep's, scaled by
-    one learned scalar that starts at zero.
+    one learned scalar that starts at zero, or where `build_unet` says.
 
     Args:
         base_config: Arguments of the UNet2DConditionModel; its input channels are noisy latent, flag and condition
@@ -44,21 +44,24 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
             `elevations_deg` (one per row), `fov_deg` (full angle) and `distance` (object's longest side = 1).
         condition_drop: Share of the last training's samples whose condition was dropped, without which there is no
             classifier-free guidance; None: unknown, as in models saved before 0.3.
+        generation_input: What the targets' condition channels are given: "white", the latent of the white image (the
+            paper), or "reference", that of the first condition view.
     """
 
     _supports_gradient_checkpointing = True
 
     @register_to_config
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  the keys of config.json, which diffusers passes one by one
         self,
         base_config: dict[str, Any],
         num_targets: int,
         max_condition_views: int,
-        condition_flag: int,  # noqa: ARG002  this, geometry and condition_drop are kept in the config only
+        condition_flag: int,  # noqa: ARG002  what forward does not need is kept in the config only
         view_embedding: bool,
         global_attention: bool,
         geometry: dict[str, Any],  # noqa: ARG002
         condition_drop: float | None = None,  # noqa: ARG002
+        generation_input: Literal["white", "reference"] = "white",  # noqa: ARG002
     ) -> None:
         super().__init__()
         # "identity": what is passed as class_labels is added to the timestep embedding
@@ -88,7 +91,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         Args:
             noisy_BVCHW: Noisy scaled latents of condition views and targets.
             timestep_B: One timestep per object, the same for all its views.
-            condition_BVCHW: Clean scaled latents: of the image in condition views, of the white image in targets.
+            condition_BVCHW: Clean scaled latents: of the image in condition views, of the white image or of the first
+                condition view in targets (`generation_input`).
             flag_BV: `condition_flag` in condition views, 1 minus it in targets.
             view_ids_BV: Indices of the view embeddings.
             embeds_BLD: CLIP embeddings of the condition images, to which all views attend.
@@ -257,14 +261,18 @@ def build_unet(
         "condition_flag": config.condition_flag,
         "view_embedding": config.view_embedding,
         "global_attention": config.global_attention,
+        "generation_input": config.generation_input,
         # as JSON has it, so that a loaded model equals a built one
         "geometry": {key: list(value) if isinstance(value, tuple) else value for key, value in geometry.items()},
     }
     if config.pretrained is None:
-        return MultiViewUNet(base_config=_base_config(config, latent_channels, latent_size), **settings)
-    model = from_inpainting(config.pretrained, latent_size=latent_size, **settings)
-    wanted = {"out_channels": latent_channels} | {key: getattr(config, key) for key in _SHAPE}
-    require_equal(wanted, _shape_of(model.base), config.pretrained)
+        model = MultiViewUNet(base_config=_base_config(config, latent_channels, latent_size), **settings)
+    else:
+        model = from_inpainting(config.pretrained, latent_size=latent_size, **settings)
+        wanted = {"out_channels": latent_channels} | {key: getattr(config, key) for key in _SHAPE}
+        require_equal(wanted, _shape_of(model.base), config.pretrained)
+    if config.view_embedding:
+        nn.init.constant_(model.view_scale, config.view_scale)
     return model
 
 

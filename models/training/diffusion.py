@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.data.samples import SampleReader, Samples, group_by_views
 from models.network.conditioning import assemble_conditioning
@@ -16,6 +16,7 @@ from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
 from models.training.cost import SampleCost, unet_cost
 from models.training.distributed import SINGLE, Ranks
+from models.training.sharding import full_tensor
 from models.training.trainable import MicroBatchLoss
 from models.training.validation import ValidationSampler
 
@@ -57,12 +58,27 @@ class DiffusionTraining:
         """Yield the loss of each group of samples with equally many views."""
         groups = group_by_views(batch, self.micro_batch)
         num_micro_batches = self.ranks.all_reduce_max(len(groups), self.white_CHW.device)
+        of_step = self.view_metrics(torch.cat([sample.timestep_B for sample in batch]))
         for samples in groups:
             loss = self.sample_losses(samples).sum() / len(batch)
-            yield MicroBatchLoss(loss, {"loss": loss})
+            yield MicroBatchLoss(loss, {"loss": loss} | of_step)
+            of_step = {}
         for _ in range(len(groups), num_micro_batches):
             zero = self.sample_losses(groups[0]).sum() * 0  # this rank has no group left but must take part
             yield MicroBatchLoss(zero, {"loss": zero})
+
+    @torch.no_grad()
+    def view_metrics(self, timestep_B: Tensor) -> dict[str, Tensor]:
+        """What says whether the network can tell its views apart: view_scale, and view_share at these timesteps.
+
+        view_share is the norm of what the view embeddings add, over the norm of the timestep embedding that they are
+        added to, each the root mean square over views or timesteps. Collective where the weights are sharded.
+        """
+        if not self.model.config.view_embedding:
+            return {}
+        added_VE, time_BE = view_and_time_embeddings(self.model, timestep_B.to(self.white_CHW.device))
+        share = added_VE.square().sum(dim=1).mean().sqrt() / time_BE.square().sum(dim=1).mean().sqrt()
+        return {"view_scale": full_tensor(self.model.view_scale.detach()).squeeze(), "view_share": share}
 
     def sample_losses(self, samples: Samples) -> Tensor:
         """Eq. 1 for each sample (B,): weighted squared error summed over condition and target views."""
@@ -73,6 +89,7 @@ class DiffusionTraining:
             embeds_BKD=samples.embeds_BKD,
             white_latent_CHW=self.white_CHW,
             target_ids_BT=samples.target_ids_BT,
+            is_dropped_B=samples.is_dropped_B,
         )
         noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
         output_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning)).float()
@@ -110,6 +127,21 @@ class DiffusionTraining:
 
     def _validation_loss(self, sample_id: int, timestep: int) -> Tensor:
         return self.sample_losses(self.validation.read_validation(sample_id, timestep=timestep))[0]
+
+
+def view_and_time_embeddings(unet: MultiViewUNet, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
+    """What the embedding of every view adds, (V, E), and the timestep embeddings that it is added to, (B, E)."""
+    vectors_VE, scale = (full_tensor(weight) for weight in (unet.view_vectors.weight, unet.view_scale))
+    sinusoids_BE = unet.base.time_proj(timestep_B).to(vectors_VE.dtype)
+    added_VE = scale * _with_full_weights(unet.view_mlp, vectors_VE)
+    return added_VE.float(), _with_full_weights(unet.base.time_embedding, sinusoids_BE).float()
+
+
+def _with_full_weights(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Call a module that may be sharded outside of the forward pass that gathers its weights."""
+    weights = {name: full_tensor(weight) for name, weight in module.named_parameters()}
+    outputs: Tensor = torch.func.functional_call(module, weights, (inputs,))
+    return outputs
 
 
 def validation_timesteps(num_timesteps: int) -> list[int]:

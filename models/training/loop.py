@@ -109,7 +109,7 @@ class _Run(Generic[BatchT]):
         self.modules = [module for module in (trainable.model, trainable.discriminator) if module is not None]
         self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
         self.device = self.groups[0][0].device
-        self.optimizer = make_optimizer(self.groups, optimizer)
+        self.optimizer = make_optimizer(self.modules, optimizer)
         self.average = MovingAverage(trainable.model, loop.ema_decay)
         self.state = TrainingState(self.modules, self.average, self.optimizer, ranks)
         self.samples_seen = 0

@@ -11,6 +11,7 @@ from models.config import StageConfig
 from models.data.draws import SamplePlan
 from models.data.latents import LatentSet
 from models.data.samples import SampleReader
+from models.network.attention import unasked_parameters
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import load_mask_vae, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
@@ -53,6 +54,9 @@ class StageTraining:
         latents = LatentSet.open(self.latents, self.copy_of)
         vae = load_mask_vae(self.vae)
         unet = start_network(self.stage, latents, self.previous, self.config, self.seed)
+        if self.config.optimizer.decayed == "matrices" and self.config.multi_condition_share == 0:
+            for weight in unasked_parameters(unet):
+                weight.requires_grad_(False)
         unet.recompute_levels(self.compute.recompute_levels)
         is_split = self.compute.shard_weights and ranks.size > 1
         if is_split:

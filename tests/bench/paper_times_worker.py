@@ -137,6 +137,7 @@ def random_samples(unet: MultiViewUNet, num_objects: int) -> Samples:
         embeds_BKD=torch.randn(num_objects, 1, base.cross_attention_dim),
         target_ids_BT=torch.stack([torch.randperm(unet.config.num_targets)[:KEPT_TARGETS] for _ in range(num_objects)]),
         timestep_B=torch.randint(0, NOISE.timesteps, (num_objects,)),
+        is_dropped_B=torch.zeros(num_objects, dtype=torch.bool),
     )
 
 

@@ -1,5 +1,6 @@
 """A diffusion stage at toy size: a network of two levels on the latents of `tests.models.toy_latents`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,24 @@ OPTIMIZER = OptimizerConfig(
 LOOP = LoopConfig(batch_size=4, samples=16, ema_decay=0.9, log_every=3, validate_every=3, checkpoint_every=3)
 
 
-def make_training(latents: LatentSet, micro_batch: int | None = None, **plan: Any) -> DiffusionTraining:
-    config = UNetConfig(
-        pretrained=None,
-        block_out_channels=(8, 16),
-        attention_levels=(True, True),
-        layers_per_block=1,
-        attention_head_dim=(1, 2),
-        cross_attention_dim=16,
-        norm_num_groups=4,
-        condition_flag=1,
-        max_condition_views=10,
-        view_embedding=True,
-        global_attention=True,
-    )
+def make_training(
+    latents: LatentSet, micro_batch: int | None = None, *, network: Mapping[str, Any] | None = None, **plan: Any
+) -> DiffusionTraining:
+    """A stage; `network` has fields of UNetConfig that differ, `plan` those of the plan of samples."""
+    fields: dict[str, Any] = {
+        "pretrained": None,
+        "block_out_channels": (8, 16),
+        "attention_levels": (True, True),
+        "layers_per_block": 1,
+        "attention_head_dim": (1, 2),
+        "cross_attention_dim": 16,
+        "norm_num_groups": 4,
+        "condition_flag": 1,
+        "max_condition_views": 10,
+        "view_embedding": True,
+        "global_attention": True,
+    }
+    config = UNetConfig(**(fields | dict(network or {})))
     with seeded_weights(0):
         unet = build_unet(config, num_targets=32, latent_channels=4, latent_size=4, geometry=LAYOUT.geometry)
     reader = make_reader(latents, **({"kept_targets": 3} | plan))
@@ -52,11 +57,12 @@ def run(
     report: Report = lambda *_: None,
     is_stopped: bool = False,
     ranks: Ranks = SINGLE,
+    optimizer: OptimizerConfig = OPTIMIZER,
 ) -> TrainingResult:
     return train(
         training,
         loop,
-        OPTIMIZER,
+        optimizer,
         checkpoints=checkpoints or Checkpoints(folder, "toy"),
         report=report,
         stop=lambda: is_stopped,

@@ -25,6 +25,7 @@ from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.images import as_unit_tensor
 from models.data.latents import LatentSet, sample_posterior
 from models.inference.pipeline import MVDiffusionPipeline
+from models.network.attention import unasked_parameters
 from models.network.mask_vae import encode_rgba, load_mask_vae, posterior_moments, scale_latents
 from models.network.multiview_unet import MultiViewUNet
 from models.training.validation import ValidationSampler
@@ -36,6 +37,7 @@ from tasks.ports import ComputeOptions
 from tasks.train_diffusion import base_model, train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.training.images import evenly_spaced, keep_in_memory, list_images
+from tasks.training.stage import RAW, start_network
 from tests.forked_ranks import ForkedRanks, start
 from tests.infra.s3 import S3Server
 from tests.models.toy_models import NOISE, UNET, VAE
@@ -246,6 +248,28 @@ def test_train_stage_starts_from_the_weights_asked_for(
         torch.testing.assert_close(after[name], value, atol=1e-9, rtol=1e-6)
 
 
+def test_train_stage_that_spares_what_nothing_uses_leaves_it_as_it_was(made: Path, tmp_path: Path) -> None:
+    network = UNET.model_copy(update={"generation_input": "reference", "view_scale": 1.0})
+    optimizer = OPTIMIZER.model_copy(update={"decayed": "matrices", "weight_decay": 0.5})
+    config = STAGE1.model_copy(update={"unet": network, "optimizer": optimizer})
+    latents, tools = made / "latents", make_tools(tmp_path)
+    train_stage("stage1", latents, None, made / "vae", config, 0, tmp_path / "stage1", tools)
+    start = start_network("stage1", LatentSet.open(latents), None, config, 0)
+    trained = MultiViewUNet.from_pretrained(tmp_path / "stage1" / RAW)
+    names = {id(weight): name for name, weight in start.named_parameters()}
+    unasked = {names[id(weight)] for weight in unasked_parameters(start)}
+    before, after = start.state_dict(), trained.state_dict()
+    assert unasked
+    assert {name for name in before if torch.equal(before[name], after[name])} == unasked
+    assert trained.config.generation_input == "reference"
+    assert abs(trained.view_scale.item() - 1) < 0.1
+    later = STAGE3.model_copy(update={"optimizer": optimizer})
+    train_stage("stage3", latents, tmp_path / "stage1", made / "vae", later, 0, tmp_path / "stage3", tools)
+    continued = MVDiffusionPipeline.from_pretrained(tmp_path / "stage3").unet
+    assert continued.config.generation_input == "reference"
+    assert not any(torch.equal(after[name], continued.state_dict()[name]) for name in unasked)
+
+
 def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None:
     trackers = everything.trackers
     reported = [[(step, sorted(values)) for step, values in trackers[name].history] for name in ("stage1", "stage3")]
@@ -256,6 +280,8 @@ def test_all_diffusion_trainings_report_the_same_names(everything: Made) -> None
         "train/loss",
         "train/lr",
         "train/grad_norm",
+        "train/view_scale",
+        "train/view_share",
         "train/samples_per_second",
         "train/data_wait_share",
         "train/memory_gib",

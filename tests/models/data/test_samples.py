@@ -48,6 +48,7 @@ def test_read_dropped_condition_is_zero_but_still_to_be_denoised(tmp_path: Path)
     kept, dropped = make_reader(latents).read(3), make_reader(latents, condition_drop=0.999999).read(3)
     assert not dropped.condition_BKCHW.any()
     assert not dropped.embeds_BKD.any()
+    assert (kept.is_dropped_B.tolist(), dropped.is_dropped_B.tolist()) == ([False], [True])
     assert torch.equal(dropped.clean_BVCHW, kept.clean_BVCHW)
 
 

@@ -39,18 +39,6 @@ def folder(pipeline: MVDiffusionPipeline, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of dynamic modules that other tests do not see."""
-    before = set(sys.modules)
-    monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith("diffusers_modules"):
-            del sys.modules[name]
-
-
 def drawn(pipeline: Any) -> torch.Tensor:
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(0)

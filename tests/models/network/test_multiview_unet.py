@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from models.network.attention import unasked_parameters
 from models.network.conditioning import assemble_conditioning
 from models.network.initialization import seeded_weights
 from models.network.multiview_unet import MultiViewUNet, build_unet
@@ -116,6 +117,41 @@ def test_conditioning_puts_conditions_first_with_their_flag_and_ids() -> None:
     assert conditioning.view_ids_BV.tolist() == [[0, 1, 8, 3]]
     assert torch.equal(conditioning.condition_BVCHW[0], torch.cat([latents[0], white, white]))
     assert conditioning.view_mask_BV is None
+
+
+def test_conditioning_with_a_reference_gives_every_target_the_first_condition_latent() -> None:
+    latents, white = torch.randn(2, 2, 4, 8, 8), torch.randn(4, 8, 8)
+    given = {"condition_latents_BKCHW": latents, "embeds_BKD": torch.randn(2, 2, 24), "white_latent_CHW": white}
+    given["target_ids_BT"] = torch.tensor([[5, 0, 1], [1, 2, 3]])
+    of_white, of_reference = toy_unet(), toy_unet(generation_input="reference")
+    plain, guided = (assemble_conditioning(unet, **given) for unet in (of_white, of_reference))
+    assert torch.equal(plain.condition_BVCHW[:, 2:], white.expand(2, 3, 4, 8, 8))
+    assert torch.equal(guided.condition_BVCHW[:, 2:], latents[:, :1].expand(2, 3, 4, 8, 8))
+    assert torch.equal(guided.condition_BVCHW[:, :2], latents)
+    assert torch.equal(guided.flag_BV, plain.flag_BV)
+    half = assemble_conditioning(of_reference, **given, is_dropped_B=torch.tensor([False, True]))
+    assert torch.equal(half.condition_BVCHW[0], guided.condition_BVCHW[0])
+    assert torch.equal(half.condition_BVCHW[1], plain.condition_BVCHW[1])
+
+
+def test_unet_starts_with_the_view_scale_that_its_config_says() -> None:
+    zero, one = toy_unet(filled=False), toy_unet(filled=False, view_scale=1.0)
+    assert (zero.view_scale.item(), one.view_scale.item()) == (0.0, 1.0)
+    names = zero.state_dict().keys() - {"view_scale"}
+    assert all(torch.equal(zero.state_dict()[name], one.state_dict()[name]) for name in names)
+    inputs = toy_inputs(1, 4)
+    swapped = inputs | {"view_ids_BV": inputs["view_ids_BV"][:, [0, 2, 1, 3]]}
+    with torch.no_grad():
+        assert torch.equal(zero(**swapped), zero(**inputs))
+        assert largest_difference(one(**swapped), one(**inputs)) > 1e-3
+    toy_unet(filled=False, view_scale=1.0, view_embedding=False)
+
+
+def test_unet_config_at_its_defaults_is_dumped_as_before_the_fields_came() -> None:
+    dumped = UNET.model_dump(mode="json")
+    assert not {"generation_input", "view_scale"} & dumped.keys()
+    changed = UNET.model_copy(update={"generation_input": "reference", "view_scale": 1.0}).model_dump(mode="json")
+    assert (changed["generation_input"], changed["view_scale"]) == ("reference", 1.0)
 
 
 def test_unet_with_gradient_checkpointing_gives_the_same_loss_and_gradients() -> None:
@@ -232,6 +268,8 @@ def test_unet_with_one_condition_equals_one_that_reads_it_twice() -> None:
     loss, gradients = loss_and_gradients(once, once, inputs)
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     unasked = expected.keys() - gradients.keys()
+    names = {id(weight): name for name, weight in once.named_parameters()}
+    assert {names[id(weight)] for weight in unasked_parameters(once)} == unasked
     assert unasked == {name for name in expected if re.search(r"attn2\.to_[qk]|blocks\.\d\.norm2", name)}
     for name in unasked:
         assert expected[name].abs().max() < 1e-8, name

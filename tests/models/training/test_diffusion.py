@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from models.network.noise import Diffusion
 from models.training.diffusion import DiffusionTraining, validation_timesteps
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
-from tests.models.toy_diffusion import LOOP, make_training, run
+from tests.models.toy_diffusion import LOOP, OPTIMIZER, make_training, run
 from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_models import NOISE
 from tests.models.toy_training import weights
@@ -20,14 +21,18 @@ def latents(tmp_path: Path) -> LatentSet:
     return write_toy_latents(tmp_path / "latents")
 
 
-def test_diffusion_training_interrupted_twice_equals_undisturbed_run(latents: LatentSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{}, {"decayed": "matrices", "weight_decay": 0.1, "view_scale_rate": 10.0}])
+def test_diffusion_training_interrupted_twice_equals_undisturbed_run(
+    latents: LatentSet, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    optimizer = OPTIMIZER.model_copy(update=settings)
     straight = make_training(latents)
-    whole = run(straight, tmp_path / "straight")
+    whole = run(straight, tmp_path / "straight", optimizer=optimizer)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            run(make_training(latents), tmp_path / "resumed", is_stopped=True)
+            run(make_training(latents), tmp_path / "resumed", is_stopped=True, optimizer=optimizer)
     resumed = make_training(latents)
-    rest = run(resumed, tmp_path / "resumed")
+    rest = run(resumed, tmp_path / "resumed", optimizer=optimizer)
     assert weights(resumed.model) == weights(straight.model)
     assert all(
         torch.equal(a, b) for a, b in zip(rest.average.state().values(), whole.average.state().values(), strict=True)
@@ -113,6 +118,64 @@ def test_diffusion_training_that_goes_over_to_v_begins_with_the_noise_model_conv
             expected = as_noise.sample_losses(sample).item() / alpha**2
             assert kept.sample_losses(sample).item() == pytest.approx(expected, rel=1e-4)
             assert training.sample_losses(sample).item() != pytest.approx(expected, rel=1e-2)
+
+
+def given_to(training: DiffusionTraining, sample_ids: range) -> dict[str, torch.Tensor]:
+    """The keywords of the network's last call for these samples, which have equally many views."""
+    calls: list[dict[str, torch.Tensor]] = []
+    hook = training.model.register_forward_pre_hook(lambda _, __, given: calls.append(given), with_kwargs=True)
+    with torch.no_grad():
+        list(training.micro_batches(training.load(sample_ids)))
+    hook.remove()
+    return calls[-1]
+
+
+def test_diffusion_training_gives_targets_the_reference_where_it_is_not_dropped(latents: LatentSet) -> None:
+    with_reference = {"generation_input": "reference"}
+    training = make_training(latents, network=with_reference, multi_condition_share=0.0, condition_drop=0.5)
+    dropped = [sample.is_dropped_B.item() for sample in training.load(range(8))]
+    assert 0 < sum(dropped) < 8
+    given = given_to(training, range(8))["condition_BVCHW"]
+    for condition, is_dropped in zip(given, dropped, strict=True):
+        wanted = training.white_CHW if is_dropped else condition[0]
+        assert torch.equal(condition[1:], wanted.expand_as(condition[1:]))
+        assert condition[0].any() != is_dropped
+    plain = given_to(make_training(latents, multi_condition_share=0.0, condition_drop=0.5), range(8))
+    assert torch.equal(plain["condition_BVCHW"][:, 1:], training.white_CHW.expand(8, 3, 4, 4, 4))
+
+
+def test_diffusion_training_validates_with_the_reference_too(latents: LatentSet) -> None:
+    with torch.no_grad():
+        plain, guided = (
+            make_training(latents, network={"generation_input": name}).validate()["val/loss"]
+            for name in ("white", "reference")
+        )
+    assert plain != guided
+
+
+def test_diffusion_training_logs_the_view_scale_and_its_share(latents: LatentSet, tmp_path: Path) -> None:
+    history = run(make_training(latents, network={"view_scale": 0.5}), tmp_path / "run").history
+    rows = [row for row in history if "train/view_scale" in row]
+    assert rows
+    assert rows[0]["train/view_scale"] == pytest.approx(0.5, abs=0.05)
+    assert all(row["train/view_share"] > 0 for row in rows)
+    training = make_training(latents, network={"view_scale": 0.5}, micro_batch=1)
+    batch = training.load(range(4))
+    with torch.no_grad():
+        logged = [dict(part.metrics) for part in training.micro_batches(batch)]
+        time = training.model.base.time_embedding(
+            training.model.base.time_proj(torch.cat([sample.timestep_B for sample in batch]))
+        )
+        added = 0.5 * training.model.view_mlp(training.model.view_vectors.weight)
+    assert ["view_share" in metrics for metrics in logged] == [True, False, False, False]
+    norms = [values.norm(dim=1).square().mean().sqrt() for values in (added, time)]
+    assert logged[0]["view_share"].item() == pytest.approx((norms[0] / norms[1]).item(), rel=1e-5)
+
+
+def test_diffusion_training_without_view_embeddings_logs_no_scale(latents: LatentSet) -> None:
+    training = make_training(latents, network={"view_embedding": False})
+    with torch.no_grad():
+        assert all(part.metrics.keys() == {"loss"} for part in training.micro_batches(training.load(range(4))))
 
 
 @pytest.mark.slow
