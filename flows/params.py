@@ -58,9 +58,23 @@ class Params(BaseModel):
                 )
             except ValueError as error:
                 raise ValueError(f"{name}.{error}") from None
-        for problem in self._test_problems():
+        for problem in (*self._schedule_problems(), *self._test_problems()):
             raise ValueError(problem)
         return self
+
+    def _schedule_problems(self) -> Iterator[str]:
+        """A map of timesteps is made for the schedule of stage 1 and goes with the network through all stages."""
+        if self.train_stage1.unet is None or self.train_stage1.unet.timestep_map == "none":
+            return
+        for name in ("train_stage2", "train_stage3"):
+            stage: StageConfig = getattr(self, name)
+            for field in ("timesteps", "beta_start", "beta_end", "beta_schedule", "zero_terminal_snr"):
+                first, later = getattr(self.train_stage1.noise, field), getattr(stage.noise, field)
+                if first != later:
+                    yield (
+                        f"{name}.noise.{field} is {later} and train_stage1.noise.{field} {first}, but "
+                        "train_stage1.unet.timestep_map knows one schedule: make them equal, or write none"
+                    )
 
     def _test_problems(self) -> Iterator[str]:
         most = max(self.sample.conditions)

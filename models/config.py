@@ -126,8 +126,24 @@ class UNetConfig(Section):
     view_scale: float = Field(default=0.0, exclude_if=partial(eq, 0.0))
     """Start of the scale s of the view embeddings. At 0, the paper's, the network equals its base at step 0 and hardly
     knows its views for a long time; 1 is measured to be better from scratch (docs/model.md)."""
-    global_attention: bool
-    """False only for the ablation: self-attention inside each view."""
+    global_attention: bool | tuple[Literal["all", "rows", "near", "none"], ...]
+    """What self-attention spans: true, all views at every level, as the paper; false, each view alone (ablation). Or
+    for each level, the finest first: all; rows, the rows of all views at one height; near, the condition views and the
+    targets beside a target; none, each view alone. Costs: docs/mechanisms.md."""
+    timestep_map: Literal["none", "pretrained"] = Field(default="none", exclude_if=partial(eq, "none"))
+    """Timesteps that the network is told: none, those of `noise`; pretrained, those at which the pretrained network
+    knew the same ratio of signal to noise, by the schedule beside its weights. The paper does not say."""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if not isinstance(self.global_attention, bool) and len(self.global_attention) != len(self.block_out_channels):
+            raise ValueError(
+                f"global_attention names {len(self.global_attention)} spans, but block_out_channels "
+                f"{len(self.block_out_channels)} levels: give one for each, the finest first, or true or false"
+            )
+        if self.timestep_map == "pretrained" and self.pretrained is None:
+            raise ValueError("timestep_map is pretrained and pretrained is null, so no schedule is known: write none")
+        return self
 
 
 class NoiseConfig(Section):

@@ -1,20 +1,26 @@
 """Global attention: self-attention over the tokens of all views of an object at once (sec. 4.2).
 
-It uses the weights of the single-image network and adds none, so with one view it is ordinary self-attention.
+It uses the weights of the single-image network and adds none, so with one view it is ordinary self-attention. Spans
+other than the paper's, of all views, are for levels where all views cost too much.
 """
 
 # Shapes: B object, V view, N token of one view, S query token, K key token, L context token, C channel, H head,
-# D = C / H head width
+# D = C / H head width, M view of a window, R row of tokens, W token of a row
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.network.near_views import Windows
+
+Span = Literal["all", "rows", "near", "none"]
+"""Views that the self-attention of a level spans."""
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Computes attention outputs (B, H, S, D) from queries (B, H, S, D), keys and values (B, H, K, D)."""
 
@@ -25,15 +31,20 @@ class MultiViewAttention:
     Cross-attention reads one context per object, (B, L, C'), so its keys and values are computed once for all views.
 
     Args:
-        across_views: Self-attention spans all views of an object; false: each view alone (ablation).
+        span: What self-attention spans: "all" views of an object (the paper), the "rows" of all views at the same
+            height (Era3D), the "near" views (models.network.near_views), or "none" but the view itself.
         chunk: Number of queries and keys at a time, for devices without a memory-efficient kernel; None: all at once.
         kernel: Replaces torch's attention kernel where nothing is masked; None: torch's.
+        takes_masks: `kernel` replaces it where something is masked too, and does without the mask.
     """
 
-    def __init__(self, *, across_views: bool, chunk: int | None = None, kernel: Kernel | None = None) -> None:
-        self.across_views = across_views
+    def __init__(
+        self, span: Span, *, chunk: int | None = None, kernel: Kernel | None = None, takes_masks: bool = False
+    ) -> None:
+        self.span = span
         self.chunk = chunk
         self.kernel = kernel
+        self.takes_masks = takes_masks
 
     def __call__(
         self,
@@ -45,6 +56,7 @@ class MultiViewAttention:
         num_views: int,
         view_mask_BV: Tensor | None = None,
         embeds_mask_BL: Tensor | None = None,
+        windows: Windows | None = None,
     ) -> Tensor:
         """Compute self-attention, or cross-attention when a context is given; diffusers' processor interface.
 
@@ -56,32 +68,87 @@ class MultiViewAttention:
             num_views: V.
             view_mask_BV: True where a view exists; None: everywhere, which keeps the fast kernels.
             embeds_mask_BL: True where a context token exists; None: everywhere.
+            windows: The near views of each view, for the span "near".
 
         Returns:
             ((B V), N, C).
         """
         assert attention_mask is None, "masks travel as view_mask_BV and embeds_mask_BL"
-        _, num_tokens, width = hidden_states.shape
-        if encoder_hidden_states is not None and encoder_hidden_states.shape[1] == 1:
-            return attend_to_one(attention, encoder_hidden_states, num_views).expand_as(hidden_states)
-        tokens_BSC, mask_BK = hidden_states, embeds_mask_BL
-        if self.across_views or encoder_hidden_states is not None:
-            tokens_BSC = hidden_states.reshape(-1, num_views * num_tokens, width)
-        if encoder_hidden_states is None:
-            encoder_hidden_states = tokens_BSC
-            mask_BK = view_mask_BV if self.across_views else None
-            mask_BK = None if mask_BK is None else mask_BK.repeat_interleave(num_tokens, dim=1)
+        if encoder_hidden_states is not None:
+            if encoder_hidden_states.shape[1] == 1:
+                return attend_to_one(attention, encoder_hidden_states, num_views).expand_as(hidden_states)
+            joined_BSC = joined_views(hidden_states, num_views)
+            return self._attend(attention, joined_BSC, encoder_hidden_states, embeds_mask_BL).reshape(
+                hidden_states.shape
+            )
+        if self.span == "none":
+            return self._attend(attention, hidden_states, hidden_states, None)
+        if self.span == "near":
+            assert windows is not None, "the span near needs windows"
+            return self._attend_near(attention, hidden_states, num_views, windows)
+        if self.span == "rows":
+            return self._attend_rows(attention, hidden_states, num_views, view_mask_BV)
+        joined_BSC = joined_views(hidden_states, num_views)
+        mask_BK = None if view_mask_BV is None else view_mask_BV.repeat_interleave(hidden_states.shape[1], dim=1)
+        return self._attend(attention, joined_BSC, joined_BSC, mask_BK).reshape(hidden_states.shape)
+
+    def _attend_rows(self, attention: Any, tokens: Tensor, num_views: int, view_mask_BV: Tensor | None) -> Tensor:
+        """Attend along the rows of all views at one height."""
+        side = math.isqrt(tokens.shape[1])
+        mask_BK = view_mask_BV
+        if mask_BK is not None:
+            mask_BK = mask_BK.repeat_interleave(side, dim=0).repeat_interleave(side, dim=1)
+        rows_BSC = rows_of_views(tokens, num_views)
+        return views_of_rows(self._attend(attention, rows_BSC, rows_BSC, mask_BK), num_views)
+
+    def _attend(self, attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, mask_BK: Tensor | None) -> Tensor:
         mask_B11K = None if mask_BK is None else mask_BK[:, None, None, :]
-        out_BSC = attend(attention, tokens_BSC, encoder_hidden_states, partial(self._kernel, mask_B11K=mask_B11K))
-        return out_BSC.reshape(hidden_states.shape)
+        return attend(attention, tokens_BSC, context_BKC, partial(self._kernel, mask_B11K=mask_B11K))
+
+    def _attend_near(self, attention: Any, tokens: Tensor, num_views: int, windows: Windows) -> Tensor:
+        """Queries of each view with keys and values of the views of its window, projected before they are gathered."""
+        num_tokens = tokens.shape[1]
+
+        def kernel(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) -> Tensor:
+            keys, values = (gathered(each, num_views, windows.index_BVM) for each in (key_BHKD, value_BHKD))
+            mask_BK = windows.mask_BVM.flatten(0, 1).repeat_interleave(num_tokens, dim=1)
+            return self._kernel(query_BHSD, keys, values, mask_B11K=mask_BK[:, None, None, :])
+
+        return attend(attention, tokens, tokens, kernel)
 
     def _kernel(self, query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor, *, mask_B11K: Tensor | None) -> Tensor:
-        if self.kernel is not None and mask_B11K is None:
+        if self.kernel is not None and (mask_B11K is None or self.takes_masks):
             return self.kernel(query_BHSD, key_BHKD, value_BHKD)
         if self.chunk is None:
             return scaled_dot_product_attention(query_BHSD, key_BHKD, value_BHKD, attn_mask=mask_B11K)
         parts = torch.split(query_BHSD, self.chunk, dim=2)
         return torch.cat([attend_in_chunks(part, key_BHKD, value_BHKD, mask_B11K, self.chunk) for part in parts], dim=2)
+
+
+def joined_views(tokens: Tensor, num_views: int) -> Tensor:
+    """Put the tokens of an object's views into one sequence: ((B V), N, C) to (B, V N, C)."""
+    return tokens.reshape(-1, num_views * tokens.shape[1], tokens.shape[2])
+
+
+def rows_of_views(tokens: Tensor, num_views: int) -> Tensor:
+    """Put each row of all views into one sequence: ((B V), N, C) to ((B R), V W, C); the latents are square."""
+    side = math.isqrt(tokens.shape[1])
+    rows_BVRWC = tokens.reshape(-1, num_views, side, side, tokens.shape[2])
+    return rows_BVRWC.transpose(1, 2).reshape(-1, num_views * side, tokens.shape[2])
+
+
+def views_of_rows(tokens: Tensor, num_views: int) -> Tensor:
+    """Undo `rows_of_views`."""
+    side = tokens.shape[1] // num_views
+    rows_BRVWC = tokens.reshape(-1, side, num_views, side, tokens.shape[2])
+    return rows_BRVWC.transpose(1, 2).reshape(-1, side * side, tokens.shape[2])
+
+
+def gathered(heads: Tensor, num_views: int, index_BVM: Tensor) -> Tensor:
+    """Take the tokens of other views for each view: ((B V), H, N, D) to ((B V), H, M N, D)."""
+    views = heads.view(-1, num_views, *heads.shape[1:])
+    objects = torch.arange(len(views), device=heads.device)[:, None, None]
+    return views[objects, index_BVM].transpose(2, 3).flatten(0, 1).flatten(2, 3)
 
 
 def attend(attention: Any, tokens_BSC: Tensor, context_BKC: Tensor, kernel: Kernel) -> Tensor:

@@ -6,7 +6,7 @@ Cameras are metadata in its config; the network learns where a view stands from 
 # Shapes: B object, V view, C latent channel, H and W latent size, L context token, D context width,
 # E timestep embedding width
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +17,18 @@ from diffusers.models.embeddings import TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from models.config import UNetConfig
-from models.network.attention import Kernel, MultiViewAttention
+from models.config import NoiseConfig, UNetConfig
+from models.network.attention import Kernel, MultiViewAttention, Span
+from models.network.near_views import near_views
+from models.network.noise import Diffusion
 from models.network.pretrained import align, forget_origin, load_published, require_equal
+from models.network.timesteps import equal_noise_timesteps, pretrained_alphas
 
 ATTENTION_SLICES = {"auto": 4096, "max": 1024, None: None}
 """Tokens of a chunk by diffusers' names; scores of 20 heads take 1.3 GB for 4096 x 4096 tokens, 80 MB for 1024²."""
+
+TIMESTEP_PARTS = 1000
+"""Parts of a timestep in the table of `timestep_map`."""
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
@@ -39,13 +45,15 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         max_condition_views: Largest number of condition views, 10 in the paper; condition view k has view id k.
         condition_flag: Value of the flag channel in condition views, 0 or 1; targets have 1 minus it.
         view_embedding: False leaves the view embeddings out (ablation).
-        global_attention: False confines self-attention to each view (ablation).
+        global_attention: What self-attention spans: True, all views (the paper); False, each view alone (ablation); or
+            for each level, the finest first, "all", "rows", "near" or "none" (`MultiViewAttention`).
         geometry: The targets' cameras, ordered elevation-major, azimuth-minor: `azimuths` (number of columns),
             `elevations_deg` (one per row), `fov_deg` (full angle) and `distance` (object's longest side = 1).
         condition_drop: Share of the last training's samples whose condition was dropped, without which there is no
             classifier-free guidance; None: unknown, as in models saved before 0.3.
         generation_input: What the targets' condition channels are given: "white", the latent of the white image (the
             paper), or "reference", that of the first condition view.
+        timestep_map: What the network is told for each timestep (models.network.timesteps); None: the timestep itself.
     """
 
     _supports_gradient_checkpointing = True
@@ -58,16 +66,22 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         max_condition_views: int,
         condition_flag: int,  # noqa: ARG002  what forward does not need is kept in the config only
         view_embedding: bool,
-        global_attention: bool,
+        global_attention: bool | list[Span],
         geometry: dict[str, Any],  # noqa: ARG002
         condition_drop: float | None = None,  # noqa: ARG002
         generation_input: Literal["white", "reference"] = "white",  # noqa: ARG002
+        timestep_map: list[float] | None = None,
     ) -> None:
         super().__init__()
         # "identity": what is passed as class_labels is added to the timestep embedding
         embed_type = {"class_embed_type": "identity"} if view_embedding else {}
         self.base = UNet2DConditionModel(**base_config, **embed_type)
-        self.base.set_attn_processor(MultiViewAttention(across_views=global_attention))
+        self._spans = spans_of(global_attention, len(self.base.down_blocks))
+        self._set_attention()
+        if timestep_map is not None:
+            # whole numbers, because a network that is cast to 16 bits would round others by up to 4 timesteps
+            table = (torch.tensor(timestep_map) * TIMESTEP_PARTS).round().long()
+            self.register_buffer("timestep_table", table, persistent=False)
         if view_embedding:
             width = self.base.config.block_out_channels[0]
             self.view_vectors = nn.Embedding(max_condition_views + num_targets, width)
@@ -105,16 +119,37 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         B, V, C, H, W = noisy_BVCHW.shape
         assert condition_BVCHW.shape == noisy_BVCHW.shape, "one condition latent per view"
         assert flag_BV.shape == view_ids_BV.shape == (B, V), "one flag and one id per view"
+        across_views: dict[str, Any] = {"num_views": V, "view_mask_BV": view_mask_BV, "embeds_mask_BL": embeds_mask_BL}
+        if "near" in self._spans:
+            across_views["windows"] = near_views(
+                view_ids_BV,
+                num_conditions=embeds_BLD.shape[1],
+                first_target=self.config.max_condition_views,
+                num_columns=self.config.geometry["azimuths"],
+                view_mask_BV=view_mask_BV,
+            )
         flag_BV1HW = flag_BV.to(noisy_BVCHW.dtype)[:, :, None, None, None].expand(B, V, 1, H, W)
         predicted = self.base(
             torch.cat([noisy_BVCHW, flag_BV1HW, condition_BVCHW], dim=2).flatten(0, 1),
-            timestep_B.repeat_interleave(V),
+            self.told_timesteps(timestep_B).repeat_interleave(V),
             embeds_BLD,
             class_labels=self._embed_views(view_ids_BV) if self.config.view_embedding else None,
-            cross_attention_kwargs={"num_views": V, "view_mask_BV": view_mask_BV, "embeds_mask_BL": embeds_mask_BL},
+            cross_attention_kwargs=across_views,
             return_dict=False,
         )[0]
         return predicted.view(B, V, C, H, W)
+
+    def told_timesteps(self, timestep_B: Tensor) -> Tensor:
+        """What the network is told at these timesteps, which need not be whole: the same, or by `timestep_map`."""
+        if self.config.timestep_map is None:
+            return timestep_B
+        last = len(self.timestep_table) - 1
+        lower_B = timestep_B.long().clamp(0, last)
+        upper_B = (lower_B + 1).clamp(max=last)
+        parts_B = torch.lerp(
+            self.timestep_table[lower_B].float(), self.timestep_table[upper_B].float(), timestep_B.float() - lower_B
+        )
+        return parts_B / TIMESTEP_PARTS
 
     def set_attention_chunk(self, chunk: int | None) -> None:
         """Compute attention in chunks: exact and slower, but with far less memory where torch has no fused kernel.
@@ -127,11 +162,24 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         """
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk is {chunk}; it must be at least 1, or None")
-        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, chunk=chunk))
+        self._set_attention(chunk=chunk)
 
-    def set_attention_kernel(self, kernel: Kernel | None) -> None:
-        """Replace torch's attention kernel, for example by FlashAttention 3; None: torch's again."""
-        self.base.set_attn_processor(MultiViewAttention(across_views=self.config.global_attention, kernel=kernel))
+    def set_attention_kernel(self, kernel: Kernel | None, *, takes_masks: bool = False) -> None:
+        """Replace torch's attention kernel, for example by FlashAttention 3; None: torch's again.
+
+        Args:
+            kernel: Computes attention where nothing is masked.
+            takes_masks: It also serves where something is masked, and ignores the mask.
+        """
+        self._set_attention(kernel=kernel, takes_masks=takes_masks)
+
+    def _set_attention(self, **settings: Any) -> None:
+        """Give every attention layer the span of its level."""
+        processors = {span: MultiViewAttention(span, **settings) for span in self._spans}
+        num_levels = len(self._spans)
+        self.base.set_attn_processor(
+            {name: processors[self._spans[level_of(name, num_levels)]] for name in self.base.attn_processors}
+        )
 
     def recompute_levels(self, levels: Collection[int]) -> None:
         """Switch gradient checkpointing on for these levels and off for all others.
@@ -213,6 +261,29 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         return embedding_BVE.flatten(0, 1)
 
 
+def spans_of(global_attention: bool | Sequence[Span], num_levels: int) -> list[Span]:
+    """Return what self-attention spans at each level.
+
+    Raises ValueError when the spans are not as many as the levels.
+    """
+    if isinstance(global_attention, bool):
+        return ["all" if global_attention else "none"] * num_levels
+    if len(global_attention) != num_levels:
+        raise ValueError(
+            f"global_attention names {len(global_attention)} spans; the network has {num_levels} levels: "
+            "give one for each, the finest first, or true for all views everywhere"
+        )
+    return list(global_attention)
+
+
+def level_of(name: str, num_levels: int) -> int:
+    """Return the level, 0 being the finest, of a module of a UNet2DConditionModel by its name, as "up_blocks.1.x"."""
+    part, number = name.split(".")[:2]
+    if part == "down_blocks":
+        return int(number)
+    return num_levels - 1 - int(number) if part == "up_blocks" else num_levels - 1
+
+
 def from_inpainting(path_or_id: str, *, latent_size: int, **settings: Any) -> MultiViewUNet:
     """Start from a pretrained inpainting UNet2DConditionModel.
 
@@ -241,7 +312,13 @@ def from_inpainting(path_or_id: str, *, latent_size: int, **settings: Any) -> Mu
 
 
 def build_unet(
-    config: UNetConfig, *, num_targets: int, latent_channels: int, latent_size: int, geometry: Mapping[str, Any]
+    config: UNetConfig,
+    *,
+    num_targets: int,
+    latent_channels: int,
+    latent_size: int,
+    geometry: Mapping[str, Any],
+    noise: NoiseConfig | None = None,
 ) -> MultiViewUNet:
     """Build the network of stage 1, pretrained or with random weights from torch's global generator.
 
@@ -251,20 +328,28 @@ def build_unet(
         latent_channels: C.
         latent_size: H = W.
         geometry: The targets' cameras, as `MultiViewUNet` describes them.
+        noise: The process that the network is trained on; needed where `config.timestep_map` is "pretrained".
 
     Raises:
-        ValueError: The pretrained network has another architecture than `config` says.
+        ValueError: The pretrained network has another architecture than `config` says, or no schedule lies beside it.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "num_targets": num_targets,
         "max_condition_views": config.max_condition_views,
         "condition_flag": config.condition_flag,
         "view_embedding": config.view_embedding,
-        "global_attention": config.global_attention,
+        "global_attention": config.global_attention
+        if isinstance(config.global_attention, bool)
+        else list(config.global_attention),
         "generation_input": config.generation_input,
+        "timestep_map": None,
         # as JSON has it, so that a loaded model equals a built one
         "geometry": {key: list(value) if isinstance(value, tuple) else value for key, value in geometry.items()},
     }
+    if config.timestep_map == "pretrained":
+        assert config.pretrained is not None, "UNetConfig has refused it"
+        assert noise is not None, "a map needs both schedules"
+        settings["timestep_map"] = equal_noise_timesteps(Diffusion(noise).alpha, pretrained_alphas(config.pretrained))
     if config.pretrained is None:
         model = MultiViewUNet(base_config=_base_config(config, latent_channels, latent_size), **settings)
     else:

@@ -50,7 +50,7 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.d
     with FlopCounterMode(display=False) as counter:
         copy(**inputs).float().square().mean().backward()
     copy.recompute_levels(unet.recomputed_levels)
-    copy.set_attention_kernel(fused_attention)
+    copy.set_attention_kernel(fused_attention, takes_masks=True)
     saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()])
     return SampleCost(counter.get_total_flops() / 1e12, saved.total())
 

@@ -132,7 +132,7 @@ class DiffusionTraining:
 def view_and_time_embeddings(unet: MultiViewUNet, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
     """What the embedding of every view adds, (V, E), and the timestep embeddings that it is added to, (B, E)."""
     vectors_VE, scale = (full_tensor(weight) for weight in (unet.view_vectors.weight, unet.view_scale))
-    sinusoids_BE = unet.base.time_proj(timestep_B).to(vectors_VE.dtype)
+    sinusoids_BE = unet.base.time_proj(unet.told_timesteps(timestep_B)).to(vectors_VE.dtype)
     added_VE = scale * _with_full_weights(unet.view_mlp, vectors_VE)
     return added_VE.float(), _with_full_weights(unet.base.time_embedding, sinusoids_BE).float()
 

@@ -121,6 +121,7 @@ def start_network(
                 latent_channels=layout.latent_channels,
                 latent_size=layout.latent_size,
                 geometry=layout.geometry,
+                noise=config.noise,
             )
     width = unet.base.config.cross_attention_dim
     if width != layout.embedding_dim:

@@ -52,9 +52,10 @@ def main(words: Sequence[str] | None = None) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.model_cost", description=__doc__)
     parser.add_argument("--params", type=Path, default=PAPER)
+    parser.add_argument("--attention", nargs="+", help="spans of the levels, the finest first: near all all all")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args(words)
-    unet = meta_unet(arguments.params)
+    unet = meta_unet(arguments.params, arguments.attention)
     costs = [count(unet, *case) for case in CASES]
     num_parameters = sum(parameter.numel() for parameter in unet.parameters())
     _show(costs, num_parameters)
@@ -62,15 +63,15 @@ def main(words: Sequence[str] | None = None) -> None:
         arguments.out.write_text(json.dumps([vars(cost) for cost in costs], indent=1))
 
 
-def meta_unet(params: Path) -> MultiViewUNet:
-    """The network of a parameter file, without weights."""
+def meta_unet(params: Path, spans: Sequence[str] | None = None) -> MultiViewUNet:
+    """The network of a parameter file, without weights; `spans` replace those of its self-attention."""
     settings = load_params(params)
     config = settings.train_stage1.unet
     assert config is not None
     geometry = {"azimuths": settings.render.azimuths, "elevations_deg": settings.render.elevations_deg}
     with torch.device("meta"):
         return build_unet(
-            config.model_copy(update={"pretrained": None}),
+            config.model_copy(update={"pretrained": None} | ({"global_attention": tuple(spans)} if spans else {})),
             num_targets=settings.render.azimuths * len(settings.render.elevations_deg),
             latent_channels=settings.train_vae.vae.latent_channels,
             latent_size=settings.render.resolution // 2 ** (len(settings.train_vae.vae.block_out_channels) - 1),
@@ -86,7 +87,7 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
     with FlopCounterMode(display=False) as training:
         unet(**inputs).float().square().mean().backward()
     unet.zero_grad(set_to_none=True)
-    unet.set_attention_kernel(fused_attention)
+    unet.set_attention_kernel(fused_attention, takes_masks=True)
     kept = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()])
     unet.set_attention_kernel(None)
     return Cost(

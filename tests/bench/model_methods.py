@@ -64,7 +64,7 @@ class PeerAttention:
 
 
 METHODS: dict[str, Callable[[], Any]] = {
-    "ours": lambda: MultiViewAttention(across_views=True),
+    "ours": lambda: MultiViewAttention("all"),
     "MVDream, fused kernel": lambda: PeerAttention("object"),
     "MVDream, as published": lambda: PeerAttention("object", with_scores),
     "Wonder3D": lambda: PeerAttention("object, keys per view"),

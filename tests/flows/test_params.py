@@ -52,6 +52,12 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
             True,
             r"train_stage1.noise: zero_terminal_snr is true .* use v_prediction$",
         ),
+        (
+            "train_stage1.unet.global_attention",
+            ["all"],
+            r"global_attention names 1 spans, but block_out_channels 2 levels",
+        ),
+        ("train_stage1.unet.timestep_map", "pretrained", r"timestep_map is pretrained and pretrained is null"),
         ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
         ("baselines.conditions", [5], r"baselines.conditions goes to 5; render_test.conditions is 4"),
         ("sample.conditions", [1, 5], r"sample.conditions goes to 5; render_test.conditions is 4"),
@@ -69,6 +75,17 @@ def test_params_that_fit_baselines_by_volume_rendering_need_a_method_that_does(t
     load_params(path)
     path.write_text(path.read_text().replace("- upper-bound", "- sfm"))
     with pytest.raises(ValueError, match=r"baselines.methods has sfm, .* but reconstruct.method is hull: set"):
+        load_params(path)
+
+
+def test_params_with_a_map_of_timesteps_keep_one_schedule(tmp_path: Path) -> None:
+    path = changed(tmp_path, "train_stage2.noise.beta_schedule", "scaled_linear")
+    load_params(path)
+    sentence = r"train_stage2.noise.beta_schedule is scaled_linear and train_stage1.noise.beta_schedule linear, but"
+    content = yaml.safe_load(path.read_text())
+    content["train_stage1"]["unet"] |= {"pretrained": "owner/name/unet", "timestep_map": "pretrained"}
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=sentence):
         load_params(path)
 
 

@@ -248,6 +248,7 @@ def test_train_stage_starts_from_the_weights_asked_for(
         torch.testing.assert_close(after[name], value, atol=1e-9, rtol=1e-6)
 
 
+@pytest.mark.slow(seconds=4)
 def test_train_stage_that_spares_what_nothing_uses_leaves_it_as_it_was(made: Path, tmp_path: Path) -> None:
     network = UNET.model_copy(update={"generation_input": "reference", "view_scale": 1.0})
     optimizer = OPTIMIZER.model_copy(update={"decayed": "matrices", "weight_decay": 0.5})

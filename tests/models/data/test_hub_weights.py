@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from models.data.hub_weights import HubWeights, pinned, weights_file
 from models.network.mask_vae import build_mask_vae, extend_to_mask
-from tests.models.inference.hub import COMMIT, served
+from tests.models.inference.hub import COMMIT, ask, served
 from tests.models.network.test_mask_vae import rgb_vae
 from tests.models.toy_models import VAE
 
@@ -32,15 +32,6 @@ def cache(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with served(repository) as url:
         ask(url, tmp_path / "cache", monkeypatch)
         yield tmp_path / "cache"
-
-
-def ask(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the hub at `url` for this process's."""
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import urlparse
 
+import pytest
+from huggingface_hub import constants
+
 COMMIT = "a" * 40
 API, FILES = "/api/models/owner/name", "/owner/name/resolve/"
 
@@ -25,6 +28,15 @@ def served(folder: Path, is_gated: bool = False) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def ask(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the server at `url` for this process's hub, with an empty cache."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 class Hub(BaseHTTPRequestHandler):

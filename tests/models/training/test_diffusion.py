@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.data.latents import LatentSet
+from models.network.attention import unasked_parameters
 from models.network.noise import Diffusion
 from models.training.diffusion import DiffusionTraining, validation_timesteps
 from models.training.history import as_csv
@@ -21,17 +22,26 @@ def latents(tmp_path: Path) -> LatentSet:
     return write_toy_latents(tmp_path / "latents")
 
 
+def make_sparing(latents: LatentSet) -> DiffusionTraining:
+    """A stage of one condition view, in which what that leaves unused is frozen."""
+    training = make_training(latents, multi_condition_share=0.0)
+    for weight in unasked_parameters(training.model):
+        weight.requires_grad_(False)
+    return training
+
+
 @pytest.mark.parametrize("settings", [{}, {"decayed": "matrices", "weight_decay": 0.1, "view_scale_rate": 10.0}])
 def test_diffusion_training_interrupted_twice_equals_undisturbed_run(
     latents: LatentSet, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     optimizer = OPTIMIZER.model_copy(update=settings)
-    straight = make_training(latents)
+    make = make_sparing if settings else make_training
+    straight = make(latents)
     whole = run(straight, tmp_path / "straight", optimizer=optimizer)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            run(make_training(latents), tmp_path / "resumed", is_stopped=True, optimizer=optimizer)
-    resumed = make_training(latents)
+            run(make(latents), tmp_path / "resumed", is_stopped=True, optimizer=optimizer)
+    resumed = make(latents)
     rest = run(resumed, tmp_path / "resumed", optimizer=optimizer)
     assert weights(resumed.model) == weights(straight.model)
     assert all(

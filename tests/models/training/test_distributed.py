@@ -76,6 +76,13 @@ def test_two_processes_that_share_the_weights_train_what_one_trains(
 
 @pytest.mark.nightly
 @pytest.mark.slow
+def test_two_processes_that_share_frozen_weights_too_train_what_one_trains(latent_folder: Path, tmp_path: Path) -> None:
+    alone = end_state(1, latent_folder, tmp_path / "alone", spares=True)
+    assert_equal_trainings(end_state(2, latent_folder, tmp_path / "sharded", sharded=True, spares=True), alone)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_training_goes_on_with_other_processes_than_it_began_with(
     latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
 ) -> None:
