@@ -10,6 +10,7 @@ from tests.bench.model_methods import ALL_VIEWS, METHODS, outputs_agree
 from tests.bench.model_worker import network
 
 
+@pytest.mark.slow(seconds=1)
 def test_methods_that_attend_to_all_views_compute_what_ours_does() -> None:
     unet = network("toy", 8).eval()
     with torch.no_grad():

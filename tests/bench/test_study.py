@@ -268,6 +268,7 @@ def test_curve_of_a_run_goes_on_over_its_stages(results: Results) -> None:
     assert results.runs[0].curve("val_unknown").shape == (0, 2)
 
 
+@pytest.mark.slow(seconds=1)
 def test_page_shows_every_variant_without_files_beside_it(results: Results) -> None:
     job = results.of("whole", 48)[0].job
     cameras = [Camera(f"t{index:02d}", 45.0 * index, 0.0, 1.5, 60.0) for index in range(8)]

@@ -227,6 +227,7 @@ def test_stage_that_is_stopped_cleans_up_and_ends_its_run(root: Path, number: in
     assert not list((root / ".work/running").iterdir())
 
 
+@pytest.mark.slow(seconds=1)
 def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
     store = TrackingStore(root, None)
     left = store.client.create_run(store.experiment_id).info.run_id

@@ -23,6 +23,7 @@ def test_golden_qualities_are_the_numbers_that_render_recipe_says() -> None:
     assert str(np.load(FOLDER / "renders.npz")["quality"]) == named_qualities(), f"render/quality.py changed: {REMEDY}"
 
 
+@pytest.mark.slow(seconds=5)
 def test_golden_losses_are_what_twenty_steps_of_each_training_give() -> None:
     golden = [line.split() for line in LOSSES.read_text().splitlines()]
     found = [line.split() for line in loss_table().splitlines()]

@@ -38,6 +38,7 @@ def repro(root: Path, home: Path | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.slow(seconds=1)
 def test_dvc_sane_folder_has_the_hash_that_dvc_alone_gives_it(repo: Path) -> None:
     repro(repo)
     answer = subprocess.run(
@@ -51,6 +52,7 @@ def test_dvc_sane_folder_has_the_hash_that_dvc_alone_gives_it(repo: Path) -> Non
     assert "up to date" in answer.stdout
 
 
+@pytest.mark.slow(seconds=2)
 def test_dvc_reads_a_folder_of_odd_things_and_sees_changes_behind_links(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "d.glb").write_text("d")
@@ -72,6 +74,7 @@ def test_dvc_reads_a_folder_of_odd_things_and_sees_changes_behind_links(repo: Pa
     assert "Running stage 'first'" in repro(repo)
 
 
+@pytest.mark.slow(seconds=1)
 def test_dvc_expands_the_home_folder(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.move(repo / "objects", tmp_path / "objects")

@@ -72,6 +72,7 @@ def test_torn_notes_of_ended_runs_are_removed_and_said(left: str, repo: Path, ca
     assert json.loads(path.read_text()) == {"write": {}, "read": {}}
 
 
+@pytest.mark.slow(seconds=1)
 @pytest.mark.parametrize("left", [TORN["empty"], TORN["shape"]])
 def test_dvc_runs_again_once_torn_notes_are_removed(left: str, repo: Path) -> None:
     (repo / ".dvc/tmp/rwlock").write_text(left)

@@ -39,6 +39,7 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in (root / "mlruns/artifacts").rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow(seconds=1)
 def test_moved_project_keeps_its_runs_and_logs_beside_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = log_run(tmp_path / "here", "before")
     (tmp_path / "here").rename(tmp_path / "a new place")
@@ -52,6 +53,7 @@ def test_moved_project_keeps_its_runs_and_logs_beside_them(tmp_path: Path, caplo
     assert not caplog.records
 
 
+@pytest.mark.slow(seconds=3)
 def test_copied_project_writes_into_itself_only(tmp_path: Path) -> None:
     first = log_run(tmp_path / "here", "before")
     before = files(tmp_path / "here")
@@ -63,6 +65,7 @@ def test_copied_project_writes_into_itself_only(tmp_path: Path) -> None:
     assert said(tmp_path / "here") == {first: ["before"] * 2}
 
 
+@pytest.mark.slow(seconds=2)
 def test_experiments_of_others_in_the_database_stay_where_they_are(tmp_path: Path) -> None:
     store = TrackingStore(tmp_path / "here", None)
     store.client.create_experiment("mine", artifact_location=(tmp_path / "here/mlruns/artifacts/mine").as_uri())
@@ -72,6 +75,7 @@ def test_experiments_of_others_in_the_database_stay_where_they_are(tmp_path: Pat
     assert moved.get_experiment_by_name(EXPERIMENT).artifact_location == (tmp_path / "there/mlruns/artifacts").as_uri()
 
 
+@pytest.mark.slow(seconds=1)
 def test_locked_database_is_said_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.moved_runs.LOCKED_SECONDS", 0.1)
     TrackingStore(tmp_path, None)
@@ -83,6 +87,7 @@ def test_locked_database_is_said_with_its_remedy(tmp_path: Path, monkeypatch: py
     TrackingStore(tmp_path, None)
 
 
+@pytest.mark.slow(seconds=1)
 def test_torn_database_is_said_with_its_remedy(tmp_path: Path) -> None:
     TrackingStore(tmp_path, None)
     path = tmp_path / "mlruns/mlflow.db"

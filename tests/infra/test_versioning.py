@@ -201,6 +201,7 @@ def test_torn_file_is_named_with_its_remedy(tmp_path: Path, name: str, content: 
         Repository(root)
 
 
+@pytest.mark.slow(seconds=1)
 @pytest.mark.parametrize("content", TORN.values(), ids=TORN)
 def test_torn_lock_files_stop_nothing(tmp_path: Path, content: bytes) -> None:
     root = copy_repo(tmp_path / "repo", made=True)

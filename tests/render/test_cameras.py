@@ -43,6 +43,7 @@ def test_project_origin_falls_on_the_middle_at_the_cameras_distance(camera: Came
     np.testing.assert_allclose(depths, [camera.distance])
 
 
+@pytest.mark.slow(seconds=1)
 @given(cameras, st.floats(0, 64), st.floats(0, 64), st.floats(0.1, 10))
 def test_project_point_on_the_ray_of_a_pixel_returns_to_that_pixel(
     camera: Camera, x: float, y: float, depth: float

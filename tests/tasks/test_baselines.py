@@ -132,6 +132,7 @@ def test_baselines_continue_where_an_earlier_run_ended(truth: Path, made: Path) 
     assert notes_of(other_seed) == []
 
 
+@pytest.mark.slow(seconds=1)
 def test_scores_of_baselines_say_also_of_unregistered_objects_how_many_views_sfm_places(
     truth: Path, tmp_path: Path
 ) -> None:

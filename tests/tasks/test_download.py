@@ -100,6 +100,7 @@ def test_download_rerun_into_its_folder_leaves_no_object_of_before(hub: WebServe
     assert [path.name for path in (tmp_path / "objects").rglob("*.glb")] == ["object03.glb"]
 
 
+@pytest.mark.slow(seconds=1)
 def test_download_from_a_mirror_has_the_same_bytes_and_names_no_server(hub: WebServer, tmp_path: Path) -> None:
     hub.faults[FIRST] = [Fault(status=500)] * 2
     rows = run_download(tmp_path, hub_tools(tmp_path / "one", hub.url))
@@ -141,6 +142,7 @@ def test_download_with_too_many_failures_raises_and_leaves_no_manifest(hub: WebS
     assert not (tmp_path / "objects" / "manifest.json").exists()
 
 
+@pytest.mark.slow(seconds=9)
 def test_download_from_a_hub_that_asks_for_a_pause_fails_no_object(hub: WebServer, tmp_path: Path) -> None:
     paths = [hub_path(uid) for uid in list(OBJECTS)[:4]]
     for path in paths:

@@ -159,6 +159,7 @@ def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path)
         assert (run / "again" / case / "shard-00000.tar").read_bytes() == content
 
 
+@pytest.mark.slow(seconds=1)
 def test_sample_from_scratch_elsewhere_gives_equal_views(run: Path, tmp_path: Path) -> None:
     make(run, tmp_path / "samples", make_tools(tmp_path))
     for case in ("stage1-sparse-1", "stage3-sparse-2", "stage3-ring-1"):

@@ -68,6 +68,7 @@ def test_other_content_of_the_same_recipe_has_the_same_fingerprint_and_another_h
     assert content_of(one, tools) != content_of(other, tools)
 
 
+@pytest.mark.slow(seconds=2)
 def test_train_vae_of_other_views_starts_anew_and_of_the_same_ones_does_not(made: Path, tmp_path: Path) -> None:
     tools, first = with_tracker(make_tools(tmp_path))
     train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", tools)
@@ -139,6 +140,7 @@ def sample(asked: Path, tmp_path: Path, out: str, **inputs: Path) -> tuple[dict[
     return {case: ViewSet.open(tmp_path / out / case).image("ball", "t00") for case in cases}, notes_of(tools)
 
 
+@pytest.mark.slow(seconds=2)
 def test_sample_with_other_weights_samples_anew_the_cases_of_that_model_alone(asked: Path, tmp_path: Path) -> None:
     before, notes = sample(asked, tmp_path, "before")
     assert notes == []
@@ -148,6 +150,7 @@ def test_sample_with_other_weights_samples_anew_the_cases_of_that_model_alone(as
         assert np.array_equal(image, after[case]) == case.startswith("stage1"), case
 
 
+@pytest.mark.slow(seconds=2)
 def test_sample_of_other_test_views_samples_anew(asked: Path, tmp_path: Path) -> None:
     before, _ = sample(asked, tmp_path, "before")
     after, notes = sample(asked, tmp_path, "after", test_views=asked / "other" / "test_views")

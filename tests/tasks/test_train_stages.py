@@ -233,6 +233,7 @@ def test_train_stage_keeps_averaged_and_newest_weights(made: Path) -> None:
     assert any(not torch.equal(averaged[name], newest[name]) for name in averaged)
 
 
+@pytest.mark.slow(seconds=1)
 @pytest.mark.parametrize(("start_from", "folder"), [("ema", "unet"), ("raw", "unet_raw")])
 def test_train_stage_starts_from_the_weights_asked_for(
     made: Path, tmp_path: Path, start_from: str, folder: str

@@ -67,6 +67,7 @@ with ProcessGroup([sys.executable, "-c", sys.argv[1]], root=Path("/"), output=su
 """
 
 
+@pytest.mark.slow(seconds=2)
 def test_command_ends_with_a_process_that_is_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, f"import os; print(os.getpid(), flush=True); {SLEEP}"],

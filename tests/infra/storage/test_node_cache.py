@@ -21,6 +21,7 @@ def copies(s3: S3Server, tmp_path: Path) -> NodeCache:
     return NodeCache(url, tmp_path / "copies", s3.url, attempts=4)
 
 
+@pytest.mark.slow(seconds=5)
 def test_copy_is_made_once_although_the_server_is_busy_at_first(s3: S3Server, copies: NodeCache) -> None:
     s3.busy = 2
     path = pickle.loads(pickle.dumps(copies)).path("key", "a.bin")

@@ -139,6 +139,7 @@ def test_bucket_that_is_not_there_is_no_missing_object(server: S3Server, tmp_pat
     assert not isinstance(caught.value, FileNotFoundError)
 
 
+@pytest.mark.slow(seconds=2)
 def test_busy_server_is_asked_again_when_it_says(server: S3Server, tmp_path: Path) -> None:
     server.answers = [Answer(503, "SlowDown", headers=(("Retry-After", "1"),)), Answer(503, "SlowDown")]
     assert fetch(server, tmp_path / "got" / "a.bin", attempts=2) == CONTENT

@@ -73,6 +73,7 @@ def test_fetch_always_refused_raises_connectionerror_that_says_busy(server: WebS
     assert caught.value.errno == errno.EBUSY
 
 
+@pytest.mark.slow(seconds=4)
 def test_fetch_waits_as_long_as_the_hub_asks_and_counts_that_as_no_attempt(server: WebServer, tmp_path: Path) -> None:
     pause = Fault(status=429, headers=(("RateLimit", '"resolvers";r=0;t=1'),))
     server.faults["a.bin"] = [pause, pause]
@@ -83,6 +84,7 @@ def test_fetch_waits_as_long_as_the_hub_asks_and_counts_that_as_no_attempt(serve
     assert min(waits) >= 1.0
 
 
+@pytest.mark.slow(seconds=2)
 def test_pause_holds_all_connections(server: WebServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = [f"{index}.bin" for index in range(6)]
     for name in names:
@@ -101,6 +103,7 @@ def test_pause_holds_all_connections(server: WebServer, tmp_path: Path, caplog: 
     assert min(server.times[1:]) - server.times[0] >= 1.0
 
 
+@pytest.mark.slow(seconds=2)
 def test_allowance_that_is_used_up_pauses_before_a_refusal(server: WebServer, tmp_path: Path) -> None:
     server.headers["a.bin"] = {"RateLimit": '"api";r=90;t=300, "resolvers";r=0;t=1'}
     store = make_store()
@@ -255,6 +258,7 @@ def test_fetch_complete_part_of_a_killed_run_is_not_trusted_beyond_its_end(serve
     assert only_file(target) == CONTENT
 
 
+@pytest.mark.slow(seconds=3)
 def test_fetch_hanging_server_ends_after_the_timeout(server: WebServer, tmp_path: Path) -> None:
     server.faults["a.bin"] = [Fault(hang=True)]
     make_store(read_timeout=2.0).fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")

@@ -112,6 +112,7 @@ def test_model_card_loads_the_folder_and_the_hubs_where_only_diffusers_is_instal
     assert contents(home / "again") == contents(folder)
 
 
+@pytest.mark.slow(seconds=1)
 @pytest.mark.usefixtures("own_cache")
 def test_folder_that_names_its_own_class_needs_no_custom_pipeline(
     pipeline: MVDiffusionPipeline, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

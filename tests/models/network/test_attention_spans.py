@@ -172,6 +172,7 @@ def test_level_of_names_counts_from_the_finest() -> None:
     assert [level_of(name, 4) for name in names] == [0, 3, 3, 3, 0]
 
 
+@pytest.mark.slow(seconds=3)
 def test_cost_follows_the_spans() -> None:
     costs = {
         spans: unet_cost(unet_with(*spans), 1, 15, torch.float32)

@@ -216,6 +216,7 @@ def test_hull_refined_in_blocks_equals_the_hull_computed_everywhere() -> None:
     np.testing.assert_allclose(refined.sdf[near], expected[near], atol=0.25 * refined.voxel)
 
 
+@pytest.mark.slow(seconds=1)
 def test_vote_is_strict_for_consistent_views_and_forgives_a_wrong_one() -> None:
     views = sphere_views(32)
     assert measured_vote(views, Silhouettes.of(views), 0.55) == 1.0

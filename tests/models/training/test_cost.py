@@ -34,6 +34,7 @@ def test_meta_inputs_are_what_the_network_takes() -> None:
         assert toy.to(torch.bfloat16)(**inputs).shape == (1, 5, 4, 8, 8)
 
 
+@pytest.mark.slow(seconds=1)
 def test_unet_cost_is_what_a_real_step_does() -> None:
     unet = toy_unet()
     inputs = toy_inputs(1, 4, num_conditions=2)

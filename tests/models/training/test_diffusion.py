@@ -30,6 +30,7 @@ def make_sparing(latents: LatentSet) -> DiffusionTraining:
     return training
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("settings", [{}, {"decayed": "matrices", "weight_decay": 0.1, "view_scale_rate": 10.0}])
 def test_diffusion_training_interrupted_twice_equals_undisturbed_run(
     latents: LatentSet, tmp_path: Path, settings: dict[str, Any]
@@ -163,6 +164,7 @@ def test_diffusion_training_validates_with_the_reference_too(latents: LatentSet)
     assert plain != guided
 
 
+@pytest.mark.slow(seconds=1)
 def test_diffusion_training_logs_the_view_scale_and_its_share(latents: LatentSet, tmp_path: Path) -> None:
     history = run(make_training(latents, network={"view_scale": 0.5}), tmp_path / "run").history
     rows = [row for row in history if "train/view_scale" in row]

@@ -66,6 +66,7 @@ def test_sample_photo_makes_views_cameras_sheet_and_turntable(
     assert cut_out[2, 2, 3] == 0
 
 
+@pytest.mark.slow(seconds=1)
 def test_sample_same_photo_and_seed_give_the_same_bytes(model: Path, photo: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         assert sample(model, tmp_path / name, photo, photo, "--seed", seed, "--elevation", 30) == 0
@@ -74,6 +75,7 @@ def test_sample_same_photo_and_seed_give_the_same_bytes(model: Path, photo: Path
     assert not (tmp_path / "one" / "t00.png").exists()
 
 
+@pytest.mark.slow(seconds=1)
 def test_sample_mask_is_taken_instead_of_the_background(model: Path, photo: Path, tmp_path: Path) -> None:
     Image.fromarray(np.where(np.mgrid[:40, :60][1] < 30, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
     assert sample(model, tmp_path / "masked", photo, "--mask", tmp_path / "mask.png") == 0
@@ -141,6 +143,7 @@ def busy(tmp_path: Path) -> tuple[Path, np.ndarray]:
     return path, ball
 
 
+@pytest.mark.slow(seconds=1)
 def test_sample_busy_background_is_refused_with_the_choices_and_cut_out_within_a_box(
     model: Path, busy: tuple[Path, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,6 +163,7 @@ def test_sample_busy_background_is_refused_with_the_choices_and_cut_out_within_a
     assert (whole & truth).sum() / (whole | truth).sum() > 0.95
 
 
+@pytest.mark.slow(seconds=1)
 def test_sample_photo_as_a_phone_stores_it_gives_the_same_cut_out(
     model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_metrics_equal_those_of_other_libraries(eight: dict[str, torch.Tensor]) 
     )
 
 
+@pytest.mark.slow(seconds=1)
 def test_solid_points_of_a_scan_are_those_of_its_winding_number() -> None:
     """The solid angle that the mesh fills as seen from a point, by Van Oosterom and Strackee (1983)."""
     shape = trimesh.load_mesh(FOLDER / "teapot" / "model.obj", process=False)

@@ -119,6 +119,7 @@ def test_true_views_in_every_layout_get_the_scores_that_they_must(row: Row, trut
         assert name not in means, name
 
 
+@pytest.mark.slow(seconds=1)
 def test_larger_views_are_brought_down_by_area(truth: Path, tmp_path: Path) -> None:
     packing.pack_transforms(side=2 * SIDE)(tmp_path / "in")
     said: list[str] = []

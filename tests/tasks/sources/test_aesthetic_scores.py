@@ -71,6 +71,7 @@ def test_scores_loaded_from_the_web_name_the_address_in_errors(tmp_path: Path) -
             load_scores(f"{web.url}/bad.csv", tools)
 
 
+@pytest.mark.slow(seconds=1)
 def test_scores_loaded_from_s3_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

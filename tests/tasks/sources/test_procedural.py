@@ -60,6 +60,7 @@ def pictures(family: str) -> list[Image.Image]:
     return [picture for picture in found if picture is not None]
 
 
+@pytest.mark.slow(seconds=1)
 def test_write_object_on_two_processors_gives_equal_bytes(tmp_path: Path) -> None:
     """The other process multiplies matrices and takes sines as the oldest processors do."""
     oldest = os.environ | {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}
@@ -147,6 +148,7 @@ def test_robot_in_file_shows_its_console_towards_plus_z() -> None:
     assert robot.geometry[names["console"]].centroid[2] > robot.geometry[names["tank"]].centroid[2]
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.nightly
 def test_scores_of_210_objects_pass_five_for_about_three_in_four() -> None:
     scores = np.array([score_object(family_of(index), 0, index) for index in object_indices(400)])

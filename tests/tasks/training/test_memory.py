@@ -26,6 +26,7 @@ def tools_with(folder: Path, **changes: Any) -> tuple[Tools, QuietProgress]:
     return replace(make_tools(folder), progress=progress, **changes), progress
 
 
+@pytest.mark.slow(seconds=1)
 def test_need_is_said_before_a_training_starts(training: DiffusionTraining, tmp_path: Path) -> None:
     tools, progress = tools_with(tmp_path, memory_gib=8.0)
     check_memory("train-stage3", training, CONFIG, tools, 1)
@@ -62,6 +63,7 @@ def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
     check_memory("train-stage3", dear, CONFIG, fitting, 1)
 
 
+@pytest.mark.slow(seconds=2)
 def test_need_of_a_process_that_keeps_half_the_weights_is_half_their_bytes(
     training: DiffusionTraining, tmp_path: Path
 ) -> None:
