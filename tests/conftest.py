@@ -56,7 +56,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Measure coverage by tests of less than ten seconds: tracing adds two fifths to a test's time (infra/LOG.md)."""
     plugin = item.config.pluginmanager.get_plugin("_cov")
     controller = getattr(plugin, "cov_controller", None)
-    if controller is None or _seconds(item) >= TRACED:
+    if controller is None or _seconds(item) < TRACED:
         return (yield)
     controller.pause()
     try:

@@ -71,13 +71,14 @@ class DiffusionTraining:
     def view_metrics(self, timestep_B: Tensor) -> dict[str, Tensor]:
         """What says whether the network can tell its views apart: view_scale, and view_share at these timesteps.
 
-        view_share is the norm of what the view embeddings add, over the norm of the timestep embedding that they are
-        added to, each the root mean square over views or timesteps. Collective where the weights are sharded.
+        view_share is the norm of what the view embeddings add, the root mean square over views, over the norm of the
+        timestep embedding that they are added to: the mean over samples, so that ranks may share them. Collective where
+        the weights are sharded.
         """
         if not self.model.config.view_embedding:
             return {}
         added_VE, time_BE = view_and_time_embeddings(self.model, timestep_B.to(self.white_CHW.device))
-        share = added_VE.square().sum(dim=1).mean().sqrt() / time_BE.square().sum(dim=1).mean().sqrt()
+        share = (added_VE.square().sum(dim=1).mean().sqrt() / time_BE.norm(dim=1)).mean()
         return {"view_scale": full_tensor(self.model.view_scale.detach()).squeeze(), "view_share": share}
 
     def sample_losses(self, samples: Samples) -> Tensor:
