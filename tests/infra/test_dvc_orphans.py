@@ -55,6 +55,7 @@ def test_orphans_of_other_stages_and_checkouts_stay(repo: Path, tmp_path: Path) 
     with running_dvc(repo) as dvc:
         job = job_of(dvc)
         dvc.kill()
+        dvc.wait()
         end_orphans(repo, repo / ".dvc/tmp", "second")
         end_orphans(other, other / ".dvc/tmp")
         assert runs(job.pid)
