@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 GenerationInput = Literal["white", "reference"]
 """What the targets' condition channels hold."""
+Span = Literal["all", "rows", "near", "none"]
+"""Views that the self-attention of a level spans."""
 
 
 class Section(BaseModel):
@@ -126,7 +128,7 @@ class UNetConfig(Section):
     view_scale: float = Field(default=0.0, exclude_if=partial(eq, 0.0))
     """Start of the scale s of the view embeddings. At 0, the paper's, the network equals its base at step 0 and hardly
     knows its views for a long time; 1 is measured to be better from scratch (docs/model.md)."""
-    global_attention: bool | tuple[Literal["all", "rows", "near", "none"], ...]
+    global_attention: bool | tuple[Span, ...]
     """What self-attention spans: true, all views at every level, as the paper; false, each view alone (ablation). Or
     for each level, the finest first: all; rows, the rows of all views at one height; near, the condition views and the
     targets beside a target; none, each view alone. Costs: docs/mechanisms.md."""

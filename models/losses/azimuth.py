@@ -68,7 +68,10 @@ class AzimuthFit:
 
 
 def fit_azimuth(
-    drawn_V3HW: Tensor, true_RA3HW: Tensor, places: Sequence[tuple[int, int]] | None = None
+    drawn_V3HW: Tensor,
+    true_RA3HW: Tensor,
+    places: Sequence[tuple[int, int]] | None = None,
+    true_db: tuple[float, ...] | None = None,
 ) -> AzimuthFit | None:
     """Compare drawn views with the true views turned by each step of their ring.
 
@@ -76,6 +79,8 @@ def fit_azimuth(
         drawn_V3HW: RGB on white in [0, 1]. Leave out a given view that is shown as it is: it would give the turn away.
         true_RA3HW: True views of R rings of A evenly spaced azimuths, in the order of the azimuth.
         places: Ring and azimuth of each drawn view; None: all views, rings outer.
+        true_db: What `turned_psnr` says of the true views, where several drawings are compared with them; None: it is
+            computed.
 
     Returns:
         None where a ring has one azimuth: there is no turn to tell.
@@ -83,16 +88,24 @@ def fit_azimuth(
     Raises:
         ValueError: Drawn views and places differ in number.
     """
-    rings, azimuths = true_RA3HW.shape[:2]
-    every = [(ring, azimuth) for ring in range(rings) for azimuth in range(azimuths)]
-    places = every if places is None else places
+    places = _every_place(true_RA3HW) if places is None else places
     if len(places) != len(drawn_V3HW):
         raise ValueError(f"{len(drawn_V3HW)} drawn views for {len(places)} places; give each drawn view its place")
-    if azimuths < 2:
+    if true_RA3HW.shape[1] < 2:
         return None
-    return AzimuthFit(
-        _psnr_of_turns(drawn_V3HW, true_RA3HW, places), _psnr_of_turns(true_RA3HW.flatten(0, 1), true_RA3HW, every)
-    )
+    true_db = turned_psnr(true_RA3HW) if true_db is None else true_db
+    return AzimuthFit(_psnr_of_turns(drawn_V3HW, true_RA3HW, places), true_db)
+
+
+def turned_psnr(true_RA3HW: Tensor) -> tuple[float, ...]:
+    """Return the PSNR in dB of true views, RGB on white in [0, 1], against themselves after each turn."""
+    return _psnr_of_turns(true_RA3HW.flatten(0, 1), true_RA3HW, _every_place(true_RA3HW))
+
+
+def _every_place(views_RA3HW: Tensor) -> list[tuple[int, int]]:
+    """Ring and azimuth of all views, rings outer."""
+    rings, azimuths = views_RA3HW.shape[:2]
+    return [(ring, azimuth) for ring in range(rings) for azimuth in range(azimuths)]
 
 
 def _psnr_of_turns(views_V3HW: Tensor, true_RA3HW: Tensor, places: Sequence[tuple[int, int]]) -> tuple[float, ...]:

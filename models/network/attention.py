@@ -10,17 +10,16 @@ other than the paper's, of all views, are for levels where all views cost too mu
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.config import Span
 from models.network.near_views import Windows
 
-Span = Literal["all", "rows", "near", "none"]
-"""Views that the self-attention of a level spans."""
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Computes attention outputs (B, H, S, D) from queries (B, H, S, D), keys and values (B, H, K, D)."""
 

@@ -17,8 +17,8 @@ from diffusers.models.embeddings import TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from models.config import NoiseConfig, UNetConfig
-from models.network.attention import Kernel, MultiViewAttention, Span
+from models.config import GenerationInput, NoiseConfig, Span, UNetConfig
+from models.network.attention import Kernel, MultiViewAttention
 from models.network.near_views import near_views
 from models.network.noise import Diffusion
 from models.network.pretrained import align, forget_origin, load_published, require_equal
@@ -69,7 +69,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         global_attention: bool | list[Span],
         geometry: dict[str, Any],  # noqa: ARG002
         condition_drop: float | None = None,  # noqa: ARG002
-        generation_input: Literal["white", "reference"] = "white",  # noqa: ARG002
+        generation_input: GenerationInput = "white",  # noqa: ARG002
         timestep_map: list[float] | None = None,
     ) -> None:
         super().__init__()

@@ -8,12 +8,13 @@ never compared by accident.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.losses.azimuth import fit_azimuth
+from models.losses.azimuth import fit_azimuth, turned_psnr
 from models.losses.metrics import inner, mask_iou, on_white, psnr, ssim_map
 from render.cameras import Camera
 from render.resample import resample
@@ -66,7 +67,20 @@ class TrueViews:
             "ssim_copy": ssim_map(given.expand_as(rgb[others]), rgb[others]),
         }
         means = {name: float(values.mean()) for name, values in floors.items()}
-        return cls(names, rgba, rgb, sets, means, dict(zip(names, ring_places(cameras) or (), strict=False)))
+        places = ring_places(cameras)
+        return cls(names, rgba, rgb, sets, means, {} if places is None else dict(zip(names, places, strict=True)))
+
+    @cached_property
+    def rings(self) -> Tensor:
+        """(R, A, 3, H, W) on white by ring and place in it."""
+        order = sorted(range(len(self.names)), key=lambda index: self.places[self.names[index]])
+        num_rings = 1 + max(ring for ring, _ in self.places.values())
+        return self.rgb[order].reshape(num_rings, -1, *self.rgb.shape[1:])
+
+    @cached_property
+    def turned_db(self) -> tuple[float, ...]:
+        """How far the object is from itself after each turn: it is the same for all predictions."""
+        return turned_psnr(self.rings)
 
     def azimuth_scores(self, rgb: Tensor, names: Sequence[str]) -> dict[str, float]:
         """Say whether drawn views are turned right (models/losses/azimuth.py); empty where there are no rings.
@@ -77,11 +91,7 @@ class TrueViews:
         """
         if not self.places:
             return {}
-        in_order = sorted(self.names, key=self.places.__getitem__)
-        num_rings = 1 + max(ring for ring, _ in self.places.values())
-        ordered = self.rgb[[self.names.index(name) for name in in_order]]
-        rings = ordered.reshape(num_rings, -1, *ordered.shape[1:])
-        fit = fit_azimuth(rgb, rings, [self.places[name] for name in names])
+        fit = fit_azimuth(rgb, self.rings, [self.places[name] for name in names], self.turned_db)
         return {} if fit is None else fit.scores()
 
 
@@ -135,9 +145,10 @@ def score_views(
     side = truth.rgba.shape[1]
     images = np.stack([fitted(predicted.image(uid, name), side, f"view {name} of {uid}") for name in names])
     rgba = _as_tensor(images, truth.rgba.device)
-    by_view = _by_view(rgba, truth.rgba[rows], truth.rgb[rows], perceptual)
+    rgb = on_white(rgba)
+    by_view = _by_view(rgba, rgb, truth.rgba[rows], truth.rgb[rows], perceptual)
     drawn = truth.sets["_other"]
-    scores = truth.azimuth_scores(on_white(rgba[[names.index(name) for name in drawn]]), drawn)
+    scores = truth.azimuth_scores(rgb[[names.index(name) for name in drawn]], drawn)
     for suffix, members in truth.sets.items():
         if known.issuperset(members):
             index = [names.index(name) for name in members]
@@ -153,10 +164,9 @@ def score_views(
 
 
 def _by_view(
-    rgba: Tensor, true_rgba: Tensor, true_rgb: Tensor, perceptual: Mapping[str, Perceptual]
+    rgba: Tensor, rgb: Tensor, true_rgba: Tensor, true_rgb: Tensor, perceptual: Mapping[str, Perceptual]
 ) -> dict[str, Tensor]:
     """Every metric of each view (V,)."""
-    rgb = on_white(rgba)
     similarity = ssim_map(rgb, true_rgb)
     scores = {
         "psnr": psnr(rgb, true_rgb),

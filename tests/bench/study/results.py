@@ -13,7 +13,7 @@ from tasks.artifacts.atomic import read_json
 from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import HISTORY
 from tasks.report.page import case_order
-from tests.bench.study.cost import Cost
+from tests.bench.study.cost import NOTHING, Cost
 from tests.bench.study.run import RESULT, CellJob
 from tests.bench.study.spec import Study
 from tests.bench.study.statistics import Estimate, Floats, Values, difference, estimate
@@ -117,8 +117,7 @@ class Results:
     def cost(self, variant: str, samples: int) -> Cost:
         """What a run of the variant costs on average."""
         costs = [run.cost for run in self.of(variant, samples)]
-        sums = [sum(values) / len(costs) for values in zip(*(cost.as_json().values() for cost in costs), strict=True)]
-        return Cost(*sums)
+        return Cost(*(value / len(costs) for value in sum(costs, NOTHING).as_json().values()))
 
     @property
     def headline(self) -> Case:
