@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from tasks.artifacts.cases import Case
 from tasks.report.charts import shorten, svg_figure
-from tasks.report.words import case_title
+from tasks.report.words import case_title, method_title
 from tests.bench.study.results import Results, Run
 from tests.bench.study.statistics import Estimate, Floats
 from tests.bench.study.tables import seconds, seconds_title
@@ -34,7 +34,7 @@ def study_charts(results: Results, group: str) -> Iterator[tuple[str, bytes]]:
     if len(views) > 1:
         label = f"given views ({most:,} samples)"
         yield (
-            f"Over given views: {views[0].method}",
+            f"Over given views: {method_title(case.method)}",
             _draw(results, group, _over_views(results, views, group, most), label),
         )
     yield (
