@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 GenerationInput = Literal["white", "reference"]
 """What the targets' condition channels hold."""
+ConditionInput = Literal["noisy", "clean"]
+"""What the noisy channels of the condition views hold."""
 Span = Literal["all", "rows", "near", "none"]
 """Views that the self-attention of a level spans."""
 
@@ -96,6 +98,9 @@ class MaskVAEConfig(TrainingConfig):
     """Weight of the KL divergence; 1e-6 on sums over C*H*W in LDM."""
     mask_weight: float = Field(ge=0)
     """Weight of the binary cross-entropy on the mask channel (sec. 5.4)."""
+    object_weight: float = Field(default=1.0, ge=1, exclude_if=partial(eq, 1.0))
+    """Weight of the L1 of a pixel in the object's mask; one of the white around it has 1. LDM's loss has 1; a VAE from
+    scratch learns colours, rather than grey silhouettes alone, far sooner with 10 (docs/training.md)."""
     discriminator_weight: float = Field(ge=0)
     """Weight of the adversarial loss; 0: no discriminator."""
     discriminator_start: int = Field(ge=0)
@@ -119,6 +124,10 @@ class UNetConfig(Section):
     generation_input: GenerationInput = Field(default="white", exclude_if=partial(eq, "white"))
     """Image whose clean latent fills the condition channels of the targets (docs/model.md): white, the white image with
     the all-ones mask, as the paper; reference, the first condition view, from whose azimuth the targets count."""
+    condition_input: ConditionInput = Field(default="noisy", exclude_if=partial(eq, "noisy"))
+    """What the noisy channels of the condition views hold: noisy, their own noisy latents, denoised beside the targets'
+    as in the paper; clean, their clean latents, so that targets attend to views without noise and the loss
+    counts targets alone (docs/model.md)."""
     condition_flag: Literal[0, 1]
     """Value of the branch channel in the condition branch (M_pos); the other has 1 minus it (docs/paper.md 1.3)."""
     max_condition_views: int = Field(ge=1)
@@ -128,10 +137,18 @@ class UNetConfig(Section):
     view_scale: float = Field(default=0.0, exclude_if=partial(eq, 0.0))
     """Start of the scale s of the view embeddings. At 0, the paper's, the network equals its base at step 0 and hardly
     knows its views for a long time; 1 is measured to be better from scratch (docs/model.md)."""
+    view_vectors: Literal["random", "angles"] = Field(default="random", exclude_if=partial(eq, "random"))
+    """What the targets' view embeddings start from: random vectors, as the paper; or angles, sinusoids of azimuth and
+    elevation, so that near views have near embeddings at step 0. Both are learned from there."""
     global_attention: bool | tuple[Span, ...]
     """What self-attention spans: true, all views at every level, as the paper; false, each view alone (ablation). Or
     for each level, the finest first: all; rows, the rows of all views at one height; near, the condition views and the
     targets beside a target; none, each view alone. Costs: docs/mechanisms.md."""
+    resnet_time_scale_shift: Literal["default", "scale_shift"] = Field(
+        default="default", exclude_if=partial(eq, "default")
+    )
+    """How timestep and view reach a resnet (diffusers' name): default, added to its features, as in Stable Diffusion;
+    scale_shift, as a scale and a shift of the normalized features, which a pretrained network has no weights for."""
     timestep_map: Literal["none", "pretrained"] = Field(default="none", exclude_if=partial(eq, "none"))
     """Timesteps that the network is told: none, those of `noise`; pretrained, those at which the pretrained network
     knew the same ratio of signal to noise, by the schedule beside its weights. The paper does not say."""
@@ -142,6 +159,11 @@ class UNetConfig(Section):
             raise ValueError(
                 f"global_attention names {len(self.global_attention)} spans, but block_out_channels "
                 f"{len(self.block_out_channels)} levels: give one for each, the finest first, or true or false"
+            )
+        if self.resnet_time_scale_shift == "scale_shift" and self.pretrained is not None:
+            raise ValueError(
+                "resnet_time_scale_shift is scale_shift and pretrained is set: Stable Diffusion's networks have no "
+                "weights for it; write default"
             )
         if self.timestep_map == "pretrained" and self.pretrained is None:
             raise ValueError("timestep_map is pretrained and pretrained is null, so no schedule is known: write none")

@@ -1,7 +1,8 @@
 """The loss of the mask-aware VAE (sec. 5.4): LDM's loss, with binary cross-entropy on the mask.
 
 LDM sums over the 3 * H * W values of an image; here everything is divided by that number, so that learning
-rates and gradient clipping do not depend on the image size. The minimum is the same.
+rates and gradient clipping do not depend on the image size. The minimum is the same. On request the L1 weighs the
+object's pixels more than the white around it (`object_weight`).
 """
 
 # Shapes: B image, H and W image size; 4 channels are RGB and mask
@@ -77,8 +78,9 @@ class VAELoss(nn.Module):
     def _reconstruction(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> dict[str, Tensor]:
         rgb_B3HW, decoded_B3HW = images_B4HW[:, :3], decoded_B4HW[:, :3]
         mask_BHW = (images_B4HW[:, 3] + 1) / 2
+        weight_B1HW = (1 + (self.config.object_weight - 1) * mask_BHW)[:, None]
         terms = {
-            "l1": (rgb_B3HW - decoded_B3HW).abs().mean(),
+            "l1": ((rgb_B3HW - decoded_B3HW).abs() * weight_B1HW).mean(),
             "mask": self.config.mask_weight * binary_cross_entropy_with_logits(decoded_B4HW[:, 3], mask_BHW),
         }
         if self.perceptual is not None:

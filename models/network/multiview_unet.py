@@ -17,7 +17,7 @@ from diffusers.models.embeddings import TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from models.config import GenerationInput, NoiseConfig, Span, UNetConfig
+from models.config import ConditionInput, GenerationInput, NoiseConfig, Span, UNetConfig
 from models.network.attention import Kernel, MultiViewAttention
 from models.network.near_views import near_views
 from models.network.noise import Diffusion
@@ -54,6 +54,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         generation_input: What the targets' condition channels are given: "white", the latent of the white image (the
             paper), or "reference", that of the first condition view.
         timestep_map: What the network is told for each timestep (models.network.timesteps); None: the timestep itself.
+        condition_input: "noisy": condition views are denoised beside the targets (the paper); "clean": their clean
+            latents take the place of the noisy ones, and what is predicted for them means nothing.
     """
 
     _supports_gradient_checkpointing = True
@@ -71,6 +73,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         condition_drop: float | None = None,  # noqa: ARG002
         generation_input: GenerationInput = "white",  # noqa: ARG002
         timestep_map: list[float] | None = None,
+        condition_input: ConditionInput = "noisy",  # noqa: ARG002
     ) -> None:
         super().__init__()
         # "identity": what is passed as class_labels is added to the timestep embedding
@@ -114,7 +117,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
             embeds_mask_BL: True where an embedding exists; None when nothing is padded.
 
         Returns:
-            (B, V, C, H, W) in the dtype of the network; the values of padded views mean nothing.
+            (B, V, C, H, W) in the dtype of the network; the values of padded views mean nothing, nor do those of
+            condition views where `condition_input` is "clean".
         """
         B, V, C, H, W = noisy_BVCHW.shape
         assert condition_BVCHW.shape == noisy_BVCHW.shape, "one condition latent per view"
@@ -128,6 +132,9 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
                 num_columns=self.config.geometry["azimuths"],
                 view_mask_BV=view_mask_BV,
             )
+        if self.config.condition_input == "clean":
+            is_condition_BV = flag_BV == self.config.condition_flag
+            noisy_BVCHW = torch.where(is_condition_BV[:, :, None, None, None], condition_BVCHW, noisy_BVCHW)
         flag_BV1HW = flag_BV.to(noisy_BVCHW.dtype)[:, :, None, None, None].expand(B, V, 1, H, W)
         predicted = self.base(
             torch.cat([noisy_BVCHW, flag_BV1HW, condition_BVCHW], dim=2).flatten(0, 1),
@@ -342,6 +349,7 @@ def build_unet(
         if isinstance(config.global_attention, bool)
         else list(config.global_attention),
         "generation_input": config.generation_input,
+        "condition_input": config.condition_input,
         "timestep_map": None,
         # as JSON has it, so that a loaded model equals a built one
         "geometry": {key: list(value) if isinstance(value, tuple) else value for key, value in geometry.items()},
@@ -358,7 +366,33 @@ def build_unet(
         require_equal(wanted, _shape_of(model.base), config.pretrained)
     if config.view_embedding:
         nn.init.constant_(model.view_scale, config.view_scale)
+        if config.view_vectors == "angles":
+            start_from_angles(model)
     return model
+
+
+def start_from_angles(unet: MultiViewUNet) -> None:
+    """Set the targets' view vectors to random mixtures, of unit variance, of sinusoids of azimuth and elevation.
+
+    The products of both are among them, so that the similarity of two vectors falls with the angles between the views.
+    The mixture comes from torch's global generator, as the random start does.
+    """
+    geometry = unet.config.geometry
+    azimuths_A = torch.arange(geometry["azimuths"]) * (2 * torch.pi / geometry["azimuths"])
+    elevations_R = torch.deg2rad(torch.tensor([float(degrees) for degrees in geometry["elevations_deg"]]))
+    around_AF, up_RF = _sinusoids(azimuths_A), _sinusoids(elevations_R)
+    features_TF = torch.einsum("rf,ag->rafg", up_RF, around_AF).flatten(0, 1).flatten(1)
+    features_TF = features_TF / features_TF.norm(dim=1, keepdim=True)
+    vectors_VE = unet.view_vectors.weight
+    mixture_FE = torch.randn(features_TF.shape[1], vectors_VE.shape[1])
+    with torch.no_grad():
+        vectors_VE[unet.config.max_condition_views :] = features_TF @ mixture_FE
+
+
+def _sinusoids(angles_N: Tensor) -> Tensor:
+    """1, and cosine and sine of once to four times the angle: (N, 9)."""
+    multiples_NM = angles_N[:, None] * torch.arange(1, 5)
+    return torch.cat([torch.ones(len(angles_N), 1), multiples_NM.cos(), multiples_NM.sin()], dim=1)
 
 
 _SHAPE = ("block_out_channels", "layers_per_block", "attention_head_dim", "cross_attention_dim", "norm_num_groups")
@@ -375,7 +409,9 @@ def _shape_of(unet: Any) -> dict[str, Any]:
 def _base_config(config: UNetConfig, latent_channels: int, latent_size: int) -> dict[str, Any]:
     """Arguments of a UNet2DConditionModel with Stable Diffusion 2's topology at the given widths."""
     levels = config.attention_levels
-    return {
+    shift = config.resnet_time_scale_shift
+    # left out at its default, so that the config of an older network stays the same
+    return ({} if shift == "default" else {"resnet_time_scale_shift": shift}) | {
         "sample_size": latent_size,
         "in_channels": 2 * latent_channels + 1,
         "out_channels": latent_channels,

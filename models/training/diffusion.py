@@ -31,7 +31,8 @@ class DiffusionTraining:
 
     Samples of a step that have different numbers of condition views go through the network in groups of equal number.
     The loss is the mean over a step's samples of the sum over a sample's views (Eq. 1), divided by the number of views
-    of a single-condition sample, so that a target weighs the same beside any number of condition views.
+    of a single-condition sample, so that a target weighs the same beside any number of condition views. Where the
+    network is given clean condition views (`condition_input`), targets alone count.
     """
 
     model: MultiViewUNet
@@ -97,7 +98,11 @@ class DiffusionTraining:
         predicted_BVCHW = self.diffusion.as_target(output_BVCHW, noisy_BVCHW, samples.timestep_B)
         target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
         error_BV = (predicted_BVCHW - target_BVCHW).square().flatten(2).mean(dim=2)
-        error_B = error_BV.sum(dim=1) / (1 + samples.target_ids_BT.shape[1])
+        num_targets = samples.target_ids_BT.shape[1]
+        if self.model.config.condition_input == "clean":
+            error_B = error_BV[:, -num_targets:].mean(dim=1)
+        else:
+            error_B = error_BV.sum(dim=1) / (1 + num_targets)
         return error_B * self.diffusion.loss_weight(samples.timestep_B)
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:

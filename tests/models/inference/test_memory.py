@@ -79,7 +79,7 @@ def test_pipeline_saved_in_shards_is_whole(pipeline: MVDiffusionPipeline, tmp_pa
     assert_equal(drawn(MVDiffusionPipeline.from_pretrained(tmp_path)), drawn(pipeline))
 
 
-LATER = ("condition_drop", "generation_input", "timestep_map")
+LATER = ("condition_drop", "generation_input", "timestep_map", "condition_input")
 """Keys of a network's config.json that came after the first version."""
 
 

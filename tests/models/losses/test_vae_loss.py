@@ -57,6 +57,18 @@ def test_vae_loss_of_a_perfect_decoder_is_the_kl_alone() -> None:
     assert total.item() == pytest.approx(1e-6 * posterior().kl().mean().item() / (3 * SIDE**2), rel=1e-5)
 
 
+def test_vae_loss_weighs_the_colours_of_the_object() -> None:
+    truth = images()
+    is_object = (truth[:, 3:] > 0).float()
+    off = truth.clone()
+    off[:, :3] += 0.1 * is_object + 0.2 * (1 - is_object)
+    loss = VAELoss(CONFIG.model_copy(update={"object_weight": 10.0}))
+    share = is_object.mean().item()
+    assert generator(loss, off)[1]["l1"].item() == pytest.approx(10 * 0.1 * share + 0.2 * (1 - share), rel=1e-4)
+    assert generator(VAELoss(CONFIG), off)[1]["l1"].item() == pytest.approx(0.1 * share + 0.2 * (1 - share), rel=1e-4)
+    assert "object_weight" not in CONFIG.model_dump(), "manifests of before the field came stay the same"
+
+
 def test_vae_loss_weighs_the_mask_by_binary_cross_entropy() -> None:
     undecided = images()
     undecided[:, 3] = 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from models.config import UNetConfig
 from models.network.attention import unasked_parameters
 from models.network.conditioning import assemble_conditioning
 from models.network.initialization import seeded_weights
@@ -147,9 +148,46 @@ def test_unet_starts_with_the_view_scale_that_its_config_says() -> None:
     toy_unet(filled=False, view_scale=1.0, view_embedding=False)
 
 
+def test_unet_with_clean_condition_views_does_not_read_their_noisy_latents() -> None:
+    unet, inputs = toy_unet(condition_input="clean"), toy_inputs(1, 4)
+    is_condition_V = inputs["flag_BV"][0] == 1
+    assert 0 < is_condition_V.sum() < 4
+    noisier = inputs["noisy_BVCHW"] + 10 * is_condition_V[:, None, None, None]
+    clean = torch.where(is_condition_V[:, None, None, None], inputs["condition_BVCHW"], inputs["noisy_BVCHW"])
+    with torch.no_grad():
+        assert torch.equal(unet(**inputs | {"noisy_BVCHW": noisier}), unet(**inputs))
+        assert torch.equal(toy_unet()(**inputs | {"noisy_BVCHW": clean}), unet(**inputs))
+        assert largest_difference(toy_unet()(**inputs | {"noisy_BVCHW": noisier}), toy_unet()(**inputs)) > 1e-3
+
+
+def test_unet_with_scale_and_shift_scales_features_by_timestep_and_view() -> None:
+    plain, scaled = toy_unet(), toy_unet(resnet_time_scale_shift="scale_shift")
+    assert "resnet_time_scale_shift" not in plain.config.base_config, "config.json of before the field came stays"
+    resnets = [each.base.down_blocks[0].resnets[0].time_emb_proj.out_features for each in (plain, scaled)]
+    assert resnets[1] == 2 * resnets[0]
+    inputs = toy_inputs(1, 3)
+    with torch.no_grad():
+        assert scaled(**inputs).isfinite().all()
+    with pytest.raises(ValueError, match="no weights for it"):
+        UNetConfig.model_validate(UNET.model_dump() | {"pretrained": "x/y", "resnet_time_scale_shift": "scale_shift"})
+
+
+def test_unet_starts_from_angles_with_near_views_alike() -> None:
+    vectors = toy_unet(filled=False, view_vectors="angles", block_out_channels=(64, 64)).view_vectors.weight
+    targets = vectors[UNET.max_condition_views :].detach().unflatten(0, (2, 4))
+    likeness = torch.cosine_similarity(targets[0, :1], targets[0])
+    assert likeness[[1, 3]].min() > likeness[2], "views 90 degrees on are nearer than the one at the back"
+    assert torch.cosine_similarity(targets[0, 0], targets[1, 0], dim=0) > likeness[2], "30 degrees above is near"
+    assert 0.5 < targets.var() < 2
+    assert torch.equal(vectors[:3], toy_unet(filled=False, block_out_channels=(64, 64)).view_vectors.weight[:3])
+
+
 def test_unet_config_at_its_defaults_is_dumped_as_before_the_fields_came() -> None:
     dumped = UNET.model_dump(mode="json")
-    assert not {"generation_input", "view_scale"} & dumped.keys()
+    assert (
+        not {"generation_input", "view_scale", "condition_input", "view_vectors", "resnet_time_scale_shift"}
+        & dumped.keys()
+    )
     changed = UNET.model_copy(update={"generation_input": "reference", "view_scale": 1.0}).model_dump(mode="json")
     assert (changed["generation_input"], changed["view_scale"]) == ("reference", 1.0)
 

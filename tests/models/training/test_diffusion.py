@@ -155,6 +155,18 @@ def test_diffusion_training_gives_targets_the_reference_where_it_is_not_dropped(
     assert torch.equal(plain["condition_BVCHW"][:, 1:], training.white_CHW.expand(8, 3, 4, 4, 4))
 
 
+def test_diffusion_training_with_clean_condition_views_counts_targets_alone(latents: LatentSet) -> None:
+    training = make_training(latents, network={"condition_input": "clean"}, multi_condition_share=0.0)
+    samples = training.reader.read(0)
+    with torch.no_grad():
+        loss = training.sample_losses(samples)
+        noise = samples.noise_BVCHW.clone()
+        noise[:, :1] += 1  # of the condition view alone
+        assert torch.equal(training.sample_losses(replace(samples, noise_BVCHW=noise)), loss)
+        noise[:, 1:] += 1
+        assert not torch.equal(training.sample_losses(replace(samples, noise_BVCHW=noise)), loss)
+
+
 def test_diffusion_training_validates_with_the_reference_too(latents: LatentSet) -> None:
     with torch.no_grad():
         plain, guided = (
