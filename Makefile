@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10
 
 study: bootstrap ## variants x seeds x budgets compared; by itself what the parts are worth (hours; ARGS="my.yaml --jobs 2")
 	$(RUN) tests.bench.study $(ARGS)
+
+small-model: bootstrap ## a small model of a folder of real objects, for `sample --model` (an hour; FOLDER=objects OUT=models_out/small)
+	$(RUN) tests.bench.study tests/bench/studies/real.yaml --folder "$(or $(FOLDER),$(error name a folder of 3D objects: make small-model FOLDER=...))" --release $(or $(OUT),models_out/small) $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run

@@ -25,6 +25,7 @@ from tasks.outcome import Failed
 from tests.bench.study.cost import Cost
 from tests.bench.study.data import Data
 from tests.bench.study.page import Progress, write_study
+from tests.bench.study.release import released_run, write_release
 from tests.bench.study.results import Results, Run
 from tests.bench.study.run import CellJob
 from tests.bench.study.spec import Study, list_cells, load_study
@@ -222,6 +223,21 @@ def made(job: CellJob) -> Run:
     shutil.copyfile(models["stage2"] / "history.csv", models["stage3"] / "history.csv")
     speed = 2 if cell.variant == "whole" else 1
     return Run(job, Cost(100.0 * speed, 60.0, 3.0 * speed), "cpu", "run", models, scores)
+
+
+def test_release_is_the_baselines_pipeline_with_its_scores_and_without_raw_weights(
+    results: Results, tmp_path: Path
+) -> None:
+    run = released_run(results)
+    cell = run.job.cell
+    assert (cell.variant, cell.samples, cell.seed) == (results.study.baseline, results.budgets[-1], 0)
+    (run.models["stage3"] / "unet_raw").mkdir(exist_ok=True)
+    write_release(run, tmp_path / "models" / "small")
+    assert {path.name for path in (tmp_path / "models" / "small").iterdir()} == {"history.csv", ".eval_results"}
+    scores = yaml.safe_load((tmp_path / "models" / "small" / ".eval_results" / "mvdiffusion-pp.yaml").read_text())
+    assert "sparse_held_out_1_psnr" in {entry["dataset"]["task_id"] for entry in scores}
+    with pytest.raises(ValueError, match="release into another folder"):
+        write_release(run, tmp_path / "models" / "small")
 
 
 def rows_of(table: Any, *names: str) -> list[tuple[str, ...]]:

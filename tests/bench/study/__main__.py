@@ -22,6 +22,7 @@ from tasks.outcome import Failed, Outcome
 from tasks.ports import collect
 from tests.bench.study.data import Data, make_data
 from tests.bench.study.page import MARKDOWN, PAGE, Progress, write_study
+from tests.bench.study.release import released_run, write_release
 from tests.bench.study.results import Results, Run
 from tests.bench.study.run import CellJob, run_cell
 from tests.bench.study.spec import Cell, Study, list_cells, load_study
@@ -48,7 +49,9 @@ def main(words: Sequence[str] | None = None) -> int:
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     done = [Run.load(job) for job in jobs if job.is_done]
     if done:
-        write_study(Results(study, done), Progress(len(jobs), failed), folder)
+        write_study(results := Results(study, done), Progress(len(jobs), failed), folder)
+        if arguments.release:
+            write_release(released_run(results), arguments.release)
         sys.stdout.write(f"{(folder / MARKDOWN).read_text()}\n{folder / PAGE}\n")
     for outcome in failed:
         sys.stderr.write(f"{outcome.uid} failed: {outcome.error}\n")
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time: above 1 workers of a private Ray")
     parser.add_argument("--profile", help="where and how fast instead of --jobs: the pool of a profile")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of all runs together")
+    parser.add_argument("--release", type=Path, metavar="OUT", help="new folder for the baseline's model, ready to use")
     parser.add_argument("--report", action="store_true", help="only write tables and page of what is finished")
     return parser
 
