@@ -38,6 +38,8 @@ class CatalogConfig(Section):
     """List at most so many, the first by uid hash; null: all."""
     procedural_indices: int | None = Field(default=None, ge=1, exclude_if=_is_none)
     """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object. Other sources ignore it."""
+    procedural_families: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    """For `procedural`: the kinds of objects among them, such as duck; null: all. Other sources ignore it."""
     scores: str | None
     """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
     and `aesthetic_score`. null: the source's own table, if it has one.

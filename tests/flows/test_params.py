@@ -84,6 +84,7 @@ def test_params_with_a_map_of_timesteps_keep_one_schedule(tmp_path: Path) -> Non
     sentence = r"train_stage2.noise.beta_schedule is scaled_linear and train_stage1.noise.beta_schedule linear, but"
     content = yaml.safe_load(path.read_text())
     content["train_stage1"]["unet"] |= {"pretrained": "owner/name/unet", "timestep_map": "pretrained"}
+    content["train_stage1"]["unet"]["resnet_time_scale_shift"] = "default"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ValueError, match=sentence):
         load_params(path)

@@ -38,6 +38,22 @@ def test_catalog_procedural_without_a_number_raises(tmp_path: Path) -> None:
         make_catalog(catalog_config(source="procedural"), 0, tmp_path / "out", make_tools(tmp_path))
 
 
+def test_catalog_of_some_procedural_families_lists_no_other(tmp_path: Path) -> None:
+    config = catalog_config(source="procedural", procedural_indices=30, procedural_families=("duck", "mug"))
+    make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+    assert [entry.uid for entry in read_entries(tmp_path / "out" / "objects.csv")] == [
+        "duck-0008",
+        "mug-0000",
+        "mug-0023",
+    ]
+
+
+def test_catalog_of_a_procedural_family_that_there_is_not_raises(tmp_path: Path) -> None:
+    config = catalog_config(source="procedural", procedural_indices=30, procedural_families=("duck", "goose"))
+    with pytest.raises(ValueError, match="names goose; the families are mug, chair, car"):
+        make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
+
+
 def test_catalog_of_objaverse_with_a_table_on_the_web_is_scored(tmp_path: Path) -> None:
     lay_out_hub(tmp_path / "hub", {f"object{index:02d}": glb() for index in range(4)})
     table = "file_identifier,aesthetic_score\nhttps://sketchfab.com/3d-models/object01,5.5\nhttps://x.org/object77,9\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.sources.procedural.objects import (
+    FAMILIES,
     describe,
     family_of,
     object_indices,
@@ -16,7 +17,10 @@ from tasks.sources.source import Listing, choose
 
 
 class ProceduralSource:
-    """The objects with an index below `catalog.procedural_indices`. A location is `procedural:FAMILY/INDEX`."""
+    """Objects of chosen families with an index below `catalog.procedural_indices`.
+
+    A location is `procedural:FAMILY/INDEX`.
+    """
 
     is_permanent = False
     num_connections = 1
@@ -27,13 +31,21 @@ class ProceduralSource:
                 "catalog.procedural_indices is null; source procedural needs the number of indices that it makes "
                 "objects of, such as 20"
             )
+        self._families = frozenset(config.procedural_families or FAMILIES)
+        if unknown := self._families - FAMILIES.keys():
+            raise ValueError(
+                f"catalog.procedural_families names {', '.join(sorted(unknown))}; "
+                f"the families are {', '.join(FAMILIES)}"
+            )
         self._config = config
         self._count = config.procedural_indices
         self._seed = seed
 
     def listing(self) -> Listing:
         """List the objects, each with its score and title."""
-        indices = {object_uid(index): index for index in object_indices(self._count)}
+        indices = {
+            object_uid(index): index for index in object_indices(self._count) if family_of(index) in self._families
+        }
         choice = choose(indices, self._config, self._seed)
         entries = [self._entry(uid, indices[uid]) for uid in choice.kept]
         return Listing(entries, turned_away=choice.dropped, unmatched=choice.unmatched)
