@@ -42,7 +42,7 @@ def test_set_changes_the_line_and_no_other(path: Path) -> None:
         {
             "render.light.sun": 2.0,
             "sample.conditions": [1, 2],
-            "select.max_procedural": None,
+            "catalog.procedural_families": None,
             "catalog.source": "folder",
         },
     ],
