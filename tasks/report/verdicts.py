@@ -10,6 +10,10 @@ from tasks.report.tables import BASELINES, all_groups
 from tasks.report.words import case_title, groups_title, is_stage, method_title
 
 
+SAME_DB = 0.05
+"""Means that differ by less are the same: with other initial noise the demo's differ by 0.1 dB (infra/LOG.md)."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim, whether it holds, and the numbers that say so."""
@@ -66,7 +70,10 @@ def _successive(cases: Sequence[Case]) -> Iterator[tuple[Case, Case]]:
 
 
 def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Verdict]:
-    """The case with the most given views is compared with the one with the fewest, for each training stage."""
+    """The case with the most given views is compared with the one with the fewest, for each training stage.
+
+    Where one view tells everything the others cannot add to it, so it is enough that they do no harm.
+    """
     sparse = [case for case in cases if case.protocol == "sparse" and is_stage(case.method)]
     for method in sorted({case.method for case in sparse}):
         members = sorted((case for case in sparse if case.method == method), key=lambda case: case.conditions)
@@ -77,4 +84,4 @@ def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Ver
             if group in summary[fewest.name]:
                 one, many = summary[fewest.name][group]["psnr"], summary[most.name][group]["psnr"]
                 claim = f"{case_title(most)}: at least as good as with {fewest.conditions} on {groups_title(group)}"
-                yield Verdict(claim, many >= one, f"{many:.2f} dB against {one:.2f} dB")
+                yield Verdict(claim, many > one - SAME_DB, f"{many:.2f} dB against {one:.2f} dB")
