@@ -9,7 +9,6 @@ from tasks.evaluation.object_scores import Summary
 from tasks.report.tables import BASELINES, all_groups
 from tasks.report.words import case_title, groups_title, is_stage, method_title
 
-
 SAME_DB = 0.05
 """Means that differ by less are the same: with other initial noise the demo's differ by 0.1 dB (infra/LOG.md)."""
 
