@@ -297,7 +297,13 @@ def test_page_shows_every_variant_without_files_beside_it(results: Results) -> N
         seal_images(job.folder / f"made{number}", views).rename(target)
     write_study(results, Progress(9, [Failed("one view given, 48 samples, seed 0", "<killed>")]), job.folder)
     page = StrictPage((job.folder / "index.html").read_text())
-    for words in ("8 of 9", *results.variants, "failed: one view given, 48 samples, seed 0", "<killed>"):
+    for words in (
+        "2 variants, 2 seeds, 2 budgets",
+        "8 of 9",
+        *results.variants,
+        "failed: one view given, 48 samples, seed 0",
+        "<killed>",
+    ):
         assert words in page.text
     shown = list(page.images.values())
     charts = ["Over training samples", "Over given views", "Over cost", "While training, 48 samples, mean over seeds"]
