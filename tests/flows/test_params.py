@@ -85,6 +85,8 @@ def test_params_with_a_map_of_timesteps_keep_one_schedule(tmp_path: Path) -> Non
     content = yaml.safe_load(path.read_text())
     content["train_stage1"]["unet"] |= {"pretrained": "owner/name/unet", "timestep_map": "pretrained"}
     content["train_stage1"]["unet"]["resnet_time_scale_shift"] = "default"
+    for stage in ("train_stage2", "train_stage3"):
+        content[stage]["noise"]["beta_end"] = content["train_stage1"]["noise"]["beta_end"]
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ValueError, match=sentence):
         load_params(path)
