@@ -1,6 +1,7 @@
 """Copies a trained model as a folder to publish: the model as it is, and its scores beside the card."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.artifacts.atomic import atomic_folder, write_bytes
@@ -20,13 +21,30 @@ def export_model(model: Path, report: Path, out: Path) -> Path:
     about other weights.
     """
     manifest, evaluated = open_manifest(model, Kind.DIFFUSION_MODEL), open_manifest(report, Kind.REPORT)
-    if out.exists():
-        raise ValueError(f"{out} exists; export into another folder, or delete it")
+    check_new(out)
     scored = evaluated.inputs.get(f"train-{model.name}")
     scores = report / FOLDER / f"{model.name}.yaml"
     if scored != manifest.fingerprint or not scores.exists():
         raise ValueError(f"{report} does not evaluate {model}; make it with `python -m flows run evaluate`")
-    with atomic_folder(out) as part:
-        shutil.copytree(model, part, dirs_exist_ok=True)
-        write_bytes(part / BESIDE_CARD, scores.read_bytes())
+    copy_with_scores(model, scores, out)
     return out / BESIDE_CARD
+
+
+def check_new(out: Path) -> None:
+    """Raise ValueError when `out` exists."""
+    if out.exists():
+        raise ValueError(f"{out} exists; export into another folder, or delete it")
+
+
+def copy_with_scores(model: Path, scores: Path, out: Path, leave_out: Sequence[str] = ()) -> None:
+    """Copy a model folder to `out`, which must not exist, with a file of scores beside its card.
+
+    Args:
+        model: A training stage's folder.
+        scores: What `write_hub_results` has written for it.
+        out: The new folder.
+        leave_out: Names of files and folders that are not copied.
+    """
+    with atomic_folder(out) as part:
+        shutil.copytree(model, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*leave_out))
+        write_bytes(part / BESIDE_CARD, scores.read_bytes())

@@ -83,4 +83,5 @@ def _condition_verdicts(cases: Sequence[Case], summary: Summary) -> Iterator[Ver
             if group in summary[fewest.name]:
                 one, many = summary[fewest.name][group]["psnr"], summary[most.name][group]["psnr"]
                 claim = f"{case_title(most)}: at least as good as with {fewest.conditions} on {groups_title(group)}"
-                yield Verdict(claim, many > one - SAME_DB, f"{many:.2f} dB against {one:.2f} dB")
+                numbers = f"{many:.2f} dB against {one:.2f} dB; less than {SAME_DB} dB is no difference"
+                yield Verdict(claim, many > one - SAME_DB, numbers)

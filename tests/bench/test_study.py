@@ -229,6 +229,7 @@ def test_release_is_the_baselines_pipeline_with_its_scores_and_without_raw_weigh
     results: Results, tmp_path: Path
 ) -> None:
     run = released_run(results)
+    assert run is not None
     cell = run.job.cell
     assert (cell.variant, cell.samples, cell.seed) == (results.study.baseline, results.budgets[-1], 0)
     (run.models["stage3"] / "unet_raw").mkdir(exist_ok=True)
@@ -236,7 +237,7 @@ def test_release_is_the_baselines_pipeline_with_its_scores_and_without_raw_weigh
     assert {path.name for path in (tmp_path / "models" / "small").iterdir()} == {"history.csv", ".eval_results"}
     scores = yaml.safe_load((tmp_path / "models" / "small" / ".eval_results" / "mvdiffusion-pp.yaml").read_text())
     assert "sparse_held_out_1_psnr" in {entry["dataset"]["task_id"] for entry in scores}
-    with pytest.raises(ValueError, match="release into another folder"):
+    with pytest.raises(ValueError, match="export into another folder"):
         write_release(run, tmp_path / "models" / "small")
 
 

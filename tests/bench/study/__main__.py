@@ -18,6 +18,7 @@ from flows.wiring import open_pool
 from infra.profile import Profile, load_profile, resolve
 from infra.progress import TerminalProgress
 from infra.tracking import TrackingStore
+from tasks.commands.export_model import check_new
 from tasks.outcome import Failed, Outcome
 from tasks.ports import collect
 from tests.bench.study.data import Data, make_data
@@ -36,6 +37,8 @@ FOREVER = 30 * 24 * 3600.0
 def main(words: Sequence[str] | None = None) -> int:
     """Make the data, then every run, then the page; return 1 when a run has failed."""
     arguments = _parser().parse_args(words)
+    if arguments.release:
+        check_new(arguments.release)  # not after an hour of training
     study = _study(arguments)
     folder = (arguments.out or ROOT / ".work" / "study" / study.name).resolve()
     cells = list_cells(study)
@@ -49,9 +52,10 @@ def main(words: Sequence[str] | None = None) -> int:
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     done = [Run.load(job) for job in jobs if job.is_done]
     if done:
-        write_study(results := Results(study, done), Progress(len(jobs), failed), folder)
-        if arguments.release:
-            write_release(released_run(results), arguments.release)
+        results = Results(study, done)
+        write_study(results, Progress(len(jobs), failed), folder)
+        if arguments.release and (run := released_run(results)):
+            write_release(run, arguments.release)
         sys.stdout.write(f"{(folder / MARKDOWN).read_text()}\n{folder / PAGE}\n")
     for outcome in failed:
         sys.stderr.write(f"{outcome.uid} failed: {outcome.error}\n")
