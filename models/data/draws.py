@@ -96,16 +96,28 @@ class SamplePlan:
         drawn = self._draw(sample_id, sample_id % self.num_items, Stream.VALIDATION)
         return replace(drawn, timestep=timestep, is_unconditional=False)
 
+    def count_conditions(self, sample_id: int) -> int:
+        """Number of condition views of a training sample, which `draw` gives as well, at a third of its time."""
+        rng = rng_of(self.seed, Stream.SAMPLE, sample_id)
+        rng.integers(self.timesteps)
+        rng.random()
+        return self._count_conditions(rng)
+
     def _draw(self, sample_id: int, item: int, stream: Stream) -> SampleDraw:
         # the order of these calls is part of the result
         rng = rng_of(self.seed, stream, sample_id)
         timestep = int(rng.integers(self.timesteps))
         is_unconditional = bool(rng.random() < self.condition_drop)
-        has_several = bool(rng.random() < self.multi_condition_share)
-        num_chosen = int(rng.integers(self.multi_conditions[0], self.multi_conditions[1] + 1)) if has_several else 1
+        num_chosen = self._count_conditions(rng)
         conditions = rng.permutation(self.num_conditions)[:num_chosen]
         targets = np.sort(rng.permutation(self.num_targets)[: self.kept_targets])
         return SampleDraw(sample_id, item, conditions, targets, timestep, is_unconditional)
+
+    def _count_conditions(self, rng: np.random.Generator) -> int:
+        """Draw the number of condition views."""
+        if rng.random() < self.multi_condition_share:
+            return int(rng.integers(self.multi_conditions[0], self.multi_conditions[1] + 1))
+        return 1
 
 
 def aligned_views(targets: Indices, column: int, num_columns: int) -> Indices:

@@ -8,7 +8,7 @@ Shapes alone flow through the network on torch's meta device. Our own count of s
 # L context token, D context width
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +47,25 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.d
     with torch.device("meta"):
         copy: MultiViewUNet = nn.Module.to(MultiViewUNet.from_config(unet.config), dtype).train()
     inputs = meta_inputs(copy, conditions, conditions + targets, dtype)
-    with FlopCounterMode(display=False) as counter:
-        copy(**inputs).float().square().mean().backward()
+    tflop = _count_tflop(copy, inputs)
     copy.recompute_levels(unet.recomputed_levels)
     copy.set_attention_kernel(fused_attention, takes_masks=True)
     saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()])
-    return SampleCost(counter.get_total_flops() / 1e12, saved.total())
+    return SampleCost(tflop, saved.total())
+
+
+def unet_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
+    """Count the 10^12 operations of one sample of a diffusion training, as `unet_cost` does, and nothing else."""
+    with torch.device("meta"):
+        copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
+    return _count_tflop(copy, meta_inputs(copy, conditions, conditions + targets, torch.float32))
+
+
+def _count_tflop(unet: MultiViewUNet, inputs: Mapping[str, Tensor]) -> float:
+    """Count the 10^12 operations of forward and backward pass; these are whole numbers, alike on every machine."""
+    with FlopCounterMode(display=False) as counter:
+        unet(**inputs).float().square().mean().backward()
+    return counter.get_total_flops() / 1e12
 
 
 def vae_cost(vae: AutoencoderKL, side: int, dtype: torch.dtype) -> SampleCost:

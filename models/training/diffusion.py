@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from models.data.samples import SampleReader, Samples, group_by_views
 from models.network.conditioning import assemble_conditioning
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
-from models.training.cost import SampleCost, unet_cost
+from models.training.cost import SampleCost, unet_cost, unet_tflop
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import full_tensor
 from models.training.trainable import MicroBatchLoss
@@ -108,6 +109,20 @@ class DiffusionTraining:
     def names(self, sample_ids: Sequence[int]) -> list[str]:
         """Uids of the objects of samples."""
         return self.reader.names(sample_ids)
+
+    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """Operations of each sample by its number of condition views."""
+        plan = self.reader.plan
+        if plan.multi_condition_share == 0:
+            return [1.0] * len(sample_ids)
+        return [self._tflop[plan.count_conditions(sample_id)] for sample_id in sample_ids]
+
+    @cached_property
+    def _tflop(self) -> dict[int, float]:
+        """10^12 operations of a sample by its number of condition views."""
+        plan = self.reader.plan
+        several = range(plan.multi_conditions[0], plan.multi_conditions[1] + 1)
+        return {number: unet_tflop(self.model, number, plan.kept_targets) for number in sorted({1, *several})}
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
         """Cost of a sample with the largest number of condition views."""

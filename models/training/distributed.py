@@ -26,7 +26,7 @@ BUCKET = 2**26
 
 @dataclass(frozen=True)
 class Ranks:
-    """The process group as one of its ranks sees it; every method but `share` is collective.
+    """The process group as one of its ranks sees it; every method is collective.
 
     With a single rank nothing is communicated and torch.distributed need not be initialized.
     """
@@ -38,10 +38,6 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this is rank 0, which reports, validates and writes."""
         return self.rank == 0
-
-    def share(self, sample_ids: range) -> range:
-        """The samples of a batch that this rank computes: every `size`-th."""
-        return sample_ids[self.rank :: self.size]
 
     @torch.no_grad()
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:

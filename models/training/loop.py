@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.config import LoopConfig, OptimizerConfig
 from models.training.checkpoints import Checkpoints
+from models.training.dealing import deal
 from models.training.distributed import SINGLE, Ranks
 from models.training.ema import MovingAverage
 from models.training.history import History, Row
@@ -93,6 +94,15 @@ def train(
     return TrainingResult(run.samples_seen, run.history.rows, run.average)
 
 
+@dataclass(frozen=True)
+class _RankBatch(Generic[BatchT]):
+    """What one rank computes of a batch."""
+
+    samples: BatchT
+    share: float
+    """Number of its samples over that of the whole batch."""
+
+
 class _Run(Generic[BatchT]):
     """One training: its modules, optimizer, moving average, history and clock."""
 
@@ -115,18 +125,12 @@ class _Run(Generic[BatchT]):
         self.samples_seen = 0
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
-        self.batch_share = len(ranks.share(range(loop.batch_size))) / loop.batch_size
-        """How much of every batch this rank computes."""
 
     def train(self, report: Report, stop: Callable[[], bool]) -> None:
         """Take the steps that remain; log, validate and save at their intervals and at the end."""
         meter = ThroughputMeter(self.samples_seen, self.device)
         first_step = self.samples_seen // self.loop.batch_size
-        batches = prefetched(
-            lambda step: self.trainable.load(self.ranks.share(self.sample_ids(step))),
-            range(first_step, self.num_steps),
-            self.device,
-        )
+        batches = prefetched(self.load, range(first_step, self.num_steps), self.device)
         for step, batch in enumerate(meter.timed(batches), start=first_step):
             if step == first_step and self.device.type == "cuda":
                 meter.tflop_per_sample = self.count_tflop(batch) / self.loop.batch_size
@@ -148,7 +152,17 @@ class _Run(Generic[BatchT]):
         """Ids of the samples in the global batch of step `step`, counted from 0."""
         return range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
 
-    def step(self, step: int, batch: BatchT) -> None:
+    def load(self, step: int) -> "_RankBatch[BatchT]":
+        """Read this rank's samples of a batch, which are dealt by their cost."""
+        ids = self.sample_ids(step)
+        if self.ranks.size > 1:
+            together = self.trainable.micro_batch or self.loop.batch_size
+            dealt = deal(self.trainable.relative_costs(ids), self.ranks.size, together)[self.ranks.rank]
+        else:
+            dealt = list(range(len(ids)))
+        return _RankBatch(self.trainable.load([ids[position] for position in dealt]), len(dealt) / len(ids))
+
+    def step(self, step: int, batch: "_RankBatch[BatchT]") -> None:
         """Take one optimizer step: backward, clip, check, update weights, average and clock."""
         learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
         set_learning_rate(self.optimizer, learning_rate)
@@ -167,18 +181,18 @@ class _Run(Generic[BatchT]):
             {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
         )
 
-    def backward(self, batch: BatchT) -> dict[str, Tensor]:
+    def backward(self, batch: "_RankBatch[BatchT]") -> dict[str, Tensor]:
         """Accumulate the gradients of all micro-batches, sum them over the ranks, and return the step's metrics."""
         totals: dict[str, Tensor] = {}
-        micro_batches = self.trainable.micro_batches(batch)
+        micro_batches = self.trainable.micro_batches(batch.samples)
         while True:
             with self.autocast():  # for the forward pass, which runs in here; the backward pass must be outside
                 micro_batch = next(micro_batches, None)
             if micro_batch is None:
                 break
-            (micro_batch.loss * self.batch_share).backward()  # type: ignore[no-untyped-call]
+            (micro_batch.loss * batch.share).backward()  # type: ignore[no-untyped-call]
             for name, value in micro_batch.metrics.items():
-                value = value.detach() * self.batch_share
+                value = value.detach() * batch.share
                 totals[name] = totals[name] + value if name in totals else value
         for weight in self.groups[0]:
             if weight.grad is None:  # unused in this batch (models.network.attention.attend_to_one)
@@ -193,7 +207,7 @@ class _Run(Generic[BatchT]):
         """The precision of forward passes, in training and in validation."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
 
-    def count_tflop(self, batch: BatchT) -> float:
+    def count_tflop(self, batch: "_RankBatch[BatchT]") -> float:
         """10^12 operations of one step on all ranks, counted in a trial that changes no weight."""
         tflop = count_tflop(lambda: self.backward(batch), self.device)
         for module in self.modules:

@@ -58,6 +58,15 @@ class Trainable(Protocol[BatchT]):
         """Names of the objects or images behind the samples, for error messages."""
         ...
 
+    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """What computing each sample costs beside the others, in any unit; asked where several ranks share a batch."""
+        ...
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Most samples per forward pass; None: as many as there are."""
+        ...
+
     def cost(self, dtype: torch.dtype) -> SampleCost:
         """Operations and activation memory of the most expensive sample, computed in `dtype`."""
         ...

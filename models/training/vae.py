@@ -79,6 +79,10 @@ class VAETraining:
         step = sample_ids[0] // self.batch_size
         return ImageBatch(pixels, torch.from_numpy(noise), step)
 
+    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """Every image costs the same."""
+        return [1.0] * len(sample_ids)
+
     def crop(self, sample_id: int) -> Pixels:
         """One training image: a random crop (crop, crop, 4), or all of it without a crop size."""
         image = self.source[item_of(self.seed, sample_id, len(self.source))]

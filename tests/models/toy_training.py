@@ -33,6 +33,7 @@ class Line:
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
         self.discriminator: nn.Module | None = None
         self.may_be_sharded = False
+        self.micro_batch: int | None = None
         self.num_parts = num_parts
         self.poisoned, self.poison = poisoned, poison
         self.loaded: list[int] = []
@@ -51,6 +52,9 @@ class Line:
         for x_part, y_part in zip(x.chunk(self.num_parts), y.chunk(self.num_parts), strict=True):
             loss = (self.model(x_part) - y_part).square().sum() / len(x)
             yield MicroBatchLoss(loss, {"loss": loss})
+
+    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        return [1.0] * len(sample_ids)
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:
         return [f"point-{number}" for number in sample_ids]

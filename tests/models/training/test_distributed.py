@@ -13,7 +13,7 @@ import torch
 from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import SINGLE, Ranks, init_distributed
+from models.training.distributed import Ranks, init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
 from tests.forked_ranks import ForkedRanks
@@ -150,13 +150,6 @@ def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
 def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_path: Path) -> None:
     ForkedRanks(2).run(partial(take_up, {0: 8, 1: 16}, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
-
-
-def test_shares_of_a_step_are_disjoint_and_complete() -> None:
-    shares = [Ranks(rank, 3).share(range(20, 31)) for rank in range(3)]
-    assert sorted(number for share in shares for number in share) == list(range(20, 31))
-    assert max(map(len, shares)) - min(map(len, shares)) == 1
-    assert SINGLE.share(range(4)) == range(4)
 
 
 def test_more_processes_than_samples_in_a_step_are_refused(latent_folder: Path, tmp_path: Path) -> None:
