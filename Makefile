@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-evaluate bench-reconstruct study small-model ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ bench-times: bootstrap ## seconds for 32 views and a training sample at the pape
 
 bench-train: bootstrap ## samples per second of the training loop and of its data (ARGS="--device cuda --width full --side 64")
 	$(RUN) tests.bench.train $(ARGS)
+
+bench-checkpoints: bootstrap ## how long a training waits for its checkpoints (a minute; ARGS="--gb 13.9 --device cuda")
+	$(RUN) tests.bench.checkpoints $(ARGS)
 
 bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 30 objects in 15 cases (a minute)
 	$(RUN) tests.bench.evaluate $(ARGS)

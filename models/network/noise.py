@@ -26,6 +26,7 @@ class Diffusion:
         self.alpha = _alphas(config)
         """(timesteps,) square root of the cumulative product of 1 - beta."""
         self.sigma = (1 - self.alpha**2).sqrt()
+        self._tables: dict[torch.device, Tensor] = {}
 
     def add_noise(self, clean_BVCHW: Tensor, noise_BVCHW: Tensor, timestep_B: Tensor) -> Tensor:
         """Return the noisy latents z_t."""
@@ -56,15 +57,21 @@ class Diffusion:
         """Return the weight (B,) of the squared error, float32: Min-SNR (Hang et al. 2023), or 1 without a gamma."""
         if self.config.min_snr_gamma is None:
             return torch.ones(timestep_B.shape, device=timestep_B.device)
-        snr = (self.alpha / self.sigma) ** 2
+        alpha, sigma = self._on(timestep_B.device)[:, timestep_B]
+        snr = (alpha / sigma) ** 2
         weight = snr.clamp(max=self.config.min_snr_gamma) / (snr if self.config.prediction == "epsilon" else snr + 1)
-        return weight.to(timestep_B.device)[timestep_B].float()
+        return weight.float()
 
     def _at(self, timestep_B: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (-1,) + (1,) * (like.ndim - 1)
-        tables = torch.stack([self.alpha, self.sigma]).to(timestep_B.device)
-        alpha, sigma = tables[:, timestep_B].to(like)
+        alpha, sigma = self._on(timestep_B.device)[:, timestep_B].to(like)
         return alpha.view(shape), sigma.view(shape)
+
+    def _on(self, device: torch.device) -> Tensor:
+        """Alpha and sigma (2, timesteps) on a device, copied once: a copy for each batch would make the device wait."""
+        if device not in self._tables:
+            self._tables[device] = torch.stack([self.alpha, self.sigma]).to(device)
+        return self._tables[device]
 
 
 def build_scheduler(config: NoiseConfig, name: SchedulerName) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from filelock import FileLock, Timeout
@@ -21,6 +21,8 @@ LOCK_TIMEOUT = 60.0
 """Seconds to wait for the ranks of an interrupted training, which finish their step and save."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """How a file system says that it has no locks."""
+DIGEST_LENGTH = 16
+"""Hex digits of the digest in a file's name."""
 BEST = "best.pt"
 """Name of the checkpoint with the best validation metric."""
 logger = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ class Checkpoints:
         try:
             with part.open("wb") as handle:
                 about = {"format": FORMAT, "fingerprint": self.fingerprint, "samples_seen": samples_seen}
-                torch.save(about | state, handle)
+                hashing: Any = _HashingFile(handle)  # torch asks for no more than it has
+                torch.save(about | state, hashing)
                 handle.flush()
                 os.fsync(handle.fileno())
         except (OSError, RuntimeError) as error:  # torch has its own name for a failed write
@@ -72,7 +75,7 @@ class Checkpoints:
             self._require_room(state)
             number = getattr(error, "errno", None) or errno.EIO
             raise OSError(number, f"writing a checkpoint into {self.folder} failed: {error}") from error
-        path = self.folder / f"{clock}-{_digest(part)}.pt"
+        path = self.folder / f"{clock}-{hashing.digest()}.pt"
         part.replace(path)
         if is_best:
             try:
@@ -172,7 +175,7 @@ class Checkpoints:
 
 def size_of(state: Any) -> int:
     """Total bytes of all tensors in nested dicts and lists."""
-    if is_traceable_wrapper_subclass(state):  # a quantized tensor claims the size of its unquantized shape
+    if is_quantized(state):  # claims the size of its unquantized shape
         return sum(size_of(getattr(state, name)) for name in state.__tensor_flatten__()[0])
     if isinstance(state, torch.Tensor):
         return state.nbytes
@@ -181,6 +184,28 @@ def size_of(state: Any) -> int:
     return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
 
 
+def is_quantized(value: Any) -> bool:
+    """Whether a tensor is made of others, as torchao's quantized moments are."""
+    return bool(is_traceable_wrapper_subclass(value))
+
+
+class _HashingFile:
+    """A file for `torch.save`, which writes from the beginning to the end, that hashes what passes through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()[:DIGEST_LENGTH]
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:DIGEST_LENGTH]

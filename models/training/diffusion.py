@@ -4,8 +4,7 @@
 # H and W latent size, D embedding width
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -49,6 +48,7 @@ class DiffusionTraining:
     """Samples an object at every validation; None: validation computes only losses."""
     ranks: Ranks = SINGLE
     """The ranks that the network is sharded over, which must make equally many forward passes per step."""
+    _tflop_by_conditions: dict[int, float] = field(default_factory=dict, repr=False)
     discriminator: None = None
     may_be_sharded: ClassVar[bool] = True
 
@@ -110,19 +110,13 @@ class DiffusionTraining:
         """Uids of the objects of samples."""
         return self.reader.names(sample_ids)
 
-    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
-        """Operations of each sample by its number of condition views."""
-        plan = self.reader.plan
-        if plan.multi_condition_share == 0:
-            return [1.0] * len(sample_ids)
-        return [self._tflop[plan.count_conditions(sample_id)] for sample_id in sample_ids]
-
-    @cached_property
-    def _tflop(self) -> dict[int, float]:
-        """10^12 operations of a sample by its number of condition views."""
-        plan = self.reader.plan
-        several = range(plan.multi_conditions[0], plan.multi_conditions[1] + 1)
-        return {number: unet_tflop(self.model, number, plan.kept_targets) for number in sorted({1, *several})}
+    def sample_tflop(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """10^12 operations of each sample, forward and backward, by its number of condition views."""
+        plan, counted = self.reader.plan, self._tflop_by_conditions
+        numbers = [plan.count_conditions(sample_id) for sample_id in sample_ids]
+        for number in set(numbers) - counted.keys():
+            counted[number] = unet_tflop(self.model, number, plan.kept_targets)
+        return [counted[number] for number in numbers]
 
     def cost(self, dtype: torch.dtype) -> SampleCost:
         """Cost of a sample with the largest number of condition views."""

@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.config import LoopConfig, OptimizerConfig
+from models.training.checkpoint_writer import CheckpointWriter
 from models.training.checkpoints import Checkpoints
 from models.training.dealing import deal
 from models.training.distributed import SINGLE, Ranks
@@ -26,7 +28,7 @@ from models.training.optimizers import make_optimizer, set_learning_rate
 from models.training.prefetch import prefetched
 from models.training.sharding import full_tensor
 from models.training.state import EMPTY_STATE, TrainingState
-from models.training.throughput import ThroughputMeter, count_tflop
+from models.training.throughput import ThroughputMeter
 from models.training.trainable import Report, Trainable
 
 BatchT = TypeVar("BatchT")
@@ -86,8 +88,8 @@ def train(
             "optimizer.state_bits is 8, which works with one process alone; set `trainers` to 1 in the profile, or "
             "state_bits to 32 and `shard_weights` in the profile"
         )
-    run = _Run(trainable, loop, optimizer, checkpoints, ranks)
-    with checkpoints.exclusive() if ranks.is_first else nullcontext():
+    with checkpoints.exclusive() if ranks.is_first else nullcontext(), CheckpointWriter(checkpoints) as writer:
+        run = _Run(trainable, loop, optimizer, checkpoints, writer, ranks)
         run.restore()
         trainable.model.train()
         run.train(report, stop)
@@ -112,10 +114,11 @@ class _Run(Generic[BatchT]):
         loop: LoopConfig,
         optimizer: OptimizerConfig,
         checkpoints: Checkpoints,
+        writer: CheckpointWriter,
         ranks: Ranks,
     ) -> None:
         self.trainable, self.loop, self.settings = trainable, loop, optimizer
-        self.checkpoints, self.ranks = checkpoints, ranks
+        self.checkpoints, self.writer, self.ranks = checkpoints, writer, ranks
         self.modules = [module for module in (trainable.model, trainable.discriminator) if module is not None]
         self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
         self.device = self.groups[0][0].device
@@ -133,14 +136,17 @@ class _Run(Generic[BatchT]):
         batches = prefetched(self.load, range(first_step, self.num_steps), self.device)
         for step, batch in enumerate(meter.timed(batches), start=first_step):
             if step == first_step and self.device.type == "cuda":
-                meter.tflop_per_sample = self.count_tflop(batch) / self.loop.batch_size
+                meter.tflop_per_sample = fmean(self.trainable.sample_tflop(self.sample_ids(step)))
             self.step(step, batch)
             num_done = step + 1
             is_last = num_done == self.num_steps
             self.log(num_done, report, meter)
+            self.writer.raise_error()
             is_stopped = self.ranks.any(stop(), self.device) and not is_last
             if is_last or is_stopped or num_done % self.loop.checkpoint_every == 0:
                 self.save()
+            if is_last or is_stopped:
+                self.writer.wait()
             if is_stopped:
                 self.ranks.barrier(self.device)  # no rank leaves before the state is saved
                 raise Interrupted(
@@ -157,7 +163,7 @@ class _Run(Generic[BatchT]):
         ids = self.sample_ids(step)
         if self.ranks.size > 1:
             together = self.trainable.micro_batch or self.loop.batch_size
-            dealt = deal(self.trainable.relative_costs(ids), self.ranks.size, together)[self.ranks.rank]
+            dealt = deal(self.trainable.sample_tflop(ids), self.ranks.size, together)[self.ranks.rank]
         else:
             dealt = list(range(len(ids)))
         return _RankBatch(self.trainable.load([ids[position] for position in dealt]), len(dealt) / len(ids))
@@ -207,13 +213,6 @@ class _Run(Generic[BatchT]):
         """The precision of forward passes, in training and in validation."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
 
-    def count_tflop(self, batch: "_RankBatch[BatchT]") -> float:
-        """10^12 operations of one step on all ranks, counted in a trial that changes no weight."""
-        tflop = count_tflop(lambda: self.backward(batch), self.device)
-        for module in self.modules:
-            module.zero_grad(set_to_none=True)
-        return tflop * self.ranks.size
-
     def check_loss(self, step: int, values: Mapping[str, float], norms: list[Tensor]) -> None:
         """Raise FloatingPointError for a loss that must not reach the weights."""
         first = self.history.first("train/loss")
@@ -223,6 +222,7 @@ class _Run(Generic[BatchT]):
             fault = f"has exploded to more than {DIVERGED} times the {first:.3g} of the beginning"
         else:
             return
+        self.writer.wait()
         ids = self.sample_ids(step)
         raise FloatingPointError(
             f"the loss {fault} at step {step + 1} (samples {ids.start}..{ids.stop - 1}): {dict(values)}. "
@@ -264,7 +264,7 @@ class _Run(Generic[BatchT]):
         state = self.state.gather()
         if self.ranks.is_first:
             is_best = self.history.is_best_at(self.samples_seen)
-            self.checkpoints.save(self.samples_seen, state | {"history": self.history.state()}, is_best=is_best)
+            self.writer.save(self.samples_seen, state | {"history": self.history.state()}, is_best=is_best)
 
     def restore(self) -> None:
         """Load the newest checkpoint that rank 0 finds into all ranks; start from zero where there is none."""

@@ -58,8 +58,8 @@ class Trainable(Protocol[BatchT]):
         """Names of the objects or images behind the samples, for error messages."""
         ...
 
-    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
-        """What computing each sample costs beside the others, in any unit; asked where several ranks share a batch."""
+    def sample_tflop(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """10^12 operations of each sample, forward and backward; equal on all ranks, which deal the samples by it."""
         ...
 
     @property

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -79,9 +80,13 @@ class VAETraining:
         step = sample_ids[0] // self.batch_size
         return ImageBatch(pixels, torch.from_numpy(noise), step)
 
-    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
-        """Every image costs the same."""
-        return [1.0] * len(sample_ids)
+    def sample_tflop(self, sample_ids: Sequence[int]) -> Sequence[float]:
+        """10^12 operations of each image through encoder and decoder, forward and backward: the same for all."""
+        return [self._tflop] * len(sample_ids)
+
+    @cached_property
+    def _tflop(self) -> float:
+        return self.cost(torch.float32).tflop
 
     def crop(self, sample_id: int) -> Pixels:
         """One training image: a random crop (crop, crop, 4), or all of it without a crop size."""

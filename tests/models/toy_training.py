@@ -53,7 +53,7 @@ class Line:
             loss = (self.model(x_part) - y_part).square().sum() / len(x)
             yield MicroBatchLoss(loss, {"loss": loss})
 
-    def relative_costs(self, sample_ids: Sequence[int]) -> Sequence[float]:
+    def sample_tflop(self, sample_ids: Sequence[int]) -> Sequence[float]:
         return [1.0] * len(sample_ids)
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:

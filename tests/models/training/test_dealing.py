@@ -97,7 +97,7 @@ def test_a_plan_counts_the_condition_views_that_it_draws() -> None:
 
 def test_the_cost_of_a_sample_follows_from_its_condition_views(latent_folder: Path) -> None:
     training = make_training(LatentSet.open(latent_folder), multi_condition_share=0.5, multi_conditions=(2, 4))
-    costs = training.relative_costs(range(60))
+    costs = training.sample_tflop(range(60))
     by_number: dict[int, set[float]] = {}
     for sample, cost in enumerate(costs):
         by_number.setdefault(training.reader.plan.count_conditions(sample), set()).add(cost)
