@@ -63,6 +63,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             memory_gib=available_memory_gb(),
+            precision=resources.precision,
             compute=ComputeOptions(
                 micro_batch=profile.micro_batch,
                 recompute_levels=tuple(profile.recompute_levels),

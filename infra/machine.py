@@ -7,10 +7,14 @@ ignores CUDA_VISIBLE_DEVICES.
 
 import ctypes
 import os
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 CGROUPS = Path("/sys/fs/cgroup")
+CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
 
 
 def available_cpus() -> int:
@@ -62,20 +66,41 @@ def num_cuda_gpus() -> int:
 
     Asks the driver, because importing torch to ask it takes seconds.
     """
+    driver = cuda_driver()
+    count = ctypes.c_int(0)
+    return count.value if driver is not None and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+
+
+def cuda_capability() -> tuple[int, int] | None:
+    """Return the lowest compute capability of the visible GPUs, such as (9, 0) of an H100; None where there is none."""
+    driver = cuda_driver()
+    return None if driver is None else min(map(partial(_capability, driver), range(num_cuda_gpus())), default=None)
+
+
+def cuda_driver() -> Any | None:
+    """Return the CUDA driver, started; None where it is absent or broken, or where torch is built for CPUs."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
         built_for_cpu = metadata.version("torch").endswith("+cpu")
     except (OSError, metadata.PackageNotFoundError):
-        return 0
-    if built_for_cpu or driver.cuInit(0) != 0:
-        return 0
-    count = ctypes.c_int(0)
-    return count.value if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+        return None
+    return None if built_for_cpu or driver.cuInit(0) != 0 else driver
 
 
 def torch_device() -> str:
     """Return the fastest device that torch has here: "cuda" or "cpu"."""
     return "cuda" if num_cuda_gpus() else "cpu"
+
+
+def _capability(driver: Any, ordinal: int) -> tuple[int, int]:
+    """Return the compute capability of a GPU; (0, 0) where the driver does not say."""
+    device, major, minor = (ctypes.c_int(0) for _ in range(3))
+    errors = (
+        driver.cuDeviceGet(ctypes.byref(device), ordinal),
+        driver.cuDeviceGetAttribute(ctypes.byref(major), CAPABILITY_MAJOR, device),
+        driver.cuDeviceGetAttribute(ctypes.byref(minor), CAPABILITY_MINOR, device),
+    )
+    return (0, 0) if any(errors) else (major.value, minor.value)
 
 
 def _words(path: Path) -> list[str]:

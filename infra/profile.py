@@ -10,9 +10,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 
-from infra.machine import available_cpus, available_memory_gb, num_cuda_gpus, torch_device
+from infra.machine import available_cpus, available_memory_gb, cuda_capability, num_cuda_gpus, torch_device
 
 PROFILES = Path(__file__).parent / "profiles"
+BF16_CAPABILITY = (8, 0)
+"""First compute capability of CUDA cards with bfloat16 products (Ampere, 2020)."""
 CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
@@ -49,6 +51,9 @@ class Profile(BaseModel):
     recompute_levels: list[Annotated[int, Field(ge=0)]]
     """Levels of the UNet, the finest being 0, whose activations are computed again instead of kept: less memory, more
     time (docs/training.md). Any level: the whole VAE too."""
+    inference_precision: Literal["auto", "fp32", "bf16"]
+    """How the networks compute that draw or encode outside of trainings, which `loop.precision` of params.yaml rules;
+    what that changes is bounded (docs/model.md). auto: bf16 on CUDA cards that have it, else fp32."""
     compile: bool
     """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
     shard_weights: bool
@@ -98,6 +103,7 @@ class Resources:
     threads: int
     device: str
     trainers: int
+    precision: Literal["fp32", "bf16"]
 
     def threads_each(self, num_workers: int) -> int:
         """Return how many threads each of so many workers may use."""
@@ -126,7 +132,7 @@ def load_profile(name_or_path: str) -> Profile:
 def resolve(profile: Profile) -> Resources:
     """Turn every "auto" of a profile into what this machine, or this container, has.
 
-    Raises ValueError when workers are to share graphics cards of which there are none.
+    Raises ValueError when workers are to share graphics cards of which there are none, or when a card has no bf16.
     """
     cpus = available_cpus()
     fitting = int(available_memory_gb() // profile.memory_limit_gb)
@@ -144,4 +150,26 @@ def resolve(profile: Profile) -> Resources:
         threads=cpus if profile.threads == "auto" else profile.threads,
         device=device,
         trainers=max(1, num_cuda_gpus() if device == "cuda" else 1) if profile.trainers == "auto" else profile.trainers,
+        precision=precision_on(device, profile.inference_precision),
     )
+
+
+def precision_on(device: str, asked: Literal["auto", "fp32", "bf16"]) -> Literal["fp32", "bf16"]:
+    """Return how the networks compute that draw or encode outside of trainings.
+
+    Args:
+        device: torch device, "cpu" or "cuda".
+        asked: The profile's `inference_precision`.
+
+    Raises:
+        ValueError: bf16 is asked for, but a CUDA card here computes no bfloat16.
+    """
+    capability = cuda_capability() if device == "cuda" else None
+    if asked == "auto":
+        return "bf16" if capability is not None and capability >= BF16_CAPABILITY else "fp32"
+    if asked == "bf16" and capability is not None and capability < BF16_CAPABILITY:
+        raise ValueError(
+            f"inference_precision is bf16, but a CUDA card here has compute capability {capability[0]}.{capability[1]} "
+            f"and bfloat16 needs {BF16_CAPABILITY[0]}.{BF16_CAPABILITY[1]}; write inference_precision: fp32, or auto"
+        )
+    return asked

@@ -14,6 +14,8 @@ ConditionInput = Literal["noisy", "clean"]
 """What the noisy channels of the condition views hold."""
 Span = Literal["all", "rows", "near", "none"]
 """Views that the self-attention of a level spans."""
+Precision = Literal["fp32", "bf16"]
+"""fp32: networks compute in float32; bf16: in bfloat16 as far as the place says."""
 
 
 class Section(BaseModel):
@@ -72,7 +74,7 @@ class LoopConfig(Section):
     """Steps between two validations."""
     checkpoint_every: int = Field(ge=1)
     """Steps between two checkpoints."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
 
 

@@ -6,7 +6,9 @@ import torch
 
 from models.data.hub_weights import pinned
 from models.data.latents import ObjectLatents, ObjectRow, write_index, write_shard
-from models.inference.encoding import ViewEncoder
+from models.inference.encoding import ViewEncoder, save_image_encoder
+from models.inference.precision import DTYPES
+from models.network.image_encoder import build_image_encoder
 from render.target_grid import TargetGrid
 from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link
@@ -39,17 +41,15 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
     tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
     config = config.model_copy(update={"image_encoder": tower})
+    image_encoder = build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder"))
+    out.mkdir(parents=True, exist_ok=True)
+    save_image_encoder(image_encoder, out)
     encoder = ViewEncoder.load(
-        vae,
-        config.image_encoder,
-        seed=seed_of(seed, "image-encoder"),
-        device=tools.device,
-        batch_size=config.batch_size,
+        vae, image_encoder, device=tools.device, batch_size=config.batch_size, dtype=DTYPES[tools.precision]
     )
     recipe = config.model_dump(mode="json", exclude={"batch_size"})
     work = tools.work / work_key(Kind.LATENTS, recipe, seed, reads={"views": views, "mask_vae": vae}, tools=tools)
     work.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
     grid = TargetGrid.of({uid: view_set.cameras(uid, ViewKind.TARGET) for uid in view_set.uids})
     rows: dict[str, ObjectRow] = {}
     with tools.progress.steps("encode", len(view_set.uids)) as show:
@@ -64,7 +64,6 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     side = view_set.image(view_set.uids[0], ViewKind.TARGET.view_name(0)).shape[0]
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
-    encoder.save(out)
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
     seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from models.config import Precision
 from render.device import Device, Machine
 from tasks.outcome import Outcome
 
@@ -167,6 +168,8 @@ class Tools:
     """Where Objaverse lies."""
     memory_gib: float = float("inf")
     """Free on this machine; a GPU is asked itself."""
+    precision: Precision = "fp32"
+    """How networks compute that draw or encode outside of trainings, on `device`."""
     compute: ComputeOptions = ComputeOptions()
     """How trainings compute."""
     launcher: Launcher | None = None

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models.config import Precision
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
+from models.inference.precision import DTYPES, tensor_float32
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
@@ -68,9 +70,13 @@ def sample_test_sets(
     num_before = sum(store.has(uid, uid) for case, store in stores.items() for uid in sets[case.test_set].uids)
     if num_before:
         tools.progress.note(f"sample: {num_before} of {num_items} were sampled before, {num_items - num_before} to go")
+
+    def make_sampler(stage: str) -> Sampler:
+        return Sampler(stages[stage], config, seed, tools.device, tools.precision)
+
     rows = []
     with tools.progress.items("sample", num_items) as show:
-        for case, sampler in _with_samplers(cases, lambda stage: Sampler(stages[stage], config, seed, tools.device)):
+        for case, sampler in _with_samplers(cases, make_sampler):
             store, views, outcomes = stores[case], sets[case.test_set], []
             for outcome in _sample_case(case, sampler, views, store):
                 show(outcome)
@@ -143,11 +149,14 @@ class Sampler:
     config: SampleConfig
     seed: int
     device: str
+    precision: Precision = "fp32"
 
     @cached_property
     def pipeline(self) -> MVDiffusionPipeline:
         """The saved model with the sampler of the configuration."""
-        return load_pipeline(self.model, scheduler=self.config.scheduler, device=self.device)
+        return load_pipeline(
+            self.model, scheduler=self.config.scheduler, device=self.device, dtype=DTYPES[self.precision]
+        )
 
     def sample(self, case: Case, uid: str, views: ViewSet) -> tuple[list[Camera], list[Image]]:
         """Sample all targets of an object of a test set; return cameras and images, those of a ring's views too."""
@@ -175,12 +184,13 @@ class Sampler:
     def _sample_targets(self, uid: str, conditions: list[Image]) -> tuple[list[Camera], list[Image]]:
         """Sample the targets; azimuths of their cameras count from the first condition view."""
         seed = seed_of(self.seed, "sample", uid)  # the same for every case, so that cases compare
-        drawn = self.pipeline(
-            conditions,
-            num_inference_steps=self.config.steps,
-            guidance_scale=self.config.guidance,
-            generator=torch.Generator().manual_seed(seed),
-        )
+        with tensor_float32(self.device, self.precision):
+            drawn = self.pipeline(
+                conditions,
+                num_inference_steps=self.config.steps,
+                guidance_scale=self.config.guidance,
+                generator=torch.Generator().manual_seed(seed),
+            )
         names = map(ViewKind.TARGET.view_name, drawn.target_ids)
         cameras = [Camera(name, **asdict(camera)) for name, camera in zip(names, drawn.cameras, strict=True)]
         return cameras, [np.array(image) for image in drawn.images]

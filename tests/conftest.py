@@ -65,6 +65,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         controller.resume()
 
 
+@pytest.fixture
+def bfloat16_attention() -> Iterator[None]:
+    """Attention in bfloat16 by kernels that run with every ATEN_CPU_CAPABILITY.
+
+    Torch's fused kernel asks the processor for AMX and then its capability for AVX-512, so it fails where the processor
+    has the one and the variable denies the other: "pack_vnni2 is only supported when avx512 is supported".
+    """
+    if os.environ.get("ATEN_CPU_CAPABILITY") not in {"default", "avx2"}:
+        yield
+        return
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # here, since importing torch takes seconds
+
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Temporary files of the tests and of what they start."""

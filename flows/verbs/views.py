@@ -32,9 +32,12 @@ def look(options: LookOptions) -> int:
 def sample(options: SampleOptions) -> int:
     """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
     from infra.machine import torch_device
+    from infra.profile import load_profile, precision_on
     from tasks.commands.photos import sample_photos
 
-    files = sample_photos(options, options.device or torch_device(), lambda line: print(line, file=sys.stderr))
+    device = options.device or torch_device()
+    precision = precision_on(device, load_profile(profile_name()).inference_precision)
+    files = sample_photos(options, device, precision, lambda line: print(line, file=sys.stderr))
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
     others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)
     print(f"{options.out}: {len(views)} views, {others}")

@@ -20,7 +20,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 from models.data.images import as_unit_tensor
 from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentLayout, ObjectLatents
 from models.data.pixels import Pixels
-from models.network.image_encoder import ImageEncoderShape, build_image_encoder, build_image_processor, embed_images
+from models.network.image_encoder import build_image_processor, embed_images
 from models.network.mask_vae import load_mask_vae, posterior_moments
 
 
@@ -41,12 +41,20 @@ class ViewEncoder:
     batch_size: int
 
     @classmethod
-    def load(cls, vae: Path, shape: ImageEncoderShape, *, seed: int, device: str, batch_size: int) -> "ViewEncoder":
-        """Load the VAE; load the image encoder too, or build it from `seed` where `shape` names no weights."""
+    def load(
+        cls,
+        vae: Path,
+        image_encoder: CLIPVisionModelWithProjection,
+        *,
+        device: str,
+        batch_size: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> "ViewEncoder":
+        """Load the VAE; move it and the image encoder, in place, to a device and to the dtype that they compute in."""
         return cls(
-            vae=load_mask_vae(vae).to(device).eval().requires_grad_(requires_grad=False),
-            image_encoder=build_image_encoder(shape, seed=seed).to(device),
-            feature_extractor=build_image_processor(shape.image_size),
+            vae=load_mask_vae(vae).to(device, dtype).eval().requires_grad_(requires_grad=False),
+            image_encoder=image_encoder.to(device, dtype),
+            feature_extractor=build_image_processor(image_encoder.config.image_size),
             batch_size=batch_size,
         )
 
@@ -60,7 +68,7 @@ class ViewEncoder:
         moments_VChw = torch.cat([self.moments(pixels_VHW4[first : first + self.batch_size]) for first in batches])
         if not moments_VChw.half().isfinite().all():
             raise ValueError(f"{uid} has latents that float16 cannot hold; the VAE is broken: look at its training")
-        embeds_KD = embed_images(self.image_encoder, self.feature_extractor, list(conditions_KHW4))
+        embeds_KD = embed_images(self.image_encoder, self.feature_extractor, list(conditions_KHW4)).float()
         return ObjectLatents(moments_VChw, embeds_KD)
 
     def white_moments(self, side: int) -> Tensor:
@@ -68,8 +76,8 @@ class ViewEncoder:
         return self.moments(np.full((1, side, side, 4), 255, dtype=np.uint8))
 
     def moments(self, pixels_VHW4: Pixels) -> Tensor:
-        """Posterior mean and log variance (V, 2C, h, w) of views, unscaled."""
-        return posterior_moments(self.vae, as_unit_tensor(pixels_VHW4, self.vae.device))
+        """Posterior mean and log variance (V, 2C, h, w) of views, unscaled, float32."""
+        return posterior_moments(self.vae, as_unit_tensor(pixels_VHW4, self.vae.device)).float()
 
     def layout(self, white_1Chw: Tensor, geometry: Mapping[str, Any]) -> LatentLayout:
         """What the objects of a set have in common: sizes, and the `geometry` of their target cameras."""
@@ -82,7 +90,13 @@ class ViewEncoder:
             geometry=dict(geometry),
         )
 
-    def save(self, folder: Path) -> None:
-        """Save the image encoder and its preprocessing: the trained model must be used with the same ones."""
-        self.image_encoder.save_pretrained(folder / IMAGE_ENCODER)
-        self.feature_extractor.save_pretrained(folder / FEATURE_EXTRACTOR)
+
+def save_image_encoder(image_encoder: CLIPVisionModelWithProjection, folder: Path) -> None:
+    """Save an image encoder and its preprocessing: a model trained on its embeddings must be used with the same ones.
+
+    Args:
+        image_encoder: In the dtype of its weights, before `ViewEncoder.load` changes it.
+        folder: The folder of the latent set.
+    """
+    image_encoder.save_pretrained(folder / IMAGE_ENCODER)
+    build_image_processor(image_encoder.config.image_size).save_pretrained(folder / FEATURE_EXTRACTOR)

@@ -330,16 +330,21 @@ def _moved_to_front(first: int, items: list[Any]) -> list[Any]:
     return [items[first], *items[:first], *items[first + 1 :]]
 
 
-def load_pipeline(folder: Path, *, scheduler: SchedulerName, device: str) -> MVDiffusionPipeline:
+def load_pipeline(
+    folder: Path, *, scheduler: SchedulerName, device: str, dtype: torch.dtype = torch.float32
+) -> MVDiffusionPipeline:
     """Load a saved pipeline for generating views, without progress bars.
 
     Args:
         folder: Where `MVDiffusionPipeline.save_pretrained` wrote, such as models_out/stage3.
         scheduler: Name of the sampler that replaces the saved one.
         device: Device of all components, such as "cpu" or "cuda".
+        dtype: Of UNet and image encoder. The VAE is float32 whatever it is: bfloat16 shows in what it decodes, and it
+            takes a small part of the time (docs/model.md).
     """
     logging.disable_progress_bar()
-    pipeline = MVDiffusionPipeline.from_pretrained(folder)
+    dtypes = {"unet": dtype, "image_encoder": dtype, "default": torch.float32}
+    pipeline = MVDiffusionPipeline.from_pretrained(folder, dtype=dtypes)
     pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)

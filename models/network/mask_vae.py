@@ -115,7 +115,7 @@ def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | No
 @torch.no_grad()
 def posterior_moments(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
     """Mean and log variance (B, 2C, h, w) of the posterior of straight-alpha RGBA in [0, 1], unscaled."""
-    posterior = vae.encode(to_vae_input(rgba_B4HW)).latent_dist
+    posterior = vae.encode(to_vae_input(rgba_B4HW).to(vae.dtype)).latent_dist
     return torch.cat([posterior.mean, posterior.logvar], dim=1)
 
 

@@ -11,9 +11,10 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
 
-from models.config import VAEConfig
+from models.config import Precision, VAEConfig
 from models.data.samples import Samples
 from models.inference.pipeline import MVDiffusionPipeline
+from models.inference.precision import DTYPES, tensor_float32
 from models.network.image_encoder import build_image_encoder, build_image_processor
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet
@@ -44,11 +45,14 @@ def main() -> None:
 
 def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     """One photo to views, everything included: image tower, VAE, steps, decoding."""
-    device, dtype = job["device"], torch.bfloat16 if job["device"] == "cuda" else torch.float32
+    device = job["device"]
+    precision: Precision = "bf16" if job["device"] == "cuda" else "fp32"
+    dtype = DTYPES[precision]
     encoder = build_image_encoder(tower(job["width"]), seed=0)
     process = build_scheduler(NOISE, job["scheduler"])
     processor = build_image_processor(224 if job["width"] == "full" else 32)
-    pipeline = MVDiffusionPipeline(unet, vae(job["width"]), encoder, processor, process).to(device, dtype)
+    pipeline = MVDiffusionPipeline(unet.to(dtype=dtype), vae(job["width"]), encoder.to(dtype=dtype), processor, process)
+    pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     photo = Image.new("RGBA", (pipeline.resolution, pipeline.resolution), (0, 0, 0, 0))
     side = pipeline.resolution // 4
@@ -57,7 +61,8 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
 
     def draw(steps: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        pipeline([photo], num_inference_steps=steps, generator=generator, target_ids=targets)
+        with tensor_float32(device, precision):
+            pipeline([photo], num_inference_steps=steps, generator=generator, target_ids=targets)
 
     first, second = (count_tflop(partial(draw, steps), pipeline.device) for steps in (1, 2))
     tflop = first + (job["steps"] - 1) * (second - first)

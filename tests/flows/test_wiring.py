@@ -10,6 +10,13 @@ from infra.profile import load_profile
 from tests.tasks.toolbox import MemoryTracker
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_tools_have_the_precision_of_the_profile(tmp_path: Path, precision: str) -> None:
+    profile = load_profile("ci").model_copy(update={"inference_precision": precision})
+    with open_tools("sample", profile, MemoryTracker(), tmp_path) as tools:
+        assert tools.precision == precision
+
+
 @pytest.mark.parametrize(
     ("changes", "worker_device"),
     [

@@ -1,6 +1,7 @@
 """Profiles: strict when read, resolved to what the machine has."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,72 @@ def test_profile_compiling_a_network_that_is_split_is_refused(tmp_path: Path) ->
 def test_profile_launcher_of_an_unknown_number_of_processes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="trainers is auto; say how many processes the launcher starts, at least 2"):
         load_profile(changed(tmp_path, launcher=["torchrun"], trainers="auto"))
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "asked", "expected"),
+    [
+        ("cpu", None, "auto", "fp32"),
+        ("cpu", (9, 0), "auto", "fp32"),
+        ("cpu", None, "bf16", "bf16"),
+        ("cuda", (9, 0), "auto", "bf16"),
+        ("cuda", (8, 0), "auto", "bf16"),
+        ("cuda", (7, 5), "auto", "fp32"),
+        ("cuda", (9, 0), "fp32", "fp32"),
+        ("cuda", (8, 6), "bf16", "bf16"),
+    ],
+)
+def test_profile_inference_precision_is_what_the_device_has(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    capability: tuple[int, int] | None,
+    asked: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr("infra.profile.cuda_capability", lambda: capability)
+    profile = load_profile(changed(tmp_path, device=device, inference_precision=asked))
+    assert resolve(profile).precision == expected
+
+
+def test_profile_bf16_on_a_card_without_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.profile.cuda_capability", lambda: (7, 5))
+    with pytest.raises(
+        ValueError,
+        match=r"^inference_precision is bf16, but a CUDA card here has compute capability 7\.5 and bfloat16 needs 8\.0"
+        r"; write inference_precision: fp32, or auto$",
+    ):
+        resolve(load_profile(changed(tmp_path, device="cuda", inference_precision="bf16")))
+
+
+def test_profile_inference_precision_unknown_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"inference_precision: Input should be 'auto', 'fp32' or 'bf16'"):
+        load_profile(changed(tmp_path, inference_precision="fp16"))
+
+
+class Driver:
+    """A CUDA driver with cards of these compute capabilities."""
+
+    def __init__(self, *capabilities: tuple[int, int]) -> None:
+        self.capabilities = capabilities
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 # its name in cuda.h
+        count._obj.value = len(self.capabilities)
+        return 0
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:  # noqa: N802
+        device._obj.value = ordinal + 10
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> int:  # noqa: N802
+        value._obj.value = self.capabilities[device.value - 10][{75: 0, 76: 1}[attribute]]
+        return 0
+
+
+def test_cuda_capability_is_the_lowest_of_the_visible_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver, expected in ((Driver((9, 0), (8, 6), (12, 0)), (8, 6)), (Driver(), None), (None, None)):
+        monkeypatch.setattr("infra.machine.cuda_driver", lambda driver=driver: driver)
+        assert machine.cuda_capability() == expected
 
 
 def test_cpu_quota_is_the_smallest_on_the_way_to_the_own_group(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
-from models.config import NoiseConfig
+from models.config import NoiseConfig, Precision
+from models.losses.metrics import MAX_PSNR
 from models.network.noise import build_scheduler
 from render.fov import change_fov
 from render.passes import View
@@ -22,6 +24,7 @@ from tasks.config import SampleConfig
 from tasks.outcome import Done
 from tasks.ports import Tools
 from tasks.sample import Sampler, plan_cases, sample_test_sets
+from tests.models.precision_checks import VIEWS_DB, AttentionQueries, alike
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture
 from tests.tasks.toolbox import make_tools, notes_of
@@ -125,6 +128,26 @@ def test_sample_sparse_case_has_all_targets_with_the_test_cameras(run: Path) -> 
         images = samples.images(uid, samples.names(uid, ViewKind.TARGET))
         assert images.shape == (8, 16, 16, 4)
         assert images.std() > 0
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.usefixtures("bfloat16_attention")
+def test_sample_gives_attention_queries_of_the_precision(
+    run: Path, tmp_path: Path, precision: Precision, dtype: torch.dtype
+) -> None:
+    config = CONFIG.model_copy(update={"stages": ("stage1",), "protocols": ("sparse",)})
+    tools = make_tools(tmp_path, precision=precision)
+    sets, models = (run / "test_views", run / "gso_eval"), {"stage1": run / "stage1"}
+    with AttentionQueries() as queries:
+        sample_test_sets(*sets, models, config, 0, tmp_path / "samples", tools)
+    assert queries.dtypes(heads=2) == {dtype}  # of the UNet's fine level and of the image encoder
+    assert queries.dtypes(heads=1) == {torch.float32}  # of the VAE, which decodes in float32 beside either
+    pixels = [
+        ViewSet.open(folder / "stage1-sparse-1").images("ball", ["t00", "t01"])
+        for folder in (run / "samples", tmp_path / "samples")
+    ]
+    similarity = alike(*pixels)
+    assert similarity == MAX_PSNR if precision == "fp32" else VIEWS_DB < similarity < 80
 
 
 def test_sample_ring_case_carries_the_ring_views_it_can_answer(run: Path) -> None:

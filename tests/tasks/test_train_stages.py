@@ -40,6 +40,7 @@ from tasks.training.images import evenly_spaced, keep_in_memory, list_images
 from tasks.training.stage import RAW, start_network
 from tests.forked_ranks import ForkedRanks, start
 from tests.infra.s3 import S3Server
+from tests.models.precision_checks import LATENTS_DB, AttentionQueries, below_spread
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks import held_training
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
@@ -164,6 +165,24 @@ def test_encode_stored_means_are_those_of_the_vae(made: Path) -> None:
     with torch.no_grad():
         white = encode_rgba(vae, torch.ones(1, 4, 16, 16)) / vae.config.scaling_factor
     torch.testing.assert_close(latents.white()[:, :4], white, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.usefixtures("bfloat16_attention")
+def test_encode_in_bf16_gives_nearly_the_same_latents_and_the_same_image_encoder(made: Path, tmp_path: Path) -> None:
+    tools = make_tools(tmp_path, precision="bf16")
+    with AttentionQueries() as queries:
+        encode_views(made / "views", made / "vae", ENCODE, 0, tmp_path / "latents", tools)
+    assert queries.dtypes() == {torch.bfloat16}
+    exact, half = LatentSet.open(made / "latents"), LatentSet.open(tmp_path / "latents")
+    found = [latents.views(uid, range(11)) for latents in (exact, half) for uid in exact.uids()]
+    moments, halved = torch.stack(found[:4]), torch.stack(found[4:])
+    for part in (slice(4), slice(4, 8)):  # mean, log variance
+        assert LATENTS_DB < below_spread(moments[:, :, part], halved[:, :, part]) < 80
+    embeds, approximate = (latents.embeds("o1", [0, 1, 2]) for latents in (exact, half))
+    assert LATENTS_DB < below_spread(embeds, approximate) < 80
+    names = files_of(made / "latents" / "image_encoder")
+    folders = (made / "latents" / "image_encoder", tmp_path / "latents" / "image_encoder")
+    assert filecmp.cmpfiles(*folders, names, shallow=False) == (names, [], [])
 
 
 def test_encode_shards_follow_the_views(made: Path) -> None:

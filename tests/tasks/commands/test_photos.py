@@ -6,12 +6,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 from flows.__main__ import main
 from models.network.noise import build_scheduler
 from tasks.commands.turntables import MP4_TURNS
+from tests.models.precision_checks import VIEWS_DB, AttentionQueries, alike
 from tests.models.toy_models import NOISE, toy_pipeline
+from tests.project_copy import write_profile
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +212,35 @@ def test_sample_mask_that_cannot_be_one_is_named_with_its_photo(
     sentence = capsys.readouterr().err
     assert sentence.startswith(f"{photo} with {tmp_path / 'mask.png'}: ")
     assert words in sentence
+
+
+@pytest.mark.usefixtures("bfloat16_attention")
+def test_sample_computes_in_the_precision_of_the_profile(
+    model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        profile = write_profile(tmp_path / f"{precision}.yaml", "laptop", inference_precision=precision)
+        monkeypatch.setenv("MVDPP_PROFILE", str(profile))
+        with AttentionQueries() as queries:
+            assert sample(model, tmp_path / precision, photo) == 0
+        assert queries.dtypes(heads=2) == {dtype}
+        assert queries.dtypes(heads=1) == {torch.float32}  # of the VAE
+    first, second = (np.array(Image.open(tmp_path / name / "t03.png"))[None] for name in ("fp32", "bf16"))
+    assert VIEWS_DB < alike(first, second) < 80
+
+
+def test_sample_in_bf16_on_a_card_without_it_says_so(
+    model: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    profile = write_profile(tmp_path / "mine.yaml", "laptop", inference_precision="bf16")
+    monkeypatch.setenv("MVDPP_PROFILE", str(profile))
+    monkeypatch.setattr("infra.profile.cuda_capability", lambda: (7, 5))
+    assert sample(model, tmp_path / "drawn", photo, "--device", "cuda") == 2
+    said = capsys.readouterr().err
+    assert "a CUDA card here has compute capability 7.5 and bfloat16 needs 8.0; write inference_precision: fp32" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "drawn").exists()
