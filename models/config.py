@@ -84,6 +84,18 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig
     loop: LoopConfig
 
+    def weight_settings(self) -> dict[str, Any]:
+        """Return the fields that decide the weights: all but those of logging, validation and checkpoints.
+
+        A training keeps its checkpoints, and goes on from them, when any of the fields that are left out changes.
+        """
+        observing: dict[str, set[str] | bool] = {
+            "loop": {"log_every", "validate_every", "checkpoint_every"},
+            "drawn_steps": True,
+            "drawn_objects": True,
+        }
+        return self.model_dump(mode="json", exclude=observing)
+
 
 class MaskVAEConfig(TrainingConfig):
     """The training of the mask-aware VAE, stage train-vae (sec. 5.4)."""

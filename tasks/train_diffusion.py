@@ -55,7 +55,7 @@ def train_stage(
         config = config.model_copy(update={"unet": unet_config})
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
-    key = work_key(Kind.DIFFUSION_MODEL, stage, config, seed, reads=reads, tools=tools)
+    key = work_key(Kind.DIFFUSION_MODEL, stage, config.weight_settings(), seed, reads=reads, tools=tools)
     sheet = tools.work / key / DRAWN
     cache = tools.compute.latent_cache
     copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))

@@ -52,7 +52,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     inputs = {"views": view_set.manifest.fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)
-    key = work_key(Kind.MASK_VAE, config, seed, reads={"views": views}, tools=tools)
+    key = work_key(Kind.MASK_VAE, config.weight_settings(), seed, reads={"views": views}, tools=tools)
     training, trained = run_training("train-vae", build, config, key=key, tools=tools)
     with trained.average.applied():
         save_vae(training.model, config, images, out)

@@ -14,7 +14,7 @@ def work_key(*recipe: BaseModel | Mapping[str, object] | str | int, reads: Mappi
     """Name the folder for a stage's unfinished work, after everything that decides what the stage makes.
 
     Args:
-        recipe: The configuration, the seed and whatever else the stage makes its result with.
+        recipe: The configuration, as far as it decides the result, the seed and whatever else the stage makes it with.
         reads: Folders that the stage reads, by the part that each plays. Their content counts, not only the recipe
             they were made by: another processor or library version gives other weights for the same recipe.
         tools: Of the stage; they may know the hashes of its inputs.
