@@ -76,6 +76,19 @@ class LoopConfig(Section):
     """Steps between two checkpoints."""
     precision: Precision = "fp32"
     """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
+    left_out: tuple[tuple[int, int], ...] = Field(default=(), exclude_if=partial(eq, ()))
+    """Ranges [first, last] of sample ids, both inclusive, in whose place other samples are drawn: around those that a
+    training cannot take in (docs/training.md)."""
+
+    @field_validator("left_out")
+    @classmethod
+    def _are_ranges(cls, value: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        for first, last in value:
+            if not 0 <= first <= last:
+                raise ValueError(
+                    f"[{first}, {last}] is no range of sample ids: write the first id, 0 or more, and then the last one"
+                )
+        return value
 
 
 class TrainingConfig(Section):

@@ -5,6 +5,7 @@ nor order of reading changes a sample. The generators are counter-based (Philox)
 must be cheap to make; names are hashed to seeds by tasks.artifacts.randomness.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
+REPLACEMENTS = 2**48
+"""Added to the id of a sample that is left out, gives the id of the one drawn in its place: beyond every training."""
 
 
 class Stream(IntEnum):
@@ -39,6 +42,29 @@ def item_of(seed: int, sample_id: int, num_items: int) -> int:
     """The index of the object or image that a sample shows: each once per epoch, reshuffled every epoch."""
     epoch, position = divmod(sample_id, num_items)
     return int(_epoch_order(seed, epoch, num_items)[position])
+
+
+def replace_left_out(sample_ids: range, left_out: Sequence[tuple[int, int]]) -> Sequence[int]:
+    """Put other samples in the place of those that are left out; the others stay as they are.
+
+    Args:
+        sample_ids: Of a batch, by the training's clock.
+        left_out: Ranges [first, last] of ids, both inclusive.
+
+    Returns:
+        As many ids, in the same order.
+    """
+    if not any(first < sample_ids.stop and sample_ids.start <= last for first, last in left_out):
+        return sample_ids
+    return [
+        number + REPLACEMENTS if any(first <= number <= last for first, last in left_out) else number
+        for number in sample_ids
+    ]
+
+
+def clock_of(sample_id: int) -> int:
+    """The place of a sample in the training's order, which is its id, or that of the sample that it replaces."""
+    return sample_id % REPLACEMENTS
 
 
 @lru_cache(maxsize=2)

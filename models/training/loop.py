@@ -6,7 +6,7 @@ derive from it, so a training that resumes repeats the bits of one that was neve
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import fmean
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import LoopConfig, OptimizerConfig
+from models.data.draws import replace_left_out
 from models.training.checkpoint_writer import CheckpointWriter
 from models.training.checkpoints import Checkpoints
 from models.training.dealing import deal
@@ -154,9 +155,10 @@ class _Run(Generic[BatchT]):
                     "the state is saved: run the same command again to go on from there"
                 )
 
-    def sample_ids(self, step: int) -> range:
+    def sample_ids(self, step: int) -> Sequence[int]:
         """Ids of the samples in the global batch of step `step`, counted from 0."""
-        return range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
+        ids = range(step * self.loop.batch_size, (step + 1) * self.loop.batch_size)
+        return replace_left_out(ids, self.loop.left_out)
 
     def load(self, step: int) -> "_RankBatch[BatchT]":
         """Read this rank's samples of a batch, which are dealt by their cost."""
@@ -223,12 +225,12 @@ class _Run(Generic[BatchT]):
         else:
             return
         self.writer.wait()
-        ids = self.sample_ids(step)
+        first_id, last_id = step * self.loop.batch_size, (step + 1) * self.loop.batch_size - 1
         raise FloatingPointError(
-            f"the loss {fault} at step {step + 1} (samples {ids.start}..{ids.stop - 1}): {dict(values)}. "
-            f"Its items: {', '.join(self.trainable.names(ids))}. "
+            f"the loss {fault} at step {step + 1} (samples {first_id}..{last_id}): {dict(values)}. "
+            f"Its items: {', '.join(self.trainable.names(self.sample_ids(step)))}. "
             f"Last good checkpoint: {self.checkpoints.newest_path()}. "
-            "Look at these items, or lower optimizer.learning_rate"
+            f"Lower optimizer.learning_rate, or leave these samples out with [{first_id}, {last_id}] in loop.left_out"
         )
 
     @property

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from models.data.draws import Stream, item_of, rng_of
+from models.data.draws import Stream, clock_of, item_of, rng_of
 from models.data.images import as_unit_tensor, composite_on_white, to_arrays
 from models.data.latents import sample_posterior
 from models.data.pixels import Pixels
@@ -77,7 +77,7 @@ class VAETraining:
         side = pixels.shape[1] // downscale_of(self.model)
         shape = (self.model.config.latent_channels, side, side)
         noise = np.stack([rng_of(self.seed, Stream.NOISE, n).standard_normal(shape, np.float32) for n in sample_ids])
-        step = sample_ids[0] // self.batch_size
+        step = clock_of(sample_ids[0]) // self.batch_size
         return ImageBatch(pixels, torch.from_numpy(noise), step)
 
     def sample_tflop(self, sample_ids: Sequence[int]) -> Sequence[float]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig, VAEConfig
+from models.data.draws import replace_left_out
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
@@ -92,6 +93,13 @@ def run(
         stop=lambda: stop,
         ranks=ranks,
     )
+
+
+@pytest.mark.parametrize("first", [4, 6])
+def test_vae_training_whose_samples_are_left_out_knows_its_step(first: int) -> None:
+    """The discriminator joins by the step, which a replaced sample must not move."""
+    ids = replace_left_out(range(first, first + 6), [(6, 8)])
+    assert make_training(make_config()).load(ids).step == first // 6
 
 
 def run_until_stopped(config: MaskVAEConfig, folder: Path, *, stop: bool) -> None:
