@@ -76,6 +76,9 @@ class LoopConfig(Section):
     """Steps between two checkpoints."""
     precision: Precision = "fp32"
     """bf16: the forward pass under autocast; weights, optimizer and average stay float32. The paper does not say."""
+    max_skipped_steps: int = Field(default=0, ge=0, exclude_if=partial(eq, 0))
+    """Steps, since the first sample, whose loss or gradient may be not finite: they change neither weights nor
+    optimizer state nor average, and the next such step ends the training. The paper does not say."""
     left_out: tuple[tuple[int, int], ...] = Field(default=(), exclude_if=partial(eq, ()))
     """Ranges [first, last] of sample ids, both inclusive, in whose place other samples are drawn: around those that a
     training cannot take in (docs/training.md)."""

@@ -75,7 +75,8 @@ def train(
 
     Raises:
         Interrupted: `stop` has ended the training; the same call resumes it.
-        FloatingPointError: The loss or a gradient is not finite, or the loss has diverged; no weight has taken it in.
+        FloatingPointError: The loss or a gradient is not finite in more than `loop.max_skipped_steps` steps, or the
+            loss has diverged; no weight has taken it in.
         ValueError: A rank would get no sample, or 8-bit optimizer states are asked for on several ranks.
         BlockingIOError: Another training uses the same folder.
     """
@@ -127,6 +128,7 @@ class _Run(Generic[BatchT]):
         self.average = MovingAverage(trainable.model, loop.ema_decay)
         self.state = TrainingState(self.modules, self.average, self.optimizer, ranks)
         self.samples_seen = 0
+        self.skipped_steps = 0
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
 
@@ -174,20 +176,31 @@ class _Run(Generic[BatchT]):
         """Take one optimizer step: backward, clip, check, update weights, average and clock."""
         learning_rate = learning_rate_at(self.samples_seen, self.loop, self.settings)
         set_learning_rate(self.optimizer, learning_rate)
+        buffers = self.copies_of_buffers()
         metrics = self.backward(batch)
         norms = [
             full_tensor(nn.utils.clip_grad_norm_(group, self.settings.max_grad_norm, foreach=True))
             for group in self.groups
         ]
         values = _to_floats(metrics | {"grad_norm": norms[0]})
-        self.check_loss(step, values, norms)
-        self.optimizer.step()
+        if self.check_loss(step, values, norms):
+            self.optimizer.step()
+            self.average.update(step + 1)
+            self.history.accumulator.add(
+                {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
+            )
+        else:
+            self.skipped_steps += 1
+            for buffer, copy in buffers:
+                buffer.copy_(copy)
         self.optimizer.zero_grad(set_to_none=True)  # not at the next step: a validation may need the memory
-        self.average.update(step + 1)
         self.samples_seen = (step + 1) * self.loop.batch_size
-        self.history.accumulator.add(
-            {f"train/{name}": value for name, value in values.items()} | {"train/lr": learning_rate}
-        )
+
+    def copies_of_buffers(self) -> list[tuple[Tensor, Tensor]]:
+        """Each buffer with a copy, where steps may be skipped: a forward pass changes a BatchNorm's statistics."""
+        if self.loop.max_skipped_steps == 0:
+            return []
+        return [(buffer, buffer.clone()) for module in self.modules for buffer in module.buffers()]
 
     def backward(self, batch: "_RankBatch[BatchT]") -> dict[str, Tensor]:
         """Accumulate the gradients of all micro-batches, sum them over the ranks, and return the step's metrics."""
@@ -215,19 +228,25 @@ class _Run(Generic[BatchT]):
         """The precision of forward passes, in training and in validation."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.loop.precision == "bf16")
 
-    def check_loss(self, step: int, values: Mapping[str, float], norms: list[Tensor]) -> None:
-        """Raise FloatingPointError for a loss that must not reach the weights."""
+    def check_loss(self, step: int, values: Mapping[str, float], norms: list[Tensor]) -> bool:
+        """Whether this step may reach the weights; raise FloatingPointError where the training must end before it.
+
+        Every rank gives the same answer: gradients and metrics are sums over all ranks.
+        """
         first = self.history.first("train/loss")
         if not all(math.isfinite(value) for value in (*values.values(), *map(float, norms))):
+            if self.skipped_steps < self.loop.max_skipped_steps:
+                return False
             fault = "is not finite"
         elif first is not None and values["loss"] > DIVERGED * abs(first):
             fault = f"has exploded to more than {DIVERGED} times the {first:.3g} of the beginning"
         else:
-            return
+            return True
         self.writer.wait()
         first_id, last_id = step * self.loop.batch_size, (step + 1) * self.loop.batch_size - 1
+        skipped = f", after {self.skipped_steps} skipped steps" if self.skipped_steps else ""
         raise FloatingPointError(
-            f"the loss {fault} at step {step + 1} (samples {first_id}..{last_id}): {dict(values)}. "
+            f"the loss {fault} at step {step + 1} (samples {first_id}..{last_id}){skipped}: {dict(values)}. "
             f"Its items: {', '.join(self.trainable.names(self.sample_ids(step)))}. "
             f"Last good checkpoint: {self.checkpoints.newest_path()}. "
             f"Lower optimizer.learning_rate, or leave these samples out with [{first_id}, {last_id}] in loop.left_out"
@@ -244,6 +263,8 @@ class _Run(Generic[BatchT]):
         row: Row = {}
         if is_last or num_done % self.loop.log_every == 0:
             row |= self.history.accumulator.pop_means()
+            if self.loop.max_skipped_steps:
+                row["train/skipped_steps"] = self.skipped_steps
         if self.saves_state and (is_last or num_done % self.loop.validate_every == 0):
             row |= self.validate()
         if row:
@@ -263,20 +284,21 @@ class _Run(Generic[BatchT]):
         """Write a checkpoint of all that the rest of the training depends on; random draws follow from the clock."""
         if not self.saves_state:
             return
-        state = self.state.gather()
+        state = self.state.gather() | {"history": self.history.state(), "skipped_steps": self.skipped_steps}
         if self.ranks.is_first:
-            is_best = self.history.is_best_at(self.samples_seen)
-            self.writer.save(self.samples_seen, state | {"history": self.history.state()}, is_best=is_best)
+            self.writer.save(self.samples_seen, state, is_best=self.history.is_best_at(self.samples_seen))
 
     def restore(self) -> None:
         """Load the newest checkpoint that rank 0 finds into all ranks; start from zero where there is none."""
         # a memory map of a file that is removed later would keep its room on the disk
         is_mapped = self.device.type != "cpu"
         found = self.checkpoints.load_newest(is_mapped=is_mapped) if self.ranks.is_first else None
-        progress = self.ranks.broadcast(None if found is None else (found["samples_seen"], found["history"]))
+        progress = self.ranks.broadcast(
+            None if found is None else (found["samples_seen"], found["history"], found.get("skipped_steps", 0))
+        )
         if progress is None:
             return
-        self.samples_seen = progress[0]
+        self.samples_seen, self.skipped_steps = progress[0], progress[2]
         self.history.load_state(progress[1])
         self.state.load_from_rank0(found or EMPTY_STATE)
 

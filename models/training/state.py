@@ -49,6 +49,9 @@ class TrainingState:
         Collective when the state is sharded: every rank must call it. Keys: weights, average, optimizer.
         """
         options = StateDictOptions(full_state_dict=self.is_sharded, cpu_offload=self.is_sharded)
+        optimizer: dict[str, Any] = {}
+        if self._optimizer.state:  # torch would take a step to make the state of an optimizer that has none
+            optimizer = get_optimizer_state_dict(self._modules, self._optimizer, options=options)
         averaged = {}
         for name, value in self._average.state().items():
             tensor = full_tensor(value)
@@ -57,7 +60,7 @@ class TrainingState:
         return {
             "weights": get_model_state_dict(self._modules, options=options),
             "average": averaged,
-            "optimizer": get_optimizer_state_dict(self._modules, self._optimizer, options=options),
+            "optimizer": optimizer,
         }
 
     def load_from_rank0(self, state: Mapping[str, Any]) -> None:
@@ -67,7 +70,9 @@ class TrainingState:
         set_model_state_dict(self._modules[0], state["average"], options=options)
         self._average.reset()
         set_model_state_dict(self._modules, state["weights"], options=options)
-        with self._frozen_without_state(self._ranks.broadcast(list(state["optimizer"].get("state", ())))):
+        if not (stepped := self._ranks.broadcast(list(state["optimizer"].get("state", ())))):
+            return
+        with self._frozen_without_state(stepped):
             set_optimizer_state_dict(self._modules, self._optimizer, state["optimizer"], options=options)
 
     @contextmanager
