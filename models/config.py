@@ -87,9 +87,10 @@ class LoopConfig(Section):
     @classmethod
     def _are_ranges(cls, value: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         for first, last in value:
-            if not 0 <= first <= last:
+            if not 0 <= first <= last < 2**62:
                 raise ValueError(
-                    f"[{first}, {last}] is no range of sample ids: write the first id, 0 or more, and then the last one"
+                    f"[{first}, {last}] is no range of sample ids: write the first id, 0 or more, and then the last "
+                    "one, below 2^62"
                 )
         return value
 
@@ -99,6 +100,9 @@ class TrainingConfig(Section):
 
     optimizer: OptimizerConfig
     loop: LoopConfig
+    continue_from: str | None = Field(default=None, pattern="^[0-9a-f]{32}$", exclude_if=partial(eq, None))
+    """Key of another training of the same stage, which is the name of its folder in the stage's work folder: where this
+    one begins, with that one's newest checkpoint instead of at zero (docs/training.md)."""
 
     def weight_settings(self) -> dict[str, Any]:
         """Return the fields that decide the weights: all but those of logging, validation and checkpoints.

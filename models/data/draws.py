@@ -45,7 +45,7 @@ def item_of(seed: int, sample_id: int, num_items: int) -> int:
 
 
 def replace_left_out(sample_ids: range, left_out: Sequence[tuple[int, int]]) -> Sequence[int]:
-    """Put other samples in the place of those that are left out; the others stay as they are.
+    """Put other samples in the place of those that are left out, where need be repeatedly; the others stay.
 
     Args:
         sample_ids: Of a batch, by the training's clock.
@@ -56,10 +56,24 @@ def replace_left_out(sample_ids: range, left_out: Sequence[tuple[int, int]]) -> 
     """
     if not any(first < sample_ids.stop and sample_ids.start <= last for first, last in left_out):
         return sample_ids
-    return [
-        number + REPLACEMENTS if any(first <= number <= last for first, last in left_out) else number
-        for number in sample_ids
-    ]
+    return [_replaced(number, left_out) for number in sample_ids]
+
+
+def _replaced(sample_id: int, left_out: Sequence[tuple[int, int]]) -> int:
+    while any(first <= sample_id <= last for first, last in left_out):
+        sample_id += REPLACEMENTS
+    return sample_id
+
+
+def as_ranges(sample_ids: Sequence[int]) -> list[list[int]]:
+    """Write ids as ranges [first, last], both inclusive, of consecutive ones, in the form of `left_out`."""
+    ranges: list[list[int]] = []
+    for number in sample_ids:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ranges
 
 
 def clock_of(sample_id: int) -> int:

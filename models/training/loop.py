@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from models.config import LoopConfig, OptimizerConfig
-from models.data.draws import replace_left_out
+from models.data.draws import as_ranges, replace_left_out
 from models.training.checkpoint_writer import CheckpointWriter
 from models.training.checkpoints import Checkpoints
+from models.training.continuation import Origins, load_start
 from models.training.dealing import deal
 from models.training.distributed import SINGLE, Ranks
 from models.training.ema import MovingAverage
@@ -45,6 +46,8 @@ class TrainingResult:
     history: list[Row]
     average: MovingAverage
     """The averaged weights; `average.applied()` puts them into the model for a while."""
+    origins: Origins
+    """The trainings that it continues; empty if it began at zero."""
 
 
 def train(
@@ -56,6 +59,7 @@ def train(
     report: Report,
     stop: Callable[[], bool],
     ranks: Ranks = SINGLE,
+    origin: Checkpoints | None = None,
 ) -> TrainingResult:
     """Train until `loop.samples` samples, rounded up to whole batches, are seen; resume from the newest checkpoint.
 
@@ -69,15 +73,17 @@ def train(
         report: Receives the metrics of every logged or validated step.
         stop: Asked after every step; once any rank answers yes, the state is saved and the training ends.
         ranks: The processes that share each batch.
+        origin: Checkpoints of another training, whose newest one is where a training without its own begins.
 
     Returns:
-        The clock, the history of all metrics since the first sample, and the averaged weights.
+        The clock, the history of all metrics since the first sample, the averaged weights, and what was continued.
 
     Raises:
         Interrupted: `stop` has ended the training; the same call resumes it.
         FloatingPointError: The loss or a gradient is not finite in more than `loop.max_skipped_steps` steps, or the
             loss has diverged; no weight has taken it in.
-        ValueError: A rank would get no sample, or 8-bit optimizer states are asked for on several ranks.
+        ValueError: A rank would get no sample, 8-bit optimizer states are asked for on several ranks, or a checkpoint
+            does not fit.
         BlockingIOError: Another training uses the same folder.
     """
     if ranks.size > loop.batch_size:
@@ -91,11 +97,11 @@ def train(
             "state_bits to 32 and `shard_weights` in the profile"
         )
     with checkpoints.exclusive() if ranks.is_first else nullcontext(), CheckpointWriter(checkpoints) as writer:
-        run = _Run(trainable, loop, optimizer, checkpoints, writer, ranks)
+        run = _Run(trainable, loop, optimizer, checkpoints, writer, ranks, origin)
         run.restore()
         trainable.model.train()
         run.train(report, stop)
-    return TrainingResult(run.samples_seen, run.history.rows, run.average)
+    return TrainingResult(run.samples_seen, run.history.rows, run.average, run.origins)
 
 
 @dataclass(frozen=True)
@@ -118,9 +124,10 @@ class _Run(Generic[BatchT]):
         checkpoints: Checkpoints,
         writer: CheckpointWriter,
         ranks: Ranks,
+        origin: Checkpoints | None,
     ) -> None:
         self.trainable, self.loop, self.settings = trainable, loop, optimizer
-        self.checkpoints, self.writer, self.ranks = checkpoints, writer, ranks
+        self.checkpoints, self.writer, self.ranks, self.origin = checkpoints, writer, ranks, origin
         self.modules = [module for module in (trainable.model, trainable.discriminator) if module is not None]
         self.groups = [[weight for weight in module.parameters() if weight.requires_grad] for module in self.modules]
         self.device = self.groups[0][0].device
@@ -129,6 +136,7 @@ class _Run(Generic[BatchT]):
         self.state = TrainingState(self.modules, self.average, self.optimizer, ranks)
         self.samples_seen = 0
         self.skipped_steps = 0
+        self.origins: Origins = []
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
 
@@ -244,12 +252,16 @@ class _Run(Generic[BatchT]):
             return True
         self.writer.wait()
         first_id, last_id = step * self.loop.batch_size, (step + 1) * self.loop.batch_size - 1
+        ids = self.sample_ids(step)
+        ranges = str(as_ranges(ids))[1:-1]
         skipped = f", after {self.skipped_steps} skipped steps" if self.skipped_steps else ""
+        newest = self.checkpoints.newest_path()
         raise FloatingPointError(
             f"the loss {fault} at step {step + 1} (samples {first_id}..{last_id}){skipped}: {dict(values)}. "
-            f"Its items: {', '.join(self.trainable.names(self.sample_ids(step)))}. "
-            f"Last good checkpoint: {self.checkpoints.newest_path()}. "
-            f"Lower optimizer.learning_rate, or leave these samples out with [{first_id}, {last_id}] in loop.left_out"
+            f"Its items: {', '.join(self.trainable.names(ids))}. "
+            f"Last good checkpoint: {newest}. "
+            f"Lower optimizer.learning_rate, or leave these samples out with {ranges} in loop.left_out"
+            + ("" if newest is None else f", and set continue_from to {self.checkpoints.fingerprint} to go on from it")
         )
 
     @property
@@ -284,23 +296,51 @@ class _Run(Generic[BatchT]):
         """Write a checkpoint of all that the rest of the training depends on; random draws follow from the clock."""
         if not self.saves_state:
             return
-        state = self.state.gather() | {"history": self.history.state(), "skipped_steps": self.skipped_steps}
+        state = self.state.gather() | {
+            "history": self.history.state(),
+            "skipped_steps": self.skipped_steps,
+            "origins": self.origins,
+            "state_bits": self.settings.state_bits,
+        }
         if self.ranks.is_first:
             self.writer.save(self.samples_seen, state, is_best=self.history.is_best_at(self.samples_seen))
 
     def restore(self) -> None:
-        """Load the newest checkpoint that rank 0 finds into all ranks; start from zero where there is none."""
-        # a memory map of a file that is removed later would keep its room on the disk
-        is_mapped = self.device.type != "cpu"
-        found = self.checkpoints.load_newest(is_mapped=is_mapped) if self.ranks.is_first else None
-        progress = self.ranks.broadcast(
-            None if found is None else (found["samples_seen"], found["history"], found.get("skipped_steps", 0))
-        )
+        """Load the checkpoint that rank 0 finds into all ranks; start from zero where there is none.
+
+        One of another training is saved at once as this one's own, since that training may go on or be removed.
+        """
+        found, problem = self.find_start() if self.ranks.is_first else (None, None)
+        if (problem := self.ranks.broadcast(problem)) is not None:
+            raise problem
+        names = ("samples_seen", "history", "skipped_steps", "origins", "fingerprint")
+        told: dict[str, Any] | None = None if found is None else {name: found.get(name) for name in names}
+        progress = self.ranks.broadcast(told)
         if progress is None:
             return
-        self.samples_seen, self.skipped_steps = progress[0], progress[2]
-        self.history.load_state(progress[1])
+        self.samples_seen = progress["samples_seen"]
+        self.history.load_state(progress["history"])
+        self.skipped_steps, self.origins = progress["skipped_steps"] or 0, progress["origins"] or []  # new in 0.3
         self.state.load_from_rank0(found or EMPTY_STATE)
+        if progress["fingerprint"] != self.checkpoints.fingerprint:
+            self.save()
+            self.writer.wait()
+
+    def find_start(self) -> tuple[dict[str, Any] | None, ValueError | None]:
+        """The state to begin with, or why there is none, which all ranks must hear of."""
+        try:
+            found = load_start(
+                self.checkpoints,
+                self.origin,
+                loop=self.loop,
+                optimizer=self.settings,
+                shapes=self.state.shapes(),
+                # a memory map of a file that is removed later would keep its room on the disk
+                is_mapped=self.device.type != "cpu",
+            )
+        except ValueError as error:
+            return None, error
+        return found, None
 
 
 def _to_floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

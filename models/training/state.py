@@ -72,8 +72,15 @@ class TrainingState:
         set_model_state_dict(self._modules, state["weights"], options=options)
         if not (stepped := self._ranks.broadcast(list(state["optimizer"].get("state", ())))):
             return
+        settings = [_settings_of(group) for group in self._optimizer.param_groups]
         with self._frozen_without_state(stepped):
             set_optimizer_state_dict(self._modules, self._optimizer, state["optimizer"], options=options)
+        for group, own in zip(self._optimizer.param_groups, settings, strict=True):
+            group.update(own)  # those of the checkpoint may be another training's
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """The shape of every full weight and buffer, by its name in `weights`."""
+        return {name: value.shape for name, value in self._modules.state_dict().items()}
 
     @contextmanager
     def _frozen_without_state(self, stepped: Sequence[str]) -> Iterator[None]:
@@ -88,3 +95,8 @@ class TrainingState:
         finally:
             for weight in frozen:
                 weight.requires_grad_(True)
+
+
+def _settings_of(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a parameter group of an optimizer: rate, decay and so on."""
+    return {name: value for name, value in group.items() if name != "params"}

@@ -37,6 +37,12 @@ class Build(Protocol[TrainableT_co]):
         ...
 
 
+def continued(config: TrainingConfig, folder: Path) -> Checkpoints | None:
+    """Return the checkpoints of the training that one with its own in `folder` continues; None: it begins at zero."""
+    key = config.continue_from
+    return None if key is None else Checkpoints(folder.parent / key, key)
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """What every process of a training does; must pickle."""
@@ -87,6 +93,7 @@ class TrainingJob:
                     report=self.note,
                     stop=lambda: stop() or (self.exchange_dir / STOP).exists(),
                     ranks=ranks,
+                    origin=continued(self.config, self.folder),
                 )
             except Interrupted as end:
                 if ranks.is_first:

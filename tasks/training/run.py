@@ -17,7 +17,7 @@ from models.training.trainable import Trainable
 from tasks.artifacts.atomic import write_bytes, write_json
 from tasks.artifacts.manifest import HISTORY, METRICS
 from tasks.ports import Tools
-from tasks.training.job import Build, TrainingJob, run_together
+from tasks.training.job import Build, TrainingJob, continued, run_together
 from tasks.training.memory import check_memory
 
 TrainableT = TypeVar("TrainableT", bound="Trainable[Any]")
@@ -28,7 +28,9 @@ DRAWN = "drawn.png"
 def run_training(
     stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
 ) -> tuple[TrainableT, TrainingResult]:
-    """Train to the end, from where an earlier run with the same `key` stopped; SIGTERM saves and ends the process.
+    """Train to the end, from where an earlier run with the same `key` stopped, or the training that this one continues.
+
+    SIGTERM saves and ends the process.
 
     Several ranks, where the profile asks for them, are processes of their own; what they leave is then taken up here
     like any finished training.
@@ -68,15 +70,24 @@ def run_training(
             check_memory(stage, trainable, config, tools, 1)
         checkpoints = Checkpoints(tools.work / key, key)
         return trainable, train(
-            trainable, config.loop, config.optimizer, checkpoints=checkpoints, report=report, stop=stop
+            trainable,
+            config.loop,
+            config.optimizer,
+            checkpoints=checkpoints,
+            report=report,
+            stop=stop,
+            origin=continued(config, checkpoints.folder),
         )
 
 
-def write_records(out: Path, trained: TrainingResult) -> dict[str, float]:
-    """Write history.csv and metrics.json (the last value of every metric), and return the latter."""
+def write_records(out: Path, trained: TrainingResult) -> dict[str, Any]:
+    """Write history.csv and metrics.json (the last value of every metric).
+
+    Returns the latter, with the trainings that this one continues, if any, as `continued_from`.
+    """
     final: dict[str, float] = {}
     for row in trained.history:
         final |= {column_name(name): value for name, value in row.items()}
     write_bytes(out / HISTORY, as_csv(trained.history).encode())
     write_json(out / METRICS, final)
-    return final
+    return {**final, **({"continued_from": trained.origins} if trained.origins else {})}

@@ -75,8 +75,9 @@ def run(
     optimizer: OptimizerConfig = OPTIMIZER,
     stop_at: int | None = None,
     ranks: Ranks = SINGLE,
+    origin: Path | None = None,
 ) -> TrainingResult:
-    """Train; `stop_at` is the clock at which a stop is asked for."""
+    """Train; `stop_at` is the clock at which a stop is asked for, `origin` the folder of the training to continue."""
     seen = [0]
 
     def report(samples_seen: int, metrics: object) -> None:  # noqa: ARG001
@@ -85,8 +86,16 @@ def run(
     def stop() -> bool:
         return stop_at is not None and seen[0] >= stop_at
 
-    checkpoints = Checkpoints(folder, "toy")
-    return train(trainable, loop, optimizer, checkpoints=checkpoints, report=report, stop=stop, ranks=ranks)
+    return train(
+        trainable,
+        loop,
+        optimizer,
+        checkpoints=Checkpoints(folder, "toy" if origin is None else "continued"),
+        report=report,
+        stop=stop,
+        ranks=ranks,
+        origin=None if origin is None else Checkpoints(origin, "toy"),
+    )
 
 
 def weights(module: nn.Module) -> list[bytes]:

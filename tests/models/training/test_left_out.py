@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.config import LoopConfig
-from models.data.draws import REPLACEMENTS, clock_of, replace_left_out
+from models.data.draws import REPLACEMENTS, as_ranges, clock_of, replace_left_out
 from models.training.interruption import Interrupted
 from tests.models.toy_training import LOOP, Line, run, weights
 
@@ -36,8 +36,10 @@ def test_samples_left_out_killed_and_resumed_equals_undisturbed(tmp_path: Path) 
 
 
 def test_error_of_a_step_with_samples_left_out_names_those_that_were_drawn(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=rf"point-24, point-25, point-26, point-{27 + REPLACEMENTS}\."):
+    other = 27 + REPLACEMENTS
+    with pytest.raises(FloatingPointError, match=rf"point-24, point-25, point-26, point-{other}\.") as refused:
         run(Line(poisoned=POISONED), tmp_path, loop=LOOP.model_copy(update={"left_out": ((27, 27),)}))
+    assert f"leave these samples out with [24, 26], [{other}, {other}] in loop.left_out" in str(refused.value)
 
 
 def test_replaced_samples_keep_their_place_in_the_order() -> None:
@@ -47,7 +49,15 @@ def test_replaced_samples_keep_their_place_in_the_order() -> None:
     assert replace_left_out(range(8, 12), [(12, 20), (0, 7)]) == range(8, 12)
 
 
-@pytest.mark.parametrize("ranges", [[[5, 4]], [[-1, 4]], [[0, 3], [9, 8]]])
+def test_replacements_can_be_left_out_too() -> None:
+    once = REPLACEMENTS + 10
+    ids = replace_left_out(range(8, 12), [(10, 10), (once, once)])
+    assert list(ids) == [8, 9, 10 + 2 * REPLACEMENTS, 11]
+    assert [clock_of(number) for number in ids] == [8, 9, 10, 11]
+    assert as_ranges(ids) == [[8, 9], [10 + 2 * REPLACEMENTS] * 2, [11, 11]]
+
+
+@pytest.mark.parametrize("ranges", [[[5, 4]], [[-1, 4]], [[0, 3], [9, 8]], [[0, 2**62]]])
 def test_left_out_that_is_no_range_is_refused(ranges: list[list[int]]) -> None:
     first, last = ranges[-1]
     with pytest.raises(ValidationError, match=rf"\[{first}, {last}\] is no range of sample ids: write the first id"):

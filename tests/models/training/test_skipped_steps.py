@@ -1,15 +1,19 @@
 """Steps that are not finite, of which a training may skip some."""
 
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from models.training.checkpoints import Checkpoints
+from models.training.distributed import init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
+from tests.forked_ranks import ForkedRanks
 from tests.models.toy_training import LOOP, Line, assert_equal_bits, run, weights
 
 PATIENT = LOOP.model_copy(update={"max_skipped_steps": 2})
@@ -17,7 +21,7 @@ POISONED = 26
 """In step 7, between the checkpoints after steps 5 and 10."""
 
 
-def state_in(folder: Path) -> dict[str, object]:
+def state_in(folder: Path) -> dict[str, Any]:
     state = Checkpoints(folder, "toy").load_newest()
     assert state is not None
     return state
@@ -34,7 +38,7 @@ def test_step_that_is_not_finite_is_counted_and_changes_nothing_but_the_clock(tm
     after_step_7, after_step_6 = state_in(tmp_path / "poisoned"), state_in(tmp_path / "before")
     for kind in ("weights", "average"):
         assert_equal_bits(after_step_7[kind], after_step_6[kind])
-    moments = [state["optimizer"]["state"] for state in (after_step_7, after_step_6)]  # type: ignore[index]
+    moments = [state["optimizer"]["state"] for state in (after_step_7, after_step_6)]
     assert_equal_bits(*moments)
     assert (after_step_7["samples_seen"], after_step_7["skipped_steps"]) == (28, 1)
     assert (after_step_6["samples_seen"], after_step_6["skipped_steps"]) == (24, 0)
@@ -116,3 +120,41 @@ def test_skipped_step_leaves_no_trace_in_the_statistics_of_a_batch_norm(tmp_path
 def test_no_allowance_leaves_no_trace_in_what_names_a_training() -> None:
     assert "max_skipped_steps" not in LOOP.model_dump()
     assert PATIENT.model_dump()["max_skipped_steps"] == 2
+
+
+def together(folder: Path, samples: int, left_out: tuple[tuple[int, int], ...]) -> None:
+    """What each of several processes does, of which one meets the poisoned sample."""
+    torch.set_num_threads(1)
+    loop = PATIENT.model_copy(update={"samples": samples, "left_out": left_out})
+    with init_distributed(torch.device("cpu")) as ranks:
+        line = PoisonedFrom(poisoned=64) if samples > 80 else Line(poisoned=POISONED)
+        try:
+            run(line, folder, loop=loop, ranks=ranks)
+        except FloatingPointError as error:
+            (folder.parent / f"refused-{ranks.rank}").write_text(str(error))
+        (folder.parent / f"weights-{ranks.rank}").write_bytes(b"".join(weights(line.model)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("left_out", "count"), [((), 1), (((26, 27),), 0)])
+def test_processes_skip_the_same_step_and_leave_out_the_same_samples(
+    tmp_path: Path, left_out: tuple[tuple[int, int], ...], count: int
+) -> None:
+    work = partial(together, tmp_path / "run", 80, left_out)
+    ForkedRanks(2).run(work, tmp_path / "exchange_dir", lambda: None, 2)
+    assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
+    alone = Line(poisoned=POISONED)
+    run(alone, tmp_path / "alone", loop=PATIENT.model_copy(update={"left_out": left_out}))
+    found = state_in(tmp_path / "run")
+    assert found["skipped_steps"] == state_in(tmp_path / "alone")["skipped_steps"] == count
+    for name, weight in zip(found["weights"], alone.model.parameters(), strict=True):
+        torch.testing.assert_close(found["weights"][name], weight.detach(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_processes_end_at_the_same_step_when_no_more_may_be_skipped(tmp_path: Path) -> None:
+    work = partial(together, tmp_path / "run", 120, ())
+    ForkedRanks(2).run(work, tmp_path / "exchange_dir", lambda: None, 2)
+    said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert "at step 19 (samples 72..75), after 2 skipped steps" in said[0]
