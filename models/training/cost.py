@@ -1,7 +1,9 @@
 """Operations and activation memory of one training sample, counted without weights, data or a GPU.
 
 Shapes alone flow through the network on torch's meta device. Our own count of saved activations, since torch's
-(torch.distributed._tools.MemTracker) is private and counts an attention kernel that keeps all scores.
+(torch.distributed._tools.MemTracker) is private and counts an attention kernel that keeps all scores. In bfloat16 it
+counts what autocast makes a forward pass keep (models.training.emulated_autocast), not what a network cast to bfloat16
+would: norms give float32 on CUDA, and each layer saves its own cast of its input.
 """
 
 # Shapes: B object, V view, C latent channel, H and W latent size (of attention: H head, S query, K key, D head width),
@@ -16,11 +18,12 @@ from weakref import WeakSet
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from models.network.multiview_unet import MultiViewUNet
+from models.training.emulated_autocast import Device, EmulatedAutocast
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,11 @@ class SampleCost:
     tflop: float
     """10^12 floating-point operations, without those of recomputed activations."""
     saved_activation_bytes: int
-    """Bytes that autograd saves for the backward pass, with a fused attention kernel."""
+    """Bytes that autograd saves for the backward pass, with a fused attention kernel. Autocast's copies of the weights
+    are not among them: any number of samples share those."""
 
 
-def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.dtype) -> SampleCost:
+def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Device | None) -> SampleCost:
     """Count operations and saved activations of one sample of a diffusion training.
 
     Levels under gradient checkpointing (`MultiViewUNet.recompute_levels`) save their inputs alone.
@@ -42,15 +46,15 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, dtype: torch.d
         unet: The network; its weights are neither read nor changed.
         conditions: Number of condition views.
         targets: Number of target views.
-        dtype: What forward and backward pass compute in.
+        autocast: The device whose autocast to bfloat16 the forward pass runs under; None: all in float32.
     """
     with torch.device("meta"):
-        copy: MultiViewUNet = nn.Module.to(MultiViewUNet.from_config(unet.config), dtype).train()
-    inputs = meta_inputs(copy, conditions, conditions + targets, dtype)
+        copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
+    inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
     tflop = _count_tflop(copy, inputs)
     copy.recompute_levels(unet.recomputed_levels)
     copy.set_attention_kernel(fused_attention, takes_masks=True)
-    saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()])
+    saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()], autocast)
     return SampleCost(tflop, saved.total())
 
 
@@ -64,28 +68,28 @@ def unet_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
 def _count_tflop(unet: MultiViewUNet, inputs: Mapping[str, Tensor]) -> float:
     """Count the 10^12 operations of forward and backward pass; these are whole numbers, alike on every machine."""
     with FlopCounterMode(display=False) as counter:
-        unet(**inputs).float().square().mean().backward()
+        unet(**inputs).square().mean().backward()
     return counter.get_total_flops() / 1e12
 
 
-def vae_cost(vae: AutoencoderKL, side: int, dtype: torch.dtype) -> SampleCost:
+def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCost:
     """Count operations and saved activations of one image of `side` pixels through encoder and decoder.
 
-    The perceptual network and the discriminator are not counted.
+    The perceptual network and the discriminator are not counted. `autocast` is as for `unet_cost`.
     """
     with torch.device("meta"):
-        copy: AutoencoderKL = nn.Module.to(AutoencoderKL.from_config(vae.config), dtype).train()
+        copy: AutoencoderKL = AutoencoderKL.from_config(vae.config).train()
         if vae.is_gradient_checkpointing:
             copy.enable_gradient_checkpointing()
-        image = torch.empty(1, copy.config.in_channels, side, side, dtype=dtype)
+        image = torch.empty(1, copy.config.in_channels, side, side)
 
     def forward() -> Tensor:
         decoded: Tensor = copy.decode(copy.encode(image).latent_dist.mean).sample
         return decoded
 
     with FlopCounterMode(display=False) as counter:
-        torch.autograd.backward(forward().float().square().mean())
-    saved = saved_by_module(forward, [*copy.parameters(), image])
+        torch.autograd.backward(forward().square().mean())
+    saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
     return SampleCost(counter.get_total_flops() / 1e12, saved.total())
 
 
@@ -121,16 +125,20 @@ def fused_attention(query_BHSD: Tensor, key_BHKD: Tensor, value_BHKD: Tensor) ->
     return out
 
 
-def saved_by_module(forward: Callable[[], Tensor], excluded: Sequence[Tensor]) -> Counter[str]:
+def saved_by_module(
+    forward: Callable[[], Tensor], excluded: Sequence[Tensor], autocast: Device | None = None
+) -> Counter[str]:
     """Count the bytes that autograd saves in a forward pass, by the name of the innermost module that saved them.
 
     Args:
         forward: The forward pass.
         excluded: Tensors that exist anyway, as `SavedBytes` takes them.
+        autocast: The device whose autocast is emulated; its copies of the weights do not count. None: none is.
     """
-    saved = SavedBytes(excluded)
-    with saved.recording():
+    saved, casts = SavedBytes(excluded), EmulatedAutocast(autocast)
+    with saved.recording(), casts:
         output = forward()
+    saved.exclude(casts.weight_copies)
     sizes = saved.by_module()
     del output  # saved tensors live as long as the output
     return sizes
@@ -158,9 +166,14 @@ class SavedBytes:
     """
 
     def __init__(self, excluded: Sequence[Tensor]) -> None:
-        self._excluded = {tensor.untyped_storage()._cdata for tensor in excluded}
+        self._excluded: set[int] = set()
+        self.exclude(excluded)
         self._saved: WeakSet[SavedTensor] = WeakSet()
         self._modules = ModuleTracker()
+
+    def exclude(self, tensors: Sequence[Tensor]) -> None:
+        """Leave more tensors out; they must stay alive, or another may take their place in memory."""
+        self._excluded |= {tensor.untyped_storage()._cdata for tensor in tensors}
 
     @contextmanager
     def recording(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
 from models.training.cost import SampleCost, unet_cost, unet_tflop
 from models.training.distributed import SINGLE, Ranks
+from models.training.emulated_autocast import Device
 from models.training.sharding import full_tensor
 from models.training.trainable import MicroBatchLoss
 from models.training.validation import ValidationSampler
@@ -118,11 +119,11 @@ class DiffusionTraining:
             counted[number] = unet_tflop(self.model, number, plan.kept_targets)
         return [counted[number] for number in numbers]
 
-    def cost(self, dtype: torch.dtype) -> SampleCost:
+    def cost(self, autocast: Device | None) -> SampleCost:
         """Cost of a sample with the largest number of condition views."""
         plan = self.reader.plan
         conditions = plan.multi_conditions[1] if plan.multi_condition_share > 0 else 1
-        return unet_cost(self.model, conditions, plan.kept_targets, dtype)
+        return unet_cost(self.model, conditions, plan.kept_targets, autocast)
 
     def validate(self) -> dict[str, float]:
         """Losses of held-out samples at fixed timesteps, views and noise; with a `sampler` also metrics of its views.

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from models.training.cost import SampleCost
+from models.training.emulated_autocast import Device
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,11 @@ class Trainable(Protocol[BatchT]):
         """Most samples per forward pass; None: as many as there are."""
         ...
 
-    def cost(self, dtype: torch.dtype) -> SampleCost:
-        """Operations and activation memory of the most expensive sample, computed in `dtype`."""
+    def cost(self, autocast: Device | None) -> SampleCost:
+        """Operations and activation memory of the most expensive sample.
+
+        `autocast` is the device whose autocast to bfloat16 the forward pass runs under; None: all in float32.
+        """
         ...
 
     def validate(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from models.losses.metrics import mask_iou, psnr
 from models.losses.vae_loss import VAELoss
 from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
 from models.training.cost import SampleCost, vae_cost
+from models.training.emulated_autocast import Device
 from models.training.trainable import MicroBatchLoss
 
 
@@ -86,7 +87,7 @@ class VAETraining:
 
     @cached_property
     def _tflop(self) -> float:
-        return self.cost(torch.float32).tflop
+        return self.cost(None).tflop
 
     def crop(self, sample_id: int) -> Pixels:
         """One training image: a random crop (crop, crop, 4), or all of it without a crop size."""
@@ -128,10 +129,10 @@ class VAETraining:
         """Names of the images of samples."""
         return [self.source.name(item_of(self.seed, sample_id, len(self.source))) for sample_id in sample_ids]
 
-    def cost(self, dtype: torch.dtype) -> SampleCost:
+    def cost(self, autocast: Device | None) -> SampleCost:
         """Cost of one image through encoder and decoder, without perceptual network and discriminator."""
         side = self.loss.config.crop or self.validation_B4HW.shape[-1]
-        return vae_cost(self.model, side, dtype)
+        return vae_cost(self.model, side, autocast)
 
     def validate(self) -> dict[str, float]:
         """PSNR (dB) on white and IoU of the masks, means over the validation images."""

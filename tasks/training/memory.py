@@ -11,6 +11,8 @@ from models.training.trainable import Trainable
 from tasks.ports import Tools
 
 GIB = 2**30
+TEMPORARY_SHARE = 0.1
+"""Part of a device's memory that advice leaves to temporary buffers and to what the allocator cannot use."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class MemoryEstimate:
         return self.state_gib + self.at_once * self.kept_gib
 
     def fitting(self, memory_gib: float) -> int:
-        """Return how many samples at once would fit, with a tenth of the memory left to temporary buffers."""
-        return max(0, int((0.9 * memory_gib - self.state_gib) / self.kept_gib))
+        """Return how many samples at once would fit, with TEMPORARY_SHARE of the memory left over."""
+        return max(0, int(((1 - TEMPORARY_SHARE) * memory_gib - self.state_gib) / self.kept_gib))
 
     def require(self, device: str, memory_gib: float) -> None:
         """Raise ValueError, with what to do, when a device with so much memory cannot do it."""
@@ -63,14 +65,25 @@ def check_memory(
 
     Raises ValueError when it cannot fit into the memory of this process's device.
     """
+    need = estimate(stage, trainable, config, tools, count)
+    tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
+    if tools.device == "cpu":
+        need.require(tools.device, tools.memory_gib / count)
+    elif count == 1:
+        need.require(tools.device, gpu_gib(torch.device(tools.device)))
+    return need
+
+
+def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tools: Tools, count: int) -> MemoryEstimate:
+    """Estimate what each of `count` processes needs, for its most expensive samples."""
     is_half = config.loop.precision == "bf16"
-    cost = trainable.cost(torch.bfloat16 if is_half else torch.float32)
+    cost = trainable.cost(("cpu" if tools.device == "cpu" else "cuda") if is_half else None)
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
     is_split = tools.compute.shard_weights and trainable.may_be_sharded
     state_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
     copied_bytes = 2 if is_half else 0  # autocast keeps its copy of each weight until the backward pass
-    need = MemoryEstimate(
+    return MemoryEstimate(
         stage=stage,
         parameters=parameters,
         state_gib=parameters * (state_bytes + copied_bytes) / GIB,
@@ -78,12 +91,6 @@ def check_memory(
         at_once=min(own, tools.compute.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
     )
-    tools.progress.note(f"{stage}: {describe(need, config, count, tools.device)}")
-    if tools.device == "cpu":
-        need.require(tools.device, tools.memory_gib / count)
-    elif count == 1:
-        need.require(tools.device, gpu_gib(torch.device(tools.device)))
-    return need
 
 
 def describe(need: MemoryEstimate, config: TrainingConfig, count: int, device: str) -> str:

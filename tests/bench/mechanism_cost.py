@@ -65,12 +65,12 @@ class Cost:
 def count(unet: MultiViewUNet, processors: Processors, side: int, views: int) -> Cost:
     """Count one mechanism; the network keeps its processors."""
     unet.base.register_to_config(sample_size=side)
-    inputs = meta_inputs(unet, 1, views, torch.bfloat16)
+    inputs = meta_inputs(unet, 1, views, torch.float32)
     unet.base.set_attn_processor(processors(unet, scaled_dot_product_attention))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         unet(**inputs)
     unet.base.set_attn_processor(processors(unet, fused_attention))
-    saved = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()])
+    saved = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()], "cuda")
     return Cost(counter.get_total_flops() / 1e12, saved.total() / 2**30)
 
 

@@ -76,19 +76,19 @@ def meta_unet(params: Path, spans: Sequence[str] | None = None) -> MultiViewUNet
             latent_channels=settings.train_vae.vae.latent_channels,
             latent_size=settings.render.resolution // 2 ** (len(settings.train_vae.vae.block_out_channels) - 1),
             geometry={**geometry, "fov_deg": settings.render.fov_deg, "distance": settings.render.distance},
-        ).to(torch.bfloat16)
+        )
 
 
 def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
     """The cost of one object."""
-    inputs = meta_inputs(unet, conditions, conditions + targets, torch.bfloat16)
+    inputs = meta_inputs(unet, conditions, conditions + targets, torch.float32)
     with torch.no_grad(), FlopCounterMode(display=False) as forward:
         unet(**inputs)
     with FlopCounterMode(display=False) as training:
-        unet(**inputs).float().square().mean().backward()
+        unet(**inputs).square().mean().backward()
     unet.zero_grad(set_to_none=True)
     unet.set_attention_kernel(fused_attention, takes_masks=True)
-    kept = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()])
+    kept = saved_by_module(lambda: unet(**inputs), [*unet.parameters(), *inputs.values()], "cuda")
     unet.set_attention_kernel(None)
     return Cost(
         conditions,

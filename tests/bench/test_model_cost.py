@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 from models.network.multiview_unet import MultiViewUNet
 from tests.bench.mechanism_cost import below_the_finest, everywhere
@@ -45,7 +44,7 @@ LAYERS = [(64, 320, 5), (32, 640, 5), (16, 1280, 5), (8, 1280, 1)]
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_mechanisms_that_see_less_cost_less_and_keep_as_much() -> None:
-    toy = network("toy", 16).to("meta", torch.bfloat16)
+    toy = network("toy", 16).to("meta")
     rows, low, coarse, whole = (
         count_mechanism(toy, attention, side, 5)
         for attention, side in (

@@ -12,6 +12,7 @@ from models.data.draws import Stream, rng_of
 from models.training.checkpoints import Checkpoints
 from models.training.cost import SampleCost
 from models.training.distributed import SINGLE, Ranks
+from models.training.emulated_autocast import Device
 from models.training.loop import TrainingResult, train
 from models.training.trainable import MicroBatchLoss
 
@@ -59,7 +60,7 @@ class Line:
     def names(self, sample_ids: Sequence[int]) -> list[str]:
         return [f"point-{number}" for number in sample_ids]
 
-    def cost(self, dtype: torch.dtype) -> SampleCost:  # noqa: ARG002
+    def cost(self, autocast: Device | None) -> SampleCost:  # noqa: ARG002
         return SampleCost(tflop=0.0, saved_activation_bytes=4 * 8)
 
     def validate(self) -> dict[str, float]:

@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from models.config import StageConfig
 from models.network.multiview_unet import MultiViewUNet
 from models.training.cost import unet_cost
@@ -102,8 +100,6 @@ def training_tflop(model: Path, config: StageConfig) -> float:
         low, high = config.multi_conditions
         for count in range(low, high + 1):
             shares[count] = shares.get(count, 0.0) + config.multi_condition_share / (high - low + 1)
-    of_sample = sum(
-        share * unet_cost(unet, count, config.kept_targets, torch.float32).tflop for count, share in shares.items()
-    )
+    of_sample = sum(share * unet_cost(unet, count, config.kept_targets, None).tflop for count, share in shares.items())
     num_steps = -(-config.loop.samples // config.loop.batch_size)
     return of_sample * num_steps * config.loop.batch_size

@@ -175,7 +175,7 @@ def test_level_of_names_counts_from_the_finest() -> None:
 @pytest.mark.slow(seconds=3)
 def test_cost_follows_the_spans() -> None:
     costs = {
-        spans: unet_cost(unet_with(*spans), 1, 15, torch.float32)
+        spans: unet_cost(unet_with(*spans), 1, 15, None)
         for spans in (("all", "all"), ("near", "all"), ("rows", "all"), ("none", "all"))
     }
     tflops = [cost.tflop for cost in costs.values()]

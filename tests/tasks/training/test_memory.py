@@ -1,13 +1,17 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.data.samples import SampleReader
+from models.network.multiview_unet import MultiViewUNet
 from models.training.cost import SampleCost
 from models.training.diffusion import DiffusionTraining
 from tasks.ports import ComputeOptions, Tools
-from tasks.training.memory import check_memory
+from tasks.training.memory import TEMPORARY_SHARE, check_memory, estimate
+from tests.bench.model_cost import PAPER, meta_unet
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_latents import write_toy_latents
 from tests.tasks.test_train_stages import STAGE3
@@ -44,12 +48,13 @@ class Dear:
     def __init__(self, training: DiffusionTraining) -> None:
         self.model = training.model
 
-    def cost(self, dtype: object) -> SampleCost:  # noqa: ARG002
+    def cost(self, autocast: object) -> SampleCost:  # noqa: ARG002
         return SampleCost(tflop=1.0, saved_activation_bytes=2**30)
 
 
 @pytest.mark.parametrize(
-    ("memory_gib", "remedy"), [(3.5, "set micro_batch to 3 in the profile"), (0.5, "set recompute_levels")]
+    ("memory_gib", "remedy"),
+    [(3.5, "set micro_batch to 3 in the profile"), (0.5, "set recompute_levels")],
 )
 def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
     training: DiffusionTraining, tmp_path: Path, memory_gib: float, remedy: str
@@ -74,3 +79,46 @@ def test_need_of_a_process_that_keeps_half_the_weights_is_half_their_bytes(
     vae: Any = Dear(training)
     vae.may_be_sharded = False
     assert check_memory("train-vae", vae, CONFIG, split, 2).state_gib == needs[0].state_gib
+
+
+CARDS = {"H100": 79.1, "H200": 139.8}
+"""GiB."""
+TRUE_GIB = {1: 9.37, 10: 20.70}
+"""What a forward pass of 1 + 8 and of 10 + 8 views at 512 px was seen to keep under CUDA's autocast."""
+
+
+@pytest.fixture(scope="module")
+def full_size() -> MultiViewUNet:
+    return meta_unet(PAPER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("conditions", [1, pytest.param(10, marks=pytest.mark.nightly)])
+def test_advised_micro_batch_of_the_papers_network_fits_and_one_more_does_not(
+    training: DiffusionTraining, tmp_path: Path, full_size: MultiViewUNet, conditions: int
+) -> None:
+    plan = replace(
+        training.reader.plan,
+        kept_targets=8,
+        multi_condition_share=0.5 if conditions > 1 else 0.0,
+        multi_conditions=(1, conditions),
+    )
+    reader = SampleReader(training.reader.latents, ["a"], plan, 1.0)
+    trainable = replace(training, model=full_size, reader=reader)
+    loop = CONFIG.loop.model_copy(update={"batch_size": 64, "precision": "bf16"})
+    tools, _ = tools_with(tmp_path, device="cuda")
+    need = estimate("train-stage3", trainable, CONFIG.model_copy(update={"loop": loop}), tools, 1)
+    states_gib = full_size.num_parameters() * (16 + 4 + 2) / 2**30  # Adam's two, weight, gradient; average; copy
+    assert need.state_gib == pytest.approx(states_gib)
+    for card, memory_gib in CARDS.items():
+        with pytest.raises(ValueError, match=r"set micro_batch to \d+ in the profile") as refused:
+            need.require(card, memory_gib)
+        found = re.search(r"micro_batch to (\d+)", str(refused.value))
+        assert found is not None
+        advised = int(found[1])
+        usable_gib = (1 - TEMPORARY_SHARE) * memory_gib
+        assert states_gib + advised * TRUE_GIB[conditions] <= usable_gib, card
+        assert states_gib + (advised + 1) * TRUE_GIB[conditions] > usable_gib, card
+        replace(need, at_once=advised).require(card, memory_gib)
+    with pytest.raises(ValueError, match="needs at least"):
+        replace(need, at_once={1: 8, 10: 6}[conditions]).require("card", {1: 79.1, 10: 139.8}[conditions])
