@@ -67,6 +67,8 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
             compute=ComputeOptions(
                 micro_batch=profile.micro_batch,
                 recompute_levels=tuple(profile.recompute_levels),
+                recompute_feed_forward=profile.recompute_feed_forward,
+                rounded_norms=profile.rounded_norms,
                 compile=profile.compile,
                 shard_weights=profile.shard_weights,
                 latent_cache=_latent_cache(profile),

@@ -54,6 +54,12 @@ class Profile(BaseModel):
     inference_precision: Literal["auto", "fp32", "bf16"]
     """How the networks compute that draw or encode outside of trainings, which `loop.precision` of params.yaml rules;
     what that changes is bounded (docs/model.md). auto: bf16 on CUDA cards that have it, else fp32."""
+    recompute_feed_forward: bool
+    """Whether the UNet's feed-forward layers compute their activations again where their level does not anyway: the
+    most memory for the least time. The VAE has none."""
+    rounded_norms: bool
+    """Whether norms under bf16 on a GPU give and keep 16 bits, as they do on a processor, instead of autocast's 32: a
+    quarter less memory, results equal up to rounding (models/network/rounded_norms.py)."""
     compile: bool
     """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
     shard_weights: bool

@@ -118,6 +118,10 @@ class ComputeOptions:
     recompute_levels: tuple[int, ...] = ()
     """Levels of the UNet, the finest being 0, that compute their activations again instead of keeping them; any: the
     whole VAE."""
+    recompute_feed_forward: bool = False
+    """Whether the UNet's feed-forward layers compute theirs again."""
+    rounded_norms: bool = False
+    """Whether norms give and keep 16 bits under autocast."""
     compile: bool = False
     """Whether the UNet is compiled."""
     shard_weights: bool = False

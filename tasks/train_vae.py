@@ -13,6 +13,7 @@ from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
 from models.network.mask_vae import build_mask_vae, calibrate_scaling
 from models.network.pretrained import forget_origin
+from models.network.rounded_norms import round_norms
 from models.training.distributed import Ranks
 from models.training.vae import VAETraining, reconstruct, sample_latents
 from tasks.artifacts.content import work_key
@@ -86,6 +87,8 @@ def build_training(
         vae, loss = build_mask_vae(config.vae).to(device), VAELoss(config).to(device)
     if compute.recompute_levels:
         vae.enable_gradient_checkpointing()
+    if compute.rounded_norms:
+        round_norms(vae)
     return VAETraining(
         model=vae,
         loss=loss,

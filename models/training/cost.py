@@ -23,6 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from models.network.multiview_unet import MultiViewUNet
+from models.network.recomputed_feed_forward import has_recomputed_feed_forward, recompute_feed_forward
+from models.network.rounded_norms import has_rounded_norms, round_norms
 from models.training.emulated_autocast import Device, EmulatedAutocast
 
 
@@ -40,7 +42,8 @@ class SampleCost:
 def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Device | None) -> SampleCost:
     """Count operations and saved activations of one sample of a diffusion training.
 
-    Levels under gradient checkpointing (`MultiViewUNet.recompute_levels`) save their inputs alone.
+    What `unet` computes again (`MultiViewUNet.recompute_levels`, `recompute_feed_forward`) saves its inputs alone, and
+    rounded norms (`round_norms`) 16 bits.
 
     Args:
         unet: The network; its weights are neither read nor changed.
@@ -53,6 +56,10 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Devi
     inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
     tflop = _count_tflop(copy, inputs)
     copy.recompute_levels(unet.recomputed_levels)
+    if has_recomputed_feed_forward(unet):
+        recompute_feed_forward(copy)
+    if has_rounded_norms(unet):
+        round_norms(copy)
     copy.set_attention_kernel(fused_attention, takes_masks=True)
     saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()], autocast)
     return SampleCost(tflop, saved.total())
@@ -81,6 +88,8 @@ def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCo
         copy: AutoencoderKL = AutoencoderKL.from_config(vae.config).train()
         if vae.is_gradient_checkpointing:
             copy.enable_gradient_checkpointing()
+        if has_rounded_norms(vae):
+            round_norms(copy)
         image = torch.empty(1, copy.config.in_channels, side, side)
 
     def forward() -> Tensor:

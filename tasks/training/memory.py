@@ -45,11 +45,14 @@ class MemoryEstimate:
             return
         fitting = self.fitting(memory_gib)
         if fitting:
-            remedy = f"set micro_batch to {fitting} in the profile, or recompute_levels, or loop.precision to bf16"
+            remedy = (
+                f"set micro_batch to {fitting} in the profile, or recompute_feed_forward or recompute_levels, or "
+                "loop.precision to bf16"
+            )
         else:
             remedy = (
-                "set recompute_levels in the profile, or shard_weights with several ranks, loop.precision to bf16, "
-                "or take a card with more memory"
+                "set recompute_feed_forward or recompute_levels in the profile, or shard_weights with several ranks, "
+                "loop.precision to bf16, or take a card with more memory"
             )
         raise ValueError(
             f"{self.stage} needs at least {self.total_gib:.2f} GiB ({self.state_gib:.2f} for weights, gradients, "

@@ -16,6 +16,8 @@ from models.network.initialization import seeded_weights
 from models.network.mask_vae import load_mask_vae, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion
+from models.network.recomputed_feed_forward import recompute_feed_forward
+from models.network.rounded_norms import round_norms
 from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
@@ -58,6 +60,10 @@ class StageTraining:
             for weight in unasked_parameters(unet):
                 weight.requires_grad_(False)
         unet.recompute_levels(self.compute.recompute_levels)
+        if self.compute.recompute_feed_forward:
+            recompute_feed_forward(unet)
+        if self.compute.rounded_norms:
+            round_norms(unet)
         is_split = self.compute.shard_weights and ranks.size > 1
         if is_split:
             shard(unet, device, ranks)

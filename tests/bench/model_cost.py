@@ -1,7 +1,8 @@
 """What the full-size network costs on paper: `python -m tests.bench.model_cost` (make bench-cost).
 
 Counted on the meta device, without weights or a GPU: FLOPs (a multiplication and an addition are two), parameters, and
-what a training step keeps for its backward pass. T is 10^12, GiB is 2^30 bytes.
+what a training step under CUDA's autocast to bfloat16 keeps for its backward pass, without the copies of the weights,
+plain and with what saves memory. T is 10^12, GiB is 2^30 bytes.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flows.params import load_params
 from models.network.multiview_unet import MultiViewUNet, build_unet
-from models.training.cost import fused_attention, meta_inputs, saved_by_module
+from models.network.recomputed_feed_forward import recompute_feed_forward
+from models.network.rounded_norms import round_norms
+from models.training.cost import fused_attention, meta_inputs, saved_by_module, unet_cost
 from models.training.throughput import PEAKS
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
@@ -27,6 +30,16 @@ CASES = ((1, 8), (10, 8), (1, 32), (10, 32))
 """Condition views and targets."""
 KINDS = {"attn1": "self-attention", "attn2": "cross-attention", "ff": "feed-forward", "resnets": "resnets"}
 OTHER = "other"
+SAVINGS: dict[str, tuple[bool, bool, tuple[int, ...]]] = {
+    "as it is": (False, False, ()),
+    "rounded_norms": (True, False, ()),
+    "recompute_feed_forward": (False, True, ()),
+    "recompute_levels: [0]": (False, False, (0,)),
+    "rounded_norms, recompute_feed_forward": (True, True, ()),
+    "rounded_norms, recompute_levels: [0]": (True, False, (0,)),
+    "rounded_norms, recompute_feed_forward, recompute_levels: [0]": (True, True, (0,)),
+}
+"""Keys of a profile: rounded norms, recomputed feed-forward, recomputed levels."""
 CARDS = {"RTX 4090": PEAKS["4090"], "A100": PEAKS["A100"], "H100, H200": PEAKS["H100"]}
 """Peak of dense bfloat16 matrix products in TFLOP/s, by their makers' data sheets."""
 
@@ -41,7 +54,7 @@ class Cost:
     training_tflop: float
     """Forward and backward."""
     saved_gib: float
-    """Kept for the backward pass in bfloat16, without gradient checkpointing."""
+    """Kept for the backward pass under autocast, without gradient checkpointing."""
     forward_by_part: dict[str, float]
     """TFLOP by level and kind of module, as "64 x 64, self-attention"."""
     saved_by_part: dict[str, float]
@@ -53,8 +66,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.model_cost", description=__doc__)
     parser.add_argument("--params", type=Path, default=PAPER)
     parser.add_argument("--attention", nargs="+", help="spans of the levels, the finest first: near all all all")
+    parser.add_argument("--savings", action="store_true", help="only what saves memory, and what it costs")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args(words)
+    if arguments.savings:
+        _show_savings({name: saved_with(arguments.params, *choice) for name, choice in SAVINGS.items()})
+        return
     unet = meta_unet(arguments.params, arguments.attention)
     costs = [count(unet, *case) for case in CASES]
     num_parameters = sum(parameter.numel() for parameter in unet.parameters())
@@ -99,6 +116,25 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
         {part: flops / 1e12 for part, flops in by_part(unet, exclusive(forward)).items()},
         {part: size / 2**30 for part, size in by_part(unet, kept).items()},
     )
+
+
+def saved_with(params: Path, norms: bool, feed_forward: bool, levels: Sequence[int]) -> list[tuple[float, float]]:
+    """GiB kept and training TFLOP, what is computed again included, of the first two of CASES."""
+    unet = meta_unet(params)
+    unet.train().recompute_levels(levels)
+    if feed_forward:
+        recompute_feed_forward(unet)
+    if norms:
+        round_norms(unet)
+    return [_saved(unet, *case) for case in CASES[:2]]
+
+
+def _saved(unet: MultiViewUNet, conditions: int, targets: int) -> tuple[float, float]:
+    kept = unet_cost(unet, conditions, targets, "cuda").saved_activation_bytes / 2**30
+    inputs = meta_inputs(unet, conditions, conditions + targets, torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        unet(**inputs).square().mean().backward()
+    return kept, counter.get_total_flops() / 1e12
 
 
 def toy_batch(unet: MultiViewUNet, views: int, *, num_conditions: int = 1) -> dict[str, Tensor]:
@@ -175,6 +211,15 @@ def _show(costs: Sequence[Cost], num_parameters: int) -> None:
         for part in sorted(getattr(costs[0], field), key=_order):
             parts.add_row(part, *(f"{getattr(cost, field)[part]:.2f}" for cost in costs))
         console.print(parts)
+
+
+def _show_savings(rows: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    table = Table(title="one object at 512 px, bfloat16 under autocast")
+    for column in ("profile", *(f"{one} + {other}, {what}" for one, other in CASES[:2] for what in ("GiB", "TFLOP"))):
+        table.add_column(column)
+    for name, cases in rows.items():
+        table.add_row(name, *(f"{number:.2f}" for case in cases for number in case))
+    Console(width=140).print(table)
 
 
 def _order(part: str) -> tuple[int, str]:

@@ -27,6 +27,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "32 views, 75 DDPM steps, compiled": {"work": "sampling", "scheduler": "ddpm", "steps": 75, "compile": True},
     "training sample, compiled": {"work": "training", "compile": True},
     "training sample, activations recomputed": {"work": "training", "recompute": True},
+    "training sample, norms rounded": {"work": "training", "rounded_norms": True},
+    "training sample, norms rounded, feed-forward recomputed": {
+        "work": "training", "rounded_norms": True, "recompute_feed_forward": True,
+    },
     "32 views, 20 UniPC steps": {"work": "sampling", "scheduler": "unipc", "steps": 20},
     "32 views, 20 UniPC steps, compiled, CUDA graphs": {
         "work": "sampling", "scheduler": "unipc", "steps": 20, "compile": True, "graphs": True,

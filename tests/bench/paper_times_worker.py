@@ -19,6 +19,8 @@ from models.network.image_encoder import build_image_encoder, build_image_proces
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion, build_scheduler
+from models.network.recomputed_feed_forward import recompute_feed_forward
+from models.network.rounded_norms import round_norms
 from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
 from models.training.throughput import count_tflop, memory_gib
@@ -87,6 +89,10 @@ def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     batch = random_samples(unet, job["objects"]).to(torch.device(device))
     tflop = count_tflop(partial(step, trainable, batch, device), torch.device(device))
     numbers: dict[str, Any] = {}
+    if job.get("rounded_norms"):
+        round_norms(unet)
+    if job.get("recompute_feed_forward"):
+        recompute_feed_forward(unet)
     if job.get("recompute"):
         unet.zero_grad()
         unet.enable_gradient_checkpointing()

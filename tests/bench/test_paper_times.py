@@ -14,7 +14,8 @@ SMALL = ["--device", "cpu", "--width", "toy", "--side", "8", "--targets", "2", "
 def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = ("32 views, 75 DDPM steps", "training sample of 1 + 8 views", "training sample, activations recomputed")
+    recomputing = "training sample, norms rounded, feed-forward recomputed"
+    chosen = ("32 views, 75 DDPM steps", "training sample of 1 + 8 views", recomputing)
     monkeypatch.setattr("tests.bench.paper_times.ROWS", {name: ROWS[name] for name in chosen})
     out, start = tmp_path / "times.json", time.monotonic()
     main([*SMALL, "--out", str(out)])

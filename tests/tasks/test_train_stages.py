@@ -470,13 +470,16 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
 
 
 @pytest.mark.slow(seconds=3)
-def test_train_stage_that_recomputes_and_splits_its_batches_makes_the_same(made: Path, tmp_path: Path) -> None:
-    tools = replace(make_tools(tmp_path), compute=ComputeOptions(micro_batch=1, recompute_levels=(0, 1)))
+def test_train_stage_that_recomputes_rounds_norms_and_splits_its_batches_makes_the_same(
+    made: Path, tmp_path: Path
+) -> None:
+    saving = ComputeOptions(micro_batch=1, recompute_levels=(1,), recompute_feed_forward=True, rounded_norms=True)
+    tools = replace(make_tools(tmp_path), compute=saving)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     plain = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
     for name, weight in MultiViewUNet.from_pretrained(tmp_path / "stage1" / "unet").state_dict().items():
         torch.testing.assert_close(weight, plain[name], rtol=1e-2, atol=1e-4, msg=name)
-    vae = replace(make_tools(tmp_path), compute=ComputeOptions(micro_batch=3, recompute_levels=(0,)))
+    vae = replace(make_tools(tmp_path), compute=replace(saving, micro_batch=3))
     train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", vae)
     plain = AutoencoderKL.from_pretrained(made / "vae").state_dict()
     for name, weight in AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict().items():

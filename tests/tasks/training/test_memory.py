@@ -54,7 +54,7 @@ class Dear:
 
 @pytest.mark.parametrize(
     ("memory_gib", "remedy"),
-    [(3.5, "set micro_batch to 3 in the profile"), (0.5, "set recompute_levels")],
+    [(3.5, "set micro_batch to 3 in the profile"), (0.5, "set recompute_feed_forward or recompute_levels")],
 )
 def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
     training: DiffusionTraining, tmp_path: Path, memory_gib: float, remedy: str
