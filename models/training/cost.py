@@ -9,6 +9,7 @@ would: norms give float32 on CUDA, and each layer saves its own cast of its inpu
 # Shapes: B object, V view, C latent channel, H and W latent size (of attention: H head, S query, K key, D head width),
 # L context token, D context width
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ class SampleCost:
     saved_activation_bytes: int
     """Bytes that autograd saves for the backward pass, with a fused attention kernel. Autocast's copies of the weights
     are not among them: any number of samples share those."""
+    recomputed_bytes: int = 0
+    """Bytes of the largest part that the backward pass computes again at one time, while the rest is still kept."""
 
 
 def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Device | None) -> SampleCost:
@@ -55,14 +58,16 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Devi
         copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
     inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
     tflop = _count_tflop(copy, inputs)
-    copy.recompute_levels(unet.recomputed_levels)
-    if has_recomputed_feed_forward(unet):
-        recompute_feed_forward(copy)
     if has_rounded_norms(unet):
         round_norms(copy)
     copy.set_attention_kernel(fused_attention, takes_masks=True)
+    plain = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()], autocast)
+    copy.recompute_levels(unet.recomputed_levels)
+    if has_recomputed_feed_forward(unet):
+        recompute_feed_forward(copy)
     saved = saved_by_module(lambda: copy(**inputs), [*copy.parameters(), *inputs.values()], autocast)
-    return SampleCost(tflop, saved.total())
+    again = largest_recomputed(plain, saved, r".*\.(resnets|attentions)\.\d+")
+    return SampleCost(tflop, saved.total(), again)
 
 
 def unet_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
@@ -86,8 +91,6 @@ def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCo
     """
     with torch.device("meta"):
         copy: AutoencoderKL = AutoencoderKL.from_config(vae.config).train()
-        if vae.is_gradient_checkpointing:
-            copy.enable_gradient_checkpointing()
         if has_rounded_norms(vae):
             round_norms(copy)
         image = torch.empty(1, copy.config.in_channels, side, side)
@@ -98,8 +101,27 @@ def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCo
 
     with FlopCounterMode(display=False) as counter:
         torch.autograd.backward(forward().square().mean())
-    saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
-    return SampleCost(counter.get_total_flops() / 1e12, saved.total())
+    plain = saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
+    if vae.is_gradient_checkpointing:
+        copy.enable_gradient_checkpointing()
+        saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
+    again = largest_recomputed(plain, saved, r".*\.((down|up)_blocks\.\d+|mid_block)")
+    return SampleCost(counter.get_total_flops() / 1e12, saved.total(), again)
+
+
+def largest_recomputed(plain: Counter[str], saved: Counter[str], part: str) -> int:
+    """Return the most bytes that one part of a network saves no more.
+
+    Args:
+        plain: Bytes saved by each module without gradient checkpointing.
+        saved: Bytes saved with it.
+        part: Regular expression for the beginning of a module's name that names the part computed again as one.
+    """
+    parts: Counter[str] = Counter()
+    for name in plain.keys() | saved.keys():
+        if found := re.match(part, name):
+            parts[found[0]] += plain[name] - saved[name]
+    return max(0, *parts.values())
 
 
 def meta_inputs(unet: MultiViewUNet, conditions: int, views: int, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ class MemoryEstimate:
     state_gib: float
     """Weights and their copies in bfloat16, gradients, average, moments of the optimizer: what the process keeps."""
     kept_gib: float
-    """Activations of one sample."""
+    """Activations of one sample: what it keeps, and the largest part of it that is computed again at one time."""
     at_once: int
     """Samples whose activations are there together."""
     step_tflop: float
@@ -90,7 +90,7 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
         stage=stage,
         parameters=parameters,
         state_gib=parameters * (state_bytes + copied_bytes) / GIB,
-        kept_gib=cost.saved_activation_bytes / GIB,
+        kept_gib=(cost.saved_activation_bytes + cost.recomputed_bytes) / GIB,
         at_once=min(own, tools.compute.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
     )

@@ -61,6 +61,8 @@ def test_costs_fall_where_activations_are_computed_again() -> None:
     both = unet_cost(unet, 1, 3, None)
     assert both.saved_activation_bytes < 0.8 * first.saved_activation_bytes < 0.64 * plain.saved_activation_bytes
     assert both.tflop == plain.tflop, "the model's own operations"
+    assert plain.recomputed_bytes == 0
+    assert 0 < first.recomputed_bytes < plain.saved_activation_bytes - first.saved_activation_bytes, "one of several"
     with seeded_weights(0):
         vae = build_mask_vae(VAE)
     kept = vae_cost(vae, 16, None)
@@ -101,4 +103,6 @@ def test_unet_cost_of_the_papers_network_under_autocast(
     if norms:
         round_norms(unet)
     low, high = bounds
-    assert low < unet_cost(unet, conditions, 8, "cuda").saved_activation_bytes / 2**30 < high
+    cost = unet_cost(unet, conditions, 8, "cuda")
+    assert low < cost.saved_activation_bytes / 2**30 < high
+    assert (cost.recomputed_bytes > 2**28) == bool(levels or feed_forward)
