@@ -61,3 +61,9 @@ def test_unet_traced_by_torch_compile_gives_the_same_gradients() -> None:
     expected = gradients(unet, **inputs)
     unet.compile(backend="aot_eager", fullgraph=True)
     assert_close(gradients(unet, **inputs), expected)
+
+
+def test_stage_3_keeps_a_graph_for_each_of_its_shapes() -> None:
+    with torch._dynamo.config.patch(recompile_limit=8):
+        compile_in_place(nn.Linear(2, 2))
+        assert torch._dynamo.config.recompile_limit >= 32
