@@ -1,4 +1,4 @@
-"""Reading ahead: every batch once and in order; beside a GPU one batch early, on a CPU none."""
+"""Reading ahead: every batch once and in order; beside a GPU one batch early for each thread, on a CPU none."""
 
 import threading
 
@@ -27,6 +27,17 @@ def test_prefetched_beside_a_gpu_reads_the_next_batch_while_one_is_used() -> Non
     assert is_read[1].wait(timeout=60)
     assert not is_read[2].is_set()
     batches.close()  # type: ignore[attr-defined]
+
+
+def test_prefetched_with_several_threads_reads_so_many_batches_at_once_and_keeps_the_order() -> None:
+    both = threading.Barrier(2, timeout=60)  # broken, unless two threads meet
+
+    def load(step: int) -> int:
+        both.wait()
+        return step
+
+    assert list(prefetched(load, range(4), torch.device("cuda"), num_threads=2)) == [0, 1, 2, 3]
+    assert list(prefetched(abs, range(1), torch.device("cuda"), num_threads=3)) == [0]
 
 
 def test_prefetched_on_a_cpu_reads_in_the_thread_that_asks() -> None:
