@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.reconstruction.views import Cameras, Views
 from render.cameras import Camera
-from render.images import contact_sheet, decode_png, encode_png
+from render.images import UNREADABLE, contact_sheet, decode_png, encode_png
 from render.passes import Floats, View, decode_depth, decode_normal, view_files
 from render.resample import resample
 from render.views import ViewKind
@@ -88,6 +88,11 @@ class ViewSet:
         done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)]
         return cls(manifest, ShardReader.open(folder), {row.uid: row.facts for row in done})
 
+    def only(self, uids: Sequence[str]) -> "ViewSet":
+        """Return the set of some of the objects, which pickles small: the index of a large set takes gigabytes."""
+        reader = ShardReader(self.reader.folder, {uid: self.reader.index[uid] for uid in uids})
+        return ViewSet(self.manifest, reader, {uid: self.facts[uid] for uid in uids})
+
     @property
     def uids(self) -> list[str]:
         """Names of all objects, sorted."""
@@ -100,9 +105,16 @@ class ViewSet:
     def image(self, uid: str, view: str) -> Image:
         """Read one view: RGBA, uint8 (H, W, 4), straight alpha, sRGB.
 
-        Raises KeyError for an object or view that there is none of, ValueError for a truncated shard.
+        Raises KeyError for an object or view that there is none of, ValueError for a truncated or damaged shard.
         """
-        return decode_png(self.reader.read(uid, f"{view}.png"))
+        content = self.reader.read(uid, f"{view}.png")
+        try:
+            return decode_png(content)
+        except UNREADABLE as error:
+            shard = self.reader.folder / str(self.reader.index[uid]["shard"])
+            raise ValueError(
+                f"{shard} is damaged: {uid}.{view}.png cannot be decoded ({error}); restore it with `dvc checkout`"
+            ) from error
 
     def images(self, uid: str, views: Sequence[str]) -> Image:
         """Read several views: uint8 (V, H, W, 4), in the order of `views`."""
