@@ -95,6 +95,8 @@ _ROWS = (
         params=("seed", "encode"),
         out=LATENTS,
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
+        whole_cards=True,
+        objects_per_job=64,
     ),
     Stage(
         name="train-stage1",

@@ -47,6 +47,11 @@ class Stage:
     out: Path
     """The folder that the stage makes."""
     policy: Policy
+    whole_cards: bool = False
+    """Whether each worker of the pool holds networks and is given a whole graphics card, where the profile computes on
+    one, instead of its `worker_gpus`."""
+    objects_per_job: int = 1
+    """Objects that an item of the pool has at most; the profile's `time_limit` is for one."""
 
     @property
     def command(self) -> str:

@@ -1,15 +1,16 @@
 """Gives a stage the tools that it asks for (tasks/ports.py), made as the profile says (infra/)."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows.pipeline import WORK
+from flows.pipeline import STAGES, WORK
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.serial_pool import SerialPool
 from infra.execution.torchrun import TorchrunLauncher
-from infra.machine import available_memory_gb
+from infra.machine import available_memory_gb, num_cuda_gpus
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
 from infra.storage.node_cache import NodeCache
@@ -41,7 +42,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
         root: The checkout.
         hub: The hub of models and data sets, and who asks there.
     """
-    resources = resolve(profile)
+    profile, resources = _for_stage(stage, profile)
     work = root / WORK / stage
     work.mkdir(parents=True, exist_ok=True)
     store = RemoteStore(
@@ -82,6 +83,21 @@ def open_pool(
 ) -> AbstractContextManager[RayPool[Outcome] | SerialPool[Outcome]]:
     """Open the workers that the profile asks for; they end with the context. `log_dir` takes their logs."""
     return closing(_pool(profile, resources, log_dir))
+
+
+def _for_stage(stage: str, profile: Profile) -> tuple[Profile, Resources]:
+    """Return the profile as it holds for one stage, and what it means on this machine.
+
+    Where the workers of a stage take whole cards, there are as many as cards, which `trainers` counts; they are not
+    replaced for their memory or age, since networks do not grow as Blender does and take long to load.
+    """
+    row, resources = STAGES[stage], resolve(profile)
+    changes: dict[str, object] = {"time_limit": profile.time_limit * row.objects_per_job}
+    if row.whole_cards and profile.pool == "ray" and resources.device == "cuda":
+        here = resources.trainers if profile.ray_address else min(resources.trainers, num_cuda_gpus())
+        resources = replace(resources, workers=max(1, here))
+        changes |= {"worker_gpus": 1.0, "memory_limit_gb": float("inf"), "recycle_after": sys.maxsize}
+    return profile.model_copy(update=changes), resources
 
 
 def worker_device(profile: Profile, resources: Resources) -> str:

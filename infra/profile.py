@@ -37,7 +37,8 @@ class Profile(BaseModel):
     """What Blender computes on; gpu: the fastest kind of card. Never falls back to the processor in silence."""
     worker_gpus: float = Field(ge=0)
     """Share of a GPU that a ray worker reserves; 0.5: two workers to a card. Without one it sees no card, so
-    evaluation and mesh fits, which run in workers, compute on the processor."""
+    evaluation and mesh fits, which run in workers, compute on the processor. Workers of stages that hold networks
+    (`whole_cards` in flows/pipeline.py) have a whole card each where `device` is one, as many as `trainers`."""
     trainers: CountOrAuto
     """Number of ranks: processes that train one model together, on this machine or, with `ray_address`, on the cluster;
     auto: one for each CUDA card, or one."""
@@ -66,7 +67,8 @@ class Profile(BaseModel):
     """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer (FSDP2): for
     cards too small for all of them, at the price of sending the weights around."""
     time_limit: float = Field(gt=0)
-    """Seconds for one object in a ray worker; then the worker is killed and the object fails."""
+    """Seconds for one object in a ray worker; then the worker is killed and the object fails. A shard of objects has
+    as many times that (`objects_per_job` in flows/pipeline.py)."""
     recycle_after: int = Field(ge=1)
     """Objects after which a ray worker is replaced by a fresh process; Blender grows."""
     memory_limit_gb: float = Field(gt=0)

@@ -1,24 +1,85 @@
-"""Stage encode: every view through the frozen mask-aware VAE, every condition view through CLIP as well, once."""
+"""Stage encode: every view through the frozen mask-aware VAE, every condition view through CLIP as well, once.
 
+A shard of views is a job of the pool and becomes a shard of latents; a worker loads the networks once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from models.config import Precision
 from models.data.hub_weights import pinned
-from models.data.latents import ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latents import IMAGE_ENCODER, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.pixels import Pixels
 from models.inference.encoding import ViewEncoder, save_image_encoder
 from models.inference.precision import DTYPES
-from models.network.image_encoder import build_image_encoder
+from models.network.image_encoder import build_image_encoder, load_image_encoder
+from models.training.prefetch import prefetched
 from render.target_grid import TargetGrid
 from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link
 from tasks.artifacts.content import work_key
-from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
+from tasks.artifacts.resume import run_resumable
 from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
-from tasks.outcome import Done
+from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
+
+TORCH_THREADS = 1
+"""Of a worker on a processor. With two of them sums are taken in another order and the latents have other bytes, so
+threads that follow the number of workers would let that number decide the result."""
+DECODE_THREADS = 4
+"""Threads that decode PNG files beside a GPU: an object's 42 views of 512 px take one of them 0.13 to 0.3 s."""
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Where a worker loads the networks from, and how they compute there."""
+
+    vae: Path
+    image_encoder: Path
+    key: str
+    """Changes with the content of the two folders, whatever their names."""
+    batch_size: int
+    device: str
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """One shard of views to encode."""
+
+    views: ViewSet
+    """The shard's objects alone."""
+    encoder: EncoderSource
+    shard: Path
+    """Where the latents go."""
+
+    @property
+    def uid(self) -> str:
+        """File name of the shard of latents."""
+        return self.shard.name
+
+    @property
+    def key(self) -> str:
+        """The same: everything else that decides the result names the shard's folder."""
+        return self.shard.name
+
+
+@dataclass(frozen=True)
+class FinishedShards:
+    """The shards of latents in a folder."""
+
+    folder: Path
+
+    def has(self, uid: str, key: str) -> bool:  # noqa: ARG002 both are its name
+        """Whether the shard `uid` is there."""
+        return (self.folder / uid).exists()
 
 
 def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -32,38 +93,37 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
         out: Becomes the sealed set of latents, with the image encoder that a model trained on it must be used with.
         tools: Of the stage.
 
-    Raises ValueError when the objects do not share their target cameras, when a condition view stands between the
-    target columns, or when a latent is not finite.
+    Raises ValueError when the objects do not share their target cameras or a condition view stands between the
+    target columns, RuntimeError when a shard fails, for example because a latent is not finite or a view is damaged: a
+    training on the others would be another training. What is finished stays.
     """
-    torch.set_num_threads(tools.threads)
     view_set = ViewSet.open(views)
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
+    members = shards_of(view_set)
+    grid = TargetGrid.of({uid: view_set.cameras(uid, ViewKind.TARGET) for uid in view_set.uids})
+    rows = _index_rows(view_set, members, grid)
     tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
     config = config.model_copy(update={"image_encoder": tower})
-    image_encoder = build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder"))
     out.mkdir(parents=True, exist_ok=True)
-    save_image_encoder(image_encoder, out)
-    encoder = ViewEncoder.load(
-        vae, image_encoder, device=tools.device, batch_size=config.batch_size, dtype=DTYPES[tools.precision]
-    )
+    save_image_encoder(build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder")), out)
     recipe = config.model_dump(mode="json", exclude={"batch_size"})
-    work = tools.work / work_key(Kind.LATENTS, recipe, seed, reads={"views": views, "mask_vae": vae}, tools=tools)
-    work.mkdir(parents=True, exist_ok=True)
-    grid = TargetGrid.of({uid: view_set.cameras(uid, ViewKind.TARGET) for uid in view_set.uids})
-    rows: dict[str, ObjectRow] = {}
-    with tools.progress.steps("encode", len(view_set.uids)) as show:
-        for shard, uids in shards_of(view_set).items():
-            if not (work / shard).exists():
-                write_shard(work / shard, {uid: encode_object(view_set, uid, encoder) for uid in uids})
-            hard_link(work / shard, out / shard)
-            for uid in uids:
-                columns = grid.columns(uid, view_set.cameras(uid, ViewKind.CONDITION))
-                rows[uid] = ObjectRow(shard, str(view_set.facts[uid]["split"]), columns)
-            show(len(rows), {})
+    key = work_key(Kind.LATENTS, recipe, seed, reads={"views": views, "mask_vae": vae}, tools=tools)
+    source = EncoderSource(
+        vae, out / IMAGE_ENCODER, key, config.batch_size, device=tools.worker_device, precision=tools.precision
+    )
+    work = tools.work / key
+    jobs = [EncodeJob(view_set.only(uids), source, work / shard) for shard, uids in members.items()]
+    encoded = run_resumable("encode", encode_shard, jobs, tools, work, FinishedShards(work))
+    check_failed_share("encode", encoded, 0.0)
+    for job in jobs:
+        hard_link(job.shard, out / job.shard.name)
     side = view_set.image(view_set.uids[0], ViewKind.TARGET.view_name(0)).shape[0]
+    torch.set_num_threads(TORCH_THREADS)
+    encoder = load_encoder(source)
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
+    load_encoder.cache_clear()
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
     seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes)
 
@@ -77,10 +137,48 @@ def shards_of(views: ViewSet) -> dict[str, list[str]]:
     return dict(sorted(members.items()))
 
 
-def encode_object(views: ViewSet, uid: str, encoder: ViewEncoder) -> ObjectLatents:
-    """Encode all views of one object.
+def _index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
+    return {
+        uid: ObjectRow(shard, str(views.facts[uid]["split"]), grid.columns(uid, views.cameras(uid, ViewKind.CONDITION)))
+        for shard, uids in members.items()
+        for uid in uids
+    }
 
-    Raises ValueError when a latent is not finite.
+
+@lru_cache(maxsize=1)
+def load_encoder(source: EncoderSource) -> ViewEncoder:
+    """Load the networks, once in a process."""
+    return ViewEncoder.load(
+        source.vae,
+        load_image_encoder(source.image_encoder).eval().requires_grad_(requires_grad=False),
+        device=source.device,
+        batch_size=source.batch_size,
+        dtype=DTYPES[source.precision],
+    )
+
+
+def encode_shard(job: EncodeJob) -> Outcome:
+    """Encode the objects of one shard, unless that was done before; runs in a worker."""
+    if not job.shard.exists():  # else its process died after the last byte and before the outcome was known
+        torch.set_num_threads(TORCH_THREADS)
+        job.shard.parent.mkdir(parents=True, exist_ok=True)
+        write_shard(job.shard, _encode_objects(job.views, load_encoder(job.encoder)))
+    return Done(job.uid, {"objects": len(job.views.uids)})
+
+
+def _encode_objects(views: ViewSet, encoder: ViewEncoder) -> dict[str, ObjectLatents]:
+    """Encode all views of each object, one object after the other, so that shards do not change what is batched.
+
+    Raises ValueError when a latent is not finite or a view is damaged.
     """
-    targets, conditions = (views.images(uid, views.names(uid, kind)) for kind in (ViewKind.TARGET, ViewKind.CONDITION))
-    return encoder.encode(uid, targets, conditions)
+    uids = views.uids
+
+    def read(number: int) -> tuple[Pixels, Pixels]:
+        uid = uids[number]
+        targets, conditions = (
+            views.images(uid, views.names(uid, kind)) for kind in (ViewKind.TARGET, ViewKind.CONDITION)
+        )
+        return targets, conditions
+
+    pixels = prefetched(read, range(len(uids)), encoder.vae.device, DECODE_THREADS)
+    return {uid: encoder.encode(uid, *both).stored() for uid, both in zip(uids, pixels, strict=True)}

@@ -173,7 +173,8 @@ class Tools:
     memory_gib: float = float("inf")
     """Free on this machine; a GPU is asked itself."""
     precision: Precision = "fp32"
-    """How networks compute that draw or encode outside of trainings, on `device`."""
+    """How networks compute that draw or encode outside of trainings, on `device`, which is also the workers' in the
+    stages that do so over the pool."""
     compute: ComputeOptions = ComputeOptions()
     """How trainings compute."""
     launcher: Launcher | None = None

@@ -39,6 +39,12 @@ class ObjectLatents:
     embeds_KD: Tensor
     """(K, D) CLIP image embeddings of the condition views."""
 
+    def stored(self) -> "ObjectLatents":
+        """Return them as a shard stores them: float16, in the memory of the processor."""
+        return ObjectLatents(
+            *(tensor.to("cpu", torch.float16).contiguous() for tensor in (self.moments_VCHW, self.embeds_KD))
+        )
+
 
 @dataclass(frozen=True)
 class ObjectRow:
@@ -71,11 +77,14 @@ class LatentLayout:
 
 
 def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
-    """Write one shard atomically; equal tensors give equal bytes."""
+    """Write one shard, whole or not at all and on disk when this returns; equal tensors give equal bytes.
+
+    Raises OSError that names the shard when it cannot be written, as when the disk is full.
+    """
     tensors: dict[str, Tensor] = {}
     for uid, item in objects.items():
-        moments = item.moments_VCHW.to("cpu", torch.float16).contiguous()
-        embeds = item.embeds_KD.to("cpu", torch.float16).contiguous()
+        stored = item.stored()
+        moments, embeds = stored.moments_VCHW, stored.embeds_KD
         checks = torch.tensor([*map(_check, moments[:, None]), _check(embeds)])
         tensors |= {f"{uid}/moments": moments, f"{uid}/embeds": embeds, f"{uid}/checks": checks}
     _write_tensors(path, tensors)
@@ -104,8 +113,15 @@ def write_index(folder: Path, layout: LatentLayout, white_1CHW: Tensor, objects:
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file(dict(tensors), part)
-    part.replace(path)
+    try:
+        save_file(dict(tensors), part)
+        with part.open("rb") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -37,3 +37,26 @@ def test_tools_workers_compute_on_a_card_only_where_they_have_one(
         assert machine.threads == 8 // tools.pool.num_workers
         if isinstance(tools.pool, RayPool):
             assert tools.pool.limits.worker_gpus == changes["worker_gpus"]
+
+
+@pytest.mark.parametrize("ray_address", [None, "auto"])
+def test_tools_of_a_stage_of_networks_have_a_worker_for_each_card_and_a_card_for_each_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_address: str | None
+) -> None:
+    monkeypatch.setattr("flows.wiring.num_cuda_gpus", lambda: 8)
+    given = {"device": "cuda", "workers": 256, "trainers": 128, "worker_gpus": 0, "ray_address": ray_address}
+    profile = load_profile("ci").model_copy(update=given)
+    with open_tools("encode", profile, MemoryTracker(), tmp_path) as tools:
+        assert (tools.worker_device, tools.pool.num_workers) == ("cuda", 128 if ray_address else 8)
+        assert isinstance(tools.pool, RayPool)
+        assert tools.pool.limits.worker_gpus == 1
+        assert tools.pool.limits.time_limit == 64 * profile.time_limit
+        assert tools.pool.limits.memory_limit_gb > 1e9
+
+
+def test_tools_of_a_stage_of_networks_without_a_card_have_the_workers_of_the_profile(tmp_path: Path) -> None:
+    profile = load_profile("ci")
+    with open_tools("encode", profile, MemoryTracker(), tmp_path) as tools:
+        assert (tools.worker_device, tools.pool.num_workers) == ("cpu", profile.workers)
+        assert isinstance(tools.pool, RayPool)
+        assert (tools.pool.limits.worker_gpus, tools.pool.limits.memory_limit_gb) == (0, profile.memory_limit_gb)
