@@ -164,6 +164,7 @@ _ROWS = (
         params=("seed", "sample"),
         out=SAMPLES,
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
+        whole_cards=True,
     ),
     Stage(
         name="reconstruct",

@@ -5,10 +5,9 @@ cameras are those of the test set, so that view t07 of a sample answers to view 
 and gso the samples' row at the ring's elevation is brought to the ring's field of view and size and gets its names.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from itertools import groupby
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,17 @@ from render.passes import View
 from render.views import ViewKind
 from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.content import work_key
-from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.resume import ItemStore
 from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done, Outcome
-from tasks.ports import Tools
+from tasks.ports import Tools, collect
+
+TORCH_THREADS = 1
+"""Of a worker on a processor: threads that follow the number of workers would let it decide how sums are rounded."""
 
 
 def sample_test_sets(
@@ -53,9 +55,9 @@ def sample_test_sets(
         out: Becomes the sealed folder of samples.
         tools: Of the stage.
 
-    Raises ValueError when the test sets have no view of the protocols asked for.
+    Raises ValueError when the test sets have no view of the protocols asked for, RuntimeError when an object fails;
+    what was sampled stays.
     """
-    torch.set_num_threads(tools.threads)
     folders: dict[TestSet, Path] = {"test_views": test_views, "gso_eval": gso_eval}
     sets = {name: ViewSet.open(folder) for name, folder in folders.items()}
     inputs: dict[str, str] = {name: views.manifest.fingerprint for name, views in sets.items()}
@@ -66,28 +68,35 @@ def sample_test_sets(
         for stage, name in dict.fromkeys((case.method, case.test_set) for case in cases)
     }
     stores = {case: ItemStore(tools.work / keys[case.method, case.test_set] / case.name) for case in cases}
+    jobs = []
+    for case, store in stores.items():
+        sampler = Sampler(
+            stages[case.method], config, seed, tools.worker_device, tools.precision, keys[case.method, case.test_set]
+        )
+        views = sets[case.test_set]
+        jobs += [
+            SampleJob(case, uid, views.only([uid]), sampler, store.path(uid))
+            for uid in views.uids
+            if not store.has(uid, uid)
+        ]
     num_items = sum(len(sets[case.test_set].uids) for case in cases)
-    num_before = sum(store.has(uid, uid) for case, store in stores.items() for uid in sets[case.test_set].uids)
-    if num_before:
-        tools.progress.note(f"sample: {num_before} of {num_items} were sampled before, {num_items - num_before} to go")
-
-    def make_sampler(stage: str) -> Sampler:
-        return Sampler(stages[stage], config, seed, tools.device, tools.precision)
+    if len(jobs) < num_items:
+        num_before = num_items - len(jobs)
+        tools.progress.note(f"sample: {num_before} of {num_items} were sampled before, {len(jobs)} to go")
+    check_failed_share("sample", collect(tools.pool, tools.progress, "sample", sample_object, jobs), 0.0)
+    _held.cache_clear()
 
     rows = []
-    with tools.progress.items("sample", num_items) as show:
-        for case, sampler in _with_samplers(cases, make_sampler):
-            store, views, outcomes = stores[case], sets[case.test_set], []
-            for outcome in _sample_case(case, sampler, views, store):
-                show(outcome)
-                outcomes.append(outcome)
-            items = {uid: uid for uid in views.uids}
-            layout = store.lay_out(items, OBJECTS_PER_SHARD)
-            seal_views(store.readers(items), layout, out / case.name)
-            read = {name: inputs[name] for name in (case.test_set, case.method)}
-            seal(out / case.name, Kind.VIEWS, config=config, inputs=read, outcomes=outcomes)
-            store.keep(out / case.name, items, layout)
-            rows.append(case.as_json() | _sizes(ViewSet.open(out / case.name), case, tools))
+    for case, store in stores.items():
+        views = sets[case.test_set]
+        items = {uid: uid for uid in views.uids}
+        layout = store.lay_out(items, OBJECTS_PER_SHARD)
+        seal_views(store.readers(items), layout, out / case.name)
+        read = {name: inputs[name] for name in (case.test_set, case.method)}
+        outcomes = [Done(uid, {"group": views.facts[uid]["group"]}) for uid in views.uids]
+        seal(out / case.name, Kind.VIEWS, config=config, inputs=read, outcomes=outcomes)
+        store.keep(out / case.name, items, layout)
+        rows.append(case.as_json() | _sizes(ViewSet.open(out / case.name), case, tools))
     seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts={"cases": rows})
 
 
@@ -125,22 +134,6 @@ def _sizes(sampled: ViewSet, case: Case, tools: Tools) -> dict[str, int]:
     return sides
 
 
-def _with_samplers(cases: list[Case], make: Callable[[str], "Sampler"]) -> Iterator[tuple[Case, "Sampler"]]:
-    """Yield each case with the sampler of its stage; only one model is held at a time."""
-    for stage, group in groupby(cases, key=lambda case: case.method):
-        sampler = make(stage)
-        for case in group:
-            yield case, sampler
-
-
-def _sample_case(case: Case, sampler: "Sampler", views: ViewSet, store: ItemStore) -> Iterator[Outcome]:
-    for uid in views.uids:
-        if not store.has(uid, uid):
-            cameras, images = sampler.sample(case, uid, views)
-            write_views(store.path(uid), cameras, [View(image) for image in images], {"case": case.name})
-        yield Done(uid, {"group": views.facts[uid]["group"]})
-
-
 @dataclass(frozen=True)
 class Sampler:
     """Samples with the model of one training stage, which is loaded when it is first needed."""
@@ -150,6 +143,8 @@ class Sampler:
     seed: int
     device: str
     precision: Precision = "fp32"
+    key: str = ""
+    """Changes with the content of the model, whatever its folder is called."""
 
     @cached_property
     def pipeline(self) -> MVDiffusionPipeline:
@@ -198,6 +193,38 @@ class Sampler:
     def _seen(self, image: Image, from_deg: float, to_deg: float, side: int) -> Image:
         """Bring a view to another field of view, unless that is left raw, and to another size (docs/paper.md 3.1)."""
         return change_fov(image, from_deg, from_deg if self.config.fov == "raw" else to_deg, side)
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """All views of one object to sample in one case."""
+
+    case: Case
+    object_uid: str
+    views: ViewSet
+    """The object alone."""
+    sampler: Sampler
+    item: Path
+    """Where the views go."""
+
+    @property
+    def uid(self) -> str:
+        """Case and object: one object is sampled in every case."""
+        return f"{self.case.name}/{self.object_uid}"
+
+
+def sample_object(job: SampleJob) -> Outcome:
+    """Sample one object in one case; runs in a worker."""
+    torch.set_num_threads(TORCH_THREADS)
+    cameras, images = _held(job.sampler).sample(job.case, job.object_uid, job.views)
+    write_views(job.item, cameras, [View(image) for image in images], {"case": job.case.name})
+    return Done(job.uid)
+
+
+@lru_cache(maxsize=1)
+def _held(sampler: Sampler) -> Sampler:
+    """Return the equal sampler that this process has used before, whose model is loaded; only one is held at a time."""
+    return sampler
 
 
 def _meet(one: Camera, other: Camera) -> bool:

@@ -1,5 +1,7 @@
 """Stage sample with a real pipeline at toy size: 8 targets (4 azimuths, 2 elevations) of 16 pixels."""
 
+import filecmp
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from infra.execution.ray_pool import Limits, RayPool
 from models.config import NoiseConfig, Precision
 from models.losses.metrics import MAX_PSNR
 from models.network.noise import build_scheduler
@@ -21,7 +24,7 @@ from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
-from tasks.outcome import Done
+from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
 from tasks.sample import Sampler, plan_cases, sample_test_sets
 from tests.models.precision_checks import VIEWS_DB, AttentionQueries, alike
@@ -190,3 +193,31 @@ def test_sample_from_scratch_elsewhere_gives_equal_views(run: Path, tmp_path: Pa
         for uid in first.uids:
             names = first.names(uid)
             assert np.array_equal(first.images(uid, names), second.images(uid, names))
+
+
+@pytest.mark.slow
+def test_sample_in_two_worker_processes_gives_equal_bytes(run: Path, tmp_path: Path) -> None:
+    limits = Limits(time_limit=900, recycle_after=100, memory_limit_gb=8)
+    with RayPool[Outcome](failed=Failed, workers=2, limits=limits, log_dir=tmp_path / "logs") as pool:
+        make(run, tmp_path / "samples", make_tools(tmp_path, pool=pool, threads=4))
+    assert len(list((tmp_path / "logs").iterdir())) == 2
+    names = sorted(str(path.relative_to(run / "samples")) for path in (run / "samples").rglob("*") if path.is_file())
+    assert filecmp.cmpfiles(run / "samples", tmp_path / "samples", names, shallow=False) == (names, [], [])
+
+
+def test_sample_damaged_test_view_fails_alone_and_is_named(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("samples", "again", "work"))
+    shard = tmp_path / "run" / "gso_eval" / "shard-00000.tar"
+    whole = shard.read_bytes()
+    first = whole.index(b"\x89PNG")
+    shard.write_bytes(whole[:first] + bytes(40) + whole[first + 40 :])
+    tools = make_tools(
+        tmp_path, input_hashes={(tmp_path / "run" / "gso_eval").as_posix(): "DVC's, which stays the same"}
+    )
+    with pytest.raises(
+        RuntimeError, match=r"sample: 2 of 12 items failed, .*gso-1/shoe: ValueError: .*tar is damaged: shoe"
+    ):
+        make(tmp_path / "run", tmp_path / "samples", tools)
+    shard.write_bytes(whole)
+    make(tmp_path / "run", tmp_path / "samples", tools)
+    assert notes_of(tools) == ["sample: 10 of 12 were sampled before, 2 to go", *ENLARGED]
