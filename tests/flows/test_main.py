@@ -57,6 +57,15 @@ def test_plan_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 2 + len(STAGES)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["paper.yaml", "one_gpu.yaml", "node.yaml"])
+def test_plan_of_shipped_params_lists_every_stage(project: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    shutil.copyfile(ROOT / "params" / name, project / "params.yaml")
+    assert main(["plan"]) == 0
+    actions = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert actions == [[stage, "run"] for stage in STAGES]
+
+
 def test_plan_of_a_wrong_parameter_is_its_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     break_params(project)
     assert main(["plan"]) == 2

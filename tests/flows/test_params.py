@@ -1,3 +1,5 @@
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,8 @@ import pytest
 import yaml
 
 from flows.params import Params, load_params
+from models.config import NoiseConfig
+from models.network.noise import Diffusion
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +94,76 @@ def test_params_with_a_map_of_timesteps_keep_one_schedule(tmp_path: Path) -> Non
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ValueError, match=sentence):
         load_params(path)
+
+
+SMALLER = ["one_gpu.yaml", "node.yaml"]
+"""Params files that stand beside the paper's."""
+
+
+def sections_of(name: str) -> dict[str, Any]:
+    """The sections of a params file as they are written."""
+    return yaml.safe_load((ROOT / "params" / name).read_text())
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_params_beside_the_papers_give_a_reason_for_every_number_that_differs(name: str) -> None:
+    papers = set((ROOT / "params/paper.yaml").read_text().splitlines())
+    lines = (ROOT / "params" / name).read_text().splitlines()
+    other = [(before, line) for before, line in pairwise(lines) if line not in papers and not is_comment(line)]
+    assert len(other) >= 12
+    assert [
+        line for before, line in other if not re.search("# (paper|as above)", line) and not is_comment(before)
+    ] == []
+    for before, line in other:
+        reason = before if is_comment(before) else line.partition("#")[2]
+        assert len(reason.split()) >= 5, line
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line of YAML says something to the reader alone."""
+    return line.lstrip().startswith("#")
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_params_beside_the_papers_have_its_keys_and_start_from_its_weights(name: str) -> None:
+    papers, smaller = sections_of("paper.yaml"), sections_of(name)
+    assert {section: set(keys) for section, keys in papers.items() if isinstance(keys, dict)} == {
+        section: set(keys) for section, keys in smaller.items() if isinstance(keys, dict)
+    }
+    for section, part in (("train_vae", "vae"), ("encode", "image_encoder"), ("train_stage1", "unet")):
+        assert smaller[section][part]["pretrained"] == papers[section][part]["pretrained"] is not None
+
+
+@pytest.mark.parametrize(("name", "batch_size"), [("one_gpu.yaml", 128), ("node.yaml", 512)])
+def test_params_beside_the_papers_train_most_in_stage_3_at_256_px(name: str, batch_size: int) -> None:
+    params = load_params(ROOT / "params" / name)
+    stages = [params.train_stage1, params.train_stage2, params.train_stage3]
+    assert params.render.resolution == 256
+    assert {stage.loop.batch_size for stage in stages} == {batch_size}
+    assert {stage.noise.min_snr_gamma for stage in stages} == {5}
+    assert {stage.optimizer.decayed for stage in stages} == {"matrices"}
+    assert all(stage.loop.samples % batch_size == 0 for stage in stages)
+    assert stages[2].loop.samples > 2 * (stages[0].loop.samples + stages[1].loop.samples)
+    assert [stage.multi_condition_share for stage in stages] == [0, 0, 0.5]
+
+
+def test_params_of_one_card_can_be_continued_at_512_px(tmp_path: Path) -> None:
+    content = sections_of("one_gpu.yaml")
+    content["render"] |= {"resolution": 512, "objects_per_shard": 64}
+    for number, section in enumerate(("train_vae", "train_stage1", "train_stage2", "train_stage3")):
+        content[section]["continue_from"] = f"{number:032x}"
+        content[section]["loop"]["samples"] += 640_000 if section == "train_stage3" else 128
+        if section != "train_vae":
+            content[section]["noise"]["beta_end"] = 0.022
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    params = load_params(path)
+    before, after = (
+        Diffusion(NoiseConfig(**noise))
+        for noise in (sections_of("one_gpu.yaml")["train_stage3"]["noise"], params.train_stage3.noise.model_dump())
+    )
+    ratio = [float((process.alpha[500] / process.sigma[500]) ** 2) for process in (before, after)]
+    assert ratio[1] / ratio[0] == pytest.approx(0.25, abs=0.01)
 
 
 def test_params_with_several_mistakes_name_all(tmp_path: Path) -> None:
