@@ -7,6 +7,7 @@ EXAMPLES = """\
 \b
 Examples:
   python -m flows plan                              what would run, and why
+  python -m flows plan --cost                       hours, disk and money of a whole run
   python -m flows run                               make everything that is stale
   python -m flows run render --set render.quality=draft
   python -m flows look path/to/objects              how they stand, before anything is rendered

@@ -86,6 +86,14 @@ class Profile(BaseModel):
     """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
     retries: int = Field(ge=0)
     """Further attempts at a download that broke."""
+    card: str = "H100"
+    """Kind of card that `plan --cost` counts with: H200, H100, A100, 4090 or L40."""
+    price_core_hour: float | None = Field(default=None, ge=0)
+    """Price of a processor core for an hour, where no card computes; null: `plan --cost` leaves money out."""
+    price_gpu_hour: float | None = Field(default=None, ge=0)
+    """Price of a card for an hour with the cores beside it, in the same currency."""
+    price_gb_month: float | None = Field(default=None, ge=0)
+    """Price of 10^9 bytes on disk for a month."""
 
     @field_validator("worker_gpus")
     @classmethod

@@ -21,15 +21,45 @@ def plan(
     targets: Annotated[
         list[str] | None, typer.Argument(metavar="TARGET", help="Stages, with what they need; default: all.")
     ] = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Show hours, disk and money of a whole run instead. Needs no data.")
+    ] = False,
+    params: Annotated[
+        Path, typer.Option(metavar="FILE", help="With --cost: the params file.", show_default=True)
+    ] = Path("params.yaml"),
+    cores: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --cost: processor cores; default: the profile's.")
+    ] = None,
+    cards: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With --cost: graphics cards; default: the profile's.")
+    ] = None,
 ) -> int:
-    """Show what would run, stage by stage, and why. Starts nothing."""
+    """Show what would run, stage by stage, and why, or what it would cost. Starts nothing."""
     from rich.console import Console
 
     from flows.params import load_params
+
+    root = Path.cwd()
+    if cost:
+        from flows.cost import count_costs, machines_of
+        from flows.cost_table import render_costs
+        from infra.profile import load_profile
+        from infra.rates import load_rates
+
+        if targets:
+            raise ValueError(f"--cost counts the whole run; leave {' '.join(targets)} out")
+        profile, rates = load_profile(profile_name()), load_rates()
+        machines = machines_of(profile, cores=cores, cards=cards)
+        Console().print(
+            render_costs(count_costs(load_params(root / params), machines, profile, rates), machines, rates)
+        )
+        return 0
+    if cores is not None or cards is not None or params != Path("params.yaml"):
+        raise ValueError("--params, --cores and --cards say what --cost counts with; add --cost")
+
     from flows.plan import plan as plan_stages
     from flows.plan import render_plan
 
-    root = Path.cwd()
     load_params(root / "params.yaml")
     Console().print(render_plan(plan_stages(root, targets or [])))
     return 0

@@ -1,0 +1,256 @@
+"""Hours, disk and money of a run, stage by stage, from params, profile and rates alone, without data or network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from flows.params import Params
+from infra.machine import available_cpus, num_cuda_gpus
+from infra.profile import Profile
+from infra.rates import Rates
+from models.config import StageConfig
+from models.training.operations import NetworkOperations, embedding_tflop
+from models.training.throughput import peak_of
+from render.quality import NAMED
+from tasks.sources.procedural.source import ProceduralSource
+
+HOUR = 3600.0
+HOURS_PER_MONTH = 730.0
+THREADS_PER_WORKER = 2
+CHECKPOINT_BYTES = 16
+"""Bytes of a parameter in a checkpoint: weight, average and both moments of AdamW in float32."""
+CHECKPOINTS = 3
+"""Kept by a training: the newest two and the best."""
+NOT_COUNTED = ("catalog", "select", "gso-eval", "baselines", "reconstruct", "evaluate")
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a run has."""
+
+    cores: int
+    """Processor cores that render and, without cards, compute networks."""
+    cards: int
+    """Graphics cards; 0: networks compute on the processor."""
+    card: str
+    """Name in models.training.throughput.PEAKS."""
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """What one stage costs."""
+
+    stage: str
+    work: str
+    hours: float
+    disk_gb: float
+    """10^9 bytes that it leaves, DVC's cache not counted."""
+    cores: int = 0
+    """Cores at work."""
+    cards: int = 0
+    """Cards at work."""
+    money: float | None = None
+    """In the currency of the profile's prices; None where they are not known."""
+
+
+def machines_of(profile: Profile, *, cores: int | None = None, cards: int | None = None) -> Machines:
+    """Return the machines of a profile, or as many cores and cards as given.
+
+    "auto" means those of this machine; a profile of cards has at least one.
+    """
+    if cores is None:
+        cores = available_cpus() if profile.workers == "auto" else THREADS_PER_WORKER * profile.workers
+    if cards is None:
+        seen = 0 if profile.device == "cpu" else num_cuda_gpus()
+        cards = max(1, seen) if profile.trainers == "auto" else profile.trainers
+        if not seen and profile.device != "cuda":
+            cards = 0
+    return Machines(cores, cards, profile.card)
+
+
+def count_costs(params: Params, machines: Machines, profile: Profile, rates: Rates) -> list[CostRow]:
+    """Return one row for each stage that takes long, in running order.
+
+    Args:
+        params: What is to be done.
+        machines: On what.
+        profile: Its prices.
+        rates: How fast, and how large.
+
+    Raises:
+        ValueError: The number of objects, the speed of a card or that of a quality is not known.
+    """
+    rows = list(Costs(params, machines, rates).rows())
+    prices = (profile.price_core_hour, profile.price_gpu_hour, profile.price_gb_month)
+    if None in prices:
+        return rows
+    core_hour, gpu_hour, gb_month = (price for price in prices if price is not None)
+    priced, hours_left = [], sum(row.hours for row in rows)
+    for row in rows:
+        work = row.hours * (row.cards * gpu_hour if row.cards else row.cores * core_hour)
+        kept = row.disk_gb * gb_month * hours_left / HOURS_PER_MONTH  # from the stage's beginning to the run's end
+        priced.append(replace(row, money=work + kept))
+        hours_left -= row.hours
+    return priced
+
+
+class Costs:
+    """Counts the stages of one run."""
+
+    def __init__(self, params: Params, machines: Machines, rates: Rates) -> None:
+        self.params, self.machines, self.rates = params, machines, rates
+        self.objects = num_objects(params, rates)
+        render = params.render
+        assert params.train_stage1.unet is not None, "Params has refused it"
+        geometry = {"azimuths": render.azimuths, "elevations_deg": render.elevations_deg}
+        self.networks = NetworkOperations(
+            vae=params.train_vae.vae,
+            unet=params.train_stage1.unet,
+            side=render.resolution,
+            geometry={**geometry, "fov_deg": render.fov_deg, "distance": render.distance},
+        )
+        self.targets = self.networks.num_targets
+        self.views = self.targets + render.conditions
+        self.test_objects = int(rates.test_objects.value)
+        if params.render_test.source == "catalog":
+            self.test_objects = params.render_test.train_objects + params.render_test.held_out_objects
+
+    def rows(self) -> Iterator[CostRow]:
+        """Yield one row for each stage, in running order."""
+        count = self.objects
+        yield self._download()
+        yield self._on_cores(
+            "normalize", f"{count:,} objects", count * self.rates.normalize_seconds_per_object.value, 0.0
+        )
+        yield self._render()
+        yield self._train_vae()
+        yield self._encode()
+        for stage in ("stage1", "stage2", "stage3"):
+            yield self._train(stage, getattr(self.params, f"train_{stage}"))
+        yield self._render_test()
+        yield self._sample()
+
+    def _download(self) -> CostRow:
+        rates, remote = self.rates, self.params.catalog.source == "objaverse"
+        gigabytes = self.objects * rates.object_mb.value / 1e3 if remote else 0.0
+        seconds = 1e3 * gigabytes / rates.download_mb_per_second.value
+        asking = self.objects / rates.download_requests_per_second.value if remote else 0.0
+        return CostRow("download", f"{self.objects:,} objects", max(seconds, asking) / HOUR, gigabytes, cores=1)
+
+    def _render(self) -> CostRow:
+        side, views = self.params.render.resolution, self.objects * self.views
+        seconds = views * self.seconds_per_view(side)
+        return self._on_cores("render", f"{views:,} views of {side} px", seconds, views * self._view_gb(side))
+
+    def _render_test(self) -> CostRow:
+        test, side = self.params.render_test, self.params.render.resolution
+        ring = test.ring_resolution or side
+        per_object = [(self.targets + test.conditions, side), (test.ring_views, ring)]
+        seconds = sum(count * self.seconds_per_view(pixels) for count, pixels in per_object)
+        size = sum(count * self._view_gb(pixels) for count, pixels in per_object)
+        views = self.test_objects * sum(count for count, _ in per_object)
+        return self._on_cores("render-test", f"{views:,} views", self.test_objects * seconds, self.test_objects * size)
+
+    def _train_vae(self) -> CostRow:
+        config = self.params.train_vae
+        tflop = config.loop.samples * self.networks.train_vae(config.crop or self.params.render.resolution)
+        disk = self.networks.vae_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 4) / 1e9
+        return self._networks("train-vae", f"{config.loop.samples:,} images", tflop, disk, self.machines.cards)
+
+    def _encode(self) -> CostRow:
+        views, tower = self.objects * self.views, self.params.encode.image_encoder
+        conditions = self.objects * self.params.render.conditions
+        embedding = embedding_tflop(tower.model_copy(update={"pretrained": None}))
+        tflop = views * self.networks.encode() + conditions * embedding
+        latent = 4 * self.params.train_vae.vae.latent_channels * self.networks.latent_side**2  # mean, variance, 16 bits
+        disk = (views * latent + conditions * 2 * tower.projection_dim) / 1e9
+        row = self._networks("encode", f"{views:,} views", tflop, disk, min(1, self.machines.cards))
+        pixels = views * self.params.render.resolution**2
+        reading = pixels / 1e6 * self.rates.decode_seconds_per_megapixel.value  # by the process that then encodes
+        return replace(row, hours=row.hours + reading / HOUR)
+
+    def _train(self, stage: str, config: StageConfig) -> CostRow:
+        tflop = config.loop.samples * self.tflop_per_sample(config)
+        disk = self.networks.unet_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 8) / 1e9  # averaged and newest weights
+        return self._networks(f"train-{stage}", f"{config.loop.samples:,} samples", tflop, disk, self.machines.cards)
+
+    def _sample(self) -> CostRow:
+        config = self.params.sample
+        counts = [
+            count
+            for stage in config.stages
+            for protocol in config.protocols
+            if protocol != "gso" or self.params.render_test.source == "folder"
+            for count in (config.conditions if (stage, protocol) == ("stage3", "sparse") else (1,))
+        ]
+        passes = 1 if config.guidance == 1 else 2
+        steps = sum(passes * config.steps * self.networks.denoise(count, self.targets) for count in counts)
+        tflop = self.test_objects * (steps + len(counts) * self.targets * self.networks.decode())
+        drawn = self.test_objects * len(counts)
+        disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
+        return self._networks("sample", f"{drawn:,} x {self.targets} views", tflop, disk, min(1, self.machines.cards))
+
+    def tflop_per_sample(self, config: StageConfig) -> float:
+        """Return the mean operations of a training sample over the numbers of condition views."""
+        share, (low, high) = config.multi_condition_share, config.multi_conditions
+        several = [self.networks.train_unet(count, config.kept_targets) for count in range(low, high + 1) if share]
+        single = self.networks.train_unet(1, config.kept_targets)
+        return (1 - share) * single + (share * sum(several) / len(several) if several else 0.0)
+
+    def seconds_per_view(self, side: int) -> float:
+        """Return the core seconds of one rendered view of `side` pixels."""
+        factors = {
+            "draft": self.rates.render_draft.value,
+            "standard": 1.0,
+            "reference": self.rates.render_reference.value,
+        }
+        name = next((name for name, quality in NAMED.items() if quality == self.params.render.quality), None)
+        if name is None:
+            raise ValueError(
+                f"render.quality is {self.params.render.quality!r}, whose cost is not measured; "
+                f"write {', '.join(factors)}"
+            )
+        overhead = self.rates.render_overhead_per_view.value
+        at_512 = self.rates.render_seconds_per_view.value * factors[name]
+        return overhead + (at_512 - overhead) * (side / 512) ** 2
+
+    def _view_gb(self, side: int) -> float:
+        return side**2 * self.rates.view_bytes_per_pixel.value / 1e9
+
+    def _on_cores(self, stage: str, work: str, core_seconds: float, disk_gb: float) -> CostRow:
+        cores = self.machines.cores
+        return CostRow(stage, work, core_seconds / cores / HOUR, disk_gb, cores=cores)
+
+    def _networks(self, stage: str, work: str, tflop: float, disk_gb: float, cards: int) -> CostRow:
+        """A row of work for so many cards; 0: for the cores of one machine."""
+        work = f"{work}, {f'{tflop / 1e6:,.3g} EFLOP' if tflop >= 1e4 else f'{tflop:,.3g} TFLOP'}"
+        if not cards:
+            seconds = tflop / (self.rates.core_tflop_per_second.value * self.machines.cores)
+            return CostRow(stage, work, seconds / HOUR, disk_gb, cores=self.machines.cores)
+        peak = peak_of(self.machines.card)
+        if peak is None:
+            raise ValueError(
+                f"card is {self.machines.card!r}, whose peak is not known; write H200, H100, A100, 4090 or L40"
+            )
+        return CostRow(
+            stage, work, tflop / (cards * peak * self.rates.card_utilization.value) / HOUR, disk_gb, cards=cards
+        )
+
+
+def num_objects(params: Params, rates: Rates) -> int:
+    """Return how many objects are kept, at most.
+
+    Raises ValueError for a folder whose objects no limit counts.
+    """
+    source, held = params.catalog.source, None
+    if source == "objaverse":
+        held = int(rates.objaverse_objects.value)
+    elif source == "procedural":
+        entries = ProceduralSource(params.catalog, params.seed).listing().entries
+        held = sum(entry.score is None or entry.score >= params.select.min_score for entry in entries)
+    known = [number for number in (held, params.select.max_objects, params.catalog.max_objects) if number is not None]
+    if not known:
+        raise ValueError(
+            f"catalog.source is {source} and neither select.max_objects nor catalog.max_objects says how many objects "
+            "it has; set one of them in the params file to count the cost"
+        )
+    return min(known)

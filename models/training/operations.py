@@ -1,0 +1,124 @@
+"""Operations of the networks that params describe, counted on torch's meta device without weights, data or a GPU.
+
+Counts are 10^12 floating-point operations: a multiplication and an addition are two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPVisionModelWithProjection
+
+from models.config import UNetConfig, VAEConfig
+from models.network.image_encoder import ImageEncoderShape, build_image_encoder
+from models.network.mask_vae import build_mask_vae
+from models.network.multiview_unet import MultiViewUNet, build_unet
+from models.training.cost import meta_inputs, unet_tflop, vae_cost
+
+
+@dataclass(frozen=True)
+class NetworkOperations:
+    """Counts what one sample, view or object asks of the networks; the same count is made once.
+
+    Args:
+        vae: The mask-aware VAE.
+        unet: The multi-view UNet. As for the VAE, `pretrained` changes no count and is not looked up.
+        side: Side of a view in pixels.
+        geometry: The targets' cameras, as `MultiViewUNet` describes them.
+    """
+
+    vae: VAEConfig
+    unet: UNetConfig
+    side: int
+    geometry: Mapping[str, Any]
+    _counted: dict[tuple[str, int, int], float] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def num_targets(self) -> int:
+        """Target views of an object."""
+        return int(self.geometry["azimuths"]) * len(self.geometry["elevations_deg"])
+
+    @property
+    def latent_side(self) -> int:
+        """Side of a view's latent."""
+        return self.side // 2 ** (len(self.vae.block_out_channels) - 1)
+
+    def train_unet(self, conditions: int, targets: int) -> float:
+        """Forward and backward pass of one sample of a diffusion training, without what is computed again."""
+        key = ("train", conditions, targets)
+        if key not in self._counted:
+            self._counted[key] = unet_tflop(self.meta_unet, conditions, targets)
+        return self._counted[key]
+
+    def denoise(self, conditions: int, targets: int) -> float:
+        """One sampling step of one object, without guidance."""
+        key = ("denoise", conditions, targets)
+        if key not in self._counted:
+            inputs = meta_inputs(self.meta_unet, conditions, conditions + targets, torch.float32)
+            with torch.no_grad(), FlopCounterMode(display=False) as counter:
+                self.meta_unet(**inputs)
+            self._counted[key] = counter.get_total_flops() / 1e12
+        return self._counted[key]
+
+    def train_vae(self, side: int) -> float:
+        """Forward and backward pass of one image of `side` pixels, without perceptual network and discriminator."""
+        return vae_cost(self.meta_vae, side, None).tflop
+
+    def encode(self) -> float:
+        """Encode one view."""
+        with torch.device("meta"):
+            image = torch.empty(1, self.meta_vae.config.in_channels, self.side, self.side)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.meta_vae.encode(image)
+        return float(counter.get_total_flops() / 1e12)
+
+    def decode(self) -> float:
+        """Decode one view."""
+        with torch.device("meta"):
+            latent = torch.empty(1, self.vae.latent_channels, self.latent_side, self.latent_side)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.meta_vae.decode(latent)
+        return float(counter.get_total_flops() / 1e12)
+
+    @cached_property
+    def unet_parameters(self) -> int:
+        """Parameters of the UNet."""
+        return sum(parameter.numel() for parameter in self.meta_unet.parameters())
+
+    @cached_property
+    def vae_parameters(self) -> int:
+        """Parameters of the VAE."""
+        return sum(parameter.numel() for parameter in self.meta_vae.parameters())
+
+    @cached_property
+    def meta_unet(self) -> MultiViewUNet:
+        """The UNet without weights."""
+        config = self.unet.model_copy(update={"pretrained": None, "timestep_map": "none"})
+        with torch.device("meta"):
+            return build_unet(
+                config,
+                num_targets=self.num_targets,
+                latent_channels=self.vae.latent_channels,
+                latent_size=self.latent_side,
+                geometry=self.geometry,
+            )
+
+    @cached_property
+    def meta_vae(self) -> AutoencoderKL:
+        """The VAE without weights."""
+        with torch.device("meta"):
+            return build_mask_vae(self.vae.model_copy(update={"pretrained": None}))
+
+
+def embedding_tflop(shape: ImageEncoderShape) -> float:
+    """Count the embedding of one image by an image encoder, whose `pretrained` must be None."""
+    with torch.device("meta"):
+        encoder: CLIPVisionModelWithProjection = build_image_encoder(shape, seed=0)
+        image = torch.empty(1, 3, shape.image_size, shape.image_size)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        encoder(pixel_values=image)
+    return float(counter.get_total_flops() / 1e12)

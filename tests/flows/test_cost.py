@@ -1,0 +1,159 @@
+"""What a run costs, against hand calculations from the same rates."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.__main__ import main
+from flows.cost import CostRow, Machines, count_costs, machines_of, num_objects
+from flows.cost_table import longest
+from flows.params import load_params
+from flows.pipeline import STAGES
+from infra.profile import load_profile
+from infra.rates import load_rates
+from tests.project_copy import ROOT, write_profile
+
+RATES = load_rates()
+LAPTOP = Machines(cores=2, cards=0, card="H100")
+H100 = 989 * 0.35
+"""TFLOP/s that an H100 is counted with: its peak and FlashAttention-2's share of it."""
+
+
+def costs(params: str, machines: Machines, profile: str = "laptop") -> dict[str, CostRow]:
+    rows = count_costs(load_params(ROOT / params), machines, load_profile(profile), RATES)
+    return {row.stage: row for row in rows}
+
+
+def test_costs_of_the_laptop_are_those_by_hand() -> None:
+    rows = costs("params.yaml", LAPTOP)
+    assert list(rows) == [name for name in STAGES if name in rows]
+    assert rows["download"].hours == rows["download"].disk_gb == 0  # procedural objects are made here
+    seconds_of_a_view = 0.05 + (2.8 - 0.05) / 16**2
+    assert rows["render"].work == "396 views of 32 px"  # nine objects of 32 targets and 12 conditions
+    assert rows["render"].hours == pytest.approx(9 * 44 * seconds_of_a_view / 2 / 3600)
+    assert rows["train-stage1"].hours == pytest.approx(1600 * 0.001098940416 / (2 * 0.033) / 3600)
+    assert rows["train-stage1"].disk_gb == pytest.approx(2_397_081 * (3 * 16 + 8) / 1e9)
+    assert rows["encode"].disk_gb == pytest.approx(9 * (44 * 2 * 8 * 8 * 8 * 2 + 12 * 64 * 2) / 1e9)
+    assert rows["train-stage3"].hours > rows["train-stage2"].hours > rows["train-stage1"].hours
+
+
+def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> None:
+    few, many = (costs("params.yaml", Machines(cores=count, cards=count, card="H100")) for count in (2, 4))
+    for stage in ("normalize", "render", "render-test", "train-vae", "train-stage1", "train-stage2", "train-stage3"):
+        assert many[stage].hours == pytest.approx(few[stage].hours / 2)
+    for stage in ("download", "encode", "sample"):  # one process
+        assert many[stage].hours == few[stage].hours
+    assert [row.disk_gb for row in few.values()] == [row.disk_gb for row in many.values()]
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.parametrize(
+    ("params", "machines", "objects", "seconds_of_a_view", "samples", "tflop"),
+    [
+        ("params/one_gpu.yaml", Machines(32, 1, "H100"), 40_000, 0.05 + 2.75 / 4, 256_000, 6.24067866624),
+        ("params/node.yaml", Machines(128, 8, "H100"), 180_000, 0.05 + 2.75 / 4, 1_536_000, 6.24067866624),
+        ("params/paper.yaml", Machines(512, 128, "H100"), 180_000, 2.8, 51_200_000, 47.28216612864),
+    ],
+)
+def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
+    params: str, machines: Machines, objects: int, seconds_of_a_view: float, samples: int, tflop: float
+) -> None:
+    rows = costs(params, machines)
+    assert rows["download"].hours == pytest.approx(max(objects * 11.1 / 100, objects / 10) / 3600)
+    assert rows["download"].disk_gb == pytest.approx(objects * 11.1e-3)
+    assert rows["render"].hours == pytest.approx(objects * 42 * seconds_of_a_view / machines.cores / 3600)
+    assert rows["train-stage1"].hours == pytest.approx(samples * tflop / (machines.cards * H100) / 3600)
+    assert (rows["train-stage1"].cards, rows["encode"].cards, rows["render"].cards) == (machines.cards, 1, 0)
+    config = load_params(ROOT / params)
+    latent = config.render.resolution // 8
+    assert rows["encode"].disk_gb == pytest.approx(objects * (42 * 16 * latent**2 + 10 * 2 * 1024) / 1e9)
+    # half of the samples of stage 3 have 2 to 10 condition views, on average twice the operations and more
+    ratio = rows["train-stage3"].hours / rows["train-stage2"].hours
+    ratio /= config.train_stage3.loop.samples / config.train_stage2.loop.samples
+    assert 1.3 < ratio < 1.7
+    assert longest(list(rows.values())).startswith("train-stage3 takes longest")
+
+
+def test_money_is_counted_where_all_prices_are_known(tmp_path: Path) -> None:
+    machines = Machines(cores=4, cards=2, card="A100")
+    free = costs("params.yaml", machines)
+    assert {row.money for row in free.values()} == {None}
+    some = write_profile(tmp_path / "some.yaml", "laptop", price_gpu_hour=2.0)
+    assert {row.money for row in costs("params.yaml", machines, str(some)).values()} == {None}
+    path = write_profile(tmp_path / "all.yaml", "laptop", price_gpu_hour=2.0, price_core_hour=0.05, price_gb_month=0.0)
+    rows = costs("params.yaml", machines, str(path))
+    assert rows["train-stage3"].money == pytest.approx(rows["train-stage3"].hours * 2 * 2.0)
+    assert rows["sample"].money == pytest.approx(rows["sample"].hours * 1 * 2.0)
+    assert rows["render"].money == pytest.approx(rows["render"].hours * 4 * 0.05)
+    path = write_profile(
+        tmp_path / "disk.yaml", "laptop", price_gpu_hour=0.0, price_core_hour=0.0, price_gb_month=730.0
+    )
+    rows = costs("params.yaml", machines, str(path))
+    assert rows["sample"].money == pytest.approx(rows["sample"].disk_gb * rows["sample"].hours)
+
+
+def test_folder_without_a_limit_has_no_cost(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["catalog"]["source"] = "folder"
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=r"source is folder and neither select.max_objects nor .*set one of them"):
+        num_objects(load_params(path), RATES)
+    content["select"]["max_objects"] = 7
+    path.write_text(yaml.safe_dump(content))
+    assert num_objects(load_params(path), RATES) == 7
+
+
+def test_quality_and_card_without_a_rate_are_refused(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["render"]["quality"] = {"samples": 64, "noise_threshold": 0, "denoise": "high", "max_bounces": 4}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=r"quality is .*samples=64.* not measured; write draft, standard, reference"):
+        count_costs(load_params(path), LAPTOP, load_profile("laptop"), RATES)
+    with pytest.raises(ValueError, match=r"card is 'abacus', whose peak is not known; write H200, H100"):
+        costs("params.yaml", Machines(2, 1, "abacus"))
+
+
+def test_machines_are_the_profiles_or_those_given() -> None:
+    cluster = load_profile("cluster")
+    assert machines_of(cluster) == Machines(cores=512, cards=128, card="H100")
+    assert machines_of(cluster, cores=8, cards=0) == Machines(cores=8, cards=0, card="H100")
+    assert machines_of(load_profile("ci")) == Machines(cores=4, cards=0, card="H100")
+    assert machines_of(load_profile("workstation")).cards >= 1
+
+
+def test_plan_with_cost_prints_table_totals_and_origins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    words = ["plan", "--cost", "--params", str(ROOT / "params.yaml"), "--cores", "2", "--cards", "0"]
+    monkeypatch.setenv("MVDPP_PROFILE", "laptop")
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    rows = {line.split()[0]: line.split() for line in said.splitlines() if line.strip()}
+    assert rows["total"][1:] == ["0.11", "0.44"]
+    assert rows["stage"] == ["stage", "work", "on", "hours", "disk,", "GB"]
+    assert "train-stage3 takes longest: 0.06 of 0.11 hours." in said
+    assert rows["download_mb_per_second"][1:] == ["100", "MB/s", "assumed", "a", "line", "of", "1", "Gbit/s"]
+    prices = {"price_gpu_hour": 2.0, "price_core_hour": 0.05, "price_gb_month": 0.02}
+    monkeypatch.setenv("MVDPP_PROFILE", str(write_profile(tmp_path / "mine.yaml", "laptop", **prices)))
+    assert main(words) == 0
+    assert "money" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["plan", "render", "--cost"], "--cost counts the whole run; leave render out"),
+        (["plan", "--cards", "8"], "--params, --cores and --cards say what --cost counts with; add --cost"),
+        (["plan", "--cost", "--params", "no.yaml"], "no.yaml does not exist"),
+    ],
+)
+def test_plan_with_cost_of_what_it_cannot_count_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
