@@ -25,6 +25,7 @@ def costs(params: str, machines: Machines, profile: str = "laptop") -> dict[str,
     return {row.stage: row for row in rows}
 
 
+@pytest.mark.slow(seconds=8)
 def test_costs_of_the_laptop_are_those_by_hand() -> None:
     rows = costs("params.yaml", LAPTOP)
     assert list(rows) == [name for name in STAGES if name in rows]
@@ -38,6 +39,7 @@ def test_costs_of_the_laptop_are_those_by_hand() -> None:
     assert rows["train-stage3"].hours > rows["train-stage2"].hours > rows["train-stage1"].hours
 
 
+@pytest.mark.slow(seconds=15)
 def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> None:
     few, many = (costs("params.yaml", Machines(cores=count, cards=count, card="H100")) for count in (2, 4))
     for stage in ("normalize", "render", "render-test", "train-vae", "train-stage1", "train-stage2", "train-stage3"):
@@ -75,6 +77,7 @@ def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
     assert longest(list(rows.values())).startswith("train-stage3 takes longest")
 
 
+@pytest.mark.slow(seconds=20)
 def test_money_is_counted_where_all_prices_are_known(tmp_path: Path) -> None:
     machines = Machines(cores=4, cards=2, card="A100")
     free = costs("params.yaml", machines)
@@ -124,6 +127,7 @@ def test_machines_are_the_profiles_or_those_given() -> None:
     assert machines_of(load_profile("workstation")).cards >= 1
 
 
+@pytest.mark.slow(seconds=12)
 def test_plan_with_cost_prints_table_totals_and_origins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
