@@ -11,6 +11,7 @@ from models.config import StageConfig
 from models.training.operations import NetworkOperations, embedding_tflop
 from models.training.throughput import peak_of
 from render.quality import NAMED
+from tasks.encode import DECODE_THREADS
 from tasks.sources.procedural.source import ProceduralSource
 
 HOUR = 3600.0
@@ -163,10 +164,12 @@ class Costs:
         tflop = views * self.networks.encode() + conditions * embedding
         latent = 4 * self.params.train_vae.vae.latent_channels * self.networks.latent_side**2  # mean, variance, 16 bits
         disk = (views * latent + conditions * 2 * tower.projection_dim) / 1e9
-        row = self._networks("encode", f"{views:,} views", tflop, disk, min(1, self.machines.cards))
+        row = self._networks("encode", f"{views:,} views", tflop, disk, self.machines.cards)
         pixels = views * self.params.render.resolution**2
-        reading = pixels / 1e6 * self.rates.decode_seconds_per_megapixel.value  # by the process that then encodes
-        return replace(row, hours=row.hours + reading / HOUR)
+        reading = pixels / 1e6 * self.rates.decode_seconds_per_megapixel.value / HOUR
+        if row.cards:
+            return replace(row, hours=max(row.hours, reading / (DECODE_THREADS * row.cards)))  # beside the card
+        return replace(row, hours=row.hours + reading / row.cores)
 
     def _train(self, stage: str, config: StageConfig) -> CostRow:
         tflop = config.loop.samples * self.tflop_per_sample(config)
@@ -187,7 +190,7 @@ class Costs:
         tflop = self.test_objects * (steps + len(counts) * self.targets * self.networks.decode())
         drawn = self.test_objects * len(counts)
         disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
-        return self._networks("sample", f"{drawn:,} x {self.targets} views", tflop, disk, min(1, self.machines.cards))
+        return self._networks("sample", f"{drawn:,} x {self.targets} views", tflop, disk, self.machines.cards)
 
     def tflop_per_sample(self, config: StageConfig) -> float:
         """Return the mean operations of a training sample over the numbers of condition views."""

@@ -42,10 +42,9 @@ def test_costs_of_the_laptop_are_those_by_hand() -> None:
 @pytest.mark.slow(seconds=15)
 def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> None:
     few, many = (costs("params.yaml", Machines(cores=count, cards=count, card="H100")) for count in (2, 4))
-    for stage in ("normalize", "render", "render-test", "train-vae", "train-stage1", "train-stage2", "train-stage3"):
-        assert many[stage].hours == pytest.approx(few[stage].hours / 2)
-    for stage in ("download", "encode", "sample"):  # one process
-        assert many[stage].hours == few[stage].hours
+    assert few["download"].hours == many["download"].hours  # one process
+    for stage in few.keys() - {"download"}:
+        assert many[stage].hours == pytest.approx(few[stage].hours / 2), stage
     assert [row.disk_gb for row in few.values()] == [row.disk_gb for row in many.values()]
 
 
@@ -66,7 +65,11 @@ def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
     assert rows["download"].disk_gb == pytest.approx(objects * 11.1e-3)
     assert rows["render"].hours == pytest.approx(objects * 42 * seconds_of_a_view / machines.cores / 3600)
     assert rows["train-stage1"].hours == pytest.approx(samples * tflop / (machines.cards * H100) / 3600)
-    assert (rows["train-stage1"].cards, rows["encode"].cards, rows["render"].cards) == (machines.cards, 1, 0)
+    assert (rows["train-stage1"].cards, rows["encode"].cards, rows["render"].cards) == (
+        machines.cards,
+        machines.cards,
+        0,
+    )
     config = load_params(ROOT / params)
     latent = config.render.resolution // 8
     assert rows["encode"].disk_gb == pytest.approx(objects * (42 * 16 * latent**2 + 10 * 2 * 1024) / 1e9)
@@ -87,7 +90,7 @@ def test_money_is_counted_where_all_prices_are_known(tmp_path: Path) -> None:
     path = write_profile(tmp_path / "all.yaml", "laptop", price_gpu_hour=2.0, price_core_hour=0.05, price_gb_month=0.0)
     rows = costs("params.yaml", machines, str(path))
     assert rows["train-stage3"].money == pytest.approx(rows["train-stage3"].hours * 2 * 2.0)
-    assert rows["sample"].money == pytest.approx(rows["sample"].hours * 1 * 2.0)
+    assert rows["sample"].money == pytest.approx(rows["sample"].hours * 2 * 2.0)
     assert rows["render"].money == pytest.approx(rows["render"].hours * 4 * 0.05)
     path = write_profile(
         tmp_path / "disk.yaml", "laptop", price_gpu_hour=0.0, price_core_hour=0.0, price_gb_month=730.0
