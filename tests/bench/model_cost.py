@@ -88,7 +88,10 @@ def meta_unet(params: Path, spans: Sequence[str] | None = None) -> MultiViewUNet
     geometry = {"azimuths": settings.render.azimuths, "elevations_deg": settings.render.elevations_deg}
     with torch.device("meta"):
         return build_unet(
-            config.model_copy(update={"pretrained": None} | ({"global_attention": tuple(spans)} if spans else {})),
+            config.model_copy(
+                update={"pretrained": None, "timestep_map": "none"}  # both change weights or inputs, no shape
+                | ({"global_attention": tuple(spans)} if spans else {})
+            ),
             num_targets=settings.render.azimuths * len(settings.render.elevations_deg),
             latent_channels=settings.train_vae.vae.latent_channels,
             latent_size=settings.render.resolution // 2 ** (len(settings.train_vae.vae.block_out_channels) - 1),

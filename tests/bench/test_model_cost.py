@@ -70,3 +70,10 @@ def test_mechanisms_that_see_less_cost_less_and_keep_as_much() -> None:
     assert rows.saved_gib == pytest.approx(whole.saved_gib, rel=1e-3)
     assert coarse.saved_gib == pytest.approx(whole.saved_gib, rel=1e-3)
     assert low.saved_gib < 0.3 * whole.saved_gib
+
+
+@pytest.mark.slow(seconds=8)
+@pytest.mark.parametrize("params", ["one_gpu.yaml", "node.yaml", "paper.yaml"])
+def test_every_large_recipe_has_the_network_of_stable_diffusion(params: str) -> None:
+    unet = meta_unet(PAPER.parent / params)
+    assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(868e6, rel=2e-3)
