@@ -100,17 +100,9 @@ class Costs:
     def __init__(self, params: Params, machines: Machines, rates: Rates) -> None:
         self.params, self.machines, self.rates = params, machines, rates
         self.objects = num_objects(params, rates)
-        render = params.render
-        assert params.train_stage1.unet is not None, "Params has refused it"
-        geometry = {"azimuths": render.azimuths, "elevations_deg": render.elevations_deg}
-        self.networks = NetworkOperations(
-            vae=params.train_vae.vae,
-            unet=params.train_stage1.unet,
-            side=render.resolution,
-            geometry={**geometry, "fov_deg": render.fov_deg, "distance": render.distance},
-        )
+        self.networks = networks_of(params)
         self.targets = self.networks.num_targets
-        self.views = self.targets + render.conditions
+        self.views = self.targets + params.render.conditions
         self.test_objects = int(rates.test_objects.value)
         if params.render_test.source == "catalog":
             self.test_objects = params.render_test.train_objects + params.render_test.held_out_objects
@@ -194,10 +186,10 @@ class Costs:
 
     def tflop_per_sample(self, config: StageConfig) -> float:
         """Return the mean operations of a training sample over the numbers of condition views."""
-        share, (low, high) = config.multi_condition_share, config.multi_conditions
-        several = [self.networks.train_unet(count, config.kept_targets) for count in range(low, high + 1) if share]
-        single = self.networks.train_unet(1, config.kept_targets)
-        return (1 - share) * single + (share * sum(several) / len(several) if several else 0.0)
+        return sum(
+            share * self.networks.train_unet(count, config.kept_targets)
+            for count, share in config.condition_shares.items()
+        )
 
     def seconds_per_view(self, side: int) -> float:
         """Return the core seconds of one rendered view of `side` pixels."""
@@ -237,6 +229,19 @@ class Costs:
         return CostRow(
             stage, work, tflop / (cards * peak * self.rates.card_utilization.value) / HOUR, disk_gb, cards=cards
         )
+
+
+def networks_of(params: Params) -> NetworkOperations:
+    """Return the networks that the params describe, to count their operations or parameters."""
+    render = params.render
+    assert params.train_stage1.unet is not None, "Params has refused it"
+    geometry = {"azimuths": render.azimuths, "elevations_deg": render.elevations_deg}
+    return NetworkOperations(
+        vae=params.train_vae.vae,
+        unet=params.train_stage1.unet,
+        side=render.resolution,
+        geometry={**geometry, "fov_deg": render.fov_deg, "distance": render.distance},
+    )
 
 
 def num_objects(params: Params, rates: Rates) -> int:

@@ -254,6 +254,16 @@ class StageConfig(TrainingConfig):
     """How many held-out objects every validation draws, the first by uid; their scores are averaged. One tells the
     azimuth hit rate by yes or no alone. The paper does not say."""
 
+    @property
+    def condition_shares(self) -> dict[int, float]:
+        """Share of the samples by number of condition views (sec. 5.5); together 1."""
+        shares = {1: 1.0 - self.multi_condition_share}
+        if self.multi_condition_share:
+            low, high = self.multi_conditions
+            for count in range(low, high + 1):
+                shares[count] = shares.get(count, 0.0) + self.multi_condition_share / (high - low + 1)
+        return shares
+
     def check_views(self, *, num_targets: int, num_conditions: int, max_condition_views: int) -> None:
         """Raise ValueError when samples need more views than an object has, or more than the network tells apart.
 

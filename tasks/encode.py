@@ -28,11 +28,8 @@ from tasks.artifacts.resume import run_resumable
 from tasks.artifacts.views import ViewSet
 from tasks.config import EncodeConfig
 from tasks.outcome import Done, Outcome
-from tasks.ports import Tools
+from tasks.ports import NETWORK_THREADS, Tools
 
-TORCH_THREADS = 1
-"""Of a worker on a processor. With two of them sums are taken in another order and the latents have other bytes, so
-threads that follow the number of workers would let that number decide the result."""
 DECODE_THREADS = 4
 """Threads that decode PNG files beside a GPU: an object's 42 views of 512 px take one of them 0.13 to 0.3 s."""
 
@@ -119,7 +116,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     for job in jobs:
         hard_link(job.shard, out / job.shard.name)
     side = view_set.image(view_set.uids[0], ViewKind.TARGET.view_name(0)).shape[0]
-    torch.set_num_threads(TORCH_THREADS)
+    torch.set_num_threads(NETWORK_THREADS)
     encoder = load_encoder(source)
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
@@ -160,7 +157,7 @@ def load_encoder(source: EncoderSource) -> ViewEncoder:
 def encode_shard(job: EncodeJob) -> Outcome:
     """Encode the objects of one shard, unless that was done before; runs in a worker."""
     if not job.shard.exists():  # else its process died after the last byte and before the outcome was known
-        torch.set_num_threads(TORCH_THREADS)
+        torch.set_num_threads(NETWORK_THREADS)
         job.shard.parent.mkdir(parents=True, exist_ok=True)
         write_shard(job.shard, _encode_objects(job.views, load_encoder(job.encoder)))
     return Done(job.uid, {"objects": len(job.views.uids)})

@@ -10,6 +10,10 @@ from models.config import Precision
 from render.device import Device, Machine
 from tasks.outcome import Outcome
 
+NETWORK_THREADS = 1
+"""CPU threads of torch in a worker that encodes or samples. With two of them sums are taken in another order and the
+results have other bytes, so threads that follow the number of workers would let that number decide the result."""
+
 
 class Job(Protocol):
     """One item of work, such as an object to render; it must pickle."""

@@ -29,10 +29,7 @@ from tasks.artifacts.shards import OBJECTS_PER_SHARD
 from tasks.artifacts.views import Image, ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.outcome import Done, Outcome
-from tasks.ports import Tools, collect
-
-TORCH_THREADS = 1
-"""Of a worker on a processor: threads that follow the number of workers would let it decide how sums are rounded."""
+from tasks.ports import NETWORK_THREADS, Tools, collect
 
 
 def sample_test_sets(
@@ -215,7 +212,7 @@ class SampleJob:
 
 def sample_object(job: SampleJob) -> Outcome:
     """Sample one object in one case; runs in a worker."""
-    torch.set_num_threads(TORCH_THREADS)
+    torch.set_num_threads(NETWORK_THREADS)
     cameras, images = _held(job.sampler).sample(job.case, job.object_uid, job.views)
     write_views(job.item, cameras, [View(image) for image in images], {"case": job.case.name})
     return Done(job.uid)

@@ -11,7 +11,7 @@ would: norms give float32 on CUDA, and each layer saves its own cast of its inpu
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,7 @@ def unet_cost(unet: MultiViewUNet, conditions: int, targets: int, autocast: Devi
     with torch.device("meta"):
         copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
     inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
-    tflop = _count_tflop(copy, inputs)
+    tflop = meta_tflop(lambda: copy(**inputs).square().mean().backward())
     if has_rounded_norms(unet):
         round_norms(copy)
     copy.set_attention_kernel(fused_attention, takes_masks=True)
@@ -74,14 +74,15 @@ def unet_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
     """Count the 10^12 operations of one sample of a diffusion training, as `unet_cost` does, and nothing else."""
     with torch.device("meta"):
         copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
-    return _count_tflop(copy, meta_inputs(copy, conditions, conditions + targets, torch.float32))
+    inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
+    return meta_tflop(lambda: copy(**inputs).square().mean().backward())
 
 
-def _count_tflop(unet: MultiViewUNet, inputs: Mapping[str, Tensor]) -> float:
-    """Count the 10^12 operations of forward and backward pass; these are whole numbers, alike on every machine."""
+def meta_tflop(work: Callable[[], object]) -> float:
+    """Count the 10^12 operations of what runs on meta tensors: from whole numbers, alike on every machine."""
     with FlopCounterMode(display=False) as counter:
-        unet(**inputs).square().mean().backward()
-    return counter.get_total_flops() / 1e12
+        work()
+    return float(counter.get_total_flops() / 1e12)
 
 
 def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCost:
@@ -99,14 +100,13 @@ def vae_cost(vae: AutoencoderKL, side: int, autocast: Device | None) -> SampleCo
         decoded: Tensor = copy.decode(copy.encode(image).latent_dist.mean).sample
         return decoded
 
-    with FlopCounterMode(display=False) as counter:
-        torch.autograd.backward(forward().square().mean())
+    tflop = meta_tflop(lambda: torch.autograd.backward(forward().square().mean()))
     plain = saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
     if vae.is_gradient_checkpointing:
         copy.enable_gradient_checkpointing()
         saved = saved_by_module(forward, [*copy.parameters(), image], autocast)
     again = largest_recomputed(plain, saved, r".*\.((down|up)_blocks\.\d+|mid_block)")
-    return SampleCost(counter.get_total_flops() / 1e12, saved.total(), again)
+    return SampleCost(tflop, saved.total(), again)
 
 
 def largest_recomputed(plain: Counter[str], saved: Counter[str], part: str) -> int:

@@ -156,9 +156,8 @@ class _Run(Generic[BatchT]):
             is_stopped = self.ranks.any(stop(), self.device) and not is_last
             if is_last or is_stopped or num_done % self.loop.checkpoint_every == 0:
                 self.save()
-            if is_last or is_stopped:
-                self.writer.wait()
             if is_stopped:
+                self.writer.wait()
                 self.ranks.barrier(self.device)  # no rank leaves before the state is saved
                 raise Interrupted(
                     f"stopped at {self.samples_seen:,} of {self.num_steps * self.loop.batch_size:,} samples; "

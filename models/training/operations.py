@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionModelWithProjection
 
 from models.config import UNetConfig, VAEConfig
 from models.network.image_encoder import ImageEncoderShape, build_image_encoder
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet, build_unet
-from models.training.cost import meta_inputs, unet_tflop, vae_cost
+from models.training.cost import meta_inputs, meta_tflop, unet_tflop, vae_cost
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class NetworkOperations:
     unet: UNetConfig
     side: int
     geometry: Mapping[str, Any]
-    _counted: dict[tuple[str, int, int], float] = field(default_factory=dict, repr=False, compare=False)
+    _counted: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def num_targets(self) -> int:
@@ -59,9 +58,8 @@ class NetworkOperations:
         key = ("denoise", conditions, targets)
         if key not in self._counted:
             inputs = meta_inputs(self.meta_unet, conditions, conditions + targets, torch.float32)
-            with torch.no_grad(), FlopCounterMode(display=False) as counter:
-                self.meta_unet(**inputs)
-            self._counted[key] = counter.get_total_flops() / 1e12
+            with torch.no_grad():
+                self._counted[key] = meta_tflop(lambda: self.meta_unet(**inputs))
         return self._counted[key]
 
     def train_vae(self, side: int) -> float:
@@ -72,17 +70,15 @@ class NetworkOperations:
         """Encode one view."""
         with torch.device("meta"):
             image = torch.empty(1, self.meta_vae.config.in_channels, self.side, self.side)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            self.meta_vae.encode(image)
-        return float(counter.get_total_flops() / 1e12)
+        with torch.no_grad():
+            return meta_tflop(lambda: self.meta_vae.encode(image))
 
     def decode(self) -> float:
         """Decode one view."""
         with torch.device("meta"):
             latent = torch.empty(1, self.vae.latent_channels, self.latent_side, self.latent_side)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            self.meta_vae.decode(latent)
-        return float(counter.get_total_flops() / 1e12)
+        with torch.no_grad():
+            return meta_tflop(lambda: self.meta_vae.decode(latent))
 
     @cached_property
     def unet_parameters(self) -> int:
@@ -119,6 +115,5 @@ def embedding_tflop(shape: ImageEncoderShape) -> float:
     with torch.device("meta"):
         encoder: CLIPVisionModelWithProjection = build_image_encoder(shape, seed=0)
         image = torch.empty(1, 3, shape.image_size, shape.image_size)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        encoder(pixel_values=image)
-    return float(counter.get_total_flops() / 1e12)
+    with torch.no_grad():
+        return meta_tflop(lambda: encoder(pixel_values=image))

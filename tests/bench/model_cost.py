@@ -9,7 +9,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,8 +18,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from flows.cost import networks_of
 from flows.params import load_params
-from models.network.multiview_unet import MultiViewUNet, build_unet
+from models.network.multiview_unet import MultiViewUNet
 from models.network.recomputed_feed_forward import recompute_feed_forward
 from models.network.rounded_norms import round_norms
 from models.training.cost import fused_attention, meta_inputs, saved_by_module, unet_cost
@@ -82,21 +83,10 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def meta_unet(params: Path, spans: Sequence[str] | None = None) -> MultiViewUNet:
     """The network of a parameter file, without weights; `spans` replace those of its self-attention."""
-    settings = load_params(params)
-    config = settings.train_stage1.unet
-    assert config is not None
-    geometry = {"azimuths": settings.render.azimuths, "elevations_deg": settings.render.elevations_deg}
-    with torch.device("meta"):
-        return build_unet(
-            config.model_copy(
-                update={"pretrained": None, "timestep_map": "none"}  # both change weights or inputs, no shape
-                | ({"global_attention": tuple(spans)} if spans else {})
-            ),
-            num_targets=settings.render.azimuths * len(settings.render.elevations_deg),
-            latent_channels=settings.train_vae.vae.latent_channels,
-            latent_size=settings.render.resolution // 2 ** (len(settings.train_vae.vae.block_out_channels) - 1),
-            geometry={**geometry, "fov_deg": settings.render.fov_deg, "distance": settings.render.distance},
-        )
+    networks = networks_of(load_params(params))
+    if spans:
+        networks = replace(networks, unet=networks.unet.model_copy(update={"global_attention": tuple(spans)}))
+    return networks.meta_unet
 
 
 def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:

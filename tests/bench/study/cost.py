@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.config import StageConfig
 from models.network.multiview_unet import MultiViewUNet
-from models.training.cost import unet_cost
+from models.training.cost import unet_tflop
 from tasks.artifacts.atomic import write_json
 from tasks.ports import Tracker
 
@@ -95,11 +95,8 @@ def training_tflop(model: Path, config: StageConfig) -> float:
         config: The section of the stage.
     """
     unet = MultiViewUNet.from_pretrained(model / "unet")
-    shares = {1: 1.0 - config.multi_condition_share}
-    if config.multi_condition_share:
-        low, high = config.multi_conditions
-        for count in range(low, high + 1):
-            shares[count] = shares.get(count, 0.0) + config.multi_condition_share / (high - low + 1)
-    of_sample = sum(share * unet_cost(unet, count, config.kept_targets, None).tflop for count, share in shares.items())
+    of_sample = sum(
+        share * unet_tflop(unet, count, config.kept_targets) for count, share in config.condition_shares.items()
+    )
     num_steps = -(-config.loop.samples // config.loop.batch_size)
     return of_sample * num_steps * config.loop.batch_size
