@@ -250,11 +250,11 @@ class _Run(Generic[BatchT]):
         else:
             return True
         self.writer.wait()
+        newest = self.ranks.broadcast(self.checkpoints.newest_path() if self.ranks.is_first else None)
         first_id, last_id = step * self.loop.batch_size, (step + 1) * self.loop.batch_size - 1
         ids = self.sample_ids(step)
         ranges = str(as_ranges(ids))[1:-1]
         skipped = f", after {self.skipped_steps} skipped steps" if self.skipped_steps else ""
-        newest = self.checkpoints.newest_path()
         raise FloatingPointError(
             f"the loss {fault} at step {step + 1} (samples {first_id}..{last_id}){skipped}: {dict(values)}. "
             f"Its items: {', '.join(self.trainable.names(ids))}. "

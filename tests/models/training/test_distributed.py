@@ -128,10 +128,10 @@ def take_up(own: dict[int, int], folder: Path) -> None:
 
 
 def explode(folder: Path) -> None:
-    """Goes on from a checkpoint into a sample that is far off."""
+    """Goes on from a checkpoint into a sample that is far off; the folder of all but the first process lags."""
     with init_distributed(torch.device("cpu")) as ranks:
         try:
-            run(Line(poisoned=62, poison=1e4), folder, ranks=ranks)
+            run(Line(poisoned=62, poison=1e4), folder / ("seen" if ranks.is_first else "lags"), ranks=ranks)
         except FloatingPointError as error:
             (folder / f"refused-{ranks.rank}").write_text(str(error))
 
@@ -139,11 +139,12 @@ def explode(folder: Path) -> None:
 @pytest.mark.slow
 def test_processes_agree_that_the_loss_has_exploded(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        run(Line(), tmp_path, stop_at=40)
+        run(Line(), tmp_path / "seen", stop_at=40)
     ForkedRanks(2).run(partial(explode, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     said = [(tmp_path / f"refused-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert said[0].startswith("the loss has exploded to more than 100 times the ")
+    assert f"Last good checkpoint: {tmp_path / 'seen'}" in said[0]
 
 
 @pytest.mark.slow
