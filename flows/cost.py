@@ -1,9 +1,12 @@
 """Hours, disk and money of a run, stage by stage, from params, profile and rates alone, without data or network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from flows.params import Params
+from flows.utilization import pool_busy, ranks_busy
 from infra.machine import available_cpus, num_cuda_gpus
 from infra.profile import Profile
 from infra.rates import Rates
@@ -11,6 +14,7 @@ from models.config import StageConfig
 from models.training.operations import NetworkOperations, embedding_tflop
 from models.training.throughput import peak_of
 from render.quality import NAMED
+from tasks.baselines import plan_baselines
 from tasks.encode import DECODE_THREADS
 from tasks.sources.procedural.source import ProceduralSource
 
@@ -21,7 +25,6 @@ CHECKPOINT_BYTES = 16
 """Bytes of a parameter in a checkpoint: weight, average and both moments of AdamW in float32."""
 CHECKPOINTS = 3
 """Kept by a training: the newest two and the best."""
-NOT_COUNTED = ("catalog", "select", "gso-eval", "baselines", "reconstruct", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,16 @@ class CostRow:
 
     stage: str
     work: str
-    hours: float
-    disk_gb: float
+    hours: float | None
+    """None: not known."""
+    disk_gb: float = 0.0
     """10^9 bytes that it leaves, DVC's cache not counted."""
+    busy: float = 1.0
+    """Mean share at work of the run's cores, or of its cards where the stage computes on them."""
     cores: int = 0
-    """Cores at work."""
+    """Cores that it has."""
     cards: int = 0
-    """Cards at work."""
+    """Cards that it has."""
     money: float | None = None
     """In the currency of the profile's prices; None where they are not known."""
 
@@ -69,7 +75,7 @@ def machines_of(profile: Profile, *, cores: int | None = None, cards: int | None
 
 
 def count_costs(params: Params, machines: Machines, profile: Profile, rates: Rates) -> list[CostRow]:
-    """Return one row for each stage that takes long, in running order.
+    """Return one row for each stage, in running order.
 
     Args:
         params: What is to be done.
@@ -85,8 +91,11 @@ def count_costs(params: Params, machines: Machines, profile: Profile, rates: Rat
     if None in prices:
         return rows
     core_hour, gpu_hour, gb_month = (price for price in prices if price is not None)
-    priced, hours_left = [], sum(row.hours for row in rows)
+    priced, hours_left = [], sum(row.hours or 0.0 for row in rows)
     for row in rows:
+        if row.hours is None:
+            priced.append(row)
+            continue
         work = row.hours * (row.cards * gpu_hour if row.cards else row.cores * core_hour)
         kept = row.disk_gb * gb_month * hours_left / HOURS_PER_MONTH  # from the stage's beginning to the run's end
         priced.append(replace(row, money=work + kept))
@@ -109,30 +118,40 @@ class Costs:
 
     def rows(self) -> Iterator[CostRow]:
         """Yield one row for each stage, in running order."""
-        count = self.objects
+        yield self._alone("catalog", None)
+        yield self._alone("select", None)
         yield self._download()
-        yield self._on_cores(
-            "normalize", f"{count:,} objects", count * self.rates.normalize_seconds_per_object.value, 0.0
-        )
+        seconds = self.objects * self.rates.normalize_seconds_per_object.value
+        yield self._in_pool("normalize", f"{self.objects:,} objects", [1.0] * self.objects, seconds)
         yield self._render()
         yield self._train_vae()
         yield self._encode()
         for stage in ("stage1", "stage2", "stage3"):
             yield self._train(stage, getattr(self.params, f"train_{stage}"))
         yield self._render_test()
+        scans = self.test_objects if self.reads_scans else 0
+        yield self._in_pool("gso-eval", f"{scans:,} objects", [1.0] * scans)
+        baselines = self.test_objects * len(plan_baselines(self.params.baselines, self.targets))
+        yield self._in_pool("baselines", f"{baselines:,} reconstructions", [1.0] * baselines)
         yield self._sample()
+        drawn = self.test_objects * len(self.drawn_conditions)
+        yield self._in_pool("reconstruct", f"{drawn:,} meshes", [1.0] * drawn)
+        yield self._in_pool("evaluate", f"{drawn + baselines:,} results", [1.0] * (drawn + baselines))
 
     def _download(self) -> CostRow:
         rates, remote = self.rates, self.params.catalog.source == "objaverse"
         gigabytes = self.objects * rates.object_mb.value / 1e3 if remote else 0.0
         seconds = 1e3 * gigabytes / rates.download_mb_per_second.value
         asking = self.objects / rates.download_requests_per_second.value if remote else 0.0
-        return CostRow("download", f"{self.objects:,} objects", max(seconds, asking) / HOUR, gigabytes, cores=1)
+        row = self._alone("download", max(seconds, asking) / HOUR)
+        return replace(row, work=f"{self.objects:,} objects", disk_gb=gigabytes)
 
     def _render(self) -> CostRow:
         side, views = self.params.render.resolution, self.objects * self.views
+        spread = np.random.default_rng(0).lognormal(sigma=self.rates.render_spread.value, size=self.objects)
         seconds = views * self.seconds_per_view(side)
-        return self._on_cores("render", f"{views:,} views of {side} px", seconds, views * self._view_gb(side))
+        row = self._in_pool("render", f"{views:,} views of {side} px", spread.tolist(), seconds)
+        return replace(row, disk_gb=views * self._view_gb(side))
 
     def _render_test(self) -> CostRow:
         test, side = self.params.render_test, self.params.render.resolution
@@ -140,14 +159,16 @@ class Costs:
         per_object = [(self.targets + test.conditions, side), (test.ring_views, ring)]
         seconds = sum(count * self.seconds_per_view(pixels) for count, pixels in per_object)
         size = sum(count * self._view_gb(pixels) for count, pixels in per_object)
-        views = self.test_objects * sum(count for count, _ in per_object)
-        return self._on_cores("render-test", f"{views:,} views", self.test_objects * seconds, self.test_objects * size)
+        views, count = sum(number for number, _ in per_object), self.test_objects
+        row = self._in_pool("render-test", f"{count * views:,} views", [1.0] * count, count * seconds)
+        return replace(row, disk_gb=count * size)
 
     def _train_vae(self) -> CostRow:
-        config = self.params.train_vae
+        config, cards = self.params.train_vae, max(1, self.machines.cards)
         tflop = config.loop.samples * self.networks.train_vae(config.crop or self.params.render.resolution)
         disk = self.networks.vae_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 4) / 1e9
-        return self._networks("train-vae", f"{config.loop.samples:,} images", tflop, disk, self.machines.cards)
+        busy = pool_busy([1.0] * config.loop.batch_size, cards)
+        return self._networks("train-vae", f"{config.loop.samples:,} images", tflop, disk, busy)
 
     def _encode(self) -> CostRow:
         views, tower = self.objects * self.views, self.params.encode.image_encoder
@@ -156,40 +177,59 @@ class Costs:
         tflop = views * self.networks.encode() + conditions * embedding
         latent = 4 * self.params.train_vae.vae.latent_channels * self.networks.latent_side**2  # mean, variance, 16 bits
         disk = (views * latent + conditions * 2 * tower.projection_dim) / 1e9
-        row = self._networks("encode", f"{views:,} views", tflop, disk, self.machines.cards)
-        pixels = views * self.params.render.resolution**2
-        reading = pixels / 1e6 * self.rates.decode_seconds_per_megapixel.value / HOUR
+        shards = -(-self.objects // self.params.render.objects_per_shard)
+        busy = pool_busy([1.0] * shards, self.machines.cards or self.workers)
+        row = self._networks("encode", f"{views:,} views", tflop, disk, busy)
+        assert row.hours is not None, "counted"
+        reading = views * self.params.render.resolution**2 / 1e6 * self.rates.decode_seconds_per_megapixel.value / HOUR
         if row.cards:
             return replace(row, hours=max(row.hours, reading / (DECODE_THREADS * row.cards)))  # beside the card
         return replace(row, hours=row.hours + reading / row.cores)
 
     def _train(self, stage: str, config: StageConfig) -> CostRow:
-        tflop = config.loop.samples * self.tflop_per_sample(config)
+        costs = {
+            count: self.networks.train_unet(count, config.kept_targets)
+            for count, share in config.condition_shares.items()
+        }
+        tflop = config.loop.samples * sum(config.condition_shares[count] * cost for count, cost in costs.items())
         disk = self.networks.unet_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 8) / 1e9  # averaged and newest weights
-        return self._networks(f"train-{stage}", f"{config.loop.samples:,} samples", tflop, disk, self.machines.cards)
+        busy = ranks_busy(config, costs, max(1, self.machines.cards), self.params.render.conditions)
+        return self._networks(f"train-{stage}", f"{config.loop.samples:,} samples", tflop, disk, busy)
 
     def _sample(self) -> CostRow:
+        config, conditions = self.params.sample, self.drawn_conditions
+        passes = 1 if config.guidance == 1 else 2
+        costs = [
+            passes * config.steps * self.networks.denoise(count, self.targets) + self.targets * self.networks.decode()
+            for count in conditions
+        ]
+        drawn = self.test_objects * len(conditions)
+        in_order = [cost for cost in costs for _ in range(self.test_objects)]
+        busy = pool_busy(in_order, self.machines.cards or self.workers)
+        disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
+        return self._networks("sample", f"{drawn:,} x {self.targets} views", sum(in_order), disk, busy)
+
+    @property
+    def workers(self) -> int:
+        """Of the pool, where no card computes."""
+        return max(1, self.machines.cores // THREADS_PER_WORKER)
+
+    @property
+    def reads_scans(self) -> bool:
+        """Whether the test set gso is there too, which a plan without data can only guess from the other's source."""
+        return self.params.render_test.source == "folder"
+
+    @property
+    def drawn_conditions(self) -> list[int]:
+        """Number of condition views in each case of the test."""
         config = self.params.sample
-        counts = [
+        return [
             count
             for stage in config.stages
             for protocol in config.protocols
-            if protocol != "gso" or self.params.render_test.source == "folder"
+            if protocol != "gso" or self.reads_scans
             for count in (config.conditions if (stage, protocol) == ("stage3", "sparse") else (1,))
         ]
-        passes = 1 if config.guidance == 1 else 2
-        steps = sum(passes * config.steps * self.networks.denoise(count, self.targets) for count in counts)
-        tflop = self.test_objects * (steps + len(counts) * self.targets * self.networks.decode())
-        drawn = self.test_objects * len(counts)
-        disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
-        return self._networks("sample", f"{drawn:,} x {self.targets} views", tflop, disk, self.machines.cards)
-
-    def tflop_per_sample(self, config: StageConfig) -> float:
-        """Return the mean operations of a training sample over the numbers of condition views."""
-        return sum(
-            share * self.networks.train_unet(count, config.kept_targets)
-            for count, share in config.condition_shares.items()
-        )
 
     def seconds_per_view(self, side: int) -> float:
         """Return the core seconds of one rendered view of `side` pixels."""
@@ -211,24 +251,30 @@ class Costs:
     def _view_gb(self, side: int) -> float:
         return side**2 * self.rates.view_bytes_per_pixel.value / 1e9
 
-    def _on_cores(self, stage: str, work: str, core_seconds: float, disk_gb: float) -> CostRow:
-        cores = self.machines.cores
-        return CostRow(stage, work, core_seconds / cores / HOUR, disk_gb, cores=cores)
+    def _alone(self, stage: str, hours: float | None) -> CostRow:
+        """A row of one process that runs everything itself."""
+        return CostRow(stage, f"{self.objects:,} objects", hours, busy=1 / self.machines.cores, cores=1)
 
-    def _networks(self, stage: str, work: str, tflop: float, disk_gb: float, cards: int) -> CostRow:
-        """A row of work for so many cards; 0: for the cores of one machine."""
+    def _in_pool(self, stage: str, work: str, costs: Sequence[float], core_seconds: float | None = None) -> CostRow:
+        """A row of jobs on all cores, in the order in which free workers take them; costs in any unit."""
+        busy, cores = pool_busy(costs, self.workers), self.machines.cores
+        hours = None if core_seconds is None else core_seconds / (busy * cores) / HOUR
+        return CostRow(stage, work, hours, busy=busy, cores=cores)
+
+    def _networks(self, stage: str, work: str, tflop: float, disk_gb: float, busy: float) -> CostRow:
+        """A row of work for the cards, or for the cores of one machine where there are none."""
         work = f"{work}, {f'{tflop / 1e6:,.3g} EFLOP' if tflop >= 1e4 else f'{tflop:,.3g} TFLOP'}"
+        cores, cards = self.machines.cores, self.machines.cards
         if not cards:
-            seconds = tflop / (self.rates.core_tflop_per_second.value * self.machines.cores)
-            return CostRow(stage, work, seconds / HOUR, disk_gb, cores=self.machines.cores)
+            seconds = tflop / (self.rates.core_tflop_per_second.value * cores * busy)
+            return CostRow(stage, work, seconds / HOUR, disk_gb, busy, cores=cores)
         peak = peak_of(self.machines.card)
         if peak is None:
             raise ValueError(
                 f"card is {self.machines.card!r}, whose peak is not known; write H200, H100, A100, 4090 or L40"
             )
-        return CostRow(
-            stage, work, tflop / (cards * peak * self.rates.card_utilization.value) / HOUR, disk_gb, cards=cards
-        )
+        seconds = tflop / (cards * busy * peak * self.rates.card_utilization.value)
+        return CostRow(stage, work, seconds / HOUR, disk_gb, busy, cards=cards)
 
 
 def networks_of(params: Params) -> NetworkOperations:

@@ -31,6 +31,7 @@ class Rates(BaseModel):
     render_draft: Rate
     render_reference: Rate
     render_overhead_per_view: Rate
+    render_spread: Rate
     normalize_seconds_per_object: Rate
     card_utilization: Rate
     core_tflop_per_second: Rate

@@ -41,7 +41,7 @@ def make_baselines(
     """
     views = ViewSet.open(test_views)
     (out / MANIFEST).unlink(missing_ok=True)
-    cases = plan_baselines(config, views)
+    cases = plan_baselines(config, len(views.names(views.uids[0], ViewKind.TARGET)))
     if "sfm" in config.methods and not has_structure_from_motion():
         cases = [case for case in cases if case.method != "sfm"]
         tools.progress.note(
@@ -70,12 +70,12 @@ def make_baselines(
     _seal(out, cases, outcomes, stores, config, {"test_views": views.manifest.fingerprint, "recipe": folder.name})
 
 
-def plan_baselines(config: BaselinesConfig, views: ViewSet) -> list[Case]:
+def plan_baselines(config: BaselinesConfig, num_targets: int) -> list[Case]:
     """List the cases: every method with every number of condition views, the upper bound with all target views."""
     cases = []
     for method in config.methods:
         if method == "upper-bound":
-            cases.append(Case(method, "sparse", len(views.names(views.uids[0], ViewKind.TARGET))))
+            cases.append(Case(method, "sparse", num_targets))
         else:
             least = LEAST_VIEWS if method == "sfm" else 1
             cases += [Case(method, "sparse", count) for count in config.conditions if count >= least]
