@@ -26,7 +26,7 @@ BUCKET = 2**26
 
 @dataclass(frozen=True)
 class Ranks:
-    """The process group as one of its ranks sees it; every method is collective.
+    """The process group as one of its ranks sees it; every method but `share` is collective.
 
     With a single rank nothing is communicated and torch.distributed need not be initialized.
     """
@@ -38,6 +38,13 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this is rank 0, which reports, validates and writes."""
         return self.rank == 0
+
+    def share(self, num_samples: int, batch_size: int) -> float:
+        """Part of a batch that some samples of this rank are; 0 where there are as many ranks before it as samples.
+
+        Such a rank computes a sample of another rank once more, so that all take part in every collective.
+        """
+        return num_samples / batch_size if self.rank < batch_size else 0.0
 
     @torch.no_grad()
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:

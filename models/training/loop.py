@@ -82,15 +82,9 @@ def train(
         Interrupted: `stop` has ended the training; the same call resumes it.
         FloatingPointError: The loss or a gradient is not finite in more than `loop.max_skipped_steps` steps, or the
             loss has diverged; no weight has taken it in.
-        ValueError: A rank would get no sample, 8-bit optimizer states are asked for on several ranks, or a checkpoint
-            does not fit.
+        ValueError: 8-bit optimizer states are asked for on several ranks, or a checkpoint does not fit.
         BlockingIOError: Another training uses the same folder.
     """
-    if ranks.size > loop.batch_size:
-        raise ValueError(
-            f"{ranks.size} ranks for a batch of {loop.batch_size}: each needs a sample; "
-            "lower `trainers` in the profile and what its `launcher` starts, or raise loop.batch_size"
-        )
     if ranks.size > 1 and optimizer.state_bits == 8:
         raise ValueError(
             "optimizer.state_bits is 8, which works with one process alone; set `trainers` to 1 in the profile, or "
@@ -110,7 +104,7 @@ class _RankBatch(Generic[BatchT]):
 
     samples: BatchT
     share: float
-    """Number of its samples over that of the whole batch."""
+    """Number of its samples over that of the whole batch; 0 for a sample that another rank has too (`Ranks.share`)."""
 
 
 class _Run(Generic[BatchT]):
@@ -174,10 +168,12 @@ class _Run(Generic[BatchT]):
         ids = self.sample_ids(step)
         if self.ranks.size > 1:
             together = self.trainable.micro_batch or self.loop.batch_size
-            dealt = deal(self.trainable.sample_tflop(ids), self.ranks.size, together)[self.ranks.rank]
+            num_ranks = min(self.ranks.size, len(ids))
+            dealt = deal(self.trainable.sample_tflop(ids), num_ranks, together)[self.ranks.rank % num_ranks]
         else:
             dealt = list(range(len(ids)))
-        return _RankBatch(self.trainable.load([ids[position] for position in dealt]), len(dealt) / len(ids))
+        share = self.ranks.share(len(dealt), len(ids))
+        return _RankBatch(self.trainable.load([ids[position] for position in dealt]), share)
 
     def step(self, step: int, batch: "_RankBatch[BatchT]") -> None:
         """Take one optimizer step: backward, clip, check, update weights, average and clock."""

@@ -78,7 +78,8 @@ class TrainingJob:
             torch.cuda.set_device(device)
         with init_distributed(device) as ranks, stop_on_signal(ignore_repeats=True) as stop:
             try:
-                if self.config.loop.batch_size >= ranks.size != self.count:
+                is_beyond_batch = ranks.size > self.count == self.config.loop.batch_size
+                if ranks.size != self.count and not is_beyond_batch:
                     raise ValueError(
                         f"the launcher has started {ranks.size} processes, but `trainers` in the profile says "
                         f"{self.count}; make them equal"

@@ -451,6 +451,32 @@ def test_train_stage_with_two_processes_makes_what_one_makes(
     assert len(desks) == 1, "one sample a step: no second process to feed"
 
 
+class ThreeRanks(ForkedRanks):
+    """Starts three ranks however few are asked for, as a launcher of a profile does."""
+
+    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:  # noqa: ARG002
+        super().run(work, folder, watch, 3)
+
+
+@pytest.mark.slow
+def test_train_vae_in_more_processes_than_samples_makes_what_one_makes(made: Path, tmp_path: Path) -> None:
+    config = MASK_VAE.model_copy(update={"loop": LOOP.model_copy(update={"batch_size": 2})})
+    alone = make_tools(tmp_path / "alone")
+    train_mask_vae(made / "views", config, 0, tmp_path / "alone" / "vae", alone)
+    train_mask_vae(made / "views", config, 0, tmp_path / "vae", replace(make_tools(tmp_path), launcher=ThreeRanks(3)))
+    for one, three in zip(history_of(tmp_path / "alone" / "vae"), history_of(tmp_path / "vae"), strict=True):
+        assert {name: float(value) for name, value in three.items() if value} == pytest.approx(
+            {name: float(value) for name, value in one.items() if value}, rel=1e-3
+        )
+
+
+@pytest.mark.slow
+def test_launcher_that_starts_other_processes_than_the_profile_says_is_refused(made: Path, tmp_path: Path) -> None:
+    tools = replace(make_tools(tmp_path), launcher=ThreeRanks(2))
+    with pytest.raises(RuntimeError, match="started 3 processes, but `trainers` in the profile says 2"):
+        train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", tools)
+
+
 @pytest.mark.slow
 def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
     made: Path, tmp_path: Path, s3: S3Server

@@ -13,7 +13,7 @@ import torch
 from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
 from models.training.checkpoints import Checkpoints
-from models.training.distributed import Ranks, init_distributed
+from models.training.distributed import init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
 from tests.forked_ranks import ForkedRanks
@@ -153,6 +153,26 @@ def test_processes_that_see_different_checkpoints_take_up_that_of_the_first(tmp_
     assert (tmp_path / "weights-0").read_bytes() == (tmp_path / "weights-1").read_bytes()
 
 
-def test_more_processes_than_samples_in_a_step_are_refused(latent_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="6 ranks for a batch of 5: each needs a sample; lower `trainers`"):
-        run_stage(make_training(LatentSet.open(latent_folder)), tmp_path, LONGER, ranks=Ranks(0, 6))
+def train_line(folder: Path) -> None:
+    """What each process does."""
+    with init_distributed(torch.device("cpu")) as ranks:
+        run(Line(), folder, ranks=ranks)
+
+
+@pytest.mark.slow
+def test_more_processes_than_samples_in_a_step_train_what_one_trains(tmp_path: Path) -> None:
+    for count in (1, TOY_LOOP.batch_size + 2):
+        folder = tmp_path / str(count)
+        ForkedRanks(count).run(partial(train_line, folder), tmp_path / f"exchange_dir-{count}", lambda: None, count)
+    one, six = (Checkpoints(tmp_path / str(count), "toy").load_newest() for count in (1, TOY_LOOP.batch_size + 2))
+    assert one is not None
+    assert six is not None
+    assert_equal_trainings(six, one)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_more_processes_than_samples_that_share_the_weights_train_what_one_trains(
+    latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
+) -> None:
+    assert_equal_trainings(end_state(6, latent_folder, tmp_path / "six", sharded=True), trained_by_one)
