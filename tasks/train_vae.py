@@ -70,7 +70,7 @@ def build_training(
     seed: int,
     compute: ComputeOptions,
     device: torch.device,
-    ranks: Ranks,  # noqa: ARG001  one signature for all trainings
+    ranks: Ranks,
 ) -> VAETraining:
     """Assemble what is trained and on what, alike in every rank.
 
@@ -97,6 +97,7 @@ def build_training(
         seed=seed_of(seed, "train-vae"),
         batch_size=config.loop.batch_size,
         micro_batch=compute.micro_batch,
+        ranks=ranks,
     )
 
 

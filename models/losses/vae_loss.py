@@ -18,6 +18,9 @@ from models.config import MaskVAEConfig
 from models.losses.lpips import build_lpips
 from models.losses.perceptual import PerceptualDistance
 
+NORM_GROUPS = 32
+"""Groups of the discriminator's norms, as Wu and He have and as in the VAE."""
+
 
 class VAELoss(nn.Module):
     """L1, LPIPS, mask cross-entropy, KL and adversarial loss, with the networks that they need.
@@ -41,17 +44,15 @@ class VAELoss(nn.Module):
         decoded_B4HW: Tensor,
         posterior: DiagonalGaussianDistribution,
         *,
-        step: int,
-        last_layer: Tensor,
+        adaptive_weight: Tensor | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of encoder and decoder.
+        """Compute the loss of encoder and decoder, a mean over the images.
 
         Args:
             images_B4HW: Colours on white and mask in [-1, 1] (models.network.mask_vae.to_vae_input).
             decoded_B4HW: The decoder's output, whose fourth channel is a logit.
             posterior: The encoder's output.
-            step: Optimizer step, from 0.
-            last_layer: Weight of the decoder's last convolution, at which the adversarial term is balanced.
+            adaptive_weight: Factor of the adversarial term (`adaptive_weight` of this module); None: without that term.
 
         Returns:
             The loss, and its weighted terms, detached, by name: l1, mask, lpips, kl, adversarial.
@@ -60,10 +61,25 @@ class VAELoss(nn.Module):
         reconstruction = torch.stack(list(terms.values())).sum()
         terms["kl"] = self.config.kl_weight * posterior.kl().mean() / images_B4HW[0, :3].numel()
         loss = reconstruction + terms["kl"]
-        if self.is_adversarial(step):
-            terms["adversarial"] = self._adversarial(images_B4HW, decoded_B4HW, reconstruction, last_layer)
+        if adaptive_weight is not None:
+            terms["adversarial"] = self.config.discriminator_weight * adaptive_weight * self._adversarial(decoded_B4HW)
             loss = loss + terms["adversarial"]
         return loss, {name: term.detach() for name, term in terms.items()}
+
+    def gradients_at(self, last_layer: Tensor, images_B4HW: Tensor, decoded_B4HW: Tensor) -> Tensor:
+        """Gradients (2, N) of the reconstruction and of the unweighted adversarial loss for the N numbers of a weight.
+
+        Both are means over the images, so those of a batch are the mean of its parts' by their numbers of images.
+
+        Args:
+            last_layer: Weight of the decoder's last convolution.
+            images_B4HW: As in `generator`.
+            decoded_B4HW: As in `generator`.
+        """
+        reconstruction = torch.stack(list(self._reconstruction(images_B4HW, decoded_B4HW).values())).sum()
+        losses = (reconstruction, self._adversarial(decoded_B4HW))
+        gradients = [torch.autograd.grad(loss, last_layer, retain_graph=True)[0].flatten() for loss in losses]
+        return torch.stack(gradients).float()
 
     def discriminate(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> Tensor:
         """Hinge loss of the discriminator; no gradient flows back to the VAE. Arguments as in `generator`."""
@@ -87,25 +103,34 @@ class VAELoss(nn.Module):
             terms["lpips"] = self.config.perceptual_weight * self.perceptual(rgb_B3HW, decoded_B3HW).mean()
         return terms
 
-    def _adversarial(
-        self, images_B4HW: Tensor, decoded_B4HW: Tensor, reconstruction: Tensor, last_layer: Tensor
-    ) -> Tensor:
-        """Generator loss, weighted so that its gradient at the last layer is as long as the reconstruction loss's.
-
-        Esser et al. 2021, eq. 7.
-        """
+    def _adversarial(self, decoded_B4HW: Tensor) -> Tensor:
+        """Generator's loss, unweighted."""
         assert self.discriminator is not None
-        adversarial = -self.discriminator(_as_input(decoded_B4HW)).mean()
-        (reconstruction_gradient,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
-        (adversarial_gradient,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-        ratio = reconstruction_gradient.norm() / (adversarial_gradient.norm() + 1e-4)
-        # LDM's bounds, the upper one for means instead of sums
-        adaptive_weight = ratio.clamp(max=1e4 / images_B4HW[0, :3].numel()).detach()
-        return self.config.discriminator_weight * adaptive_weight * adversarial
+        score: Tensor = self.discriminator(_as_input(decoded_B4HW))
+        return -score.mean()
+
+
+def adaptive_weight(gradients_2N: Tensor, num_values: int) -> Tensor:
+    """Weight with which the adversarial loss pulls at the last layer as hard as the reconstruction.
+
+    Esser et al. 2021, eq. 7, with LDM's bounds, the upper one for means instead of sums.
+
+    Args:
+        gradients_2N: `VAELoss.gradients_at` over the whole batch.
+        num_values: Colour values of an image, 3 * H * W.
+
+    Returns:
+        A scalar.
+    """
+    reconstruction, adversarial = gradients_2N.norm(dim=1)
+    return (reconstruction / (adversarial + 1e-4)).clamp(max=1e4 / num_values)
 
 
 def patch_discriminator(in_channels: int = 4, width: int = 64, num_levels: int = 3) -> nn.Sequential:
-    """Build PatchGAN's discriminator (Isola et al. 2017) as in LDM: one logit per patch of 70 x 70 pixels.
+    """Build PatchGAN's discriminator (Isola et al. 2017): one logit per patch of 70 x 70 pixels.
+
+    It is LDM's but for the norm: GroupNorm (Wu and He 2018) instead of BatchNorm, whose statistics would be those of a
+    micro-batch (infra/decisions/0031-discriminator-without-batch-statistics.md).
 
     Args:
         in_channels: RGB and mask, in [-1, 1].
@@ -116,7 +141,8 @@ def patch_discriminator(in_channels: int = 4, width: int = 64, num_levels: int =
     channels = width
     for level in range(1, num_levels + 1):
         wider, stride = width * min(2**level, 8), 2 if level < num_levels else 1
-        layers += [nn.Conv2d(channels, wider, 4, stride, 1, bias=False), nn.BatchNorm2d(wider), nn.LeakyReLU(0.2)]
+        norm = nn.GroupNorm(NORM_GROUPS, wider)
+        layers += [nn.Conv2d(channels, wider, 4, stride, 1, bias=False), norm, nn.LeakyReLU(0.2)]
         channels = wider
     return nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1)).apply(_initialize)
 
@@ -124,7 +150,7 @@ def patch_discriminator(in_channels: int = 4, width: int = 64, num_levels: int =
 def _initialize(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         nn.init.normal_(layer.weight, 0.0, 0.02)
-    if isinstance(layer, nn.BatchNorm2d):
+    if isinstance(layer, nn.GroupNorm):
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 

@@ -3,6 +3,7 @@
 # Shapes: B image, C latent channel, H and W image size, h and w latent size
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
@@ -10,6 +11,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from models.data.draws import Stream, clock_of, item_of, rng_of
@@ -17,9 +19,10 @@ from models.data.images import as_unit_tensor, composite_on_white, to_arrays
 from models.data.latents import sample_posterior
 from models.data.pixels import Pixels
 from models.losses.metrics import mask_iou, psnr
-from models.losses.vae_loss import VAELoss
+from models.losses.vae_loss import VAELoss, adaptive_weight
 from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
 from models.training.cost import SampleCost, vae_cost
+from models.training.distributed import SINGLE, Ranks
 from models.training.emulated_autocast import Device
 from models.training.trainable import MicroBatchLoss
 
@@ -64,6 +67,8 @@ class VAETraining:
     """Global batch size, which tells the optimizer step of a sample id."""
     micro_batch: int | None = None
     """Most images per forward pass, to save memory; None: the whole batch."""
+    ranks: Ranks = SINGLE
+    """The processes that share each batch, over all of which the adversarial loss is balanced."""
     may_be_sharded: ClassVar[bool] = False
     """The adaptive weight of the discriminator needs the gradient of one unsharded layer."""
 
@@ -101,29 +106,50 @@ class VAETraining:
 
     def micro_batches(self, batch: ImageBatch) -> Iterator[MicroBatchLoss]:
         """Yield the VAE's loss and, once it has joined, the discriminator's on the same decoded images."""
+        weight = self._adaptive_weight(batch) if self.loss.is_adversarial(batch.step) else None
+        for part in self._parts(batch):
+            images, posterior, decoded = self._decode(part)
+            if self.discriminator is not None:
+                self.discriminator.requires_grad_(requires_grad=False)  # the VAE's loss must not train it
+            loss, terms = self.loss.generator(images, decoded, posterior, adaptive_weight=weight)
+            share = len(images) / len(batch.pixels_BHW4)
+            metrics = {_METRICS.get(name, name): term * share for name, term in terms.items()}
+            yield MicroBatchLoss(loss * share, metrics | {"loss": loss.detach() * share})
+            if self.discriminator is not None and weight is not None:
+                self.discriminator.requires_grad_(requires_grad=True)
+                discriminator_loss = self.loss.discriminate(images, decoded) * share
+                yield MicroBatchLoss(discriminator_loss, {"discriminator": discriminator_loss})
+
+    def _parts(self, batch: ImageBatch) -> Iterator[ImageBatch]:
+        """Split a batch into micro-batches."""
         num_images = len(batch.pixels_BHW4)
         size = self.micro_batch or num_images
         for first in range(0, num_images, size):
-            rgba_B4HW = as_unit_tensor(batch.pixels_BHW4[first : first + size], self.model.device)
-            noise_BChw = batch.noise_BChw[first : first + size].to(self.model.device)
-            yield from self._micro_batches(rgba_B4HW, noise_BChw, batch.step, share=len(rgba_B4HW) / num_images)
+            chosen = slice(first, first + size)
+            yield ImageBatch(batch.pixels_BHW4[chosen], batch.noise_BChw[chosen], batch.step)
 
-    def _micro_batches(
-        self, rgba_B4HW: Tensor, noise_BChw: Tensor, step: int, *, share: float
-    ) -> Iterator[MicroBatchLoss]:
-        images = to_vae_input(rgba_B4HW)
-        posterior = self.model.encode(images).latent_dist
-        decoded = self.model.decode(posterior.mean + posterior.std * noise_BChw).sample
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(requires_grad=False)  # the VAE's loss must not train it
-        last_layer = self.model.decoder.conv_out.weight
-        loss, terms = self.loss.generator(images, decoded, posterior, step=step, last_layer=last_layer)
-        metrics = {_METRICS.get(name, name): term * share for name, term in terms.items()}
-        yield MicroBatchLoss(loss * share, metrics | {"loss": loss.detach() * share})
-        if self.discriminator is not None and self.loss.is_adversarial(step):
-            self.discriminator.requires_grad_(requires_grad=True)
-            discriminator_loss = self.loss.discriminate(images, decoded) * share
-            yield MicroBatchLoss(discriminator_loss, {"discriminator": discriminator_loss})
+    def _decode(self, part: ImageBatch) -> tuple[Tensor, DiagonalGaussianDistribution, Tensor]:
+        """Return the VAE's input (B, 4, H, W), its posterior, and the decoder's output for a sample of that."""
+        images_B4HW = to_vae_input(as_unit_tensor(part.pixels_BHW4, self.model.device))
+        posterior: DiagonalGaussianDistribution = self.model.encode(images_B4HW).latent_dist
+        latents_BChw = posterior.mean + posterior.std * part.noise_BChw.to(self.model.device)
+        return images_B4HW, posterior, self.model.decode(latents_BChw).sample
+
+    def _adaptive_weight(self, batch: ImageBatch) -> Tensor:
+        """Weight of the adversarial loss, from the gradients of the whole batch: of all micro-batches of all ranks.
+
+        It takes a forward pass of its own, which keeps nothing but the input of the last layer. Collective.
+        """
+        assert self.discriminator is not None
+        last_layer, height_width = self.model.decoder.conv_out.weight, batch.pixels_BHW4.shape[1:3]
+        gradients_2N = last_layer.new_zeros(2, last_layer.numel())
+        with frozen(self.discriminator, self.model, but=last_layer):
+            for part in self._parts(batch):
+                images, _, decoded = self._decode(part)
+                share = self.ranks.share(len(images), self.batch_size)
+                gradients_2N += share * self.loss.gradients_at(last_layer, images, decoded)
+        self.ranks.all_reduce_sum([gradients_2N])
+        return adaptive_weight(gradients_2N, 3 * height_width[0] * height_width[1])
 
     def names(self, sample_ids: Sequence[int]) -> list[str]:
         """Names of the images of samples."""
@@ -141,6 +167,23 @@ class VAETraining:
 
 
 _METRICS = {"mask": "mask_bce"}
+
+
+@contextmanager
+def frozen(*modules: nn.Module, but: nn.Parameter) -> Iterator[None]:
+    """Let no weight of some modules but one require a gradient meanwhile.
+
+    Unlike under `no_grad`, autocast then keeps no copy of a weight that the next forward pass could not train.
+    """
+    weights = [weight for module in modules for weight in module.parameters() if weight is not but]
+    learning = [weight for weight in weights if weight.requires_grad]
+    try:
+        for weight in learning:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)
 
 
 def downscale_of(vae: AutoencoderKL) -> int:

@@ -4,7 +4,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 
 from models.config import LoopConfig, MaskVAEConfig, OptimizerConfig
-from models.losses.vae_loss import VAELoss, patch_discriminator
+from models.losses.vae_loss import VAELoss, adaptive_weight, patch_discriminator
 from models.network.initialization import seeded_weights
 from tests.models.toy_models import VAE
 
@@ -42,10 +42,9 @@ def last_layer() -> nn.Conv2d:
 
 
 def generator(
-    loss: VAELoss, decoded: torch.Tensor, step: int = 0, weight: torch.Tensor | None = None
+    loss: VAELoss, decoded: torch.Tensor, weight: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    last = decoded if weight is None else weight
-    return loss.generator(images(), decoded, posterior(), step=step, last_layer=last)
+    return loss.generator(images(), decoded, posterior(), adaptive_weight=weight)
 
 
 def test_vae_loss_of_a_perfect_decoder_is_the_kl_alone() -> None:
@@ -78,16 +77,18 @@ def test_vae_loss_weighs_the_mask_by_binary_cross_entropy() -> None:
 
 def test_vae_loss_before_the_discriminator_starts_ignores_it() -> None:
     loss = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5}))
-    conv = last_layer()
-    assert "adversarial" not in generator(loss, conv(images()), 9, conv.weight)[1]
-    assert "adversarial" in generator(loss, conv(images()), 10, conv.weight)[1]
+    assert [loss.is_adversarial(step) for step in (0, 9, 10)] == [False, False, True]
+    assert not VAELoss(CONFIG).is_adversarial(10)
+    assert "adversarial" not in generator(loss, images())[1]
+    assert "adversarial" in generator(loss, images(), torch.tensor(1.0))[1]
 
 
 def test_adversarial_term_pulls_at_the_last_layer_as_hard_as_its_weight_says() -> None:
     loss, conv = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5, "kl_weight": 0.0})), last_layer()
+    balance = adaptive_weight(loss.gradients_at(conv.weight, images(), conv(images())), 3 * SIDE**2)
     gradients = []
-    for step in (0, 10):
-        total, _ = generator(loss, conv(images()), step, conv.weight)
+    for weight in (None, balance):
+        total, _ = generator(loss, conv(images()), weight)
         gradients.append(torch.autograd.grad(total, conv.weight)[0])
     pull = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
     assert pull.item() == pytest.approx(0.5, rel=0.05)
@@ -110,7 +111,21 @@ def test_discriminator_trained_on_fixed_images_separates_them_and_leaves_the_vae
     assert conv.weight.grad is None
 
 
-def test_patch_discriminator_is_ldms() -> None:
+def test_adaptive_weight_is_bounded_as_in_ldm() -> None:
+    faint = torch.stack([torch.ones(9), torch.full((9,), 1e-9)])
+    # LDM: at most 1e4, against sums over the image
+    assert adaptive_weight(faint, 3 * SIDE**2).item() == pytest.approx(1e4 / (3 * SIDE**2))
+    assert adaptive_weight(torch.zeros(2, 9), 3 * SIDE**2).item() == 0
+
+
+def test_discriminator_judges_each_image_by_itself() -> None:
+    discriminator = patch_discriminator()
+    together, alone = discriminator(images()), [discriminator(image) for image in images().split(1)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=1e-6)
+    assert not list(discriminator.buffers())
+
+
+def test_patch_discriminator_is_ldms_but_for_its_norms() -> None:
     discriminator = patch_discriminator(in_channels=3)
     # NLayerDiscriminator(input_nc=3, n_layers=3, ndf=64) of taming-transformers
     assert sum(p.numel() for p in discriminator.parameters()) == 2_765_633
