@@ -49,6 +49,8 @@ class Profile(BaseModel):
     starts. Empty: torchrun on this machine, or Ray Train with `ray_address`."""
     micro_batch: int | None = Field(ge=1)
     """Images or objects that fit into the device's memory at once in training; null: a whole batch does."""
+    vae_micro_batch: int | None = Field(default=None, ge=1)
+    """Images that fit at once in the training of the VAE, which is smaller than the UNet; null: `micro_batch`."""
     recompute_levels: list[Annotated[int, Field(ge=0)]]
     """Levels of the UNet, the finest being 0, whose activations are computed again instead of kept: less memory, more
     time (docs/training.md). Any level: the whole VAE too."""

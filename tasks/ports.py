@@ -119,6 +119,8 @@ class ComputeOptions:
 
     micro_batch: int | None = None
     """Images or objects that fit into the device's memory at once; None: a whole batch does."""
+    vae_micro_batch: int | None = None
+    """Images that fit at once in the training of the VAE; None: `micro_batch`."""
     recompute_levels: tuple[int, ...] = ()
     """Levels of the UNet, the finest being 0, that compute their activations again instead of keeping them; any: the
     whole VAE."""

@@ -96,7 +96,7 @@ def build_training(
         validation_B4HW=as_unit_tensor(validation_images(view_set), device),
         seed=seed_of(seed, "train-vae"),
         batch_size=config.loop.batch_size,
-        micro_batch=compute.micro_batch,
+        micro_batch=compute.vae_micro_batch or compute.micro_batch,
         ranks=ranks,
     )
 

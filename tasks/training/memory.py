@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from models.config import TrainingConfig
+from models.config import MaskVAEConfig, TrainingConfig
 from models.training.optimizers import STATE_BYTES
 from models.training.trainable import Trainable
 from tasks.ports import Tools
@@ -29,6 +29,8 @@ class MemoryEstimate:
     """Samples whose activations are there together."""
     step_tflop: float
     """Of all processes together."""
+    is_vae: bool = False
+    """Whether the VAE is trained, which has a micro batch of its own, no feed-forward layers and no shards."""
 
     @property
     def total_gib(self) -> float:
@@ -43,22 +45,20 @@ class MemoryEstimate:
         """Raise ValueError, with what to do, when a device with so much memory cannot do it."""
         if self.total_gib <= memory_gib:
             return
-        fitting = self.fitting(memory_gib)
-        if fitting:
-            remedy = (
-                f"set micro_batch to {fitting} in the profile, or recompute_feed_forward or recompute_levels, or "
-                "loop.precision to bf16"
-            )
-        else:
-            remedy = (
-                "set recompute_feed_forward or recompute_levels in the profile, or shard_weights with several ranks, "
-                "loop.precision to bf16, or take a card with more memory"
-            )
         raise ValueError(
             f"{self.stage} needs at least {self.total_gib:.2f} GiB ({self.state_gib:.2f} for weights, gradients, "
             f"average and optimizer, {self.kept_gib:.3g} for each of {self.at_once} samples at once); {device} has "
-            f"{memory_gib:.2f}: {remedy}"
+            f"{memory_gib:.2f}: {self._remedy(self.fitting(memory_gib))}"
         )
+
+    def _remedy(self, fitting: int) -> str:
+        """Say what to do where only so many samples fit at once."""
+        recompute = "recompute_levels" if self.is_vae else "recompute_feed_forward or recompute_levels"
+        if fitting:
+            key = "vae_micro_batch" if self.is_vae else "micro_batch"
+            return f"set {key} to {fitting} in the profile, or {recompute}, or loop.precision to bf16"
+        shard = "" if self.is_vae else "or shard_weights with several ranks, "
+        return f"set {recompute} in the profile, {shard}loop.precision to bf16, or take a card with more memory"
 
 
 def check_memory(
@@ -91,8 +91,9 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
         parameters=parameters,
         state_gib=parameters * (state_bytes + copied_bytes) / GIB,
         kept_gib=(cost.saved_activation_bytes + cost.recomputed_bytes) / GIB,
-        at_once=min(own, tools.compute.micro_batch or own),
+        at_once=min(own, trainable.micro_batch or own),
         step_tflop=cost.tflop * config.loop.batch_size,
+        is_vae=isinstance(config, MaskVAEConfig),
     )
 
 

@@ -505,7 +505,7 @@ def test_train_stage_that_recomputes_rounds_norms_and_splits_its_batches_makes_t
     plain = MultiViewUNet.from_pretrained(made / "stage1" / "unet").state_dict()
     for name, weight in MultiViewUNet.from_pretrained(tmp_path / "stage1" / "unet").state_dict().items():
         torch.testing.assert_close(weight, plain[name], rtol=1e-2, atol=1e-4, msg=name)
-    vae = replace(make_tools(tmp_path), compute=replace(saving, micro_batch=3))
+    vae = replace(make_tools(tmp_path), compute=replace(saving, vae_micro_batch=3))
     train_mask_vae(made / "views", MASK_VAE, 0, tmp_path / "vae", vae)
     plain = AutoencoderKL.from_pretrained(made / "vae").state_dict()
     for name, weight in AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict().items():

@@ -14,7 +14,7 @@ from tasks.training.memory import TEMPORARY_SHARE, check_memory, estimate
 from tests.bench.model_cost import PAPER, meta_unet
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_latents import write_toy_latents
-from tests.tasks.test_train_stages import STAGE3
+from tests.tasks.test_train_stages import MASK_VAE, STAGE3
 from tests.tasks.toolbox import QuietProgress, make_tools
 
 CONFIG = STAGE3.model_copy(update={"loop": STAGE3.loop.model_copy(update={"batch_size": 8, "samples": 80})})
@@ -45,8 +45,9 @@ class Dear:
 
     may_be_sharded = True
 
-    def __init__(self, training: DiffusionTraining) -> None:
+    def __init__(self, training: DiffusionTraining, micro_batch: int | None = None) -> None:
         self.model = training.model
+        self.micro_batch = micro_batch
 
     def cost(self, autocast: object) -> SampleCost:  # noqa: ARG002
         return SampleCost(tflop=1.0, saved_activation_bytes=2**30)
@@ -64,8 +65,24 @@ def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
     message = rf"train-stage3 needs at least 8\.\d\d GiB .* for each of 8 samples at once\); cpu has {memory_gib}0: "
     with pytest.raises(ValueError, match=message + remedy):
         check_memory("train-stage3", dear, CONFIG, tools, 1)
-    fitting = replace(tools, memory_gib=3.5, compute=ComputeOptions(micro_batch=3))
-    check_memory("train-stage3", dear, CONFIG, fitting, 1)
+    fitting: Any = Dear(training, micro_batch=3)
+    check_memory("train-stage3", fitting, CONFIG, replace(tools, memory_gib=3.5), 1)
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "remedy"),
+    [
+        (3.5, "set vae_micro_batch to 3 in the profile, or recompute_levels, or loop.precision to bf16"),
+        (0.5, "set recompute_levels in the profile, loop.precision to bf16, or take a card with more memory"),
+    ],
+)
+def test_need_of_the_vae_that_cannot_fit_names_what_the_vae_has(
+    training: DiffusionTraining, tmp_path: Path, memory_gib: float, remedy: str
+) -> None:
+    tools, _ = tools_with(tmp_path, memory_gib=memory_gib)
+    dear: Any = Dear(training)
+    with pytest.raises(ValueError, match=f"cpu has {memory_gib}0: {remedy}$"):
+        check_memory("train-vae", dear, MASK_VAE.model_copy(update={"loop": CONFIG.loop}), tools, 1)
 
 
 @pytest.mark.slow(seconds=2)
