@@ -84,10 +84,12 @@ def toy_pipeline(scheduler: Any) -> MVDiffusionPipeline:
     return pipeline
 
 
-def toy_inputs(num_objects: int, num_views: int, *, num_conditions: int = 1) -> dict[str, Tensor]:
+def toy_inputs(
+    num_objects: int, num_views: int, *, num_conditions: int = 1, side: int = 8, width: int = 24
+) -> dict[str, Tensor]:
     """Keywords of MultiViewUNet.forward."""
     rng = torch.Generator().manual_seed(num_objects * 100 + num_views)
-    shape = (num_objects, num_views, 4, 8, 8)
+    shape = (num_objects, num_views, 4, side, side)
     is_condition = torch.arange(num_views) < num_conditions
     return {
         "noisy_BVCHW": torch.randn(shape, generator=rng),
@@ -95,7 +97,7 @@ def toy_inputs(num_objects: int, num_views: int, *, num_conditions: int = 1) -> 
         "condition_BVCHW": torch.randn(shape, generator=rng),
         "flag_BV": is_condition.long().expand(num_objects, -1),
         "view_ids_BV": torch.stack([torch.randperm(11, generator=rng)[:num_views] for _ in range(num_objects)]),
-        "embeds_BLD": torch.randn(num_objects, num_conditions, 24, generator=rng),
+        "embeds_BLD": torch.randn(num_objects, num_conditions, width, generator=rng),
     }
 
 

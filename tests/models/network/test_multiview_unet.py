@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor2_0
 
 from models.config import UNetConfig
 from models.network.attention import unasked_parameters
@@ -31,15 +32,46 @@ def plain_unet(**changes: Any) -> UNet2DConditionModel:
 
 
 def plain_output(base: UNet2DConditionModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Every view through the single-image network on its own."""
+    """Every view through the single-image network on its own, but for its attention where that spans views."""
     num_objects, num_views = inputs["flag_BV"].shape
-    flag = inputs["flag_BV"].float()[:, :, None, None, None].expand(-1, -1, 1, 8, 8)
+    side = inputs["noisy_BVCHW"].shape[-1]
+    flag = inputs["flag_BV"].float()[:, :, None, None, None].expand(-1, -1, 1, side, side)
     channels = torch.cat([inputs["noisy_BVCHW"], flag, inputs["condition_BVCHW"]], 2)
     time, context = inputs["timestep_B"], inputs["embeds_BLD"]
     out = base(
         channels.flatten(0, 1), time.repeat_interleave(num_views), context.repeat_interleave(num_views, 0)
     ).sample
     return out.reshape(num_objects, num_views, *out.shape[1:])
+
+
+class JoinedViews(AttnProcessor2_0):
+    """diffusers' own attention, self-attention on the tokens of all views of an object as one sequence."""
+
+    def __init__(self, num_views: int) -> None:
+        super().__init__()
+        self.num_views = num_views
+
+    def __call__(self, attn: Any, hidden_states: torch.Tensor, encoder_hidden_states: Any = None, **_: Any) -> Any:
+        if encoder_hidden_states is not None:
+            return super().__call__(attn, hidden_states, encoder_hidden_states)
+        joined = torch.cat(hidden_states.unflatten(0, (-1, self.num_views)).unbind(1), dim=1)
+        out = super().__call__(attn, joined)
+        return torch.stack(out.chunk(self.num_views, dim=1), dim=1).flatten(0, 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("num_objects", "num_views", "num_conditions"), [(2, 5, 3), (1, 3, 1)])
+def test_unet_at_step_zero_equals_its_base_with_attention_on_the_joined_views(
+    num_objects: int, num_views: int, num_conditions: int
+) -> None:
+    unet, base = toy_unet(filled=False), plain_unet()
+    unet.base.load_state_dict(base.state_dict())
+    inputs = toy_inputs(num_objects, num_views, num_conditions=num_conditions)
+    alone = plain_output(base, inputs)
+    base.set_attn_processor(JoinedViews(num_views))
+    joined = plain_output(base, inputs)
+    assert largest_difference(unet(**inputs), joined) < ROUNDING
+    assert largest_difference(joined, alone) > 1e-2
 
 
 @torch.no_grad()
@@ -256,7 +288,7 @@ def test_unet_from_another_shape_than_configured_is_refused(tmp_path: Path) -> N
 @pytest.mark.nightly
 @pytest.mark.slow
 @torch.no_grad()
-def test_unet_at_full_size_with_one_view_equals_its_base() -> None:
+def test_unet_at_full_size_equals_its_base_with_one_view_and_with_attention_on_joined_views() -> None:
     config = UNET.model_copy(
         update={
             "block_out_channels": (320, 640, 1280, 1280),
@@ -272,8 +304,14 @@ def test_unet_at_full_size_with_one_view_equals_its_base() -> None:
     assert sum(parameter.numel() for parameter in unet.base.parameters()) == pytest.approx(865.9e6, rel=1e-4)
     base = UNet2DConditionModel(**unet.config.base_config).eval()
     base.load_state_dict(unet.base.state_dict())
-    inputs = toy_inputs(1, 1) | {"embeds_BLD": torch.randn(1, 1, 1024, generator=torch.Generator().manual_seed(0))}
+    inputs = toy_inputs(1, 1, width=1024)
     assert largest_difference(unet(**inputs), plain_output(base, inputs)) < ROUNDING
+    inputs = toy_inputs(1, 3, num_conditions=2, side=16, width=1024)
+    alone = plain_output(base, inputs)
+    base.set_attn_processor(JoinedViews(3))
+    joined = plain_output(base, inputs)
+    assert largest_difference(unet(**inputs), joined) < ROUNDING
+    assert largest_difference(joined, alone) > 100 * ROUNDING
 
 
 def test_unet_that_attends_in_chunks_gives_the_same_output_and_gradients() -> None:
