@@ -3,15 +3,17 @@
 A shard of views is a job of the pool and becomes a shard of latents; a worker loads the networks once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from models.config import Precision
 from models.data.hub_weights import pinned
+from models.data.latent_statistics import LatentSums, statistics_of, sums_of, sums_of_shard
 from models.data.latents import IMAGE_ENCODER, ObjectLatents, ObjectRow, write_index, write_shard
 from models.data.pixels import Pixels
 from models.inference.encoding import ViewEncoder, save_image_encoder
@@ -20,7 +22,7 @@ from models.network.image_encoder import build_image_encoder, load_image_encoder
 from models.training.prefetch import prefetched
 from render.target_grid import TargetGrid
 from render.views import ViewKind
-from tasks.artifacts.atomic import hard_link
+from tasks.artifacts.atomic import hard_link, read_json, write_json
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
@@ -120,9 +122,10 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     encoder = load_encoder(source)
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
+    facts = {"scaled_latents": measured(jobs, encoder.vae.config.scaling_factor, tools)}
     load_encoder.cache_clear()
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
-    seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes)
+    seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes, facts=facts)
 
 
 def shards_of(views: ViewSet) -> dict[str, list[str]]:
@@ -159,8 +162,29 @@ def encode_shard(job: EncodeJob) -> Outcome:
     if not job.shard.exists():  # else its process died after the last byte and before the outcome was known
         torch.set_num_threads(NETWORK_THREADS)
         job.shard.parent.mkdir(parents=True, exist_ok=True)
-        write_shard(job.shard, _encode_objects(job.views, load_encoder(job.encoder)))
+        objects = _encode_objects(job.views, load_encoder(job.encoder))
+        write_json(sums_path(job.shard), asdict(sums_of(item.moments_VCHW for item in objects.values())))
+        write_shard(job.shard, objects)
     return Done(job.uid, {"objects": len(job.views.uids)})
+
+
+def measured(jobs: Sequence[EncodeJob], scaling_factor: float, tools: Tools) -> dict[str, Any]:
+    """Return mean and deviation of the scaled latents of all shards; say so where they are far off."""
+    statistics = statistics_of((read_sums(job.shard) for job in jobs), scaling_factor)
+    if (warning := statistics.warning()) is not None:
+        tools.progress.note(f"encode: {warning}")
+    return asdict(statistics)
+
+
+def sums_path(shard: Path) -> Path:
+    """Where the sums over a shard's latents stand, which no training reads."""
+    return shard.with_suffix(".json")
+
+
+def read_sums(shard: Path) -> LatentSums:
+    """Read the sums over a finished shard's latents; one of before they were kept is read as a whole."""
+    path = sums_path(shard)
+    return LatentSums(**read_json(path)) if path.exists() else sums_of_shard(shard)
 
 
 def _encode_objects(views: ViewSet, encoder: ViewEncoder) -> dict[str, ObjectLatents]:

@@ -8,17 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from infra.execution.ray_pool import Limits, RayPool
+from models.data.latents import LatentSet, sample_posterior
 from models.network.mask_vae import load_mask_vae
-from tasks.artifacts.manifest import MANIFEST
+from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest
 from tasks.encode import EncodeJob, encode_views
 from tasks.outcome import Failed, Outcome
 from tasks.ports import Tools
 from tasks.train_vae import train_mask_vae
 from tests.small_disk import small_disk
 from tests.tasks import encode_faults
-from tests.tasks.small_views import ENCODE, write_small_views
+from tests.tasks.small_views import CONDITIONS, ENCODE, write_small_views
 from tests.tasks.test_train_stages import MASK_VAE, files_of
 from tests.tasks.toolbox import make_tools, notes_of
 
@@ -73,6 +75,31 @@ def test_encode_worker_that_is_killed_once_costs_nothing(
         encode(made, tmp_path, make_tools(tmp_path, pool=pool, threads=2))
     assert list(tmp_path.glob("work/*/fault")), "the fault did happen"
     assert_equal_bytes(made / "latents", tmp_path / "latents")
+
+
+def test_encode_records_mean_and_deviation_of_every_channel(made: Path) -> None:
+    latents, vae = LatentSet.open(made / "latents"), load_mask_vae(made / "vae")
+    views = torch.cat([latents.views(uid, range(latents.layout.num_targets + CONDITIONS)) for uid in latents.uids()])
+    samples = vae.config.scaling_factor * sample_posterior(views, torch.randn(views[:, :4].shape))
+    facts = open_manifest(made / "latents", Kind.LATENTS).facts["scaled_latents"]
+    assert facts["means_C"] == pytest.approx(samples.mean((0, 2, 3)).tolist(), abs=0.1)
+    assert facts["deviations_C"] == pytest.approx(samples.std((0, 2, 3)).tolist(), rel=0.1)
+    assert facts["deviation"] == pytest.approx(1, abs=0.1)  # a VAE from scratch is scaled so
+
+
+def test_encode_warns_of_latents_that_are_scaled_wrongly_also_where_sums_are_lost(made: Path, tmp_path: Path) -> None:
+    vae = load_mask_vae(shutil.copytree(made / "vae", tmp_path / "vae"))
+    vae.register_to_config(scaling_factor=3 * vae.config.scaling_factor)
+    vae.save_pretrained(tmp_path / "vae")
+    told = []
+    for _ in range(2):
+        tools = make_tools(tmp_path)
+        encode_views(made / "views", tmp_path / "vae", ENCODE, 0, tmp_path / "latents", tools)
+        told.append([note for note in notes_of(tools) if "the scaled latents deviate by" in note])
+        for sums in tmp_path.glob("work/*/latents-*.json"):
+            sums.unlink()
+    assert len(told[0]) == 1
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])
