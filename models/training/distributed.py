@@ -61,10 +61,6 @@ class Ranks:
         """Wait until all ranks have arrived."""
         self.all_reduce_max(0, device)
 
-    def any(self, answer: bool, device: torch.device) -> bool:
-        """Whether `answer` is true on any rank."""
-        return self.all_reduce_max(int(answer), device) > 0
-
     def all_reduce_max(self, number: int, device: torch.device) -> int:
         """The largest `number` of all ranks."""
         numbers = torch.zeros(self.size, dtype=torch.int64, device=device)

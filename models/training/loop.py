@@ -36,6 +36,8 @@ from models.training.trainable import Report, Trainable
 BatchT = TypeVar("BatchT")
 DIVERGED = 100
 """A loss of so many times the first reported one ends the training."""
+STOP = "stop"
+"""Number of ranks that were asked to stop, which travels with the metrics of a step to all of them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def train(
         optimizer: AdamW's settings and the schedule of the learning rate.
         checkpoints: Where the state of the training is kept.
         report: Receives the metrics of every logged or validated step.
-        stop: Asked after every step; once any rank answers yes, the state is saved and the training ends.
+        stop: Asked in every step; once any rank answers yes, the state is saved and the training ends. Of several ranks
+            each is asked before the step's metrics are summed, so an answer that comes later ends the next step.
         ranks: The processes that share each batch.
         origin: Checkpoints of another training, whose newest one is where a training without its own begins.
 
@@ -133,9 +136,12 @@ class _Run(Generic[BatchT]):
         self.origins: Origins = []
         self.history = History()
         self.num_steps = -(-loop.samples // loop.batch_size)
+        self.stop: Callable[[], bool] = lambda: False
+        self.is_stopped = False
 
     def train(self, report: Report, stop: Callable[[], bool]) -> None:
         """Take the steps that remain; log, validate and save at their intervals and at the end."""
+        self.stop = stop
         meter = ThroughputMeter(self.samples_seen, self.device)
         first_step = self.samples_seen // self.loop.batch_size
         batches = prefetched(self.load, range(first_step, self.num_steps), self.device)
@@ -147,7 +153,7 @@ class _Run(Generic[BatchT]):
             is_last = num_done == self.num_steps
             self.log(num_done, report, meter)
             self.writer.raise_error()
-            is_stopped = self.ranks.any(stop(), self.device) and not is_last
+            is_stopped = (self.is_stopped or (self.ranks.size == 1 and stop())) and not is_last
             if is_last or is_stopped or num_done % self.loop.checkpoint_every == 0:
                 self.save()
             if is_stopped:
@@ -186,6 +192,7 @@ class _Run(Generic[BatchT]):
             for group in self.groups
         ]
         values = _to_floats(metrics | {"grad_norm": norms[0]})
+        self.is_stopped = values.pop(STOP, 0.0) > 0
         if self.check_loss(step, values, norms):
             self.optimizer.step()
             self.average.update(step + 1)
@@ -224,6 +231,8 @@ class _Run(Generic[BatchT]):
         if not self.state.is_sharded:  # FSDP has summed them already
             gradients = [weight.grad for group in self.groups for weight in group if weight.grad is not None]
             self.ranks.all_reduce_sum(gradients)
+        if self.ranks.size > 1:  # a sum of its own would be waited for in every step
+            totals[STOP] = torch.full((), float(self.stop()), device=self.device)
         self.ranks.all_reduce_sum(list(totals.values()))
         return totals
 

@@ -3,12 +3,15 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import distributed
 
 from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
@@ -16,11 +19,12 @@ from models.training.checkpoints import Checkpoints
 from models.training.distributed import init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
+from models.training.loop import train
 from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_diffusion import run as run_stage
 from tests.models.toy_training import LOOP as TOY_LOOP
-from tests.models.toy_training import Line, assert_equal_bits, run, weights
+from tests.models.toy_training import OPTIMIZER, Line, assert_equal_bits, run, weights
 from tests.models.training.toy_ranks import LONGER, end_state
 
 
@@ -116,6 +120,55 @@ def test_processes_that_are_stopped_leave_once_the_state_is_saved(latent_folder:
     ForkedRanks(2).run(partial(stop_at_once, latent_folder, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
     for rank in (0, 1):
         assert (tmp_path / f"left-{rank}").read_text().startswith("samples-000000000005-")
+
+
+def count_sums(folder: Path) -> None:
+    """Trains a line; notes how often it summed over the ranks."""
+    with init_distributed(torch.device("cpu")) as ranks, pytest.MonkeyPatch.context() as patch:
+        counted = Mock(wraps=distributed.all_reduce)
+        patch.setattr(distributed, "all_reduce", counted)
+        run(Line(), folder / "run", ranks=ranks)
+        (folder / f"sums-{ranks.rank}").write_text(str(counted.call_count))
+
+
+@pytest.mark.slow
+def test_processes_sum_twice_in_a_step_gradients_and_what_is_said(tmp_path: Path) -> None:
+    ForkedRanks(2).run(partial(count_sums, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    num_steps = TOY_LOOP.samples // TOY_LOOP.batch_size
+    assert [int((tmp_path / f"sums-{rank}").read_text()) for rank in (0, 1)] == [2 * num_steps] * 2
+
+
+def stop_late(folder: Path) -> None:
+    """The second process alone is asked to stop, when it is asked for the seventh time."""
+    with init_distributed(torch.device("cpu")) as ranks:
+        asked = []
+
+        def stop() -> bool:
+            asked.append(1)
+            return ranks.rank == 1 and len(asked) > 6
+
+        line = Line()
+        with suppress(Interrupted):
+            train(
+                line,
+                TOY_LOOP,
+                OPTIMIZER,
+                checkpoints=Checkpoints(folder, "toy"),
+                report=lambda *_: None,
+                stop=stop,
+                ranks=ranks,
+            )
+            raise AssertionError("it was not stopped")
+        (folder / f"steps-{ranks.rank}").write_text(str(len(asked)))
+
+
+@pytest.mark.slow
+def test_processes_of_which_one_is_asked_to_stop_end_the_same_step(tmp_path: Path) -> None:
+    ForkedRanks(2).run(partial(stop_late, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    assert [(tmp_path / f"steps-{rank}").read_text() for rank in (0, 1)] == ["7", "7"]
+    saved = Checkpoints(tmp_path, "toy").load_newest()
+    assert saved is not None
+    assert saved["samples_seen"] == 7 * TOY_LOOP.batch_size
 
 
 def take_up(own: dict[int, int], folder: Path) -> None:
