@@ -69,6 +69,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
                 micro_batch=profile.micro_batch,
                 vae_micro_batch=profile.vae_micro_batch,
                 recompute_levels=tuple(profile.recompute_levels),
+                attention_kernel=profile.attention_kernel,
                 recompute_feed_forward=profile.recompute_feed_forward,
                 rounded_norms=profile.rounded_norms,
                 compile=profile.compile,

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 
 from infra.machine import available_cpus, available_memory_gb, cuda_capability, num_cuda_gpus, torch_device
+from models.config import AttentionKernel, Precision
+from models.network.kernel_needs import check_attention_kernel
 
 PROFILES = Path(__file__).parent / "profiles"
 BF16_CAPABILITY = (8, 0)
@@ -57,6 +59,10 @@ class Profile(BaseModel):
     inference_precision: Literal["auto", "fp32", "bf16"]
     """How the networks compute that draw or encode outside of trainings, which `loop.precision` of params.yaml rules;
     what that changes is bounded (docs/model.md). auto: bf16 on CUDA cards that have it, else fp32."""
+    attention_kernel: AttentionKernel = "auto"
+    """What computes the UNet's attention where nothing is masked, in trainings and in `sample`: auto, torch's choice,
+    which asks cuDNN and flash attention first; cudnn, flash, efficient or math of torch; fa3 or fa4, the FlashAttention
+    packages, for cards that they serve (docs/model.md). All compute the same up to rounding."""
     recompute_feed_forward: bool
     """Whether the UNet's feed-forward layers compute their activations again where their level does not anyway: the
     most memory for the least time. The VAE has none."""
@@ -150,7 +156,8 @@ def load_profile(name_or_path: str) -> Profile:
 def resolve(profile: Profile) -> Resources:
     """Turn every "auto" of a profile into what this machine, or this container, has.
 
-    Raises ValueError when workers are to share graphics cards of which there are none, or when a card has no bf16.
+    Raises ValueError when workers are to share graphics cards of which there are none, when a card has no bf16, or when
+    the attention kernel does not serve here.
     """
     cpus = available_cpus()
     fitting = int(available_memory_gb() // profile.memory_limit_gb)
@@ -163,12 +170,14 @@ def resolve(profile: Profile) -> Resources:
             )
         fitting = min(fitting, int(cards / profile.worker_gpus))
     device = torch_device() if profile.device == "auto" else profile.device
+    precision = precision_on(device, profile.inference_precision)
+    check_kernel_on(device, profile.attention_kernel, precision)
     return Resources(
         workers=max(1, min(cpus, fitting)) if profile.workers == "auto" else profile.workers,
         threads=cpus if profile.threads == "auto" else profile.threads,
         device=device,
         trainers=max(1, num_cuda_gpus() if device == "cuda" else 1) if profile.trainers == "auto" else profile.trainers,
-        precision=precision_on(device, profile.inference_precision),
+        precision=precision,
     )
 
 
@@ -182,7 +191,7 @@ def precision_on(device: str, asked: Literal["auto", "fp32", "bf16"]) -> Literal
     Raises:
         ValueError: bf16 is asked for, but a CUDA card here computes no bfloat16.
     """
-    capability = cuda_capability() if device == "cuda" else None
+    capability = _capability(device)
     if asked == "auto":
         return "bf16" if capability is not None and capability >= BF16_CAPABILITY else "fp32"
     if asked == "bf16" and capability is not None and capability < BF16_CAPABILITY:
@@ -191,3 +200,12 @@ def precision_on(device: str, asked: Literal["auto", "fp32", "bf16"]) -> Literal
             f"and bfloat16 needs {BF16_CAPABILITY[0]}.{BF16_CAPABILITY[1]}; write inference_precision: fp32, or auto"
         )
     return asked
+
+
+def check_kernel_on(device: str, kernel: AttentionKernel, precision: Precision) -> None:
+    """Raise ValueError when the profile's attention kernel does not serve on a device of this machine."""
+    check_attention_kernel(kernel, device, _capability(device), precision)
+
+
+def _capability(device: str) -> tuple[int, int] | None:
+    return cuda_capability() if device == "cuda" else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from models.config import Precision
+from models.config import AttentionKernel, Precision
 from render.device import Device, Machine
 from tasks.outcome import Outcome
 
@@ -124,6 +124,8 @@ class ComputeOptions:
     recompute_levels: tuple[int, ...] = ()
     """Levels of the UNet, the finest being 0, that compute their activations again instead of keeping them; any: the
     whole VAE."""
+    attention_kernel: AttentionKernel = "auto"
+    """What computes the UNet's attention, also where views are sampled outside of trainings."""
     recompute_feed_forward: bool = False
     """Whether the UNet's feed-forward layers compute theirs again."""
     rounded_norms: bool = False

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.config import Precision
+from models.config import AttentionKernel, Precision
 from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from models.inference.precision import DTYPES, tensor_float32
+from models.network.attention_kernels import load_kernel
 from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
@@ -68,7 +69,13 @@ def sample_test_sets(
     jobs = []
     for case, store in stores.items():
         sampler = Sampler(
-            stages[case.method], config, seed, tools.worker_device, tools.precision, keys[case.method, case.test_set]
+            stages[case.method],
+            config,
+            seed,
+            tools.worker_device,
+            tools.precision,
+            keys[case.method, case.test_set],
+            tools.compute.attention_kernel,
         )
         views = sets[case.test_set]
         jobs += [
@@ -142,13 +149,16 @@ class Sampler:
     precision: Precision = "fp32"
     key: str = ""
     """Changes with the content of the model, whatever its folder is called."""
+    attention_kernel: AttentionKernel = "auto"
 
     @cached_property
     def pipeline(self) -> MVDiffusionPipeline:
         """The saved model with the sampler of the configuration."""
-        return load_pipeline(
+        pipeline = load_pipeline(
             self.model, scheduler=self.config.scheduler, device=self.device, dtype=DTYPES[self.precision]
         )
+        pipeline.unet.set_attention_kernel(load_kernel(self.attention_kernel, self.device, self.precision))
+        return pipeline
 
     def sample(self, case: Case, uid: str, views: ViewSet) -> tuple[list[Camera], list[Image]]:
         """Sample all targets of an object of a test set; return cameras and images, those of a ring's views too."""

@@ -32,12 +32,16 @@ def look(options: LookOptions) -> int:
 def sample(options: SampleOptions) -> int:
     """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
     from infra.machine import torch_device
-    from infra.profile import load_profile, precision_on
-    from tasks.commands.photos import sample_photos
+    from infra.profile import check_kernel_on, load_profile, precision_on
+    from tasks.commands.photos import Compute, sample_photos
 
     device = options.device or torch_device()
-    precision = precision_on(device, load_profile(profile_name()).inference_precision)
-    files = sample_photos(options, device, precision, lambda line: print(line, file=sys.stderr))
+    profile = load_profile(profile_name())
+    precision = precision_on(device, profile.inference_precision)
+    if options.attention_chunk is None:
+        check_kernel_on(device, profile.attention_kernel, precision)
+    compute = Compute(device, precision, profile.attention_kernel)
+    files = sample_photos(options, compute, lambda line: print(line, file=sys.stderr))
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
     others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)
     print(f"{options.out}: {len(views)} views, {others}")

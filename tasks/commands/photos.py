@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from models.config import Effort, Precision, ReconstructConfig
+from models.config import AttentionKernel, Effort, Precision, ReconstructConfig
 from models.data.images import crop_to_object
 from models.inference.pipeline import load_pipeline
 from models.inference.precision import DTYPES, tensor_float32
+from models.network.attention_kernels import load_kernel
 from models.reconstruction.mesh import write_ply
 from models.reconstruction.surface import reconstruct_views
 from models.reconstruction.texture import textured, write_glb
@@ -29,12 +31,21 @@ from tasks.commands.turntables import write_turntables
 SHEET, MESH, TEXTURED_MESH, CUT_OUTS = "sheet.png", "mesh.ply", "mesh.glb", "cutouts"
 
 
-def sample_photos(options: SampleOptions, device: str, precision: Precision, say: Callable[[str], None]) -> list[Path]:
+@dataclass(frozen=True)
+class Compute:
+    """How the networks compute."""
+
+    device: str
+    """torch device."""
+    precision: Precision
+    attention_kernel: AttentionKernel = "auto"
+
+
+def sample_photos(options: SampleOptions, compute: Compute, say: Callable[[str], None]) -> list[Path]:
     """Write views, transforms.json, a contact sheet, turntables, what was cut out and, if there is one, a mesh.
 
     The mesh is written where the views enclose anything: as PLY with vertex colours and as GLB with a texture. Every
-    photo is read and cut out before the model is loaded; `say` is told a line about each. The networks compute on
-    `device` in `precision`.
+    photo is read and cut out before the model is loaded; `say` is told a line about each.
 
     Returns the files. The folder appears whole or not at all. Raises ValueError when it is there already, when
     `options.model` holds no pipeline, or when a photo or mask cannot be used.
@@ -49,8 +60,8 @@ def sample_photos(options: SampleOptions, device: str, precision: Precision, say
     cut_outs = cut_out_photos(options)
     for cut_out in cut_outs:
         say(cut_out.story)
-    with tensor_float32(device, precision):
-        cameras, images = _sample(options, [cut_out.image for cut_out in cut_outs], device, DTYPES[precision])
+    with tensor_float32(compute.device, compute.precision):
+        cameras, images = _sample(options, [cut_out.image for cut_out in cut_outs], compute)
     with atomic_folder(out) as part:
         for index, cut_out in enumerate(cut_outs):
             framed = cut_out.image if options.as_is else crop_to_object(cut_out.image, options.share)
@@ -62,16 +73,20 @@ def sample_photos(options: SampleOptions, device: str, precision: Precision, say
         sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
         write_bytes(part / SHEET, encode_png(sheet))
         write_turntables(part, cameras, images)
-        _write_meshes(part, cameras, images, options, device)
+        _write_meshes(part, cameras, images, options, compute.device)
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
 def _sample(
-    options: SampleOptions, cut_outs: Sequence[Image.Image], device: str, dtype: torch.dtype
+    options: SampleOptions, cut_outs: Sequence[Image.Image], compute: Compute
 ) -> tuple[list[Camera], list[Rgba]]:
-    pipeline = load_pipeline(options.model, scheduler=options.scheduler, device=device, dtype=dtype)
+    dtype = DTYPES[compute.precision]
+    pipeline = load_pipeline(options.model, scheduler=options.scheduler, device=compute.device, dtype=dtype)
     pipeline.set_progress_bar_config(disable=False, desc="views")
-    pipeline.unet.set_attention_chunk(options.attention_chunk)
+    if options.attention_chunk is None:
+        pipeline.unet.set_attention_kernel(load_kernel(compute.attention_kernel, compute.device, compute.precision))
+    else:
+        pipeline.unet.set_attention_chunk(options.attention_chunk)
     sampled = pipeline(
         list(cut_outs),
         align_to=options.align_to,

@@ -12,7 +12,9 @@ from models.data.draws import SamplePlan
 from models.data.latents import LatentSet
 from models.data.samples import SampleReader
 from models.network.attention import unasked_parameters
+from models.network.attention_kernels import load_kernel
 from models.network.initialization import seeded_weights
+from models.network.kernel_needs import ON_PROCESSORS
 from models.network.mask_vae import load_mask_vae, scale_latents
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion
@@ -59,6 +61,7 @@ class StageTraining:
         if self.config.optimizer.decayed == "matrices" and self.config.multi_condition_share == 0:
             for weight in unasked_parameters(unet):
                 weight.requires_grad_(False)
+        self.set_kernel(unet, device)
         unet.recompute_levels(self.compute.recompute_levels)
         if self.compute.recompute_feed_forward:
             recompute_feed_forward(unet)
@@ -101,6 +104,14 @@ class StageTraining:
             ),
             ranks=ranks if is_split else SINGLE,
         )
+
+    def set_kernel(self, unet: MultiViewUNet, device: torch.device) -> None:
+        """Let `unet` attend by the profile's kernel; raises ValueError when it does not serve this training here."""
+        name = self.compute.attention_kernel
+        # beside ranks on cards the stage's own process is on the processor, and computes nothing
+        if device.type == "cuda" or name in ON_PROCESSORS:
+            precision = self.config.loop.precision
+            unet.set_attention_kernel(load_kernel(name, device, precision, precision_key="loop.precision"))
 
 
 def ignore(_drawn: Sequence[Image], _truth: Sequence[Image]) -> None:

@@ -124,6 +124,31 @@ def test_profile_inference_precision_unknown_lists_the_known(tmp_path: Path) -> 
         load_profile(changed(tmp_path, inference_precision="fp16"))
 
 
+@pytest.mark.parametrize(
+    ("values", "capability", "said"),
+    [
+        ({"device": "cpu", "attention_kernel": "fa3"}, None, "needs a CUDA card, and the device is cpu"),
+        ({"device": "cuda", "attention_kernel": "flash"}, (7, 5), "a CUDA card here has 7.5"),
+        ({"device": "cuda", "attention_kernel": "fa4"}, (9, 0), "flash_attn.cute is not installed"),
+        (
+            {"device": "cuda", "attention_kernel": "cudnn", "inference_precision": "fp32"},
+            (9, 0),
+            "computes in 16 bits, and inference_precision is fp32",
+        ),
+    ],
+)
+def test_profile_attention_kernel_that_does_not_serve_here_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, object],
+    capability: tuple[int, int] | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr("infra.profile.cuda_capability", lambda: capability)
+    with pytest.raises(ValueError, match=rf"^attention_kernel is \w+, .*{said}.*write .*attention_kernel: auto$"):
+        resolve(load_profile(changed(tmp_path, **values)))
+
+
 class Driver:
     """A CUDA driver with cards of these compute capabilities."""
 

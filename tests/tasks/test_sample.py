@@ -176,6 +176,16 @@ def test_sample_gso_case_gives_and_scores_views_at_the_size_and_field_of_view_of
         np.testing.assert_array_equal(seen, change_fov(drawn, 60.0, to_deg, 24))
 
 
+def test_sample_by_a_kernel_of_the_profile_gives_the_same_views(run: Path) -> None:
+    drawn = []
+    for kernel in ("auto", "math"):
+        sampler = Sampler(run / "stage3", CONFIG, 0, "cpu", attention_kernel=kernel)
+        processors = sampler.pipeline.unet.base.attn_processors.values()
+        assert {processor.kernel is not None for processor in processors} == {kernel != "auto"}
+        drawn.append(np.stack(sampler.sample(Case("stage3", "sparse", 1), "ball", sets_of(run)["test_views"])[1]))
+    assert np.abs(drawn[0].astype(int) - drawn[1]).max() <= 1
+
+
 def test_sample_same_command_again_gives_equal_views_without_sampling(run: Path) -> None:
     before = {case: (run / "samples" / case / "shard-00000.tar").read_bytes() for case in ("stage1-sparse-1",)}
     tools = make_tools(run)
