@@ -62,13 +62,13 @@ class DiffusionTraining:
         groups = group_by_views(batch, self.micro_batch)
         num_micro_batches = self.ranks.all_reduce_max(len(groups), self.white_CHW.device)
         of_step = self.view_metrics(torch.cat([sample.timestep_B for sample in batch]))
-        for samples in groups:
+        for number, samples in enumerate(groups, start=1):
             loss = self.sample_losses(samples).sum() / len(batch)
-            yield MicroBatchLoss(loss, {"loss": loss} | of_step)
+            yield MicroBatchLoss(loss, {"loss": loss} | of_step, is_last=number == num_micro_batches)
             of_step = {}
-        for _ in range(len(groups), num_micro_batches):
+        for number in range(len(groups) + 1, num_micro_batches + 1):
             zero = self.sample_losses(groups[0]).sum() * 0  # this rank has no group left but must take part
-            yield MicroBatchLoss(zero, {"loss": zero})
+            yield MicroBatchLoss(zero, {"loss": zero}, is_last=number == num_micro_batches)
 
     @torch.no_grad()
     def view_metrics(self, timestep_B: Tensor) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Data-parallel training: each rank computes a share of every batch, and all end the step with equal weights.
 
-Gradients are all-reduced once per step, after the last micro-batch, by our own loop instead of
-DistributedDataParallel: micro-batches differ in number and size between ranks, and weights that a batch does not use
-have no gradient, two cases that DDP's hooks do not expect.
+Gradients are all-reduced once per step, with the last micro-batch (models.training.gradient_sums), by our own loop
+instead of DistributedDataParallel: micro-batches differ in number and size between ranks, and weights that a batch does
+not use have no gradient, two cases that DDP's hooks do not expect.
 """
 
 import os
@@ -16,12 +16,36 @@ import torch
 from torch import Tensor, distributed
 
 ObjectT = TypeVar("ObjectT")
+TensorT = TypeVar("TensorT", bound=Tensor)
 STORE = "MVDPP_STORE"
 """Environment variable with the rendezvous file of ranks on one machine; unset where the launcher has an address."""
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """So long, since rank 0 validates and writes checkpoints alone while the others wait."""
 BUCKET = 2**26
 """Elements per all_reduce call."""
+
+
+@dataclass(frozen=True)
+class PendingSum:
+    """A sum of some tensors over all ranks that has begun; the tensors must stay as they are until it is finished."""
+
+    tensors: Sequence[Tensor]
+    flat: Tensor
+    """Their numbers, which become the sums."""
+    work: distributed.Work
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `finish` would wait for nothing."""
+        return self.work.is_completed()
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Wait for the sum and put it into the tensors."""
+        self.work.wait()
+        totals = torch.split(self.flat, [tensor.numel() for tensor in self.tensors])
+        for tensor, total in zip(self.tensors, totals, strict=True):
+            tensor.copy_(total.view_as(tensor))
 
 
 @dataclass(frozen=True)
@@ -51,11 +75,14 @@ class Ranks:
         """Replace every tensor by its sum over all ranks, in place; every rank gets the same bits."""
         if self.size == 1:
             return
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.flatten() for tensor in bucket])
-            distributed.all_reduce(flat)
-            for tensor, total in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
-                tensor.copy_(total.view_as(tensor))
+        for bucket in buckets_of(tensors):
+            self.begin_sum(bucket).finish()
+
+    @torch.no_grad()
+    def begin_sum(self, tensors: Sequence[Tensor]) -> PendingSum:
+        """Begin to sum tensors of one dtype; every rank must begin the same sums in the same order."""
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        return PendingSum(tensors, flat, distributed.all_reduce(flat, async_op=True))
 
     def barrier(self, device: torch.device) -> None:
         """Wait until all ranks have arrived."""
@@ -104,9 +131,9 @@ def init_distributed(device: torch.device) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+def buckets_of(tensors: Sequence[TensorT]) -> Iterator[list[TensorT]]:
     """Group consecutive tensors of one dtype into buckets of at most BUCKET elements, or of one larger tensor."""
-    bucket: list[Tensor] = []
+    bucket: list[TensorT] = []
     for tensor in tensors:
         is_full = sum(other.numel() for other in bucket) + tensor.numel() > BUCKET
         if bucket and (is_full or bucket[0].dtype != tensor.dtype):

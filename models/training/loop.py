@@ -23,6 +23,7 @@ from models.training.continuation import Origins, load_start
 from models.training.dealing import deal
 from models.training.distributed import SINGLE, Ranks
 from models.training.ema import MovingAverage
+from models.training.gradient_sums import GradientSums
 from models.training.history import History, Row
 from models.training.interruption import Interrupted
 from models.training.learning_rate import learning_rate_at
@@ -131,6 +132,8 @@ class _Run(Generic[BatchT]):
         self.optimizer = make_optimizer(self.modules, optimizer)
         self.average = MovingAverage(trainable.model, loop.ema_decay)
         self.state = TrainingState(self.modules, self.average, self.optimizer, ranks)
+        others = [weight for group in self.groups[1:] for weight in group]
+        self.sums = GradientSums(self.groups[0], others, SINGLE if self.state.is_sharded else ranks)  # FSDP sums itself
         self.samples_seen = 0
         self.skipped_steps = 0
         self.origins: Origins = []
@@ -221,16 +224,14 @@ class _Run(Generic[BatchT]):
                 micro_batch = next(micro_batches, None)
             if micro_batch is None:
                 break
-            (micro_batch.loss * batch.share).backward()  # type: ignore[no-untyped-call]
+            loss = micro_batch.loss * batch.share
+            if micro_batch.is_last:
+                self.sums.begin(loss)
+            loss.backward()  # type: ignore[no-untyped-call]
             for name, value in micro_batch.metrics.items():
                 value = value.detach() * batch.share
                 totals[name] = totals[name] + value if name in totals else value
-        for weight in self.groups[0]:
-            if weight.grad is None:  # unused in this batch (models.network.attention.attend_to_one)
-                weight.grad = torch.zeros_like(weight)
-        if not self.state.is_sharded:  # FSDP has summed them already
-            gradients = [weight.grad for group in self.groups for weight in group if weight.grad is not None]
-            self.ranks.all_reduce_sum(gradients)
+        self.sums.finish()
         if self.ranks.size > 1:  # a sum of its own would be waited for in every step
             totals[STOP] = torch.full((), float(self.stop()), device=self.device)
         self.ranks.all_reduce_sum(list(totals.values()))

@@ -20,6 +20,9 @@ class MicroBatchLoss:
     loss: Tensor
     metrics: Mapping[str, Tensor]
     """Scalars by name, without gradient or with it; "loss" must be among them."""
+    is_last: bool = False
+    """Whether no other follows in this step, so that ranks may sum gradients during its backward pass. Where none is
+    the last, they do so afterwards; where weights are sharded, one must be."""
 
 
 BatchT = TypeVar("BatchT")
