@@ -177,7 +177,7 @@ class LatentSet:
         stored = self._shard(uid).get_slice(f"{uid}/moments")
         views = {int(index): stored[int(index) : int(index) + 1] for index in indices}
         self._require(uid, views)
-        return torch.cat([views[int(index)] for index in indices]).float()
+        return torch.cat([views[int(index)].float() for index in indices])  # autocast on a processor joins no float16
 
     def condition_views(self, uid: str, conditions: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Read the moments (K, 2C, H, W) float32 of condition views, which count from 0; raises as `views` does."""
