@@ -29,7 +29,7 @@ from models.training.interruption import Interrupted
 from models.training.learning_rate import learning_rate_at
 from models.training.optimizers import make_optimizer, set_learning_rate
 from models.training.prefetch import prefetched
-from models.training.sharding import full_tensor
+from models.training.sharding import full_tensor, sum_gradients
 from models.training.state import EMPTY_STATE, TrainingState
 from models.training.throughput import ThroughputMeter
 from models.training.trainable import Report, Trainable
@@ -219,18 +219,21 @@ class _Run(Generic[BatchT]):
         """Accumulate the gradients of all micro-batches, sum them over the ranks, and return the step's metrics."""
         totals: dict[str, Tensor] = {}
         micro_batches = self.trainable.micro_batches(batch.samples)
+        is_last = False
         while True:
             with self.autocast():  # for the forward pass, which runs in here; the backward pass must be outside
                 micro_batch = next(micro_batches, None)
             if micro_batch is None:
                 break
-            loss = micro_batch.loss * batch.share
-            if micro_batch.is_last:
+            loss, is_last = micro_batch.loss * batch.share, micro_batch.is_last
+            sum_gradients(self.trainable.model, now=is_last)
+            if is_last:
                 self.sums.begin(loss)
             loss.backward()  # type: ignore[no-untyped-call]
             for name, value in micro_batch.metrics.items():
                 value = value.detach() * batch.share
                 totals[name] = totals[name] + value if name in totals else value
+        assert is_last or not self.state.is_sharded, "where weights are sharded, a micro-batch must be the last"
         self.sums.finish()
         if self.ranks.size > 1:  # a sum of its own would be waited for in every step
             totals[STOP] = torch.full((), float(self.stop()), device=self.device)

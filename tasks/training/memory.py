@@ -22,7 +22,8 @@ class MemoryEstimate:
     stage: str
     parameters: int
     state_gib: float
-    """Weights and their copies in bfloat16, gradients, average, moments of the optimizer: what the process keeps."""
+    """Weights and their copies in bfloat16, gradients, average, moments of the optimizer: what the process keeps. With
+    weights split among ranks also full gradients between the micro-batches of a step."""
     kept_gib: float
     """Activations of one sample: what it keeps, and the largest part of it that is computed again at one time."""
     at_once: int
@@ -84,14 +85,17 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
     parameters = sum(weight.numel() for weight in trainable.model.parameters())
     own = -(-config.loop.batch_size // count)
     is_split = tools.compute.shard_weights and trainable.may_be_sharded
+    at_once = min(own, trainable.micro_batch or own)
     state_bytes = STATE_BYTES[config.optimizer.state_bits] / (count if is_split else 1)
-    copied_bytes = 2 if is_half else 0  # autocast keeps its copy of each weight until the backward pass
+    # autocast keeps its copy of each weight until the backward pass, unless the weights are gathered as such
+    copied_bytes = 2 if is_half and not (is_split and tools.device != "cpu") else 0
+    unsummed_bytes = 4 if is_split and at_once < own else 0
     return MemoryEstimate(
         stage=stage,
         parameters=parameters,
-        state_gib=parameters * (state_bytes + copied_bytes) / GIB,
+        state_gib=parameters * (state_bytes + copied_bytes + unsummed_bytes) / GIB,
         kept_gib=(cost.saved_activation_bytes + cost.recomputed_bytes) / GIB,
-        at_once=min(own, trainable.micro_batch or own),
+        at_once=at_once,
         step_tflop=cost.tflop * config.loop.batch_size,
         is_vae=isinstance(config, MaskVAEConfig),
     )

@@ -69,7 +69,8 @@ class StageTraining:
             round_norms(unet)
         is_split = self.compute.shard_weights and ranks.size > 1
         if is_split:
-            shard(unet, device, ranks)
+            is_half = device.type == "cuda" and self.config.loop.precision == "bf16"
+            shard(unet, device, ranks, gathered=torch.bfloat16 if is_half else None)
         unet.to(device)
         if self.compute.compile:
             compile_in_place(unet)

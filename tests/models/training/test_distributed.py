@@ -12,6 +12,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 from torch import distributed
+from torch.distributed.fsdp import FSDPModule
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from infra.execution.torchrun import TorchrunLauncher
 from models.data.latents import LatentSet
@@ -20,9 +22,11 @@ from models.training.distributed import init_distributed
 from models.training.history import as_csv
 from models.training.interruption import Interrupted
 from models.training.loop import train
+from models.training.sharding import full_tensor, shard, sum_gradients
 from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_diffusion import run as run_stage
+from tests.models.toy_models import toy_inputs, toy_unet
 from tests.models.toy_training import LOOP as TOY_LOOP
 from tests.models.toy_training import OPTIMIZER, Line, assert_equal_bits, run, weights
 from tests.models.training.toy_ranks import LONGER, end_state
@@ -76,6 +80,56 @@ def test_two_processes_that_share_the_weights_train_what_one_trains(
     latent_folder: Path, trained_by_one: dict[str, Any], tmp_path: Path
 ) -> None:
     assert_equal_trainings(end_state(2, latent_folder, tmp_path / "sharded", sharded=True), trained_by_one)
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_the_weights_in_bfloat16_learn_what_one_does_under_autocast(
+    latent_folder: Path, tmp_path: Path
+) -> None:
+    alone = end_state(1, latent_folder, tmp_path / "alone", precision="bf16")
+    found = end_state(2, latent_folder, tmp_path / "sharded", sharded=True, precision="bf16")
+    for name in ("train/loss", "val/loss"):
+        ours, theirs = ([row[name] for row in end["history"]["rows"] if name in row] for end in (found, alone))
+        assert ours == pytest.approx(theirs, rel=0.02), name
+    assert all(weight.dtype == torch.float32 for weight in found["weights"].values())
+
+
+class CountedSums(TorchDispatchMode):
+    """Counts the reduce-scatters, of which FSDP makes one for each group of weights."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += "reduce_scatter" in str(function)
+        return function(*args, **(kwargs or {}))
+
+
+def sum_once(folder: Path) -> None:
+    """Two micro-batches of a step; the gradients against those of a network of one's own, summed by hand."""
+    with init_distributed(torch.device("cpu")) as ranks:
+        whole, split = toy_unet().train(), toy_unet().train()
+        shard(split, torch.device("cpu"), ranks)
+        batches = [toy_inputs(1, 2 + ranks.rank + more, num_conditions=1 + more) for more in (0, 1)]
+        with CountedSums() as sums:
+            for batch, is_last in zip(batches, (False, True), strict=True):
+                loss = split(**batch).square().mean()
+                sum_gradients(split, now=is_last)
+                loss.backward()
+        for batch in batches:
+            whole(**batch).square().mean().backward()
+        groups = sum(isinstance(module, FSDPModule) for module in split.modules())
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in whole.parameters()]
+        ranks.all_reduce_sum(gradients)
+        for weight, gradient in zip(split.parameters(), gradients, strict=True):
+            torch.testing.assert_close(full_tensor(weight.grad), gradient, rtol=1e-4, atol=1e-6)
+        assert 0.9 * groups < sums.count <= groups, "a sum for each group, not one for each micro-batch"
+        (folder / f"done-{ranks.rank}").touch()
+
+
+@pytest.mark.slow
+def test_gradients_of_shared_weights_are_summed_once_a_step(tmp_path: Path) -> None:
+    ForkedRanks(2).run(partial(sum_once, tmp_path), tmp_path / "exchange_dir", lambda: None, 2)
+    assert len(list(tmp_path.glob("done-*"))) == 2
 
 
 @pytest.mark.nightly

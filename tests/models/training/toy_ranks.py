@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from models.config import Precision
 from models.data.latents import LatentSet
 from models.network.attention import unasked_parameters
 from models.training.checkpoints import Checkpoints
@@ -29,6 +30,7 @@ def work(
     sharded: bool = False,
     samples: int = 30,
     spares: bool = False,
+    precision: Precision = "fp32",
 ) -> None:
     """What each process does: a toy stage whose samples have one or several condition views.
 
@@ -47,11 +49,12 @@ def work(
         for weight in unasked_parameters(training.model) if spares else []:
             weight.requires_grad_(False)
         if sharded:
-            shard(training.model, torch.device("cpu"), ranks)
+            gathered = torch.bfloat16 if precision == "bf16" else None
+            shard(training.model, torch.device("cpu"), ranks, gathered=gathered)
             kept = sum(local_shard(weight).numel() for weight in training.model.parameters())
             assert kept < 0.6 * sum(weight.numel() for weight in training.model.parameters())
             training = replace(training, ranks=ranks)
-        longer = LONGER.model_copy(update={"samples": samples})
+        longer = LONGER.model_copy(update={"samples": samples, "precision": precision})
         optimizer = OPTIMIZER.model_copy(update=SPARING if spares else {})
         run(training, folder, longer, report=report, ranks=ranks, optimizer=optimizer)
 
