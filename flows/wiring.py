@@ -72,7 +72,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
                 attention_kernel=profile.attention_kernel,
                 recompute_feed_forward=profile.recompute_feed_forward,
                 rounded_norms=profile.rounded_norms,
-                compile=profile.compile,
+                compile=resources.compile,
                 shard_weights=profile.shard_weights,
                 latent_cache=_latent_cache(profile),
             ),

@@ -5,6 +5,7 @@ Chosen by the environment variable MVDPP_PROFILE: a name in infra/profiles/ or t
 
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -69,8 +70,9 @@ class Profile(BaseModel):
     rounded_norms: bool
     """Whether norms under bf16 on a GPU give and keep 16 bits, as they do on a processor, instead of autocast's 32: a
     quarter less memory, results equal up to rounding (models/network/rounded_norms.py)."""
-    compile: bool
-    """Whether trainings compile the UNet (torch.compile); pays on GPUs, needs a C++ compiler."""
+    compile: bool | Literal["auto"]
+    """Whether trainings compile the UNet (torch.compile), which needs a C compiler; auto: on CUDA cards where there is
+    one, unless `shard_weights` excludes it."""
     shard_weights: bool
     """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer (FSDP2): for
     cards too small for all of them, at the price of sending the weights around."""
@@ -112,7 +114,7 @@ class Profile(BaseModel):
 
     @model_validator(mode="after")
     def _can_compute(self) -> Self:
-        if self.compile and self.shard_weights:
+        if self.compile is True and self.shard_weights:
             raise ValueError("compile and shard_weights exclude each other; switch one of them off")
         if self.launcher and self.trainers in ("auto", 1):
             raise ValueError(f"trainers is {self.trainers}; say how many processes the launcher starts, at least 2")
@@ -128,6 +130,7 @@ class Resources:
     device: str
     trainers: int
     precision: Literal["fp32", "bf16"]
+    compile: bool
 
     def threads_each(self, num_workers: int) -> int:
         """Return how many threads each of so many workers may use."""
@@ -178,6 +181,7 @@ def resolve(profile: Profile) -> Resources:
         device=device,
         trainers=max(1, num_cuda_gpus() if device == "cuda" else 1) if profile.trainers == "auto" else profile.trainers,
         precision=precision,
+        compile=_compiles_on(device, profile) if profile.compile == "auto" else profile.compile,
     )
 
 
@@ -205,6 +209,11 @@ def precision_on(device: str, asked: Literal["auto", "fp32", "bf16"]) -> Literal
 def check_kernel_on(device: str, kernel: AttentionKernel, precision: Precision) -> None:
     """Raise ValueError when the profile's attention kernel does not serve on a device of this machine."""
     check_attention_kernel(kernel, device, _capability(device), precision)
+
+
+def _compiles_on(device: str, profile: Profile) -> bool:
+    """What `compile: auto` means; the compilers are those that Triton asks for."""
+    return device == "cuda" and not profile.shard_weights and any(map(which, ("gcc", "clang")))
 
 
 def _capability(device: str) -> tuple[int, int] | None:

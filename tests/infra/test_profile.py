@@ -78,6 +78,25 @@ def test_profile_compiling_a_network_that_is_split_is_refused(tmp_path: Path) ->
         load_profile(changed(tmp_path, compile=True, shard_weights=True))
 
 
+@pytest.mark.parametrize(
+    ("values", "compilers", "expected"),
+    [
+        ({"device": "cpu", "compile": "auto"}, {"gcc"}, False),
+        ({"device": "cuda", "compile": "auto"}, {"gcc"}, True),
+        ({"device": "cuda", "compile": "auto"}, {"clang"}, True),
+        ({"device": "cuda", "compile": "auto"}, set(), False),
+        ({"device": "cuda", "compile": "auto", "shard_weights": True}, {"gcc"}, False),
+        ({"device": "cuda", "compile": False}, {"gcc"}, False),
+        ({"device": "cpu", "compile": True}, set(), True),
+    ],
+)
+def test_profile_compiles_by_itself_on_cards_with_a_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, object], compilers: set[str], expected: bool
+) -> None:
+    monkeypatch.setattr("infra.profile.which", lambda name: name if name in compilers else None)
+    assert resolve(load_profile(changed(tmp_path, **values))).compile is expected
+
+
 def test_profile_launcher_of_an_unknown_number_of_processes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="trainers is auto; say how many processes the launcher starts, at least 2"):
         load_profile(changed(tmp_path, launcher=["torchrun"], trainers="auto"))

@@ -1,33 +1,15 @@
 """Compiled networks give the gradients of the plain ones (infra/decisions/0012)."""
 
+from pathlib import Path
 from shutil import which
 
 import pytest
 import torch
-from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from torch import Tensor, nn
 
-from models.training.compiled import compile_in_place
+from models.network.multiview_unet import MultiViewUNet
+from models.training.compiled import LARGEST_ERROR, TwoLevels, compile_in_place, gradient_error, may_choose_layouts
 from tests.models.toy_models import toy_inputs, toy_unet
-
-
-class TwoLevels(nn.Module):
-    """The smallest part of a UNet whose gradients torch's own choice of layouts loses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(9, 16, 3, padding=1)
-        self.above = ResnetBlock2D(in_channels=16, out_channels=16, temb_channels=64, groups=8)
-        self.down = Downsample2D(16, use_conv=True)
-        self.below = ResnetBlock2D(in_channels=16, out_channels=32, temb_channels=64, groups=8)
-        self.up = Upsample2D(32, use_conv=True)
-        self.joined = ResnetBlock2D(in_channels=48, out_channels=16, temb_channels=64, groups=8)
-        self.last = nn.Conv2d(16, 4, 3, padding=1)
-
-    def forward(self, latents: Tensor, embedding: Tensor) -> Tensor:
-        above = self.above(self.first(latents), embedding)
-        below = self.up(self.below(self.down(above), embedding))
-        return self.last(self.joined(torch.cat([above, below], dim=1), embedding))
 
 
 def gradients(network: nn.Module, *inputs: Tensor, **named: Tensor) -> dict[str, Tensor]:
@@ -49,10 +31,44 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 def test_network_compiled_in_place_gives_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_DEBUG_COMPILE", "1")  # g++ optimizes nothing: half the time, the same kernels
     torch.manual_seed(0)
-    network, latents, embedding = TwoLevels(), torch.randn(4, 9, 8, 8), torch.randn(4, 64)
+    network, latents, embedding = TwoLevels(16), torch.randn(4, 9, 8, 8), torch.randn(4, 64)
     expected = gradients(network, latents, embedding)
     compile_in_place(network)
     assert_close(gradients(network, latents, embedding), expected)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow(seconds=80)
+@pytest.mark.skipif(which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_small_network_finds_the_gradients_that_layouts_lose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_DEBUG_COMPILE", "1")
+    device = torch.device("cpu")
+    assert gradient_error(device, layouts=True, width=16, side=8) > 0.9
+    assert gradient_error(device, layouts=False, width=16, side=8) < LARGEST_ERROR
+
+
+def test_layouts_are_chosen_on_cards_alone_and_only_where_gradients_stay_right(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not may_choose_layouts(torch.device("cpu"))
+    monkeypatch.setattr("models.training.compiled.gradient_error", lambda *_, **__: 0.01)
+    assert may_choose_layouts(torch.device("cuda"))
+    monkeypatch.setattr("models.training.compiled.gradient_error", lambda *_, **__: 1.0)
+    assert not may_choose_layouts(torch.device("cuda"))
+    assert caplog.messages == [
+        "torch.compile keeps the layouts as they are: with its own choice a gradient on cuda is off by 100 %"
+    ]
+
+
+def test_network_that_is_compiled_with_layouts_saves_what_it_holds(tmp_path: Path) -> None:
+    unet = toy_unet()
+    plain = {name: weight.clone() for name, weight in unet.state_dict().items()}
+    compile_in_place(unet, layouts=True)
+    assert unet.base.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    unet.save_pretrained(tmp_path)
+    for name, weight in MultiViewUNet.from_pretrained(tmp_path).state_dict().items():
+        assert torch.equal(weight, plain[name])
+        assert weight.is_contiguous()
 
 
 @pytest.mark.slow
