@@ -41,6 +41,17 @@ SAVINGS: dict[str, tuple[bool, bool, tuple[int, ...]]] = {
     "rounded_norms, recompute_feed_forward, recompute_levels: [0]": (True, True, (0,)),
 }
 """Keys of a profile: rounded norms, recomputed feed-forward, recomputed levels."""
+LEVELS = (
+    ("all", "all", "all", "all"),
+    ("near", "all", "all", "all"),
+    ("rows", "all", "all", "all"),
+    ("none", "all", "all", "all"),
+    ("none", "none", "all", "all"),
+    ("near", "near", "near", "near"),
+    ("rows", "rows", "rows", "rows"),
+    ("none", "none", "none", "none"),
+)
+"""Spans of self-attention by level, the finest first (`unet.global_attention`)."""
 CARDS = {"RTX 4090": PEAKS["4090"], "A100": PEAKS["A100"], "H100, H200": PEAKS["H100"]}
 """Peak of dense bfloat16 matrix products in TFLOP/s, by their makers' data sheets."""
 
@@ -67,11 +78,15 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.model_cost", description=__doc__)
     parser.add_argument("--params", type=Path, default=PAPER)
     parser.add_argument("--attention", nargs="+", help="spans of the levels, the finest first: near all all all")
+    parser.add_argument("--levels", action="store_true", help="only what each choice of spans by level costs")
     parser.add_argument("--savings", action="store_true", help="only what saves memory, and what it costs")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args(words)
     if arguments.savings:
         _show_savings({name: saved_with(arguments.params, *choice) for name, choice in SAVINGS.items()})
+        return
+    if arguments.levels:
+        _show_levels({spans: costs_of(meta_unet(arguments.params, spans)) for spans in LEVELS})
         return
     unet = meta_unet(arguments.params, arguments.attention)
     costs = [count(unet, *case) for case in CASES]
@@ -109,6 +124,11 @@ def count(unet: MultiViewUNet, conditions: int, targets: int) -> Cost:
         {part: flops / 1e12 for part, flops in by_part(unet, exclusive(forward)).items()},
         {part: size / 2**30 for part, size in by_part(unet, kept).items()},
     )
+
+
+def costs_of(unet: MultiViewUNet) -> list[Cost]:
+    """The costs of one object with one condition view and 8 or 32 targets."""
+    return [count(unet, conditions, targets) for conditions, targets in CASES if conditions == 1]
 
 
 def saved_with(params: Path, norms: bool, feed_forward: bool, levels: Sequence[int]) -> list[tuple[float, float]]:
@@ -212,6 +232,23 @@ def _show_savings(rows: Mapping[str, Sequence[tuple[float, float]]]) -> None:
         table.add_column(column)
     for name, cases in rows.items():
         table.add_row(name, *(f"{number:.2f}" for case in cases for number in case))
+    Console(width=140).print(table)
+
+
+def _show_levels(rows: Mapping[Sequence[str], Sequence[Cost]]) -> None:
+    """The last column is the least time that the card's peak allows, whatever the kernel."""
+    peak = CARDS["H100, H200"]
+    table = Table(title="one object at 512 px, bfloat16 under autocast; all else as in the params")
+    for column in ("spans", "views", "forward, TFLOP", "training, TFLOP", "attention", "kept, GiB", "H100, ms"):
+        table.add_column(column)
+    for spans, costs in rows.items():
+        for cost in costs:
+            attention = sum(tflop for part, tflop in cost.forward_by_part.items() if part.endswith("self-attention"))
+            table.add_row(
+                " ".join(spans), f"{cost.conditions} + {cost.targets}", f"{cost.forward_tflop:.1f}",
+                f"{cost.training_tflop:.1f}", f"{100 * attention / cost.forward_tflop:.0f} %", f"{cost.saved_gib:.1f}",
+                f"{1e3 * cost.forward_tflop / peak:.0f} / {1e3 * cost.training_tflop / peak:.0f}",
+            )  # fmt: skip
     Console(width=140).print(table)
 
 

@@ -3,7 +3,7 @@ import pytest
 from models.network.multiview_unet import MultiViewUNet
 from tests.bench.mechanism_cost import below_the_finest, everywhere
 from tests.bench.mechanism_cost import count as count_mechanism
-from tests.bench.model_cost import PAPER, SAVINGS, count, meta_unet, saved_with
+from tests.bench.model_cost import LEVELS, PAPER, SAVINGS, costs_of, count, meta_unet, saved_with
 from tests.bench.model_worker import network
 
 
@@ -47,6 +47,19 @@ def test_savings_of_rounded_norms_and_recomputed_feed_forward_cost_two_percent_m
     for (gib, tflop), (gib_of_level, tflop_of_level), (least_gib, more_tflop) in zip(plain, levels, both, strict=True):
         assert least_gib < gib_of_level < 0.55 * gib
         assert 1.01 * tflop < more_tflop < 1.02 * tflop < 1.2 * tflop < tflop_of_level
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_levels_that_see_less_compute_less_and_gathered_windows_keep_more() -> None:
+    whole, near, alone = (costs_of(meta_unet(PAPER, spans)) for spans in (LEVELS[0], LEVELS[1], LEVELS[-1]))
+    assert [(cost.conditions, cost.targets) for cost in whole] == [(1, 8), (1, 32)]
+    assert near[0].forward_tflop == pytest.approx(whole[0].forward_tflop), "nine views are all within a window"
+    assert whole[1].forward_tflop == pytest.approx(154.8, abs=0.1)
+    assert alone[1].forward_tflop == pytest.approx(25.5, abs=0.1)
+    assert alone[1].forward_tflop < near[1].forward_tflop < 0.5 * whole[1].forward_tflop
+    assert alone[1].saved_gib == pytest.approx(whole[1].saved_gib) == pytest.approx(34.5, abs=0.1)
+    assert near[1].saved_gib == pytest.approx(41.7, abs=0.1)
 
 
 LAYERS = [(64, 320, 5), (32, 640, 5), (16, 1280, 5), (8, 1280, 1)]
