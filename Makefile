@@ -66,7 +66,7 @@ bench-mechanisms: bootstrap ## what letting views see each other costs, by mecha
 bench-model: bootstrap ## a step of the network beside others' attention (ARGS="--device cuda --width full --side 64")
 	$(RUN) tests.bench.model $(ARGS)
 
-bench-times: bootstrap ## seconds for 32 views and a training sample at the paper's size, on a GPU (10 minutes)
+bench-times: bootstrap ## what a card does at the paper's size: 32 views, a training sample, attention, encoding, checkpoint (10 minutes; ARGS="--rows attention")
 	$(RUN) tests.bench.paper_times $(ARGS)
 
 bench-train: bootstrap ## samples per second of the training loop and of its data (ARGS="--device cuda --width full --side 64")

@@ -31,14 +31,16 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(words)
     state = make_state(arguments.gb, torch.device(arguments.device))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
-        numbers = measure(state, Path(temporary), arguments.interval)
+        numbers = measure(state, Path(temporary), arguments.interval, arguments.device)
     table = Table(title=f"one checkpoint of {arguments.gb:g} GB each {arguments.interval:g} s, {arguments.device}")
     for column in ("", "written by the training", "written in a thread"):
         table.add_column(column, justify="left" if not column else "right")
     rows = {"the training waits, s": "waits", "written after, s": "written", "share of the time, %": "share"}
     for name, key in rows.items():
         table.add_row(name, *(f"{numbers[how][key]:.3g}" for how in ("alone", "thread")))
-    Console(width=100).print(table)
+    console = Console(width=100)
+    console.print(table)
+    console.print(f"a restart reads it in {numbers['restart']['read']:.3g} s")
     if arguments.out:
         arguments.out.write_text(json.dumps(numbers, indent=1))
 
@@ -49,11 +51,24 @@ def make_state(gb: float, device: torch.device) -> dict[str, Any]:
     return {"weights": {str(number): torch.randn(TENSOR, device=device) for number in range(count)}}
 
 
-def measure(state: dict[str, Any], folder: Path, interval: float) -> dict[str, dict[str, float]]:
-    """Seconds that a training waits, by how the checkpoint is written, and their share of the interval."""
+def measure(state: dict[str, Any], folder: Path, interval: float, device: str) -> dict[str, dict[str, float]]:
+    """Seconds that a training waits, by how the checkpoint is written, and their share of the interval.
+
+    "restart" has the seconds of reading the last one, as a training on `device` does.
+    """
     checkpoints = Checkpoints(folder, "bench")
     alone = _seconds(lambda: checkpoints.save(1, state))
-    with CheckpointWriter(checkpoints) as writer:
+    thread = waits_for_thread(state, folder)
+    return {
+        "alone": {"waits": alone, "written": alone, "share": 100 * alone / (interval + alone)},
+        "thread": thread | {"share": 100 * thread["waits"] / (interval + thread["waits"])},
+        "restart": {"read": restart_seconds(folder, device)},
+    }
+
+
+def waits_for_thread(state: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Seconds that a training waits while a thread writes its state, and those until it is written."""
+    with CheckpointWriter(Checkpoints(folder, "bench")) as writer:
         writer.save(2, state, is_best=False)  # the first one also allocates
         writer.wait()
         start = time.perf_counter()
@@ -61,12 +76,19 @@ def measure(state: dict[str, Any], folder: Path, interval: float) -> dict[str, d
         delayed = 0.0
         while writer.is_writing:
             delayed += _seconds(lambda: time.sleep(STEP)) - STEP
-        written = time.perf_counter() - start
-    waits = copied + delayed
-    return {
-        "alone": {"waits": alone, "written": alone, "share": 100 * alone / (interval + alone)},
-        "thread": {"waits": waits, "written": written, "share": 100 * waits / (interval + waits)},
-    }
+        return {"waits": copied + delayed, "written": time.perf_counter() - start}
+
+
+def restart_seconds(folder: Path, device: str) -> float:
+    """Seconds until the newest checkpoint of `folder` is read, its digest is checked and it lies on `device`."""
+
+    def restart() -> None:
+        found = Checkpoints(folder, "bench").load_newest(is_mapped=device != "cpu")
+        assert found is not None
+        for tensor in found["weights"].values():
+            tensor.to(device)
+
+    return _seconds(restart)
 
 
 def _seconds(work: Any) -> float:

@@ -1,4 +1,7 @@
-"""Seconds for 32 views and for a training sample at the paper's size: `python -m tests.bench.paper_times`.
+"""Seconds for what a card does at the paper's size: `python -m tests.bench.paper_times`.
+
+32 views, a training sample, attention by each kernel, encoding, and a checkpoint; each compared with what a matrix
+product reaches, where operations are counted.
 
 Every row is a process of its own. A row that has no time left, no memory or no compiler says so, and the rest goes on
 (make bench-times; 10 minutes on a GPU).
@@ -23,9 +26,16 @@ from tests.bench.model_worker import DIVISOR
 ROWS: dict[str, dict[str, Any]] = {
     "32 views, 75 DDPM steps": {"work": "sampling", "scheduler": "ddpm", "steps": 75},
     "training sample of 1 + 8 views": {"work": "training"},
+    **{
+        f"attention of 1 + 8 views by {kernel}": {"work": "attention", "kernel": kernel}
+        for kernel in ("auto", "cudnn", "flash", "efficient", "fa3", "fa4")
+    },
+    "encode 32 + 1 views": {"work": "encoding"},
+    "checkpoint: what a training waits": {"work": "checkpoint"},
     "32 views, 20 UniPC steps, compiled": {"work": "sampling", "scheduler": "unipc", "steps": 20, "compile": True},
     "32 views, 75 DDPM steps, compiled": {"work": "sampling", "scheduler": "ddpm", "steps": 75, "compile": True},
     "training sample, compiled": {"work": "training", "compile": True},
+    "training sample, compiled with layouts": {"work": "training", "compile": True, "layouts": True},
     "training sample, activations recomputed": {"work": "training", "recompute": True},
     "training sample, norms rounded": {"work": "training", "rounded_norms": True},
     "training sample, norms rounded, feed-forward recomputed": {
@@ -43,6 +53,7 @@ COLUMNS = {
     "TFLOP/s": "tflop_s",
     "of matmul": "share",
     "gradient off by": "gradient_error",
+    "restart, s": "restart",
 }
 
 
@@ -52,6 +63,8 @@ def main(words: Sequence[str] | None = None) -> None:
     deadline = time.monotonic() + arguments.limit_s
     results = []
     for name, row in ROWS.items():
+        if not any(word in name for word in arguments.rows):
+            continue
         results.append({"name": name} | _run(row, arguments, deadline - time.monotonic()))
         print(json.dumps(results[-1]), flush=True)  # noqa: T201 the answer
         if arguments.out:
@@ -105,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--targets", type=int, default=32, help="views to sample")
     parser.add_argument("--objects", type=int, default=4, help="of a training step")
     parser.add_argument("--max-steps", type=int, default=75, help="of sampling; fewer for a trial")
+    parser.add_argument(
+        "--rows", nargs="+", default=[""], help="words of the rows to run, such as attention (default: all)"
+    )
     parser.add_argument("--limit-s", type=int, default=560, help="for all rows")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     return parser

@@ -2,19 +2,27 @@
 
 import json
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from models.config import Precision, VAEConfig
 from models.data.samples import Samples
+from models.inference.encoding import ViewEncoder
 from models.inference.pipeline import MVDiffusionPipeline
 from models.inference.precision import DTYPES, tensor_float32
+from models.network.attention import Kernel
+from models.network.attention_kernels import load_kernel
 from models.network.image_encoder import build_image_encoder, build_image_processor
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet
@@ -25,29 +33,32 @@ from models.training.compiled import compile_in_place
 from models.training.diffusion import DiffusionTraining
 from models.training.throughput import count_tflop, memory_gib
 from tasks.config import EncoderConfig
-from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, synchronize
+from tests.bench.checkpoints import make_state, restart_seconds, waits_for_thread
+from tests.bench.model_worker import DIVISOR, autocast, matmul_tflop_s, network, synchronize, timed
 from tests.models.toy_models import NOISE
 
 KEPT_TARGETS = 8
 """Of a training sample (sec. 4.3)."""
 TIMED = 3
 """Training steps, of which the fastest counts."""
+STATE_GB = {"full": 13.9, "quarter": 0.9, "toy": 0.1}
+"""10^9 bytes of weights, average and moments."""
 
 
 def main() -> None:
     """Read the job from the command line."""
     job = json.loads(sys.argv[1])
     torch.manual_seed(0)
-    unet = network(job["width"], job["side"])
-    numbers = sampling(unet, job) if job["work"] == "sampling" else training(unet, job)
-    numbers["share"] = numbers["tflop_s"] / matmul_tflop_s(job["device"])
+    numbers = WORK[job["work"]](job)
+    if "tflop_s" in numbers:
+        numbers["share"] = numbers["tflop_s"] / matmul_tflop_s(job["device"])
     numbers["card"] = torch.cuda.get_device_name() if job["device"] == "cuda" else "processor"
     print(json.dumps(numbers))  # noqa: T201 the answer
 
 
-def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
+def sampling(job: dict[str, Any]) -> dict[str, Any]:
     """One photo to views, everything included: image tower, VAE, steps, decoding."""
-    device = job["device"]
+    unet, device = network(job["width"], job["side"]), job["device"]
     precision: Precision = "bf16" if job["device"] == "cuda" else "fp32"
     dtype = DTYPES[precision]
     encoder = build_image_encoder(tower(job["width"]), seed=0)
@@ -79,10 +90,10 @@ def sampling(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "peak_gib": memory_gib(torch.device(device)), "tflop_s": tflop / seconds}
 
 
-def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
+def training(job: dict[str, Any]) -> dict[str, Any]:
     """Loss and gradients of a step's objects, per object; once, a compiled gradient is held against the plain one."""
     device = job["device"]
-    unet = unet.to(device).train()
+    unet = network(job["width"], job["side"]).to(device).train()
     white = torch.zeros(unet.base.config.out_channels, job["side"], job["side"], device=device)
     nothing: Any = None  # the samples are made here
     trainable = DiffusionTraining(unet, Diffusion(NOISE), nothing, nothing, white)
@@ -99,7 +110,7 @@ def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     if job.get("compile"):
         plain = gradient(unet)
         unet.zero_grad()
-        compile_in_place(unet)
+        compile_in_place(unet, layouts=bool(job.get("layouts")))
         step(trainable, batch, device)
         numbers["gradient_error"] = float((gradient(unet) - plain).norm() / plain.norm())
         del plain
@@ -107,6 +118,85 @@ def training(unet: MultiViewUNet, job: dict[str, Any]) -> dict[str, Any]:
     per_object = fastest(unet, trainable, batch, device) / job["objects"]
     rate = tflop / job["objects"] / per_object
     return numbers | {"seconds": per_object, "peak_gib": memory_gib(torch.device(device)), "tflop_s": rate}
+
+
+def attention(job: dict[str, Any]) -> dict[str, Any]:
+    """Self-attention of the finest level, forward and backward, of a step's objects, per object.
+
+    Operations are those of the two products forward and twice as many backward, what a kernel computes again left out.
+    The gradient of the queries of two views is held against torch's products in float32.
+    """
+    device = torch.device(job["device"])
+    precision: Precision = "bf16" if device.type == "cuda" else "fp32"
+    kernel = load_kernel(job["kernel"], device, precision) or scaled_dot_product_attention
+    heads, width = 5, 64  # of Stable Diffusion 2
+    view = job["side"] ** 2
+    shape = (job["objects"], (1 + KEPT_TARGETS) * view, heads, width)
+    tokens = [torch.randn(shape, device=device, dtype=DTYPES[precision], requires_grad=True) for _ in range(3)]
+    seconds, _ = timed(lambda: attend(kernel, tokens).sum().backward(), job["device"], TIMED)
+    tflop = 12 * heads * width * shape[1] ** 2 / 1e12
+    few = [each.detach()[:1, : 2 * view].requires_grad_() for each in tokens]
+    exact = [each.detach().float().requires_grad_() for each in few]
+    found, true = (gradient_of_queries(*pair) for pair in ((kernel, few), (scaled_dot_product_attention, exact)))
+    per_object = seconds / job["objects"]
+    return {
+        "seconds": per_object,
+        "peak_gib": memory_gib(device),
+        "tflop_s": tflop / per_object,
+        "gradient_error": float((found - true).norm() / true.norm()),
+    }
+
+
+def attend(kernel: Kernel, tokens: Sequence[Tensor]) -> Tensor:
+    """Compute attention of queries, keys and values (B, S, H, D), as projections leave them in memory."""
+    return kernel(*(each.transpose(1, 2) for each in tokens))
+
+
+def gradient_of_queries(kernel: Kernel, tokens: Sequence[Tensor]) -> Tensor:
+    """The gradient of the squared outputs."""
+    attend(kernel, tokens).float().square().sum().backward()
+    gradient = tokens[0].grad
+    assert gradient is not None
+    return gradient.float()
+
+
+def encoding(job: dict[str, Any]) -> dict[str, Any]:
+    """All views of an object through VAE and, the condition view, image tower, from decoded pixels."""
+    device = job["device"]
+    dtype = DTYPES["bf16" if device == "cuda" else "fp32"]
+    shape = tower(job["width"])
+    encoder = ViewEncoder(
+        vae(job["width"]).to(device, dtype).requires_grad_(requires_grad=False),
+        build_image_encoder(shape, seed=0).to(device, dtype),
+        build_image_processor(shape.image_size),
+        batch_size=16,
+    )
+    side = 8 * job["side"]
+    pixels = np.random.default_rng(0).integers(0, 256, (1 + job["targets"], side, side, 4), dtype=np.uint8)
+
+    def encode() -> None:
+        encoder.encode("object", pixels[1:], pixels[:1])
+
+    seconds, _ = timed(encode, device, TIMED)
+    return {"seconds": seconds, "peak_gib": memory_gib(torch.device(device))}
+
+
+def checkpoint(job: dict[str, Any]) -> dict[str, Any]:
+    """What a training waits for the thread that writes its state, and for reading it again at a restart."""
+    state = make_state(STATE_GB[job["width"]], torch.device(job["device"]))
+    with tempfile.TemporaryDirectory() as folder:
+        waits = waits_for_thread(state, Path(folder))
+        return {"seconds": waits["waits"], "restart": restart_seconds(Path(folder), job["device"])}
+
+
+WORK: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "sampling": sampling,
+    "training": training,
+    "attention": attention,
+    "encoding": encoding,
+    "checkpoint": checkpoint,
+}
+"""By the word of a row."""
 
 
 def fastest(unet: MultiViewUNet, trainable: DiffusionTraining, batch: Samples, device: str) -> float:

@@ -11,4 +11,5 @@ def test_a_training_waits_less_for_a_thread_than_for_itself(tmp_path: Path) -> N
     numbers = json.loads((tmp_path / "numbers.json").read_text())
     assert 0 < numbers["thread"]["waits"] < numbers["alone"]["waits"]
     assert numbers["thread"]["share"] < numbers["alone"]["share"] < 100
+    assert numbers["restart"]["read"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["numbers.json"]

@@ -30,3 +30,24 @@ def test_bench_times_measures_what_fits_into_its_time_and_says_what_did_not(
     assert "processor" in capsys.readouterr().out
     main([*SMALL, "--limit-s", "0", "--out", str(out)])
     assert [row["problem"] for row in json.loads(out.read_text())] == ["the 0 s are over; --limit-s gives more"] * 3
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_bench_times_measures_kernels_encoding_and_checkpoints_and_says_why_a_kernel_cannot_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, start = tmp_path / "times.json", time.monotonic()
+    main([*SMALL, "--rows", "by flash", "by fa3", "encode", "checkpoint", "--out", str(out)])
+    elapsed = time.monotonic() - start
+    flash, fa3, encoded, saved = json.loads(out.read_text())
+    assert flash["gradient_error"] < 1e-4
+    tflop = 12 * 5 * 64 * (9 * 8**2) ** 2 / 1e12
+    assert flash["seconds"] * flash["tflop_s"] == pytest.approx(tflop)
+    assert flash["tflop_s"] / flash["share"] > 1e-4
+    said = "attention_kernel is fa3, which needs a CUDA card, and the device is cpu; write attention_kernel: auto"
+    assert fa3["problem"] == f"ValueError: {said}"
+    for seconds in (encoded["seconds"], saved["seconds"], saved["restart"]):
+        assert 0 < seconds < elapsed
+    assert "share" not in encoded | saved, "no operations are counted"
+    assert "attention_kernel is fa3" in capsys.readouterr().out
