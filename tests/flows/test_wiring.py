@@ -17,6 +17,14 @@ def test_tools_have_the_precision_of_the_profile(tmp_path: Path, precision: str)
         assert tools.precision == precision
 
 
+@pytest.mark.parametrize(("asked", "is_compiled"), [("auto", False), (False, False), (True, True)])
+def test_tools_compute_as_the_profile_says(tmp_path: Path, asked: object, is_compiled: bool) -> None:
+    profile = load_profile("ci").model_copy(update={"compile": asked, "attention_kernel": "math"})
+    with open_tools("train-stage1", profile, MemoryTracker(), tmp_path) as tools:
+        assert tools.compute.compile is is_compiled
+        assert tools.compute.attention_kernel == "math"
+
+
 @pytest.mark.parametrize(
     ("changes", "worker_device"),
     [

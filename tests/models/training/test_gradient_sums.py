@@ -105,8 +105,11 @@ def test_one_rank_gets_zeros_for_what_it_does_not_use_and_nothing_for_other_netw
     assert other.weight.grad is None
 
 
-def test_leaves_of_a_loss_are_what_its_backward_pass_gives_a_gradient() -> None:
+@pytest.mark.parametrize("is_compiled", [False, pytest.param(True, marks=pytest.mark.slow(seconds=3))])
+def test_leaves_of_a_loss_are_what_its_backward_pass_gives_a_gradient(is_compiled: bool) -> None:
     network = Network()
+    if is_compiled:
+        network.compile(backend="aot_eager")
     loss = torch.utils.checkpoint.checkpoint(network, torch.ones(1, WIDTH), 3, use_reentrant=False).sum()
     leaves = leaves_of(loss)
     loss.backward()
