@@ -8,6 +8,7 @@ from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from torch import Tensor, nn
 
 from models.network.initialization import seeded_weights
+from models.network.multiview_unet import MultiViewUNet
 
 RECOMPILE_LIMIT = 64
 """Graphs that torch may keep of a network. Its own limit of 8 is reached by a training of stage 3 with validation: one
@@ -33,6 +34,16 @@ def compile_in_place(network: nn.Module, *, graphs: bool = False, layouts: bool 
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     options: dict[str, Any] = {"layout_optimization": layouts} | ({"triton.cudagraphs": True} if graphs else {})
     network.compile(options=options)
+
+
+def parts_of(unet: MultiViewUNet) -> list[nn.Module]:
+    """Return the blocks of a UNet, to be compiled one by one where several ranks train.
+
+    A compiled graph gives all its gradients at the end of its backward pass; those of a block can be summed over the
+    ranks while the next block computes (models.training.gradient_sums).
+    """
+    base = unet.base
+    return [*base.down_blocks, base.mid_block, *base.up_blocks]
 
 
 def may_choose_layouts(device: torch.device) -> bool:

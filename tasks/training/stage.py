@@ -20,7 +20,7 @@ from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.network.noise import Diffusion
 from models.network.recomputed_feed_forward import recompute_feed_forward
 from models.network.rounded_norms import round_norms
-from models.training.compiled import compile_in_place, may_choose_layouts
+from models.training.compiled import compile_in_place, may_choose_layouts, parts_of
 from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
@@ -73,7 +73,9 @@ class StageTraining:
             shard(unet, device, ranks, gathered=torch.bfloat16 if is_half else None)
         unet.to(device)
         if self.compute.compile:
-            compile_in_place(unet, layouts=may_choose_layouts(device))
+            layouts = may_choose_layouts(device)
+            for part in parts_of(unet) if ranks.size > 1 else [unet]:
+                compile_in_place(part, layouts=layouts)
         train_uids = latents.uids("train")
         held_out = latents.uids("val") or train_uids
         make_reader = partial(

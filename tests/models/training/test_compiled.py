@@ -6,9 +6,17 @@ from shutil import which
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from models.network.multiview_unet import MultiViewUNet
-from models.training.compiled import LARGEST_ERROR, TwoLevels, compile_in_place, gradient_error, may_choose_layouts
+from models.training.compiled import (
+    LARGEST_ERROR,
+    TwoLevels,
+    compile_in_place,
+    gradient_error,
+    may_choose_layouts,
+    parts_of,
+)
 from tests.models.toy_models import toy_inputs, toy_unet
 
 
@@ -77,6 +85,26 @@ def test_unet_traced_by_torch_compile_gives_the_same_gradients() -> None:
     expected = gradients(unet, **inputs)
     unet.compile(backend="aot_eager", fullgraph=True)
     assert_close(gradients(unet, **inputs), expected)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow(seconds=30)
+def test_unet_traced_block_by_block_gives_the_same_gradients_in_as_many_steps() -> None:
+    unet, inputs = toy_unet(attention_levels=(True, True)), toy_inputs(2, 3)
+    expected = gradients(unet, **inputs)
+    for part in parts_of(unet):
+        part.compile(backend="aot_eager", fullgraph=True)
+    loss = unet(**inputs).square().mean()
+    nodes: set[Node] = set()
+    todo = [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        following = {step for step, _ in node.next_functions if step is not None} - nodes
+        nodes |= following
+        todo += following
+    assert sum("CompiledFunction" in node.name() for node in nodes) == len(parts_of(unet)) == 5
+    loss.backward()
+    assert_close({name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}, expected)
 
 
 def test_stage_3_keeps_a_graph_for_each_of_its_shapes() -> None:
