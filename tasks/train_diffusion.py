@@ -15,6 +15,7 @@ from models.network.image_encoder import load_image_encoder
 from models.network.mask_vae import load_mask_vae
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import build_scheduler
+from models.network.scheduler_names import FAST_SCHEDULER
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import content_of, work_key
 from tasks.artifacts.manifest import Kind, open_manifest, seal
@@ -109,5 +110,5 @@ def save_pipeline(unet: MultiViewUNet, vae: Any, latents: Path, config: StageCon
         vae=vae,
         image_encoder=load_image_encoder(latents / IMAGE_ENCODER),
         feature_extractor=CLIPImageProcessorPil.from_pretrained(latents / FEATURE_EXTRACTOR),
-        scheduler=build_scheduler(config.noise, "ddpm"),
+        scheduler=build_scheduler(config.noise, FAST_SCHEDULER),
     ).save_pretrained(out)

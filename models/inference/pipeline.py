@@ -36,8 +36,9 @@ from models.network import multiview_unet
 from models.network.image_encoder import embed_images
 from models.network.mask_vae import decode_rgba, encode_rgba, white_latent
 from models.network.multiview_unet import MultiViewUNet
-from models.network.noise import SchedulerName, change_scheduler
+from models.network.noise import SchedulerName, change_scheduler, usual_steps
 from models.network.pretrained import align, forget_origin
+from models.network.scheduler_names import FAST_SCHEDULER
 
 # model_index.json of folders saved before 0.2 names the network's module by its old place; diffusers loads a class only
 # from a module that is imported already.
@@ -60,6 +61,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
         feature_extractor: CLIP's preprocessing.
         scheduler: A diffusers scheduler of the process that the UNet was trained on
             (models.network.noise.build_scheduler).
+        num_inference_steps: Denoising steps that the model was made for, with this scheduler; None: as many as the
+            scheduler usually takes.
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -75,8 +78,11 @@ class MVDiffusionPipeline(DiffusionPipeline):
         image_encoder: CLIPVisionModelWithProjection,
         feature_extractor: CLIPImageProcessorPil,
         scheduler: Any,
+        num_inference_steps: int | None = None,
     ) -> None:
         super().__init__()
+        if num_inference_steps is not None:  # else model_index.json is that of all models before
+            self.register_to_config(num_inference_steps=num_inference_steps)
         # here, since DiffusionPipeline.from_pretrained(custom_pipeline=...) loads vae and image encoder by itself
         self.register_modules(
             unet=align(unet),
@@ -91,6 +97,12 @@ class MVDiffusionPipeline(DiffusionPipeline):
         """Side of images and views in pixels."""
         num_halvings = len(self.vae.config.block_out_channels) - 1
         return int(self.unet.base.config.sample_size * 2**num_halvings)
+
+    @property
+    def default_steps(self) -> int:
+        """Denoising steps of a call that names none: those that the model was made for, else the scheduler's usual."""
+        recorded: int | None = self.config.get("num_inference_steps")
+        return usual_steps(self.scheduler) if recorded is None else recorded
 
     @property
     def guidance_scale(self) -> float:
@@ -116,7 +128,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
         align_to: int = 0,
         fov_deg: float | None = None,
         object_share: float | None = None,
-        num_inference_steps: int = 75,
+        num_inference_steps: int | None = None,
         guidance_scale: float = 1.0,
         num_samples_per_object: int = 1,
         generator: Generators = None,
@@ -144,7 +156,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
             fov_deg: Full field of view in degrees that the images were taken with; None: the model's.
             object_share: Crop a square in which the object's longest side takes this share (0.5 is usual in
                 training); None: images are square and are not cropped.
-            num_inference_steps: Denoising steps; 75 with DDPM in the paper, 20 suffice with UniPC or DPM-Solver++.
+            num_inference_steps: Denoising steps; None: those that the model was made for, else 20, which suffice with
+                UniPC or DPM-Solver++, and with DDPM the paper's 75.
             guidance_scale: Scale of classifier-free guidance, for models trained with condition dropout; 1 is none and
                 takes half the time.
             num_samples_per_object: Independent samples of each object at once, as `num_images_per_prompt` elsewhere.
@@ -173,7 +186,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
             ValueError: An argument is none that the model can use, or they do not fit each other.
         """
         check_output_type(output_type)
-        check_steps(num_inference_steps, self.scheduler)
+        num_steps = self._checked_steps(num_inference_steps)
         check_guidance(guidance_scale, self.unet.config.condition_drop)
         check_samples(num_samples_per_object)
         asked = getattr(callback_on_step_end, "tensor_inputs", callback_on_step_end_tensor_inputs)
@@ -185,7 +198,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
         generators = generators_of(generator, len(objects), num_samples_per_object)
         check_latents(latents, (num_samples, len(targets), *self._latent_shape))
         self._guidance_scale, self._interrupt = guidance_scale, False
-        self.scheduler.set_timesteps(num_inference_steps, device=self._execution_device)
+        self.scheduler.set_timesteps(num_steps, device=self._execution_device)
         self._num_timesteps = len(self.scheduler.timesteps)
         white = white_latent(self.vae, self.resolution, device=self._execution_device)
         sampled: dict[int, Tensor] = {}
@@ -205,7 +218,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
                     **self._encode([objects[row] for row in rows], num_samples_per_object),
                     white_latent_CHW=white,
                     target_ids=targets,
-                    num_steps=num_inference_steps,
+                    num_steps=num_steps,
                     guidance_scale=guidance_scale,
                     generator=[generators[index] for index in which] if isinstance(generators, list) else generators,
                     device=self._execution_device,
@@ -270,6 +283,12 @@ class MVDiffusionPipeline(DiffusionPipeline):
         base = self.unet.base.config
         return base.out_channels, base.sample_size, base.sample_size
 
+    def _checked_steps(self, num_steps: int | None) -> int:
+        """Return the number of denoising steps, the default for None, which the scheduler can make."""
+        num_steps = self.default_steps if num_steps is None else num_steps
+        check_steps(num_steps, self.scheduler)
+        return num_steps
+
     def _objects(
         self, images: Any, masks: Any, align_to: int, fov_deg: float | None, object_share: float | None
     ) -> tuple[list[list[Image.Image]], bool]:
@@ -331,13 +350,14 @@ def _moved_to_front(first: int, items: list[Any]) -> list[Any]:
 
 
 def load_pipeline(
-    folder: Path, *, scheduler: SchedulerName, device: str, dtype: torch.dtype = torch.float32
+    folder: Path, *, scheduler: SchedulerName | None, device: str, dtype: torch.dtype = torch.float32
 ) -> MVDiffusionPipeline:
     """Load a saved pipeline for generating views, without progress bars.
 
     Args:
         folder: Where `MVDiffusionPipeline.save_pretrained` wrote, such as models_out/stage3.
-        scheduler: Name of the sampler that replaces the saved one.
+        scheduler: Name of the sampler that replaces the saved one; None: the saved one of a model that was made for a
+            number of steps, UniPC for all others.
         device: Device of all components, such as "cpu" or "cuda".
         dtype: Of UNet and image encoder. The VAE is float32 whatever it is: bfloat16 shows in what it decodes, and it
             takes a small part of the time (docs/model.md).
@@ -345,6 +365,10 @@ def load_pipeline(
     logging.disable_progress_bar()
     dtypes = {"unet": dtype, "image_encoder": dtype, "default": torch.float32}
     pipeline = MVDiffusionPipeline.from_pretrained(folder, dtype=dtypes)
-    pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler)
+    is_made_for_steps = pipeline.config.get("num_inference_steps") is not None
+    if scheduler is not None or not is_made_for_steps:
+        pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler or FAST_SCHEDULER)
+        if is_made_for_steps:
+            pipeline.register_to_config(num_inference_steps=None)  # they are for the scheduler that was saved
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)

@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler,
 from torch import Tensor
 
 from models.config import NoiseConfig
+from models.network.scheduler_names import FAST_STEPS, PAPER_STEPS
 from models.network.scheduler_names import SchedulerName as SchedulerName
 
 
@@ -93,6 +94,11 @@ def change_scheduler(current: Any, name: SchedulerName) -> Any:
     """Build another sampler for the process of a scheduler that `build_scheduler` made."""
     kind, settings = _SCHEDULERS[name]
     return kind.from_config(current.config, **settings)
+
+
+def usual_steps(scheduler: Any) -> int:
+    """Return the number of steps that a sampler draws well with: the paper's for DDPM, far fewer for all others."""
+    return PAPER_STEPS if isinstance(scheduler, DDPMScheduler) else FAST_STEPS
 
 
 _SCHEDULERS: dict[SchedulerName, tuple[Any, dict[str, Any]]] = {

@@ -35,11 +35,20 @@ class SampleOptions:
         typer.Option(metavar="ONNX", help="Network for rembg: a file, or owner/name@revision/file.onnx of the hub."),
     ] = "~/.u2net/u2net.onnx"
     scheduler: Annotated[
-        SchedulerName, typer.Option(metavar="NAME", help="ddpm (the paper's), ddim, dpmsolver++ or unipc.")
-    ] = "unipc"
+        SchedulerName | None,
+        typer.Option(
+            metavar="NAME", help="ddpm (the paper's), ddim, dpmsolver++ or unipc. Default: the model's own, else unipc."
+        ),
+    ] = None
     steps: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="Denoising steps; the paper: 75 with ddpm.")
-    ] = 20
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            metavar="N",
+            help="Denoising steps. Default: the model's own, else 20, and with ddpm the paper's 75.",
+        ),
+    ] = None
     guidance: Annotated[
         float, typer.Option(min=1, metavar="SCALE", help="Scale of classifier-free guidance; 1: none.")
     ] = 1.0

@@ -28,7 +28,6 @@ pipeline = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder, tru
 views = pipeline(
     ["photo.png"],  # 1 to {most} images of one object, no poses; RGBA, or before a plain background
     object_share=0.5,
-    num_inference_steps=75,
     generator=torch.Generator().manual_seed(0),
 )
 views.images[0].save("view.png")  # RGBA; views.cameras[0] says where it is taken from

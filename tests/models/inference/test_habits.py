@@ -246,7 +246,6 @@ WRONG = [
     ({"num_inference_steps": -3}, "num_inference_steps is -3; give a whole number from 1 to 1000"),
     ({"num_inference_steps": 1001}, "num_inference_steps is 1001; give a whole number from 1 to 1000"),
     ({"num_inference_steps": 2.5}, "num_inference_steps is 2.5; give a whole number"),
-    ({"num_inference_steps": None}, "num_inference_steps is None; give a whole number"),
     ({"num_inference_steps": True}, "num_inference_steps is True; give a whole number"),
     ({"num_samples_per_object": 0}, "num_samples_per_object is 0; give a whole number of at least 1"),
     ({"output_type": "numpy"}, "output_type is 'numpy'; give one of pil, np, pt, latent"),

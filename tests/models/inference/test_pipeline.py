@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from PIL import Image
 
 from models.data.images import as_rgba, crop_to_object, on_white, resized, to_arrays, to_tensor
@@ -38,6 +39,39 @@ def test_pipeline_with_one_image_makes_all_targets_as_rgba(pipeline: MVDiffusion
     assert result.target_ids == list(range(8))
     assert steps == [(step, (1, 8, 4, 8, 8)) for step in (1, 2, 3)]
     assert result.latents.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "made_for", "steps"), [("ddpm", None, 75), ("unipc", None, 20), ("ddim", 4, 4)])
+def test_pipeline_that_is_told_no_steps_takes_those_it_was_made_for_or_the_usual(
+    tmp_path: Path, name: SchedulerName, made_for: int | None, steps: int
+) -> None:
+    parts = toy_pipeline(build_scheduler(NOISE, name)).components
+    MVDiffusionPipeline(**parts, num_inference_steps=made_for).save_pretrained(tmp_path)
+    loaded = MVDiffusionPipeline.from_pretrained(tmp_path)
+    again = MVDiffusionPipeline.from_pipe(loaded)
+    for pipeline in (loaded, again):
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline([picture(0)], target_ids=[0], output_type="latent")
+        assert pipeline.num_timesteps == steps
+
+
+@pytest.mark.parametrize(
+    ("asked", "made_for", "kind", "steps"),
+    [
+        (None, None, UniPCMultistepScheduler, 20),
+        (None, 4, DDIMScheduler, 4),
+        ("dpmsolver++", 4, DPMSolverMultistepScheduler, 20),
+        ("ddpm", None, DDPMScheduler, 75),
+    ],
+)
+def test_load_pipeline_keeps_the_sampler_of_a_model_that_was_made_for_a_number_of_steps(
+    tmp_path: Path, asked: SchedulerName | None, made_for: int | None, kind: type, steps: int
+) -> None:
+    parts = toy_pipeline(build_scheduler(NOISE, "ddim")).components
+    MVDiffusionPipeline(**parts, num_inference_steps=made_for).save_pretrained(tmp_path)
+    loaded = load_pipeline(tmp_path, scheduler=asked, device="cpu")
+    assert type(loaded.scheduler) is kind
+    assert loaded.default_steps == steps
 
 
 def test_pipeline_with_equal_generators_gives_equal_views(pipeline: MVDiffusionPipeline) -> None:

@@ -5,7 +5,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from models.config import NoiseConfig
-from models.network.noise import Diffusion, build_scheduler, change_scheduler
+from models.network.noise import Diffusion, build_scheduler, change_scheduler, usual_steps
 from tests.models.toy_models import NOISE
 
 EPSILON = NOISE.model_copy(update={"prediction": "epsilon", "network": "epsilon"})
@@ -89,10 +89,11 @@ def test_scheduler_with_the_true_answer_at_every_step_finds_the_clean_latents(na
     torch.testing.assert_close(latents, clean, atol=5e-3, rtol=0)
 
 
+@pytest.mark.parametrize("saved", ["ddpm", "unipc"])
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpmsolver++", "unipc"])
 @CONFIGS
-def test_scheduler_changed_from_another_equals_a_new_one(name: Any, config: NoiseConfig) -> None:
-    changed, expected = change_scheduler(build_scheduler(config, "ddpm"), name), build_scheduler(config, name)
+def test_scheduler_changed_from_another_equals_a_new_one(name: Any, saved: Any, config: NoiseConfig) -> None:
+    changed, expected = change_scheduler(build_scheduler(config, saved), name), build_scheduler(config, name)
     assert type(changed) is type(expected)
     assert {key: changed.config[key] for key in expected.config} == dict(expected.config)
 
@@ -145,3 +146,34 @@ def test_sampler_with_the_exact_model_of_a_gaussian_samples_that_gaussian(
         latents = sampler.step(answer, timestep, latents, return_dict=False, **settings)[0]
     assert latents.mean().item() == pytest.approx(mean, abs=0.02)
     assert latents.std().item() == pytest.approx(deviation, rel=0.06)
+
+
+def distance_from_the_ode(name: Any, steps: int, config: NoiseConfig) -> float:
+    """Root mean square distance of what a sampler draws from the solution of the ODE, for z_0 ~ N(0.7, 1)."""
+    mean = 0.7  # the deviation is 1, as that of scaled latents, and so it stays at every timestep
+    diffusion, sampler = Diffusion(config), build_scheduler(config, name)
+    start = torch.randn(2000, 1, generator=torch.Generator().manual_seed(0))
+    latents = start
+    sampler.set_timesteps(steps)
+    for timestep in sampler.timesteps:
+        alpha, sigma = diffusion.alpha[timestep].item(), diffusion.sigma[timestep].item()
+        clean = mean + alpha * (latents - alpha * mean)
+        answer = diffusion.target(clean, (latents - alpha * clean) / sigma, timestep.expand(len(latents)))
+        latents = sampler.step(answer, timestep, latents, return_dict=False)[0]
+    return (latents - (start + (1 - diffusion.alpha[-1].item()) * mean)).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("steps", [15, 20])
+@pytest.mark.parametrize("name", ["dpmsolver++", "unipc"])
+@pytest.mark.parametrize("beta_end", [0.012, 0.08])
+def test_multistep_solvers_come_nearer_to_the_ode_in_few_steps_than_ddim(
+    name: Any, steps: int, beta_end: float
+) -> None:
+    config = NOISE.model_copy(update={"beta_end": beta_end})
+    assert distance_from_the_ode(name, steps, config) < 0.65 * distance_from_the_ode("ddim", steps, config)
+    assert distance_from_the_ode("ddim", 200, config) < 0.03
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ddpm", 75), ("ddim", 20), ("dpmsolver++", 20), ("unipc", 20)])
+def test_usual_steps_are_the_papers_for_its_sampler_and_few_for_others(name: Any, steps: int) -> None:
+    assert usual_steps(build_scheduler(NOISE, name)) == steps

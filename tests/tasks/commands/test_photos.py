@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from flows.__main__ import main
+from models.inference.pipeline import MVDiffusionPipeline
 from models.network.noise import build_scheduler
 from tasks.commands.turntables import MP4_TURNS
 from tests.models.precision_checks import VIEWS_DB, AttentionQueries, alike
@@ -212,6 +213,17 @@ def test_sample_mask_that_cannot_be_one_is_named_with_its_photo(
     sentence = capsys.readouterr().err
     assert sentence.startswith(f"{photo} with {tmp_path / 'mask.png'}: ")
     assert words in sentence
+
+
+def test_sample_takes_solver_and_steps_that_the_model_was_made_for(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = toy_pipeline(build_scheduler(NOISE, "ddim")).components
+    MVDiffusionPipeline(**parts, num_inference_steps=3).save_pretrained(tmp_path / "model")
+    words = ["sample", "--model", tmp_path / "model", "--device", "cpu", photo, "--out"]
+    for out, options, steps in (("own", [], 3), ("asked", ["--scheduler", "unipc"], 20)):
+        assert main([*map(str, words), str(tmp_path / out), *options]) == 0
+        assert f"{steps}/{steps}" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("bfloat16_attention")
