@@ -295,6 +295,44 @@ class StageConfig(TrainingConfig):
             raise ValueError("unet is set; only stage 1 builds a network, the others continue it: write null")
 
 
+class DistilConfig(TrainingConfig):
+    """The distillation of stage 3 to a few steps, stage distil, which the paper does not have (docs/training.md).
+
+    Samples and noise are those of the section `train_stage3`.
+    """
+
+    recipe: int = Field(ge=1)
+    steps: int | None = Field(ge=1, le=16)
+    """Steps of DDIM that the distilled model draws in; null: nothing is distilled, and the stage's folder says so."""
+    teacher_steps: int = Field(ge=2)
+    """Steps of DDIM in which the teacher goes from noise to latents: a multiple of `steps` and a divisor of the
+    timesteps of noise. More are nearer to the ODE and take longer to learn."""
+    drawn_objects: int = Field(ge=0)
+    """How many held-out objects every validation draws, in `steps` steps; 0: none."""
+
+    def check(self, noise: NoiseConfig) -> None:
+        """Raise ValueError when the steps do not come out even, or the network says nothing of the last timestep.
+
+        Args:
+            noise: The process of stage 3.
+        """
+        if self.steps is None:
+            return
+        if noise.prediction != "v_prediction":
+            raise ValueError(
+                f"steps is set and noise.prediction of stage 3 is {noise.prediction}; it must be v_prediction"
+            )
+        if noise.timesteps % self.teacher_steps:
+            raise ValueError(
+                f"teacher_steps is {self.teacher_steps}, which does not divide the {noise.timesteps} timesteps of "
+                "noise; write a divisor, such as 40 of 1000"
+            )
+        if self.teacher_steps % self.steps:
+            raise ValueError(
+                f"steps is {self.steps}, which does not divide teacher_steps, {self.teacher_steps}; write a divisor"
+            )
+
+
 class Effort(Section):
     """How finely and how long a surface is fitted."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.data.samples import SampleReader, Samples, group_by_views
-from models.network.conditioning import assemble_conditioning
+from models.network.conditioning import Conditioning, assemble_conditioning
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import Diffusion
 from models.training.cost import SampleCost, unet_cost, unet_tflop
@@ -87,7 +87,14 @@ class DiffusionTraining:
     def sample_losses(self, samples: Samples) -> Tensor:
         """Eq. 1 for each sample (B,): weighted squared error summed over condition and target views."""
         samples = samples.to(self.white_CHW.device)
-        conditioning = assemble_conditioning(
+        noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        predicted_BVCHW = self.predict(self.model, noisy_BVCHW, samples.timestep_B, self.conditioning(samples))
+        target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
+        return self.mean_square(predicted_BVCHW - target_BVCHW, samples)
+
+    def conditioning(self, samples: Samples) -> Conditioning:
+        """What the network is given of samples besides noisy latents and timesteps."""
+        return assemble_conditioning(
             self.model,
             condition_latents_BKCHW=samples.condition_BKCHW,
             embeds_BKD=samples.embeds_BKD,
@@ -95,11 +102,17 @@ class DiffusionTraining:
             target_ids_BT=samples.target_ids_BT,
             is_dropped_B=samples.is_dropped_B,
         )
-        noisy_BVCHW = self.diffusion.add_noise(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
-        output_BVCHW = self.model(noisy_BVCHW, samples.timestep_B, **vars(conditioning)).float()
-        predicted_BVCHW = self.diffusion.as_target(output_BVCHW, noisy_BVCHW, samples.timestep_B)
-        target_BVCHW = self.diffusion.target(samples.clean_BVCHW, samples.noise_BVCHW, samples.timestep_B)
-        error_BV = (predicted_BVCHW - target_BVCHW).square().flatten(2).mean(dim=2)
+
+    def predict(
+        self, unet: MultiViewUNet, noisy_BVCHW: Tensor, timestep_B: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        """What a network's output says of the quantity that the loss compares (B, V, C, H, W), in float32."""
+        output_BVCHW = unet(noisy_BVCHW, timestep_B, **vars(conditioning)).float()
+        return self.diffusion.as_target(output_BVCHW, noisy_BVCHW, timestep_B)
+
+    def mean_square(self, error_BVCHW: Tensor, samples: Samples) -> Tensor:
+        """The weighted squared error of each sample (B,), a mean over the views that count."""
+        error_BV = error_BVCHW.square().flatten(2).mean(dim=2)
         num_targets = samples.target_ids_BT.shape[1]
         if self.model.config.condition_input == "clean":
             error_B = error_BV[:, -num_targets:].mean(dim=1)

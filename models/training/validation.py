@@ -20,7 +20,8 @@ from models.losses.azimuth import fit_azimuth
 from models.losses.metrics import mask_iou, psnr, ssim
 from models.network.mask_vae import decode_rgba, scale_latents
 from models.network.multiview_unet import MultiViewUNet
-from models.network.noise import build_scheduler
+from models.network.noise import SchedulerName, build_scheduler
+from models.network.scheduler_names import FAST_SCHEDULER
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class ValidationSampler:
     uids: Sequence[str]
     """The objects; at least one."""
     num_steps: int
-    """Sampling steps of UniPC."""
+    """Sampling steps."""
     white_CHW: Tensor
     """Scaled latent of the white image: (C, H, W) on the device of the network."""
     show: Callable[[Sequence[Pixels], Sequence[Pixels]], None]
     """Receives the sampled and the true views of all objects, uint8 RGBA (height, width, 4) each."""
+    scheduler: SchedulerName = FAST_SCHEDULER
+    """The sampler."""
 
     @torch.no_grad()
     def evaluate(self, unet: MultiViewUNet) -> dict[str, float]:
@@ -67,7 +70,7 @@ class ValidationSampler:
         given = scale_latents(self.vae, self.latents.condition_views(uid, [0])[:, :channels])
         sampled_BTCHW = sample_views(
             unet,
-            build_scheduler(self.noise, "unipc"),
+            build_scheduler(self.noise, self.scheduler),
             condition_latents_BKCHW=given[None].to(device),
             embeds_BLD=self.latents.embeds(uid, [0])[None].to(device),
             white_latent_CHW=self.white_CHW,

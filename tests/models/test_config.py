@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.config import StageConfig
+from models.config import DistilConfig, StageConfig
 from tests.models.toy_models import NOISE
 
 STAGE = StageConfig.model_validate(
@@ -66,3 +66,22 @@ def test_stage_other_than_the_first_builds_no_network() -> None:
     STAGE.check_network(is_first=False)
     with pytest.raises(ValueError, match="describe the network"):
         STAGE.check_network(is_first=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "noise", "message"),
+    [
+        ({"teacher_steps": 48}, {}, "teacher_steps is 48, which does not divide the 1000 timesteps of noise; write a"),
+        ({"steps": 3}, {}, "steps is 3, which does not divide teacher_steps, 40; write a divisor"),
+        ({}, {"prediction": "epsilon"}, "noise.prediction of stage 3 is epsilon; it must be v_prediction"),
+    ],
+)
+def test_distillation_that_does_not_come_out_even_or_has_no_velocity_is_refused(
+    changes: dict[str, Any], noise: dict[str, Any], message: str
+) -> None:
+    fields = {"recipe": 1, "steps": 4, "teacher_steps": 40, "drawn_objects": 0}
+    config = DistilConfig.model_validate(fields | {"optimizer": STAGE.optimizer, "loop": STAGE.loop} | changes)
+    with pytest.raises(ValueError, match=message):
+        config.check(NOISE.model_copy(update=noise))
+    config.model_copy(update={"steps": None}).check(NOISE.model_copy(update=noise))  # off
+    config.model_copy(update={"steps": 4, "teacher_steps": 40}).check(NOISE)

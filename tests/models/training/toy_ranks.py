@@ -17,6 +17,7 @@ from models.training.sharding import local_shard, shard
 from tasks.ports import Launcher
 from tests.forked_ranks import ForkedRanks
 from tests.models.toy_diffusion import LOOP, OPTIMIZER, make_training, run
+from tests.models.toy_distillation import make_distillation
 
 LONGER = LOOP.model_copy(update={"batch_size": 5, "samples": 30, "checkpoint_every": 2, "validate_every": 6})
 SPARING = {"decayed": "matrices", "weight_decay": 0.1, "view_scale_rate": 10.0}
@@ -31,10 +32,12 @@ def work(
     samples: int = 30,
     spares: bool = False,
     precision: Precision = "fp32",
+    distils: bool = False,
 ) -> None:
     """What each process does: a toy stage whose samples have one or several condition views.
 
     With `spares` they have one, what that leaves unused is frozen, and decay and rates differ among the parameters.
+    With `distils` the stage's network is distilled instead.
     """
     torch.set_num_threads(1)
 
@@ -45,7 +48,7 @@ def work(
 
     with init_distributed(torch.device("cpu")) as ranks:
         plan: dict[str, Any] = {"multi_condition_share": 0.0} if spares else {}
-        training = make_training(LatentSet.open(latents), **plan)
+        training = (make_distillation if distils else make_training)(LatentSet.open(latents), **plan)
         for weight in unasked_parameters(training.model) if spares else []:
             weight.requires_grad_(False)
         if sharded:
