@@ -10,10 +10,12 @@ from flows.utilization import pool_busy, ranks_busy
 from infra.machine import available_cpus, num_cuda_gpus
 from infra.profile import Profile
 from infra.rates import Rates
-from models.config import StageConfig
+from models.config import LoopConfig, StageConfig
+from models.training.distillation import PASSES
 from models.training.operations import NetworkOperations, embedding_tflop
 from models.training.throughput import peak_of
 from render.quality import NAMED
+from tasks.artifacts.cases import DISTILLED, SEVERAL_VIEWS
 from tasks.baselines import plan_baselines
 from tasks.encode import DECODE_THREADS
 from tasks.sources.procedural.source import ProceduralSource
@@ -128,13 +130,15 @@ class Costs:
         yield self._encode()
         for stage in ("stage1", "stage2", "stage3"):
             yield self._train(stage, getattr(self.params, f"train_{stage}"))
+        if self.params.distil.steps is not None:
+            yield self._distil()
         yield self._render_test()
         scans = self.test_objects if self.reads_scans else 0
         yield self._in_pool("gso-eval", f"{scans:,} objects", [1.0] * scans)
         baselines = self.test_objects * len(plan_baselines(self.params.baselines, self.targets))
         yield self._in_pool("baselines", f"{baselines:,} reconstructions", [1.0] * baselines)
         yield self._sample()
-        drawn = self.test_objects * len(self.drawn_conditions)
+        drawn = self.test_objects * len(self.drawn_cases)
         yield self._in_pool("reconstruct", f"{drawn:,} meshes", [1.0] * drawn)
         yield self._in_pool("evaluate", f"{drawn + baselines:,} results", [1.0] * (drawn + baselines))
 
@@ -187,23 +191,29 @@ class Costs:
         return replace(row, hours=row.hours + reading / row.cores)
 
     def _train(self, stage: str, config: StageConfig) -> CostRow:
-        costs = {
-            count: self.networks.train_unet(count, config.kept_targets)
-            for count, share in config.condition_shares.items()
-        }
-        tflop = config.loop.samples * sum(config.condition_shares[count] * cost for count, cost in costs.items())
         disk = self.networks.unet_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 8) / 1e9  # averaged and newest weights
-        busy = ranks_busy(config, costs, max(1, self.machines.cards), self.params.render.conditions)
-        return self._networks(f"train-{stage}", f"{config.loop.samples:,} samples", tflop, disk, busy)
+        return self._train_unet(f"train-{stage}", config, config.loop, 1.0, disk)
+
+    def _distil(self) -> CostRow:
+        disk = self.networks.unet_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 4) / 1e9  # averaged weights alone
+        return self._train_unet("distil", self.params.train_stage3, self.params.distil.loop, PASSES, disk)
+
+    def _train_unet(self, stage: str, config: StageConfig, loop: LoopConfig, passes: float, disk_gb: float) -> CostRow:
+        """A row of a training of the UNet that draws samples as a stage does, each `passes` times as much work."""
+        shares = config.condition_shares
+        costs = {count: self.networks.train_unet(count, config.kept_targets) for count in shares}
+        tflop = loop.samples * passes * sum(share * costs[count] for count, share in shares.items())
+        drawn_so = config.model_copy(update={"loop": loop})
+        busy = ranks_busy(drawn_so, costs, max(1, self.machines.cards), self.params.render.conditions)
+        return self._networks(stage, f"{loop.samples:,} samples", tflop, disk_gb, busy)
 
     def _sample(self) -> CostRow:
-        config, conditions = self.params.sample, self.drawn_conditions
-        passes = 1 if config.guidance == 1 else 2
+        passes = 1 if self.params.sample.guidance == 1 else 2
         costs = [
-            passes * config.steps * self.networks.denoise(count, self.targets) + self.targets * self.networks.decode()
-            for count in conditions
+            passes * steps * self.networks.denoise(count, self.targets) + self.targets * self.networks.decode()
+            for count, steps in self.drawn_cases
         ]
-        drawn = self.test_objects * len(conditions)
+        drawn = self.test_objects * len(costs)
         in_order = [cost for cost in costs for _ in range(self.test_objects)]
         busy = pool_busy(in_order, self.machines.cards or self.workers)
         disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
@@ -220,15 +230,15 @@ class Costs:
         return self.params.render_test.source == "folder"
 
     @property
-    def drawn_conditions(self) -> list[int]:
-        """Number of condition views in each case of the test."""
+    def drawn_cases(self) -> list[tuple[int, int]]:
+        """Number of condition views and of steps in each case of the test."""
         config = self.params.sample
         return [
-            count
+            (count, (self.params.distil.steps or 0) if stage == DISTILLED else config.steps)
             for stage in config.stages
             for protocol in config.protocols
             if protocol != "gso" or self.reads_scans
-            for count in (config.conditions if (stage, protocol) == ("stage3", "sparse") else (1,))
+            for count in (config.conditions if stage in SEVERAL_VIEWS and protocol == "sparse" else (1,))
         ]
 
     def seconds_per_view(self, side: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.config import MaskVAEConfig, ReconstructConfig, StageConfig
+from models.config import DistilConfig, MaskVAEConfig, ReconstructConfig, StageConfig
 from render.config import RenderConfig
 from tasks.config import (
     BaselinesConfig,
@@ -38,6 +38,7 @@ class Params(BaseModel):
     train_stage1: StageConfig
     train_stage2: StageConfig
     train_stage3: StageConfig
+    distil: DistilConfig
     render_test: RenderTestConfig
     gso_eval: GsoEvalConfig
     baselines: BaselinesConfig
@@ -58,6 +59,10 @@ class Params(BaseModel):
                 )
             except ValueError as error:
                 raise ValueError(f"{name}.{error}") from None
+        try:
+            self.distil.check(self.train_stage3.noise)
+        except ValueError as error:
+            raise ValueError(f"distil.{error}") from None
         for problem in (*self._schedule_problems(), *self._test_problems()):
             raise ValueError(problem)
         return self
@@ -84,6 +89,8 @@ class Params(BaseModel):
             yield f"sample.conditions goes to {most}; unet.max_condition_views is {self._max_conditions}"
         if len(set(self.sample.stages)) < len(self.sample.stages):
             yield f"sample.stages names a stage twice: {', '.join(self.sample.stages)}"
+        if "distilled" in self.sample.stages and self.distil.steps is None:
+            yield "sample.stages names distilled and distil.steps is null, so there is no such model: set distil.steps"
         if len(set(self.sample.protocols)) < len(self.sample.protocols):
             yield f"sample.protocols names a protocol twice: {', '.join(self.sample.protocols)}"
         yield from self._baseline_problems()

@@ -20,6 +20,7 @@ LATENTS = Path("data/latents")
 STAGE1 = Path("models_out/stage1")
 STAGE2 = Path("models_out/stage2")
 STAGE3 = Path("models_out/stage3")
+DISTILLED = Path("models_out/distilled")
 TEST_VIEWS = Path("data/test_views")
 GSO_EVAL = Path("data/gso_eval")
 BASELINES = Path("data/baselines")
@@ -129,6 +130,15 @@ _ROWS = (
         policy=Policy(retries=1, timeout_seconds=30 * DAY),
     ),
     Stage(
+        name="distil",
+        description="distil stage 3 into a model that draws in a few steps; off unless distil.steps says how many",
+        runs="tasks.distil:distil_stage",
+        inputs={"latents": LATENTS, "vae": MASK_VAE, "teacher": STAGE3},
+        params=("seed", "distil", "train_stage3"),
+        out=DISTILLED,
+        policy=Policy(retries=1, timeout_seconds=30 * DAY),
+    ),
+    Stage(
         name="render-test",
         description="render the test sets: aligned sparse views, SyncDreamer's ring, ground-truth meshes (sec. 5.2)",
         runs="tasks.render_test:render_test_sets",
@@ -160,7 +170,7 @@ _ROWS = (
         name="sample",
         description="sample 32 views of every test object from its condition images, for each training stage (sec. 6)",
         runs="tasks.sample:sample_test_sets",
-        inputs={"test_views": TEST_VIEWS, "gso_eval": GSO_EVAL, "stages": MODELS},
+        inputs={"test_views": TEST_VIEWS, "gso_eval": GSO_EVAL, "stages": MODELS | {"distilled": DISTILLED}},
         params=("seed", "sample"),
         out=SAMPLES,
         policy=Policy(retries=1, timeout_seconds=7 * DAY),
@@ -188,6 +198,7 @@ _ROWS = (
                 views=VIEWS,
                 mask_vae=MASK_VAE,
                 stages=MODELS,
+                distilled=DISTILLED,
                 test_views=TEST_VIEWS,
                 gso_eval=GSO_EVAL,
                 baselines=BASELINES,

@@ -19,7 +19,7 @@ from tasks.artifacts.manifest import MANIFEST
 STATES: dict[Action, str] = {"run": "stale", "restore": "stale", "maybe": "stale upstream", "skip": "up to date"}
 TRAININGS = ("train-stage1", "train-stage2", "train-stage3")
 SHEETS = ("data/views", "data/test_views", "data/samples/*")
-MODELS = ("models_out/mask_vae", "models_out/stage1", "models_out/stage2", "models_out/stage3")
+MODELS = ("models_out/mask_vae", *(f"models_out/{name}" for name in ("stage1", "stage2", "stage3", "distilled")))
 MESH_ENDINGS = (".glb", ".obj", ".ply")
 
 

@@ -187,13 +187,15 @@ class SampleConfig(Section):
     """How the 32 views of each test object are sampled (sec. 6)."""
 
     recipe: int = Field(ge=1)
-    stages: tuple[Literal["stage1", "stage2", "stage3"], ...] = Field(min_length=1)
+    stages: tuple[Literal["stage1", "stage2", "stage3", "distilled"], ...] = Field(min_length=1)
+    """Models, also that of the stage distil where `distil.steps` is set."""
     protocols: tuple[Literal["sparse", "ring", "gso"], ...] = Field(min_length=1)
     """What is sampled, as far as the test sets have it: 32 targets, SyncDreamer's cameras rendered here, its own files
     (docs/evaluation.md)."""
     conditions: tuple[int, ...] = Field(min_length=1)
     """Numbers of condition images for the sparse-view protocol; single-view stages use only 1."""
     scheduler: SchedulerName
+    """Of the training stages; the distilled model has its own, and its own steps."""
     steps: int = Field(ge=1, le=1000)
     """75 DDPM steps in sec. 6."""
     guidance: float = Field(ge=1)

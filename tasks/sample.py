@@ -21,7 +21,7 @@ from render.cameras import Camera
 from render.fov import change_fov
 from render.passes import View
 from render.views import ViewKind
-from tasks.artifacts.cases import Case, TestSet
+from tasks.artifacts.cases import DISTILLED, SEVERAL_VIEWS, Case, TestSet
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
@@ -47,7 +47,7 @@ def sample_test_sets(
     Args:
         test_views: Sealed set of test views, whose condition views the models are given.
         gso_eval: Sealed set of SyncDreamer's pictures, which may be empty.
-        stages: Model folder of each training stage.
+        stages: Model folder of each training stage and of the distilled model.
         config: The section `sample`.
         seed: For the initial noise, which is the same in all cases of an object.
         out: Becomes the sealed folder of samples.
@@ -76,6 +76,7 @@ def sample_test_sets(
             tools.precision,
             keys[case.method, case.test_set],
             tools.compute.attention_kernel,
+            is_distilled=case.method == DISTILLED,
         )
         views = sets[case.test_set]
         jobs += [
@@ -107,8 +108,8 @@ def sample_test_sets(
 def plan_cases(config: SampleConfig, sets: Mapping[TestSet, ViewSet]) -> list[Case]:
     """List the cases that the test sets have views for.
 
-    In the protocol sparse, stage 3 is given every number of condition views and the single-view stages one; in the
-    other protocols all are given one.
+    In the protocol sparse, stage 3 and what was distilled from it are given every number of condition views and the
+    single-view stages one; in the other protocols all are given one.
 
     Raises ValueError when there is none.
     """
@@ -116,7 +117,7 @@ def plan_cases(config: SampleConfig, sets: Mapping[TestSet, ViewSet]) -> list[Ca
     cases = []
     for stage in config.stages:
         for protocol in config.protocols:
-            counts = config.conditions if (stage, protocol) == ("stage3", "sparse") else (1,)
+            counts = config.conditions if stage in SEVERAL_VIEWS and protocol == "sparse" else (1,)
             asked = [Case(stage, protocol, count) for count in counts]
             cases += [case for case in asked if case.scored in kinds[case.test_set]]
     if not cases:
@@ -140,7 +141,7 @@ def _sizes(sampled: ViewSet, case: Case, tools: Tools) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Samples with the model of one training stage, which is loaded when it is first needed."""
+    """Samples with one model, which is loaded when it is first needed."""
 
     model: Path
     config: SampleConfig
@@ -150,13 +151,14 @@ class Sampler:
     key: str = ""
     """Changes with the content of the model, whatever its folder is called."""
     attention_kernel: AttentionKernel = "auto"
+    is_distilled: bool = False
+    """Whether the model has a sampler and a number of steps of its own."""
 
     @cached_property
     def pipeline(self) -> MVDiffusionPipeline:
-        """The saved model with the sampler of the configuration."""
-        pipeline = load_pipeline(
-            self.model, scheduler=self.config.scheduler, device=self.device, dtype=DTYPES[self.precision]
-        )
+        """The saved model with its own sampler or that of the configuration."""
+        scheduler = None if self.is_distilled else self.config.scheduler
+        pipeline = load_pipeline(self.model, scheduler=scheduler, device=self.device, dtype=DTYPES[self.precision])
         pipeline.unet.set_attention_kernel(load_kernel(self.attention_kernel, self.device, self.precision))
         return pipeline
 
@@ -189,7 +191,7 @@ class Sampler:
         with tensor_float32(self.device, self.precision):
             drawn = self.pipeline(
                 conditions,
-                num_inference_steps=self.config.steps,
+                num_inference_steps=None if self.is_distilled else self.config.steps,
                 guidance_scale=self.config.guidance,
                 generator=torch.Generator().manual_seed(seed),
             )

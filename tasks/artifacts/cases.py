@@ -18,6 +18,10 @@ TestSet = Literal["test_views", "gso_eval"]
 """Name of a sealed folder of true views with `meshes/<uid>.ply`: what the stage of the same name makes."""
 TEST_SETS: Mapping[Protocol, TestSet] = {"sparse": "test_views", "ring": "test_views", "gso": "gso_eval"}
 """The test set that each protocol is compared with."""
+DISTILLED = "distilled"
+"""The method that stage 3 is distilled into (stage distil)."""
+SEVERAL_VIEWS = ("stage3", DISTILLED)
+"""The models of this project that are given several condition views."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Case:
     """A set of predictions, one row of the result tables: a method, a protocol and a number of condition views."""
 
     method: str
-    """A training stage (stage1..3), a baseline, or the name of somebody else's method."""
+    """A training stage (stage1..3), distilled, a baseline, or the name of somebody else's method."""
     protocol: Protocol
     conditions: int
 

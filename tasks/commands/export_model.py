@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.artifacts.atomic import atomic_folder, write_bytes
+from tasks.artifacts.cases import DISTILLED
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.report.hub_results import BESIDE_CARD, FOLDER
 
@@ -13,7 +14,7 @@ def export_model(model: Path, report: Path, out: Path) -> Path:
     """Copy a model folder to `out` and put the report's scores of it into `.eval_results`, where hubs look for them.
 
     Args:
-        model: A sealed training stage, such as models_out/stage3; its name is that of the stage.
+        model: A sealed model, such as models_out/stage3 or models_out/distilled; its name says which stage made it.
         report: The sealed report of the run that evaluated it.
         out: The new folder.
 
@@ -22,7 +23,8 @@ def export_model(model: Path, report: Path, out: Path) -> Path:
     """
     manifest, evaluated = open_manifest(model, Kind.DIFFUSION_MODEL), open_manifest(report, Kind.REPORT)
     check_new(out)
-    scored = evaluated.inputs.get(f"train-{model.name}")
+    stage = "distil" if model.name == DISTILLED else f"train-{model.name}"
+    scored = evaluated.inputs.get(stage)
     scores = report / FOLDER / f"{model.name}.yaml"
     if scored != manifest.fingerprint or not scores.exists():
         raise ValueError(f"{report} does not evaluate {model}; make it with `python -m flows run evaluate`")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from render.axes import parse_up_axis
 from tasks.artifacts.atomic import write_json
-from tasks.artifacts.cases import Case, Protocol
+from tasks.artifacts.cases import DISTILLED, Case, Protocol
 from tasks.artifacts.test_set import true_mesh_path
 from tasks.artifacts.views import ViewSet
 from tasks.commands.score_options import ScoreOptions
@@ -69,13 +69,13 @@ def plan_prediction(options: ScoreOptions) -> Prediction:
 def row_name(options: ScoreOptions) -> str:
     """Return the name of the row, which also names its folder.
 
-    Raises ValueError for one that cannot be a folder's name or is that of a training stage.
+    Raises ValueError for one that cannot be a folder's name or is that of one of our models.
     """
     name = options.name or options.layout
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
         raise ValueError(f"name {name!r} must consist of letters, digits, '-', '_' and '.'")
-    if name.startswith("stage"):
-        raise ValueError(f"name {name!r} is one of our training stages; choose another with --name")
+    if name.startswith("stage") or name == DISTILLED:
+        raise ValueError(f"name {name!r} is one of our own models; choose another with --name")
     return name
 
 

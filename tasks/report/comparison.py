@@ -7,7 +7,7 @@ from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.evaluation.summary import case_rows, object_rows
 from tasks.ports import Tracker
 from tasks.report.inputs import ReportInputs
-from tasks.report.words import is_stage
+from tasks.report.words import is_model, is_stage
 
 CONTEXT = "evaluation"
 
@@ -24,7 +24,7 @@ def log_comparison(tracker: Tracker, inputs: ReportInputs, rows: Sequence[Object
     tracker.table(list(object_rows(rows)), "tables/objects")
     _log_test_sets(tracker, inputs, cases)
     for method in dict.fromkeys(case.method for case in cases):
-        kind = "training stage" if is_stage(method) else "baseline or peer"
+        kind = "training stage" if is_stage(method) else "distilled" if is_model(method) else "baseline or peer"
         mine = [case for case in cases if case.method == method]
         with tracker.part(method, {"method": method, "kind": kind}) as part:
             _log_test_sets(part, inputs, mine)

@@ -19,7 +19,7 @@ from tasks.report.pictures import Picture, picture
 from tasks.report.strips import error_strip, plain_strip, shown_views, thumbnails, turning_strip
 from tasks.report.tables import group_order
 from tasks.report.viewer import MAX_FACES, TurningMesh, decimated, face_budget, turning_mesh
-from tasks.report.words import case_title, is_stage, method_title
+from tasks.report.words import case_title, is_model, method_title
 
 MAX_OBJECTS = 40
 GALLERY_BYTES = 12_000_000
@@ -181,7 +181,7 @@ def _row(
     views = error_strip(drawn, truth, f"{uid}: views of {title}, under each its error") if drawn else None
     notes = tuple(text.format(score.metrics[name]) for name, text in NOTES if name in score.metrics)
     shape = _preview(mesh, azimuth_deg, f"{uid}: mesh of {title}") if mesh else None
-    why = ENCLOSES_NOTHING if is_stage(score.case.method) else "no mesh"
+    why = ENCLOSES_NOTHING if is_model(score.case.method) else "no mesh"
     return Row(title, notes, views, shape, why)
 
 

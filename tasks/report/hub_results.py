@@ -14,24 +14,24 @@ from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import Case
 from tasks.evaluation.object_scores import Summary
 from tasks.evaluation.summary import ERROR, num_objects
-from tasks.report.words import METRICS, is_stage
+from tasks.report.words import METRICS, is_model
 
 FOLDER = "eval_results"
-"""Folder of the report with a file per training stage."""
+"""Folder of the report with a file per model."""
 BESIDE_CARD = f"{EVAL_RESULTS_FOLDER}/mvdiffusion-pp.yaml"
 """Where a published model's folder has its file."""
 
 
 def write_hub_results(cases: Sequence[Case], summary: Summary, benchmark: str, out: Path) -> None:
-    """Write `out/eval_results/<stage>.yaml` for every training stage among the cases.
+    """Write `out/eval_results/<model>.yaml` for every model of this project among the cases.
 
     Args:
-        cases: Of them, those of training stages.
+        cases: Of them, those of this project's models.
         summary: Their scores.
         benchmark: Id of the data set on the hub that the results are filed under, owner/name.
         out: The folder of the report.
     """
-    for stage in sorted({case.method for case in cases if is_stage(case.method)}):
+    for stage in sorted({case.method for case in cases if is_model(case.method)}):
         entries = [one for case in cases if case.method == stage for one in _entries(case, summary, benchmark)]
         content = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
         write_bytes(out / FOLDER / f"{stage}.yaml", content.encode())

@@ -22,6 +22,7 @@ class ReportInputs:
     mask_vae: Path
     stages: Mapping[str, Path]
     """Folder of the trained model per training stage: stage1, stage2, stage3."""
+    distilled: Path
     test_views: Path
     gso_eval: Path
     baselines: Path
@@ -37,6 +38,7 @@ class ReportInputs:
         yield "render", self.views, Kind.VIEWS
         yield "train-vae", self.mask_vae, Kind.MASK_VAE
         yield from ((f"train-{stage}", path, Kind.DIFFUSION_MODEL) for stage, path in sorted(self.stages.items()))
+        yield "distil", self.distilled, Kind.DIFFUSION_MODEL
         yield "render-test", self.test_views, Kind.VIEWS
         yield "gso-eval", self.gso_eval, Kind.VIEWS
         yield "baselines", self.baselines, Kind.BASELINES

@@ -25,7 +25,7 @@ from tasks.report.tables import ResultTable, all_groups, result_tables
 from tasks.report.training import training_charts
 from tasks.report.verdicts import Verdict, verdicts
 from tasks.report.viewer import three_js
-from tasks.report.words import case_title, group_title, groups_title, is_stage, method_title, protocol_title
+from tasks.report.words import case_title, group_title, groups_title, is_model, method_title, protocol_title
 
 PAGE = "index.html"
 MAX_SHEETS, SHEET_WIDTH_PX = 6, 640
@@ -93,13 +93,13 @@ def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequ
 
 
 def case_order(case: Case) -> tuple[object, ...]:
-    """Return the sort key by which cases are shown: sparse views first, training stages first."""
-    return case.protocol != "sparse", case.protocol, not is_stage(case.method), case.method, case.conditions
+    """Return the sort key by which cases are shown: sparse views first, models of this project first."""
+    return case.protocol != "sparse", case.protocol, not is_model(case.method), case.method, case.conditions
 
 
 def headline_case(cases: Sequence[Case]) -> Case:
     """Return the case that stands for the run: the last training stage, sparse views, most given."""
-    return max(cases, key=lambda one: (is_stage(one.method), one.protocol == "sparse", one.method, one.conditions))
+    return max(cases, key=lambda one: (is_model(one.method), one.protocol == "sparse", one.method, one.conditions))
 
 
 def _sheet(path: Path) -> tuple[str, Picture]:

@@ -16,6 +16,7 @@ TITLES = {
     "train-stage1": "Stage 1: ε, one view given",
     "train-stage2": "Stage 2: v, one view given",
     "train-stage3": "Stage 3: v, one or several",
+    "distil": "Distilled from stage 3",
 }
 CURVES = {"training loss": "loss", "validation loss": "val_loss"}
 """Title of a curve -> column of the history."""

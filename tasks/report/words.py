@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.artifacts.cases import Case, Protocol
+from tasks.artifacts.cases import DISTILLED, Case, Protocol
 
 GROUPS = {"train": "training object", "held_out": "held-out object", "scan": "test scan", "gso": "GSO scan"}
 PROTOCOLS: Mapping[Protocol, str] = {
@@ -62,12 +62,17 @@ COLUMN_OF = {column.metric: column for column in COLUMNS}
 
 def method_title(method: str) -> str:
     """Name a method, e.g. "Stage 3" for the training stage stage3; baselines and peers go by their own names."""
-    return f"Stage {method[-1]}" if is_stage(method) else method
+    return f"Stage {method[-1]}" if is_stage(method) else method.capitalize() if is_model(method) else method
 
 
 def is_stage(method: str) -> bool:
     """Whether a method is a training stage of this project, and neither a baseline nor a peer."""
     return bool(re.fullmatch(r"stage\d", method))
+
+
+def is_model(method: str) -> bool:
+    """Whether a method is a model of this project: a training stage, or what was distilled from the last one."""
+    return is_stage(method) or method == DISTILLED
 
 
 def case_title(case: Case) -> str:

@@ -49,14 +49,14 @@ def model_card(stage: str, config: StageConfig, unet: Mapping[str, Any], facts: 
     """Write a model card: Markdown with the front matter of model hubs.
 
     unet: configuration of the network. facts: of the training: num_objects, num_parameters, side in pixels and `base`,
-    the hub id of the weights it began with, if any.
+    the hub id of the weights it began with, if any; of a distilled model also `steps`.
     """
     geometry, loop = unet["geometry"], config.loop
     number = re.sub(r"\D", "", stage)
     low, high = config.multi_conditions
     conditions = f"one, or in {config.multi_condition_share:.0%} of the samples {low} to {high}"
     rows = {
-        "stage": f"{number} of 3",
+        "stage": f"{number} of 3" if number else f"{stage} from stage 3, draws in {facts['steps']} steps of DDIM",
         "parameters of the network": f"{facts['num_parameters']:,}",
         "began with": facts["base"] or "random weights",
         "objects": f"{facts['num_objects']:,}",
@@ -64,7 +64,7 @@ def model_card(stage: str, config: StageConfig, unet: Mapping[str, Any], facts: 
         "condition images": conditions if config.multi_condition_share else "one",
         "targets per sample": f"{config.kept_targets} of {unet['num_targets']}",
         "noise": f"{config.noise.beta_schedule} betas {config.noise.beta_start} to {config.noise.beta_end}",
-        "loss": f"mean squared error of {config.noise.prediction}",
+        "loss": f"mean squared error of {config.noise.prediction}" + ("" if number else ", consistency"),
         "optimizer": f"AdamW, {config.optimizer.learning_rate:g}, {config.optimizer.schedule}",
         "weights": f"exponential average, decay {loop.ema_decay}" if loop.ema_decay else "the last",
     }

@@ -38,7 +38,7 @@ def costs(params: str, machines: Machines, profile: str = "laptop") -> dict[str,
 @pytest.mark.slow(seconds=8)
 def test_costs_of_the_laptop_are_those_by_hand() -> None:
     rows = costs("params.yaml", LAPTOP)
-    assert list(rows) == list(STAGES)
+    assert list(rows) == [name for name in STAGES if name != "distil"]  # which is off
     assert {name for name, row in rows.items() if row.hours is None} == UNKNOWN
     assert rows["download"].hours == rows["download"].disk_gb == 0  # procedural objects are made here
     seconds_of_a_view = 0.05 + (2.8 - 0.05) / 16**2
@@ -108,6 +108,25 @@ def test_the_papers_run_keeps_128_cards_and_512_cores_busy_where_it_takes_long()
     assert said[0].startswith("download leaves most core hours idle")
     assert said[1].startswith("train-stage3 leaves most card hours idle")
     assert "what helps: a larger loop.batch_size" in said[1]
+
+
+@pytest.mark.slow(seconds=8)
+def test_costs_of_a_distillation_are_those_of_its_samples_and_of_few_steps(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["distil"]["steps"] = 4
+    content["distil"]["loop"]["samples"] = 2 * content["train_stage3"]["loop"]["samples"]
+    content["sample"] |= {"stages": ["distilled"], "steps": 20}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    rows = costs(str(path), LAPTOP)
+    assert list(rows) == list(STAGES)
+    assert hours(rows["distil"]) == pytest.approx(2 * 5 / 3 * hours(rows["train-stage3"]))
+    content["sample"] |= {"stages": ["stage3"], "steps": 4}
+    path.write_text(yaml.safe_dump(content))
+    assert count_costs(load_params(path), LAPTOP, load_profile("laptop"), RATES)[-3].hours == pytest.approx(
+        rows["sample"].hours
+    )
+    assert "distil" not in costs("params.yaml", LAPTOP)
 
 
 @pytest.mark.slow(seconds=20)

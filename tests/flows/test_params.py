@@ -62,6 +62,8 @@ def test_params_with_a_mistake_name_key_value_and_bound(tmp_path: Path, key: str
             r"global_attention names 1 spans, but block_out_channels 2 levels",
         ),
         ("train_stage1.unet.timestep_map", "pretrained", r"timestep_map is pretrained and pretrained is null"),
+        ("distil.steps", 3, r"distil.steps is 3, which does not divide teacher_steps, 40; write a divisor"),
+        ("sample.stages", ["distilled"], r"sample.stages names distilled and distil.steps is null"),
         ("train_stage1.unet", None, r"train_stage1.unet is null; stage 1 builds the network"),
         ("baselines.conditions", [5], r"baselines.conditions goes to 5; render_test.conditions is 4"),
         ("sample.conditions", [1, 5], r"sample.conditions goes to 5; render_test.conditions is 4"),

@@ -42,12 +42,12 @@ def with_one_change(section: BaseModel) -> Iterator[tuple[str, BaseModel]]:
         yield from ((full_name, section.model_copy(update={name: changed})) for full_name, changed in changes)
 
 
-@pytest.mark.parametrize(("name", "num_observing"), [("train_vae", 3), ("train_stage1", 5)])
+@pytest.mark.parametrize(("name", "num_observing"), [("train_vae", 3), ("train_stage1", 5), ("distil", 4)])
 def test_every_field_changes_the_key_but_those_that_only_observe(name: str, num_observing: int) -> None:
     section: TrainingConfig = getattr(load_params(ROOT / "params.yaml"), name)
     key = fingerprint(section.weight_settings())
     changed = dict(with_one_change(section))
-    assert len(changed) > 25
+    assert len(changed) > 20
     same = {
         field
         for field, other in changed.items()

@@ -173,6 +173,7 @@ def _seal_rest(
     ):
         _write_history(folder / name / "history.csv")
         seal(folder / name, kind, config=config, inputs={})
+    seal(folder / "distilled", Kind.DIFFUSION_MODEL, config=params.distil, inputs={})  # off: no model, no history
     for name, kind in (("views", Kind.SAMPLES), ("meshes", Kind.MESHES), (".", Kind.BASELINES)):
         seal(folder / "baselines" / name, kind, config=params.baselines, inputs={}, facts={"cases": []})
     return ReportInputs(
@@ -183,6 +184,7 @@ def _seal_rest(
         views=folder / "views",
         mask_vae=folder / "mask_vae",
         stages={stage: folder / stage for stage in ("stage1", "stage2", "stage3")},
+        distilled=folder / "distilled",
         test_views=folder / "test_views",
         gso_eval=folder / "gso_eval",
         baselines=folder / "baselines",

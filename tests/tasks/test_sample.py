@@ -13,6 +13,7 @@ import torch
 
 from infra.execution.ray_pool import Limits, RayPool
 from models.config import NoiseConfig, Precision
+from models.inference.pipeline import MVDiffusionPipeline
 from models.losses.metrics import MAX_PSNR
 from models.network.noise import build_scheduler
 from render.fov import change_fov
@@ -21,6 +22,7 @@ from render.resample import resample
 from render.views import SYNCDREAMER_FOV_DEG, ViewKind, ring_cameras, syncdreamer_cameras
 from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
@@ -101,6 +103,28 @@ def make(folder: Path, out: Path, tools: Tools) -> None:
 
 def sets_of(folder: Path) -> dict[TestSet, ViewSet]:
     return {"test_views": ViewSet.open(folder / "test_views"), "gso_eval": ViewSet.open(folder / "gso_eval")}
+
+
+def test_sample_draws_the_distilled_model_with_its_own_sampler_and_steps(run: Path, tmp_path: Path) -> None:
+    parts = toy_pipeline(build_scheduler(NOISE, "ddpm")).components
+    pipeline = MVDiffusionPipeline(**parts | {"scheduler": build_scheduler(NOISE, "ddim")}, num_inference_steps=3)
+    pipeline.save_pretrained(tmp_path / "distilled")
+    seal(tmp_path / "distilled", Kind.DIFFUSION_MODEL, config=NOISE, inputs={})
+    config = CONFIG.model_copy(update={"stages": ("distilled",), "protocols": ("sparse",), "scheduler": "unipc"})
+    models = {"distilled": tmp_path / "distilled"}
+    sample_test_sets(
+        run / "test_views", run / "gso_eval", models, config, 0, tmp_path / "samples", make_tools(tmp_path)
+    )
+    assert [case.name for case in plan_cases(config, sets_of(run))] == ["distilled-sparse-1", "distilled-sparse-2"]
+    found = ViewSet.open(tmp_path / "samples" / "distilled-sparse-2")
+    views = ViewSet.open(run / "test_views")
+    names = views.names("ball", ViewKind.CONDITION)[:2]
+    pipeline.set_progress_bar_config(disable=True)
+    seed = seed_of(0, "sample", "ball")
+    drawn = pipeline(list(views.images("ball", names)), generator=torch.Generator().manual_seed(seed))
+    assert pipeline.num_timesteps == 3
+    wanted = np.stack([np.array(image) for image in drawn.images])
+    assert np.array_equal(found.images("ball", found.names("ball", ViewKind.TARGET)), wanted)
 
 
 def test_list_cases_asks_only_stage3_with_several_conditions(run: Path) -> None:

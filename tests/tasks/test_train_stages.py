@@ -17,14 +17,14 @@ import psutil
 import pytest
 import torch
 import yaml
-from diffusers import AutoencoderKL, UniPCMultistepScheduler
+from diffusers import AutoencoderKL, DDIMScheduler, UniPCMultistepScheduler
 from PIL import Image
 
 from infra.storage.node_cache import NodeCache
-from models.config import MaskVAEConfig, OptimizerConfig, StageConfig
+from models.config import DistilConfig, MaskVAEConfig, OptimizerConfig, StageConfig
 from models.data.images import as_unit_tensor
 from models.data.latents import LatentSet, sample_posterior
-from models.inference.pipeline import MVDiffusionPipeline
+from models.inference.pipeline import MVDiffusionPipeline, load_pipeline
 from models.network.attention import unasked_parameters
 from models.network.mask_vae import encode_rgba, load_mask_vae, posterior_moments, scale_latents
 from models.network.multiview_unet import MultiViewUNet
@@ -32,10 +32,12 @@ from models.training.validation import ValidationSampler
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import ViewSet
+from tasks.distil import distil_stage
 from tasks.encode import encode_views
-from tasks.ports import ComputeOptions
-from tasks.train_diffusion import base_model, train_stage
+from tasks.ports import ComputeOptions, Tools
+from tasks.train_diffusion import train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
+from tasks.training.diffusion_model import base_model
 from tasks.training.images import evenly_spaced, keep_in_memory, list_images
 from tasks.training.stage import RAW, start_network
 from tests.forked_ranks import ForkedRanks, start
@@ -44,7 +46,7 @@ from tests.models.precision_checks import LATENTS_DB, AttentionQueries, below_sp
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks import held_training
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
-from tests.tasks.toolbox import MemoryTracker, make_tools
+from tests.tasks.toolbox import MemoryTracker, make_tools, notes_of
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=4, max_grad_norm=1.0
@@ -551,3 +553,55 @@ def test_validation_averages_over_the_objects_that_it_draws_and_shows_all(made: 
 def test_number_of_drawn_objects_changes_no_manifest_until_it_is_another() -> None:
     assert "drawn_objects" not in STAGE1.model_dump(mode="json")
     assert STAGE1.model_copy(update={"drawn_objects": 2}).model_dump(mode="json")["drawn_objects"] == 2
+
+
+DISTIL = DistilConfig(recipe=1, steps=2, teacher_steps=10, drawn_objects=1, optimizer=OPTIMIZER, loop=LOOP)
+
+
+def distil(made: Path, folder: Path, config: DistilConfig, tools: Tools) -> Path:
+    distil_stage(made / "latents", made / "vae", made / "stage3", config, STAGE3, 0, folder / "distilled", tools)
+    return folder / "distilled"
+
+
+@pytest.mark.slow(seconds=4)
+def test_distil_leaves_a_pipeline_that_says_its_sampler_and_steps(made: Path, tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    folder = distil(made, tmp_path, DISTIL, make_tools(tmp_path, tracker=tracker))
+    pipeline = load_pipeline(folder, scheduler=None, device="cpu")
+    assert isinstance(pipeline.scheduler, DDIMScheduler)
+    assert pipeline.default_steps == 2
+    assert pipeline.unet.config.condition_drop == STAGE3.condition_drop
+    drawn = pipeline([picture(0, cameras_of(0)[8])], generator=torch.Generator().manual_seed(0), output_type="latent")
+    assert drawn.latents.isfinite().all()
+    assert pipeline.num_timesteps == 2
+    teacher = MultiViewUNet.from_pretrained(made / "stage3" / "unet").state_dict()
+    assert any(not torch.equal(teacher[name], value) for name, value in pipeline.unet.state_dict().items())
+    manifest = open_manifest(folder, Kind.DIFFUSION_MODEL)
+    assert manifest.inputs["previous"] == open_manifest(made / "stage3", Kind.DIFFUSION_MODEL).fingerprint
+    assert manifest.facts["steps"] == 2
+    assert "| stage | distilled from stage 3, draws in 2 steps of DDIM |" in (folder / "README.md").read_text()
+    assert {"loss", "val_loss", "val_psnr"} < history_of(folder)[-1].keys()
+    assert tracker.models == [(folder, "distilled")]
+    assert tracker.images
+
+
+def test_distil_that_is_off_leaves_a_sealed_folder_that_says_so(made: Path, tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    tools = make_tools(tmp_path, tracker=tracker)
+    folder = distil(made, tmp_path, DISTIL.model_copy(update={"steps": None}), tools)
+    assert files_of(folder) == ["README.md", "ledger.jsonl", "manifest.json"]
+    assert "`distil.steps` in params.yaml is null" in (folder / "README.md").read_text()
+    assert open_manifest(folder, Kind.DIFFUSION_MODEL).config["steps"] is None
+    assert notes_of(tools) == ["distil: distil.steps is null, so nothing is distilled"]
+    assert tracker.models == []
+
+
+@pytest.mark.slow
+def test_distil_with_two_processes_makes_what_one_makes(made: Path, tmp_path: Path) -> None:
+    one = distil(made, tmp_path / "one", DISTIL, make_tools(tmp_path / "one"))
+    tools = replace(make_tools(tmp_path / "two"), launcher=ForkedRanks(2))
+    two = distil(made, tmp_path / "two", DISTIL, tools)
+    for alone, together in zip(history_of(one), history_of(two), strict=True):
+        assert {name: float(value) for name, value in together.items() if value} == pytest.approx(
+            {name: float(value) for name, value in alone.items() if value}, rel=1e-3
+        )

@@ -65,6 +65,24 @@ def test_distillation_gradient_is_that_of_the_distance_from_a_fixed_target(laten
         torch.testing.assert_close(a, b, atol=1e-3 * scale.item(), rtol=1e-2)
 
 
+def test_distillation_under_autocast_has_nearly_the_gradients_of_float32(latents: LatentSet) -> None:
+    """Autocast keeps its casts of weights: one that is made where no gradient flows must not serve where one does."""
+    gradients = []
+    for is_half in (False, True):
+        distillation = make_distillation(latents)
+        [samples] = distillation.load([0])
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            loss = distillation.sample_losses(samples).sum()
+        loss.backward()
+        gradients.append({name: weight.grad for name, weight in distillation.model.named_parameters()})
+    exact, half = gradients
+    assert {name for name in exact if exact[name] is None} == {name for name in half if half[name] is None}
+    found, wanted = (
+        torch.cat([grad.flatten() for grad in each.values() if grad is not None]) for each in (half, exact)
+    )
+    assert torch.nn.functional.cosine_similarity(found, wanted, dim=0) > 0.95
+
+
 def test_distillation_gives_all_views_of_an_object_one_timestep_of_the_grid(latents: LatentSet) -> None:
     distillation = make_distillation(latents)
     told: list[torch.Tensor] = []

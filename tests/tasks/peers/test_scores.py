@@ -240,7 +240,8 @@ def test_published_rows_stand_beside_with_their_source() -> None:
     [
         ({"layout": "dreamer"}, "layout 'dreamer' is none of syncdreamer, zero123"),
         ({"layout": "leap", "set": "gso30"}, "set 'gso30' is none of sparse, ring, gso"),
-        ({"layout": "leap", "name": "stage3"}, "is one of our training stages"),
+        ({"layout": "leap", "name": "stage3"}, "is one of our own models"),
+        ({"layout": "leap", "name": "distilled"}, "is one of our own models"),
         ({"layout": "leap", "name": "../x"}, "must consist of letters, digits"),
         ({"layout": "mesh", "up": "W"}, "up axis 'W' is none of"),
         ({"layout": "mesh", "front": "-Z"}, "up is Z and front -Z; they must be two different axes"),

@@ -1,5 +1,7 @@
 from tasks.artifacts.cases import Case
+from tasks.report.page import case_order, headline_case
 from tasks.report.verdicts import verdicts
+from tasks.report.words import case_title
 
 CASES = [
     Case("stage1", "sparse", 1),
@@ -51,3 +53,14 @@ def test_verdicts_compare_each_stage_with_the_one_before_where_both_were_scored(
         "Stage 3, 1 view given: better than Stage 2 on training objects": True,
         "Stage 3, 1 view given: better than Stage 2 on held-out objects": False,
     }
+
+
+def test_verdicts_judge_the_distilled_model_by_the_tables_alone() -> None:
+    summary = {case.name: scores(20.0, 6.0, 3.0) for case in CASES}
+    distilled = Case("distilled", "sparse", 1)
+    assert verdicts([*CASES, distilled], summary | {distilled.name: scores(1.0, -9.0, -9.0)}) == verdicts(
+        CASES, summary
+    )
+    assert case_title(distilled) == "Distilled, 1 view given"
+    assert case_order(distilled) < case_order(Case("hull-gt-pose", "sparse", 1))
+    assert headline_case([distilled, *CASES]) == CASES[3]
