@@ -53,6 +53,11 @@ class DiffusionTraining:
     discriminator: None = None
     may_be_sharded: ClassVar[bool] = True
 
+    @property
+    def frozen_parameters(self) -> int:
+        """None: the network learns from data alone."""
+        return 0
+
     def load(self, sample_ids: Sequence[int]) -> list[Samples]:
         """Read samples one by one; the computing thread joins them, since two threads' OpenMP teams slow each other."""
         return [self.reader.read(sample_id) for sample_id in sample_ids]

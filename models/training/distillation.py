@@ -36,6 +36,11 @@ class Distillation(DiffusionTraining):
     """The frozen network, on the device of `model`, which began with its weights."""
     segments: Segments
 
+    @property
+    def frozen_parameters(self) -> int:
+        """Those of the teacher."""
+        return sum(weight.numel() for weight in self.teacher.parameters())
+
     def sample_losses(self, samples: Samples) -> Tensor:
         """The distance of each sample (B,) from consistency, a mean over its views."""
         samples = samples.to(self.white_CHW.device)

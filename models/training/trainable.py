@@ -49,6 +49,11 @@ class Trainable(Protocol[BatchT]):
         """A second network with its own parameter group and gradient norm, trained but not averaged; None: none."""
         ...
 
+    @property
+    def frozen_parameters(self) -> int:
+        """Parameters of networks that take part untrained, whole on every rank, such as a teacher."""
+        ...
+
     def load(self, sample_ids: Sequence[int]) -> BatchT:
         """Read and assemble the samples of one rank; beside a GPU this runs in a second thread."""
         ...

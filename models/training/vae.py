@@ -77,6 +77,12 @@ class VAETraining:
         """The patch discriminator, if the loss has one."""
         return self.loss.discriminator
 
+    @property
+    def frozen_parameters(self) -> int:
+        """Parameters of the network of the perceptual loss, if there is one."""
+        perceptual = self.loss.perceptual
+        return 0 if perceptual is None else sum(weight.numel() for weight in perceptual.parameters())
+
     def load(self, sample_ids: Sequence[int]) -> ImageBatch:
         """Read images or random crops of them, and draw the noise of their posterior samples."""
         pixels = np.stack([self.crop(sample_id) for sample_id in sample_ids])

@@ -13,6 +13,10 @@ from tasks.ports import Tools
 GIB = 2**30
 TEMPORARY_SHARE = 0.1
 """Part of a device's memory that advice leaves to temporary buffers and to what the allocator cannot use."""
+FROZEN_BYTES = 4
+"""Of a parameter that is not trained."""
+UNAVERAGED_BYTES = 16
+"""Of a parameter that is trained and not averaged, as a discriminator's: itself, its gradient and AdamW's moments."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,13 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
     # autocast keeps its copy of each weight until the backward pass, unless the weights are gathered as such
     copied_bytes = 2 if is_half and not (is_split and tools.device != "cpu") else 0
     unsummed_bytes = 4 if is_split and at_once < own else 0
+    others = trainable.frozen_parameters * FROZEN_BYTES
+    if trainable.discriminator is not None:
+        others += UNAVERAGED_BYTES * sum(weight.numel() for weight in trainable.discriminator.parameters())
     return MemoryEstimate(
         stage=stage,
         parameters=parameters,
-        state_gib=parameters * (state_bytes + copied_bytes + unsummed_bytes) / GIB,
+        state_gib=(parameters * (state_bytes + copied_bytes + unsummed_bytes) + others) / GIB,
         kept_gib=(cost.saved_activation_bytes + cost.recomputed_bytes) / GIB,
         at_once=at_once,
         step_tflop=cost.tflop * config.loop.batch_size,

@@ -34,6 +34,7 @@ class Line:
             self.model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), *wide, nn.Linear(width, 1))
         self.discriminator: nn.Module | None = None
         self.may_be_sharded = False
+        self.frozen_parameters = 0
         self.micro_batch: int | None = None
         self.num_parts = num_parts
         self.poisoned, self.poison = poisoned, poison

@@ -28,6 +28,7 @@ def test_distillation_changes_the_student_and_not_the_teacher(latents: LatentSet
     distillation = make_distillation(latents)
     before = weights(distillation.teacher)
     assert weights(distillation.model) == before
+    assert distillation.frozen_parameters == sum(weight.numel() for weight in distillation.model.parameters())
     run(distillation, tmp_path / "run")
     assert weights(distillation.teacher) == before
     assert weights(distillation.model) != before

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from models.data.samples import SampleReader
 from models.network.multiview_unet import MultiViewUNet
@@ -44,6 +45,8 @@ class Dear:
     """A training whose samples need 1 GiB each."""
 
     may_be_sharded = True
+    frozen_parameters = 0
+    discriminator = None
 
     def __init__(self, training: DiffusionTraining, micro_batch: int | None = None) -> None:
         self.model = training.model
@@ -145,3 +148,13 @@ def test_advised_micro_batch_of_the_papers_network_fits_and_one_more_does_not(
         replace(need, at_once=advised).require(card, memory_gib)
     with pytest.raises(ValueError, match="needs at least"):
         replace(need, at_once={1: 8, 10: 6}[conditions]).require("card", {1: 79.1, 10: 139.8}[conditions])
+
+
+def test_networks_beside_the_one_that_learns_need_memory_too(training: DiffusionTraining, tmp_path: Path) -> None:
+    tools, _ = tools_with(tmp_path, memory_gib=64.0)
+    alone: Any = Dear(training)
+    others: Any = Dear(training)
+    others.frozen_parameters = 2**30  # such as a distillation's teacher
+    others.discriminator = torch.nn.Linear(2**14, 2**14, bias=False, device="meta")
+    needs = [estimate("distil", trainable, CONFIG, tools, 1).state_gib for trainable in (alone, others)]
+    assert needs[1] - needs[0] == pytest.approx(4 + 16 / 4)
