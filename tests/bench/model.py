@@ -1,4 +1,4 @@
-"""One step of the network, ours beside others' attention on the same UNet: `python -m tests.bench.model`.
+"""One step of the network, ours beside others' attention and fewer views by level: `python -m tests.bench.model`.
 
 A process per method, interleaved, the least of several rounds (make bench-model).
 """
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.execution.processes import environment
-from tests.bench.model_methods import METHODS
+from tests.bench.model_methods import LEVELS, METHODS
 
 COLUMNS = {
     "forward, s": "forward_s",
@@ -32,7 +32,7 @@ COLUMNS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Print the table."""
     arguments = _parser().parse_args(words)
-    chosen = [name for name in METHODS if not arguments.methods or name in arguments.methods]
+    chosen = [name for name in (*METHODS, *LEVELS) if not arguments.methods or name in arguments.methods]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     for _ in range(arguments.rounds):
         for name in chosen:

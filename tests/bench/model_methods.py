@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.config import Span
 from models.network.attention import Kernel, MultiViewAttention, attend
 
 
@@ -71,6 +72,13 @@ METHODS: dict[str, Callable[[], Any]] = {
     "Era3D, rows": lambda: PeerAttention("row"),
     "each view alone": lambda: PeerAttention("view"),
 }
+LEVELS: dict[str, tuple[Span, ...]] = {
+    "ours, rows at the finest level": ("rows", "all", "all", "all"),
+    "ours, near views at the finest level": ("near", "all", "all", "all"),
+    "ours, each view alone at the finest level": ("none", "all", "all", "all"),
+    "ours, all views at the coarsest level alone": ("none", "none", "none", "all"),
+}
+"""Choices of `global_attention`, the finest level first."""
 ALL_VIEWS = ("MVDream, fused kernel", "MVDream, as published", "Wonder3D")
 """Those whose views see all of each other, so that they compute what ours does."""
 

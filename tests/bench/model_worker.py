@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.config import UNetConfig
+from models.config import Span, UNetConfig
 from models.network.initialization import seeded_weights
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.training.compiled import compile_in_place
 from models.training.cost import saved_by_module
 from models.training.throughput import count_tflop, memory_gib
 from tests.bench.model_cost import toy_batch
-from tests.bench.model_methods import METHODS
+from tests.bench.model_methods import LEVELS, METHODS
 
 GEOMETRY = {"azimuths": 8, "elevations_deg": (-30.0, 0.0, 30.0, 60.0), "fov_deg": 60.0, "distance": 1.5}
 DIVISOR = {"toy": 10, "quarter": 4, "full": 1}
@@ -27,16 +27,18 @@ DIVISOR = {"toy": 10, "quarter": 4, "full": 1}
 def main() -> None:
     """Read the job from the command line."""
     job = json.loads(sys.argv[1])
-    unet = network(job["width"], job["side"]).to(job["device"])
-    unet.base.set_attn_processor(METHODS[job["method"]]())
+    spans = LEVELS.get(job["method"])
+    unet = network(job["width"], job["side"], spans or True).to(job["device"])
+    if spans is None:
+        unet.base.set_attn_processor(METHODS[job["method"]]())
     inputs = {name: value.to(job["device"]) for name, value in toy_batch(unet, job["views"]).items()}
     if job["compile"]:
         compile_in_place(unet)
     print(json.dumps(measure(unet, inputs, job["device"], job["steps"])))  # noqa: T201 the answer
 
 
-def network(width: str, side: int) -> MultiViewUNet:
-    """The paper's network, its widths divided; heads keep 64 channels where they can."""
+def network(width: str, side: int, spans: bool | tuple[Span, ...] = True) -> MultiViewUNet:
+    """The paper's network, its widths divided; heads keep 64 channels where they can; `spans` of its self-attention."""
     widths = tuple(channels // DIVISOR[width] for channels in (320, 640, 1280, 1280))
     config = UNetConfig(
         pretrained=None,
@@ -49,7 +51,7 @@ def network(width: str, side: int) -> MultiViewUNet:
         condition_flag=1,
         max_condition_views=10,
         view_embedding=True,
-        global_attention=True,
+        global_attention=spans,
     )
     with seeded_weights(0):
         return build_unet(config, num_targets=32, latent_channels=4, latent_size=side, geometry=GEOMETRY)
