@@ -85,7 +85,7 @@ study: bootstrap ## variants x seeds x budgets compared; by itself what the part
 	$(RUN) tests.bench.study $(ARGS)
 
 small-model: bootstrap ## a small model of a folder of real objects, for `sample --model` (an hour; FOLDER=objects OUT=models_out/small)
-	$(RUN) tests.bench.study tests/bench/studies/real.yaml --folder "$(or $(FOLDER),$(error name a folder of 3D objects: make small-model FOLDER=...))" --release $(or $(OUT),models_out/small) $(ARGS)
+	$(RUN) tests.bench.study tests/bench/studies/real.yaml --seeds 0 --folder "$(or $(FOLDER),$(error name a folder of 3D objects: make small-model FOLDER=...))" --release $(or $(OUT),models_out/small) $(ARGS)
 
 ci: ## what continuous integration runs
 	bash .ci/run
