@@ -20,6 +20,8 @@ STATES: dict[Action, str] = {"run": "stale", "restore": "stale", "maybe": "stale
 TRAININGS = ("train-stage1", "train-stage2", "train-stage3")
 SHEETS = ("data/views", "data/test_views", "data/samples/*")
 MODELS = ("models_out/mask_vae", *(f"models_out/{name}" for name in ("stage1", "stage2", "stage3", "distilled")))
+CONFIGS = ("model_index.json", "config.json")
+"""One of them lies in every folder of a model: of a pipeline, of a network."""
 MESH_ENDINGS = (".glb", ".obj", ".ply")
 
 
@@ -74,7 +76,7 @@ def render_status(rows: Iterable[StageStatus]) -> Table:
 
 def render_results(root: Path) -> Panel:
     """Show where the results lie, and how to open them."""
-    models = [name for name in MODELS if (root / name / MANIFEST).exists()]
+    models = [name for name in MODELS if _has_model(root / name)]
     places = {
         "report": _files(root, ["reports"], (".md", ".html")),
         "contact sheets": _folders(root, [f"{name}/sheets" for name in SHEETS], (".png",)),
@@ -87,6 +89,11 @@ def render_results(root: Path) -> Panel:
     for what, found in places.items():
         table.add_row(what, "\n".join(found) or "none yet")
     return Panel(table, title="Results", title_align="left", expand=False)
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether a folder is sealed and holds a model; that of `distil` holds none while the stage is off."""
+    return (folder / MANIFEST).exists() and any((folder / name).exists() for name in CONFIGS)
 
 
 def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:

@@ -56,7 +56,9 @@ def test_results_names_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/index.html").write_text("")
     write_json(tmp_path / "models_out/stage1/manifest.json", {})
-    (tmp_path / "models_out/stage2").mkdir()
+    write_json(tmp_path / "models_out/stage1/model_index.json", {})
+    write_json(tmp_path / "models_out/stage2/model_index.json", {})  # which is not sealed
+    write_json(tmp_path / "models_out/distilled/manifest.json", {})  # off
     text = printed(render_results(tmp_path))
     for words in (
         "reports/index.html",
@@ -67,6 +69,7 @@ def test_results_names_what_is_there(tmp_path: Path) -> None:
         assert words in text
     assert "data/meshes/ (1 file)" in text
     assert "models_out/stage2" not in text
+    assert "models_out/distilled" not in text
 
 
 def test_results_before_the_first_run_has_nothing(tmp_path: Path) -> None:
