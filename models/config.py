@@ -15,9 +15,9 @@ ConditionInput = Literal["noisy", "clean"]
 Span = Literal["all", "rows", "near", "none"]
 """Views that the self-attention of a level spans."""
 Precision = Literal["fp32", "bf16"]
+"""fp32: networks compute in float32; bf16: in bfloat16 as far as the place says."""
 AttentionKernel = Literal["auto", "cudnn", "flash", "efficient", "math", "fa3", "fa4"]
 """Kernels that compute attention; models.network.attention_kernels says what each is."""
-"""fp32: networks compute in float32; bf16: in bfloat16 as far as the place says."""
 
 
 class Section(BaseModel):
