@@ -15,9 +15,10 @@ from models.training.distillation import PASSES
 from models.training.operations import NetworkOperations, embedding_tflop
 from models.training.throughput import peak_of
 from render.quality import NAMED
-from tasks.artifacts.cases import DISTILLED, SEVERAL_VIEWS
+from tasks.artifacts.cases import DISTILLED
 from tasks.baselines import plan_baselines
 from tasks.encode import DECODE_THREADS
+from tasks.sample import asked_cases
 from tasks.sources.procedural.source import ProceduralSource
 
 HOUR = 3600.0
@@ -147,8 +148,7 @@ class Costs:
         gigabytes = self.objects * rates.object_mb.value / 1e3 if remote else 0.0
         seconds = 1e3 * gigabytes / rates.download_mb_per_second.value
         asking = self.objects / rates.download_requests_per_second.value if remote else 0.0
-        row = self._alone("download", max(seconds, asking) / HOUR)
-        return replace(row, work=f"{self.objects:,} objects", disk_gb=gigabytes)
+        return replace(self._alone("download", max(seconds, asking) / HOUR), disk_gb=gigabytes)
 
     def _render(self) -> CostRow:
         side, views = self.params.render.resolution, self.objects * self.views
@@ -168,10 +168,10 @@ class Costs:
         return replace(row, disk_gb=count * size)
 
     def _train_vae(self) -> CostRow:
-        config, cards = self.params.train_vae, max(1, self.machines.cards)
+        config = self.params.train_vae
         tflop = config.loop.samples * self.networks.train_vae(config.crop or self.params.render.resolution)
         disk = self.networks.vae_parameters * (CHECKPOINTS * CHECKPOINT_BYTES + 4) / 1e9
-        busy = pool_busy([1.0] * config.loop.batch_size, cards)
+        busy = pool_busy([1.0] * config.loop.batch_size, self.ranks)
         return self._networks("train-vae", f"{config.loop.samples:,} images", tflop, disk, busy)
 
     def _encode(self) -> CostRow:
@@ -182,7 +182,7 @@ class Costs:
         latent = 4 * self.params.train_vae.vae.latent_channels * self.networks.latent_side**2  # mean, variance, 16 bits
         disk = (views * latent + conditions * 2 * tower.projection_dim) / 1e9
         shards = -(-self.objects // self.params.render.objects_per_shard)
-        busy = pool_busy([1.0] * shards, self.machines.cards or self.workers)
+        busy = pool_busy([1.0] * shards, self.network_workers)
         row = self._networks("encode", f"{views:,} views", tflop, disk, busy)
         assert row.hours is not None, "counted"
         reading = views * self.params.render.resolution**2 / 1e6 * self.rates.decode_seconds_per_megapixel.value / HOUR
@@ -204,7 +204,7 @@ class Costs:
         costs = {count: self.networks.train_unet(count, config.kept_targets) for count in shares}
         tflop = loop.samples * passes * sum(share * costs[count] for count, share in shares.items())
         drawn_so = config.model_copy(update={"loop": loop})
-        busy = ranks_busy(drawn_so, costs, max(1, self.machines.cards), self.params.render.conditions)
+        busy = ranks_busy(drawn_so, costs, self.ranks, self.params.render.conditions)
         return self._networks(stage, f"{loop.samples:,} samples", tflop, disk_gb, busy)
 
     def _sample(self) -> CostRow:
@@ -215,14 +215,24 @@ class Costs:
         ]
         drawn = self.test_objects * len(costs)
         in_order = [cost for cost in costs for _ in range(self.test_objects)]
-        busy = pool_busy(in_order, self.machines.cards or self.workers)
+        busy = pool_busy(in_order, self.network_workers)
         disk = drawn * self.targets * self._view_gb(self.params.render.resolution)
         return self._networks("sample", f"{drawn:,} x {self.targets} views", sum(in_order), disk, busy)
+
+    @property
+    def ranks(self) -> int:
+        """Processes that train together: one for each card, or one."""
+        return max(1, self.machines.cards)
 
     @property
     def workers(self) -> int:
         """Of the pool, where no card computes."""
         return max(1, self.machines.cores // THREADS_PER_WORKER)
+
+    @property
+    def network_workers(self) -> int:
+        """Of the pool in stages whose workers hold networks: one for each card, where there are any."""
+        return self.machines.cards or self.workers
 
     @property
     def reads_scans(self) -> bool:
@@ -232,13 +242,11 @@ class Costs:
     @property
     def drawn_cases(self) -> list[tuple[int, int]]:
         """Number of condition views and of steps in each case of the test."""
-        config = self.params.sample
+        config, distilled = self.params.sample, self.params.distil.steps or 0
         return [
-            (count, (self.params.distil.steps or 0) if stage == DISTILLED else config.steps)
-            for stage in config.stages
-            for protocol in config.protocols
-            if protocol != "gso" or self.reads_scans
-            for count in (config.conditions if stage in SEVERAL_VIEWS and protocol == "sparse" else (1,))
+            (case.conditions, distilled if case.method == DISTILLED else config.steps)
+            for case in asked_cases(config)
+            if case.protocol != "gso" or self.reads_scans
         ]
 
     def seconds_per_view(self, side: int) -> float:

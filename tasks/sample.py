@@ -105,21 +105,27 @@ def sample_test_sets(
     seal(out, Kind.SAMPLES, config=config, inputs=inputs, facts={"cases": rows})
 
 
-def plan_cases(config: SampleConfig, sets: Mapping[TestSet, ViewSet]) -> list[Case]:
-    """List the cases that the test sets have views for.
+def asked_cases(config: SampleConfig) -> list[Case]:
+    """List the cases that are asked for, whatever the test sets have.
 
     In the protocol sparse, stage 3 and what was distilled from it are given every number of condition views and the
     single-view stages one; in the other protocols all are given one.
+    """
+    return [
+        Case(stage, protocol, count)
+        for stage in config.stages
+        for protocol in config.protocols
+        for count in (config.conditions if stage in SEVERAL_VIEWS and protocol == "sparse" else (1,))
+    ]
+
+
+def plan_cases(config: SampleConfig, sets: Mapping[TestSet, ViewSet]) -> list[Case]:
+    """List the cases that are asked for and that the test sets have views for.
 
     Raises ValueError when there is none.
     """
     kinds = {name: {view[0] for uid in views.uids for view in views.names(uid)} for name, views in sets.items()}
-    cases = []
-    for stage in config.stages:
-        for protocol in config.protocols:
-            counts = config.conditions if stage in SEVERAL_VIEWS and protocol == "sparse" else (1,)
-            asked = [Case(stage, protocol, count) for count in counts]
-            cases += [case for case in asked if case.scored in kinds[case.test_set]]
+    cases = [case for case in asked_cases(config) if case.scored in kinds[case.test_set]]
     if not cases:
         raise ValueError(
             f"sample.protocols is {', '.join(config.protocols)}, and no test set has such views: set "
