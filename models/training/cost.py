@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
@@ -76,6 +76,11 @@ def unet_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
         copy: MultiViewUNet = MultiViewUNet.from_config(unet.config).train()
     inputs = meta_inputs(copy, conditions, conditions + targets, torch.float32)
     return meta_tflop(lambda: copy(**inputs).square().mean().backward())
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the numbers in all weights, of a sharded network those of all ranks together."""
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def meta_tflop(work: Callable[[], object]) -> float:

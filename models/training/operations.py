@@ -16,7 +16,7 @@ from models.config import UNetConfig, VAEConfig
 from models.network.image_encoder import ImageEncoderShape, build_image_encoder
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet, build_unet
-from models.training.cost import meta_inputs, meta_tflop, unet_tflop, vae_cost
+from models.training.cost import count_parameters, meta_inputs, meta_tflop, unet_tflop, vae_cost
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class NetworkOperations:
     @cached_property
     def unet_parameters(self) -> int:
         """Parameters of the UNet."""
-        return sum(parameter.numel() for parameter in self.meta_unet.parameters())
+        return count_parameters(self.meta_unet)
 
     @cached_property
     def vae_parameters(self) -> int:
         """Parameters of the VAE."""
-        return sum(parameter.numel() for parameter in self.meta_vae.parameters())
+        return count_parameters(self.meta_vae)
 
     @cached_property
     def meta_unet(self) -> MultiViewUNet:

@@ -21,7 +21,7 @@ from models.data.pixels import Pixels
 from models.losses.metrics import mask_iou, psnr
 from models.losses.vae_loss import VAELoss, adaptive_weight
 from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
-from models.training.cost import SampleCost, vae_cost
+from models.training.cost import SampleCost, count_parameters, vae_cost
 from models.training.distributed import SINGLE, Ranks
 from models.training.emulated_autocast import Device
 from models.training.trainable import MicroBatchLoss
@@ -81,7 +81,7 @@ class VAETraining:
     def frozen_parameters(self) -> int:
         """Parameters of the network of the perceptual loss, if there is one."""
         perceptual = self.loss.perceptual
-        return 0 if perceptual is None else sum(weight.numel() for weight in perceptual.parameters())
+        return 0 if perceptual is None else count_parameters(perceptual)
 
     def load(self, sample_ids: Sequence[int]) -> ImageBatch:
         """Read images or random crops of them, and draw the noise of their posterior samples."""

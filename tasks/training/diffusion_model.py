@@ -14,6 +14,7 @@ from models.network.image_encoder import load_image_encoder
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import build_scheduler
 from models.network.scheduler_names import FAST_SCHEDULER, SchedulerName
+from models.training.cost import count_parameters
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.training.model_card import CARD, model_card
@@ -77,7 +78,7 @@ def about_model(unet: MultiViewUNet, latents: Path) -> dict[str, int]:
     """Count the objects that a network has learnt from, and its parameters."""
     return {
         "num_objects": len(LatentSet.open(latents).uids("train")),
-        "num_parameters": sum(parameter.numel() for parameter in unet.parameters()),
+        "num_parameters": count_parameters(unet),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from models.config import MaskVAEConfig, TrainingConfig
+from models.training.cost import count_parameters
 from models.training.optimizers import STATE_BYTES
 from models.training.trainable import Trainable
 from tasks.ports import Tools
@@ -86,7 +87,7 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
     """Estimate what each of `count` processes needs, for its most expensive samples."""
     is_half = config.loop.precision == "bf16"
     cost = trainable.cost(("cpu" if tools.device == "cpu" else "cuda") if is_half else None)
-    parameters = sum(weight.numel() for weight in trainable.model.parameters())
+    parameters = count_parameters(trainable.model)
     own = -(-config.loop.batch_size // count)
     is_split = tools.compute.shard_weights and trainable.may_be_sharded
     at_once = min(own, trainable.micro_batch or own)
@@ -96,7 +97,7 @@ def estimate(stage: str, trainable: Trainable[Any], config: TrainingConfig, tool
     unsummed_bytes = 4 if is_split and at_once < own else 0
     others = trainable.frozen_parameters * FROZEN_BYTES
     if trainable.discriminator is not None:
-        others += UNAVERAGED_BYTES * sum(weight.numel() for weight in trainable.discriminator.parameters())
+        others += UNAVERAGED_BYTES * count_parameters(trainable.discriminator)
     return MemoryEstimate(
         stage=stage,
         parameters=parameters,

@@ -23,7 +23,7 @@ from flows.params import load_params
 from models.network.multiview_unet import MultiViewUNet
 from models.network.recomputed_feed_forward import recompute_feed_forward
 from models.network.rounded_norms import round_norms
-from models.training.cost import fused_attention, meta_inputs, saved_by_module, unet_cost
+from models.training.cost import count_parameters, fused_attention, meta_inputs, saved_by_module, unet_cost
 from models.training.throughput import PEAKS
 
 PAPER = Path(__file__).parents[2] / "params" / "paper.yaml"
@@ -90,7 +90,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     unet = meta_unet(arguments.params, arguments.attention)
     costs = [count(unet, *case) for case in CASES]
-    num_parameters = sum(parameter.numel() for parameter in unet.parameters())
+    num_parameters = count_parameters(unet)
     _show(costs, num_parameters)
     if arguments.out:
         arguments.out.write_text(json.dumps([vars(cost) for cost in costs], indent=1))
