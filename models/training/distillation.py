@@ -4,7 +4,7 @@
 # H and W latent size
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from torch import Tensor
@@ -13,7 +13,7 @@ from models.data.samples import Samples
 from models.network.multiview_unet import MultiViewUNet
 from models.network.scheduler_names import SchedulerName
 from models.training.consistency import Segments
-from models.training.cost import SampleCost
+from models.training.cost import SampleCost, count_parameters
 from models.training.diffusion import DiffusionTraining
 from models.training.emulated_autocast import Device
 
@@ -39,7 +39,7 @@ class Distillation(DiffusionTraining):
     @property
     def frozen_parameters(self) -> int:
         """Those of the teacher."""
-        return sum(weight.numel() for weight in self.teacher.parameters())
+        return count_parameters(self.teacher)
 
     def sample_losses(self, samples: Samples) -> Tensor:
         """The distance of each sample (B,) from consistency, a mean over its views."""
@@ -65,9 +65,15 @@ class Distillation(DiffusionTraining):
         return replace(cost, tflop=PASSES * cost.tflop)
 
 
-def frozen(unet: MultiViewUNet) -> MultiViewUNet:
-    """Make a network a teacher: in evaluation mode, without gradients."""
-    for weight in unet.parameters():
-        weight.requires_grad_(False)
-    teacher: MultiViewUNet = unet.eval()
-    return teacher
+def distillation_of(training: DiffusionTraining, teacher: MultiViewUNet, segments: Segments) -> Distillation:
+    """Return the distillation of a teacher into a training's network, by the training's samples.
+
+    Args:
+        training: Its network is the student.
+        teacher: On the device of the student; put into evaluation mode, its weights need no gradients any more.
+        segments: What the student learns to cross in a step.
+    """
+    teacher.requires_grad_(requires_grad=False).eval()
+    sampler = None if training.sampler is None else replace(training.sampler, scheduler=SAMPLER)
+    same = {field.name: getattr(training, field.name) for field in fields(training)}
+    return Distillation(**same | {"sampler": sampler}, teacher=teacher, segments=segments)

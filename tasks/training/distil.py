@@ -1,13 +1,13 @@
 """What the stage distil trains: a stage's training with another loss, assembled alike in every process."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 
 from models.config import DistilConfig
 from models.network.multiview_unet import MultiViewUNet
 from models.training.consistency import Segments
-from models.training.distillation import SAMPLER, Distillation, frozen
+from models.training.distillation import Distillation, distillation_of
 from models.training.distributed import Ranks
 from tasks.training.stage import StageTraining
 
@@ -28,12 +28,6 @@ class DistilTraining:
         assert self.stage.previous is not None, "distillation has a teacher"
         assert self.config.steps is not None, "whoever calls has seen to it"
         training = self.stage(device, ranks)
-        teacher = frozen(MultiViewUNet.from_pretrained(self.stage.previous / "unet")).to(device)
-        sampler = None if training.sampler is None else replace(training.sampler, scheduler=SAMPLER)
-        same = {field.name: getattr(training, field.name) for field in fields(training) if field.name != "sampler"}
-        return Distillation(
-            **same,
-            sampler=sampler,
-            teacher=teacher,
-            segments=Segments(training.diffusion, self.config.teacher_steps, self.config.steps),
-        )
+        teacher = MultiViewUNet.from_pretrained(self.stage.previous / "unet").to(device)
+        segments = Segments(training.diffusion, self.config.teacher_steps, self.config.steps)
+        return distillation_of(training, teacher, segments)

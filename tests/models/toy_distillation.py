@@ -1,14 +1,13 @@
 """A distillation at toy size: teacher and student are networks of `tests.models.toy_diffusion`."""
 
 from copy import deepcopy
-from dataclasses import fields
 from typing import Any
 
 from models.data.latents import LatentSet
 from models.network.initialization import seeded_weights
 from models.training.consistency import Segments
 from models.training.diffusion import DiffusionTraining
-from models.training.distillation import Distillation, frozen
+from models.training.distillation import Distillation, distillation_of
 from tests.models.toy_diffusion import make_training
 from tests.models.toy_models import fill_zeros
 
@@ -25,8 +24,4 @@ def make_distillation(latents: LatentSet, micro_batch: int | None = None, **plan
 
 def distilled_from(training: DiffusionTraining, num_points: int = POINTS, num_segments: int = STEPS) -> Distillation:
     """The distillation of a training's network, as it is, by the training's samples."""
-    return Distillation(
-        **{field.name: getattr(training, field.name) for field in fields(training)},
-        teacher=frozen(deepcopy(training.model)),
-        segments=Segments(training.diffusion, num_points, num_segments),
-    )
+    return distillation_of(training, deepcopy(training.model), Segments(training.diffusion, num_points, num_segments))
