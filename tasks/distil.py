@@ -1,6 +1,5 @@
 """Stage distil: a model that draws in a few steps what stage 3 draws in many; off unless params say in how many."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ from models.network.mask_vae import load_mask_vae
 from models.training.distillation import SAMPLER
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import DISTILLED
-from tasks.artifacts.content import content_of, work_key
+from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
 from tasks.ports import Tools
-from tasks.training.diffusion_model import about_model, base_model, open_inputs, save_pipeline, write_card
+from tasks.training.diffusion_model import about_model, open_inputs, save_pipeline, stage_training, write_card
 from tasks.training.distil import DistilTraining
 from tasks.training.model_card import CARD
-from tasks.training.run import DRAWN, run_training, write_records
-from tasks.training.stage import StageTraining
+from tasks.training.run import run_training, write_records
 
 OFF = "Nothing was distilled here: `distil.steps` in params.yaml is null.\n"
 
@@ -61,22 +59,13 @@ def distil_stage(
     reads = {"latents": latents, "mask_vae": vae, "teacher": teacher}
     settings = config.weight_settings() | {"stage3": train_stage3.weight_settings()}
     key = work_key(Kind.DIFFUSION_MODEL, DISTILLED, settings, seed, reads=reads, tools=tools)
-    cache = tools.compute.latent_cache
-    copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))
-    sheet = tools.work / key / DRAWN
-    build = DistilTraining(
-        StageTraining(DISTILLED, latents, teacher, vae, stage, seed, tools.compute, copy_of, sheet), config
-    )
+    student = stage_training(DISTILLED, latents, teacher, vae, stage, seed, key=key, tools=tools)
+    build = DistilTraining(student, config)
     training, trained = run_training("distil", build, stage, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, stage, out, scheduler=SAMPLER, num_steps=config.steps)
-    about = {
-        "stage": DISTILLED,
-        "steps": config.steps,
-        **about_model(unet, latents),
-        "base": base_model(stage, teacher),
-    }
+    about = {"stage": DISTILLED, "steps": config.steps, **about_model(unet, latents, stage, teacher)}
     write_card(out, DISTILLED, stage, unet, frozen_vae, about)
     facts: dict[str, Any] = {**write_records(out, trained), **about}
     seal(out, Kind.DIFFUSION_MODEL, config=config, inputs=inputs, facts=facts)

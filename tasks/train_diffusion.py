@@ -1,6 +1,5 @@
 """Stages train-stage1 to train-stage3: the multi-view diffusion model (sec. 5.5)."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,12 @@ import torch
 from models.config import StageConfig
 from models.data.hub_weights import pinned
 from models.network.mask_vae import load_mask_vae
-from tasks.artifacts.content import content_of, work_key
+from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
 from tasks.ports import Tools
-from tasks.training.diffusion_model import about_model, base_model, open_inputs, save_pipeline, write_card
-from tasks.training.run import DRAWN, run_training, write_records
-from tasks.training.stage import RAW, StageTraining
+from tasks.training.diffusion_model import about_model, open_inputs, save_pipeline, stage_training, write_card
+from tasks.training.run import run_training, write_records
+from tasks.training.stage import RAW
 
 
 def train_stage(
@@ -49,17 +48,14 @@ def train_stage(
     tools.tracker.dataset(latents, "latents", inputs["latents"], "training")
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config.weight_settings(), seed, reads=reads, tools=tools)
-    sheet = tools.work / key / DRAWN
-    cache = tools.compute.latent_cache
-    copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))
-    build = StageTraining(stage, latents, previous, vae, config, seed, tools.compute, copy_of, sheet)
+    build = stage_training(stage, latents, previous, vae, config, seed, key=key, tools=tools)
     training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
     unet.register_to_config(condition_drop=config.condition_drop)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, config, out)
     unet.save_pretrained(out / RAW)
-    about = {"stage": stage, **about_model(unet, latents), "base": base_model(config, previous)}
+    about = {"stage": stage, **about_model(unet, latents, config, previous)}
     write_card(out, stage, config, unet, frozen_vae, about)
     facts: dict[str, Any] = {**write_records(out, trained), **about}
     seal(out, Kind.DIFFUSION_MODEL, config=config, inputs=inputs, facts=facts)

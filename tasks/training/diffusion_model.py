@@ -1,6 +1,7 @@
 """What goes into a training of a diffusion model and comes out: fingerprints, the saved pipeline, its card."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from models.network.noise import build_scheduler
 from models.network.scheduler_names import FAST_SCHEDULER, SchedulerName
 from models.training.cost import count_parameters
 from tasks.artifacts.atomic import write_bytes
+from tasks.artifacts.content import content_of
 from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
+from tasks.training.run import DRAWN
+from tasks.training.stage import StageTraining
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:
@@ -74,11 +79,40 @@ def save_pipeline(
     ).save_pretrained(out)
 
 
-def about_model(unet: MultiViewUNet, latents: Path) -> dict[str, int]:
-    """Count the objects that a network has learnt from, and its parameters."""
+def stage_training(
+    name: str,
+    latents: Path,
+    previous: Path | None,
+    vae: Path,
+    config: StageConfig,
+    seed: int,
+    *,
+    key: str,
+    tools: Tools,
+) -> StageTraining:
+    """Return what assembles a training in any rank, with this node's copies of the latents where the profile has them.
+
+    Args:
+        name: Of the model.
+        latents: Sealed set of latents.
+        previous: Model that it begins with; None: a new network.
+        vae: Model folder of the mask-aware VAE.
+        config: The section of the stage.
+        seed: For initial weights and for what each sample draws.
+        key: Work key of the stage.
+        tools: Of the stage.
+    """
+    cache = tools.compute.latent_cache
+    copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))
+    return StageTraining(name, latents, previous, vae, config, seed, tools.compute, copy_of, tools.work / key / DRAWN)
+
+
+def about_model(unet: MultiViewUNet, latents: Path, config: StageConfig, previous: Path | None) -> dict[str, Any]:
+    """Say how many objects a network has learnt from, how many parameters it has, and which weights it began with."""
     return {
         "num_objects": len(LatentSet.open(latents).uids("train")),
         "num_parameters": count_parameters(unet),
+        "base": base_model(config, previous),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the four trainings share around their loop: signals, progress, tracking, and the records they leave."""
+"""What all trainings share around their loop: signals, progress, tracking, and the records they leave."""
 
 import secrets
 from collections.abc import Mapping
