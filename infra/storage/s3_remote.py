@@ -85,7 +85,7 @@ class S3Remote:
                 chunks = body.iter_chunks(CHUNK_BYTES)
                 yield Body(chunks, start if resumed else 0, head["ContentLength"], head["ETag"])
         except s3_errors.ClientError as error:
-            raised = _s3_error(error, bucket)
+            raised = s3_error(error, bucket)
             if isinstance(raised, RateLimitError):
                 self.gate.pause(server, raised.retry_after)
             raise raised from error
@@ -113,7 +113,8 @@ def _status(error: s3_errors.ClientError) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
-def _s3_error(error: s3_errors.ClientError, bucket: str) -> OSError:
+def s3_error(error: s3_errors.ClientError, bucket: str) -> OSError:
+    """Return what an error of the service means, as an error of the standard library with its remedy."""
     status, code = _status(error), error.response["Error"].get("Code", "")
     headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
     asked = seconds_to_wait({"Retry-After": headers.get("retry-after", "")}, is_refused=True)

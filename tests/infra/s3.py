@@ -33,7 +33,8 @@ BUSY = Answer(503, "SlowDown")
 class S3Server(LoopbackServer):
     """moto's S3 over HTTP; `busy` requests are refused, then `answers` are used up, before it answers by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """Listen on a free port, or on that of a server that has ended: what it held is still there."""
         self.busy = 0
         self.answers: list[Answer] = []
         self.ranges: list[str | None] = []
@@ -41,11 +42,15 @@ class S3Server(LoopbackServer):
         self.requests: list[str] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
-        super().__init__(make_server("127.0.0.1", 0, self._answer, threaded=True))
+        super().__init__(make_server("127.0.0.1", port, self._answer, threaded=True))
+
+    def client(self) -> Any:
+        """What boto3 asks it with."""
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
 
     def upload(self, folder: Path, bucket: str, prefix: str) -> str:
         """All files of a folder; where they lie."""
-        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
+        client = self.client()
         client.create_bucket(Bucket=bucket)
         for path in sorted(folder.iterdir()):
             if path.is_file():

@@ -1,0 +1,212 @@
+"""Files by their content, in a folder or a bucket between machines that share no disk.
+
+What lies there is a copy: whoever put a file has it still, so all of it may be deleted while nobody is at work, and is
+put again by the next run that needs it (docs/cluster.md).
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from infra.storage.errors import ServerBusyError
+from infra.storage.s3_uploads import S3Uploads
+from infra.storage.store import LONGEST_WAIT, RemoteStore
+
+SHARED = "blobs"
+"""Folder of the store with what many jobs read."""
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file in the store."""
+
+    sha256: str
+    size: int
+    """Bytes."""
+    folder: str = SHARED
+    """Where in the store it lies."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the store: two letters make a folder, so that no folder holds all."""
+        return f"{self.folder}/{self.sha256[:2]}/{self.sha256}"
+
+
+class Uploads(Protocol):
+    """Where files are put."""
+
+    def size_of(self, key: str) -> int | None:
+        """Return the size of a file in bytes; None: there is none."""
+        ...
+
+    def put(self, path: Path, key: str) -> None:
+        """Copy a file there, whole or not at all."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a file; none need be there."""
+        ...
+
+    def check(self) -> None:
+        """Raise OSError where it cannot be used, after removing what uploads of more than a day ago have left."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlobStore:
+    """Puts files into a store by their content, and brings them back; pickles. Threads may share it."""
+
+    url: str
+    """s3://bucket/prefix, file:// or a path."""
+    s3_endpoint_url: str | None
+    """Address of an S3-compatible server; None: Amazon's."""
+    attempts: int
+    """How often a request is made that may yet succeed; the waits between them double from a second on."""
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in ("s3", "file", ""):
+            raise ValueError(f"store_url is {self.url!r}, which cannot be written to; use s3://bucket/prefix or a path")
+
+    def check(self) -> None:
+        """Ask the store for an answer before work begins.
+
+        Raises OSError, in one sentence that names the store, where it does not answer or may not be used.
+        """
+        self._patiently(self._uploads.check, attempts=1)
+
+    def put(self, path: Path, folder: str = SHARED) -> Blob:
+        """Put a file, unless the store has it in `folder`; return how it is asked for.
+
+        Raises FileNotFoundError where there is no such file, ConnectionError or ServerBusyError when the store does not
+        answer, OSError when the file changes meanwhile or the store refuses it.
+        """
+        before = stamp(path)
+        with path.open("rb") as file:
+            blob = Blob(hashlib.file_digest(file, "sha256").hexdigest(), before[0], folder)
+        if self._patiently(lambda: self._uploads.size_of(blob.key)) == blob.size:
+            return blob
+        self._patiently(lambda: self._uploads.put(path, blob.key))
+        if stamp(path) != before:
+            self.delete(blob)
+            raise OSError(f"{path} has changed while it was put into {self.url}; run the same command again")
+        return blob
+
+    def get(self, blob: Blob, target: Path) -> None:
+        """Bring a file to `target`, whole and with its own hash, or not at all.
+
+        A damaged one is removed from the store, so that it is put there again.
+
+        Raises FileNotFoundError when the store has it not, ConnectionError or ServerBusyError when it does not answer,
+        OSError when the file is damaged or the disk is full.
+        """
+        arrived = target.with_name(f".{target.name}.{secrets.token_hex(4)}.arrived")
+        try:
+            self._fetch(blob, arrived)
+            with arrived.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != blob.sha256:
+                self.delete(blob)
+                raise OSError(
+                    f"{self.place(blob.key)} was damaged and has been removed; the same command puts it there again"
+                )
+            arrived.replace(target)
+        finally:
+            arrived.unlink(missing_ok=True)
+
+    def delete(self, blob: Blob) -> None:
+        """Remove a file from the store. Raises what `put` raises."""
+        self._patiently(lambda: self._uploads.delete(blob.key))
+
+    def place(self, key: str) -> str:
+        """Return the address of a file."""
+        return f"{self.url.rstrip('/')}/{key}"
+
+    def _fetch(self, blob: Blob, target: Path) -> None:
+        remote = RemoteStore(s3_endpoint_url=self.s3_endpoint_url, attempts=self.attempts)
+        try:
+            remote.fetch(self.place(blob.key), target, max_bytes=blob.size)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; the same command puts it there again") from error
+
+    @cached_property
+    def _uploads(self) -> Uploads:
+        if urlsplit(self.url).scheme == "s3":
+            return S3Uploads(self.url, self.s3_endpoint_url)
+        return FolderUploads(Path(unquote(urlsplit(self.url).path) if self.url.startswith("file:") else self.url))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the open connection, which does not pickle."""
+        return {name: value for name, value in self.__dict__.items() if name != "_uploads"}
+
+    def _patiently(self, ask: Callable[[], AnswerT], attempts: int | None = None) -> AnswerT:
+        """Ask again while the store does not answer, as RemoteStore does for reading."""
+        number = self.attempts if attempts is None else attempts
+        again = Retrying(
+            stop=stop_after_attempt(number),
+            wait=wait_exponential_jitter(initial=1.0, jitter=1.0, max=LONGEST_WAIT),
+            retry=retry_if_exception_type((ConnectionError, ServerBusyError)),
+            reraise=True,
+        )
+        try:
+            return again(ask)
+        except (ConnectionError, ServerBusyError) as error:
+            raise type(error)(f"{self.url}: {error} (tried {number} times)") from error
+        except PermissionError as error:
+            raise PermissionError(f"{self.url}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class FolderUploads:
+    """A folder that several machines see."""
+
+    folder: Path
+
+    def size_of(self, key: str) -> int | None:
+        """Return the size of a file in bytes; None: there is none."""
+        try:
+            return (self.folder / key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def put(self, path: Path, key: str) -> None:
+        """Copy a file there, whole or not at all."""
+        target = self.folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            with path.open("rb") as source, part.open("xb") as copy:
+                while chunk := source.read(1 << 20):
+                    copy.write(chunk)
+                copy.flush()
+                os.fsync(copy.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def delete(self, key: str) -> None:
+        """Remove a file; none need be there."""
+        with suppress(FileNotFoundError):
+            (self.folder / key).unlink()
+
+    def check(self) -> None:
+        """Raise OSError where files cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        probe = self.folder / f".{secrets.token_hex(4)}.probe"
+        probe.touch()
+        probe.unlink()
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is written: size in bytes, time of the last change in ns, and its number."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
