@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.pipeline import STAGES, WORK
+from infra.execution.parcels import NodePlace
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.serial_pool import SerialPool
 from infra.execution.torchrun import TorchrunLauncher
+from infra.execution.transport import Transport
 from infra.machine import available_memory_gb, num_cuda_gpus
 from infra.profile import Profile, Resources, resolve
 from infra.progress import TerminalProgress
+from infra.storage.blob_store import BlobStore
 from infra.storage.node_cache import NodeCache
 from infra.storage.store import RemoteStore
 from tasks.outcome import Failed, Outcome
@@ -136,5 +139,17 @@ def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outc
         worker_gpus=profile.worker_gpus,
     )
     return RayPool(
-        failed=Failed, workers=resources.workers, limits=limits, log_dir=log_dir, address=profile.ray_address
+        failed=Failed,
+        workers=resources.workers,
+        limits=limits,
+        log_dir=log_dir,
+        address=profile.ray_address,
+        transport=None
+        if profile.store_url is None
+        else Transport(_node_place(profile, profile.store_url), failed=Failed),
     )
+
+
+def _node_place(profile: Profile, store_url: str) -> NodePlace:
+    store = BlobStore(store_url, profile.s3_endpoint, attempts=profile.retries + 1)
+    return NodePlace(store, profile.node_folder, int(profile.node_folder_gb * 10**9))

@@ -92,6 +92,14 @@ class Profile(BaseModel):
     its own disk when a training first reads it. null: trainings read data/latents itself."""
     latents_copies: str
     """Folder on each node's own disk for such copies; a relative one lies in the project."""
+    store_url: str | None = None
+    """Where the files of jobs travel between this machine and the nodes of a cluster that do not see its disk: s3://,
+    file:// or a folder that all of them see (docs/cluster.md). null: all nodes see the project's folder."""
+    node_folder: str = "mvdpp-node"
+    """Folder of each node's own disk for what its jobs read and leave, with `store_url`; a relative one lies in the
+    node's folder for temporary files, and its environment variables are expanded."""
+    node_folder_gb: float = Field(default=100.0, gt=0)
+    """10^9 bytes that a node keeps there of what jobs have read; what was used longest ago goes."""
     s3_endpoint: str | None
     """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
     retries: int = Field(ge=0)
@@ -116,6 +124,13 @@ class Profile(BaseModel):
     def _can_compute(self) -> Self:
         if self.compile is True and self.shard_weights:
             raise ValueError("compile and shard_weights exclude each other; switch one of them off")
+        if self.store_url and (self.pool != "ray" or not self.ray_address):
+            raise ValueError(
+                f"store_url is {self.store_url}, but no work leaves this machine: name the cluster in ray_address, "
+                "with pool: ray, or set store_url to null"
+            )
+        if self.store_url and self.launcher:
+            raise ValueError("launcher needs a disk that all machines see; empty it, or set store_url to null")
         if self.launcher and self.trainers in ("auto", 1):
             raise ValueError(f"trainers is {self.trainers}; say how many processes the launcher starts, at least 2")
         return self

@@ -65,6 +65,16 @@ class EncodeJob:
         return self.shard.name
 
     @property
+    def reads(self) -> Sequence[Path]:
+        """The views and the networks."""
+        return (*self.views.shards, self.encoder.vae, self.encoder.image_encoder)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The latents, after the sums over them."""
+        return (sums_path(self.shard), self.shard)
+
+    @property
     def key(self) -> str:
         """The same: everything else that decides the result names the shard's folder."""
         return self.shard.name

@@ -4,6 +4,7 @@ Views r00.. are the pictures' pixels, r00 the condition image; `meshes/<uid>.ply
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,16 @@ class GsoJob:
     folder: Path
     config: GsoEvalConfig
     item: Path
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object's folder."""
+        return (self.folder,)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The item."""
+        return (self.item,)
 
     @property
     def angle_deg(self) -> float:

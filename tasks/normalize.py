@@ -5,6 +5,7 @@ and costs no second copy of the data set.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,20 @@ class NormalizeJob:
     uid: str
     key: str
     path: Path
+    files: Path
+    """The same, or the folder that all files of the object lie in."""
     up_axis: UpAxis | None
     config: NormalizeConfig
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object."""
+        return (self.files,)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """Nothing but the outcome."""
+        return ()
 
 
 def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
@@ -46,7 +59,14 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
     """
     source = open_manifest(objects, Kind.OBJECTS)
     jobs = [
-        NormalizeJob(row.uid, fingerprint(row.uid, *row.content), row.path(objects), row.up_axis, config)
+        NormalizeJob(
+            uid=row.uid,
+            key=fingerprint(row.uid, *row.content),
+            path=row.path(objects),
+            files=row.all_files(objects),
+            up_axis=row.up_axis,
+            config=config,
+        )
         for row in read_objects(objects / OBJECTS)
     ]
     outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))

@@ -23,6 +23,16 @@ class Job(Protocol):
         """The item's name."""
         ...
 
+    @property
+    def reads(self) -> Sequence[Path]:
+        """Files and whole folders that the work reads; nodes without a shared disk have no other."""
+        ...
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """Files and folders that the work may leave, in the order in which others may see them."""
+        ...
+
 
 JobT = TypeVar("JobT", bound=Job, contravariant=True)
 

@@ -1,6 +1,6 @@
 """Stage reconstruct: a coloured mesh from the 32 sampled views of each test object (sec. 5.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tasks.artifacts.atomic import atomic_file
 from tasks.artifacts.cases import sampled_cases
 from tasks.artifacts.manifest import MANIFEST, MAX_FAILED_SHARE, Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
-from tasks.artifacts.views import ViewSet, target_views
+from tasks.artifacts.views import ViewSet, files_of_object, target_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools, collect
 
@@ -36,6 +36,16 @@ class ReconstructJob:
     def uid(self) -> str:
         """Case and object: one object has a mesh in every case."""
         return f"{self.case}/{self.object_uid}"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object's sampled views."""
+        return files_of_object(self.folder, self.object_uid)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The mesh."""
+        return (self.out,)
 
 
 def reconstruct_samples(samples: Path, config: ReconstructConfig, seed: int, out: Path, tools: Tools) -> None:

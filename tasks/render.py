@@ -1,6 +1,6 @@
 """Stage render: every view of every object, spread over the pool's workers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class RenderJob:
     uid: str
     key: str
     path: Path
+    files: Path
+    """The same, or the folder that all files of the object lie in."""
     placement: Placement
     split: str
     config: RenderConfig
@@ -34,6 +36,16 @@ class RenderJob:
     machine: Machine
     item: Path
     """Where the views go."""
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object."""
+        return (self.files,)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The item."""
+        return (self.item,)
 
 
 def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -99,6 +111,18 @@ def _jobs(
         if row.uid in placements:
             placement = placements[row.uid]
             key = fingerprint(row.uid, row.sha256, row.split, placement.as_json())
-            path = row.path(objects)
-            jobs.append(RenderJob(row.uid, key, path, placement, row.split, config, seed, machine, store.path(key)))
+            jobs.append(
+                RenderJob(
+                    uid=row.uid,
+                    key=key,
+                    path=row.path(objects),
+                    files=row.all_files(objects),
+                    placement=placement,
+                    split=row.split,
+                    config=config,
+                    seed=seed,
+                    machine=machine,
+                    item=store.path(key),
+                )
+            )
     return jobs

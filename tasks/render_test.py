@@ -38,7 +38,7 @@ from tasks.ports import Tools
 from tasks.sources.archive import opened
 from tasks.sources.folder import FolderObjects, find_objects
 from tasks.sources.folder_table import read_folder_table
-from tasks.sources.side_files import side_files
+from tasks.sources.side_files import files_beside
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class TestObject:
     placement: Placement | None
     up_axis: UpAxis | None = None
     """For an object without a placement."""
+    others: tuple[Path, ...] = ()
+    """Files and folders that it needs beside its own file."""
 
     @property
     def key(self) -> str:
@@ -112,6 +114,16 @@ class TestJob:
     def uid(self) -> str:
         """Name of the object."""
         return self.object.uid
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object."""
+        return (self.object.path, *self.object.others)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The item."""
+        return (self.item,)
 
     @property
     def key(self) -> str:
@@ -174,8 +186,10 @@ def choose_scans(scans: FolderObjects, recipe: TestRecipe) -> Iterator[TestObjec
     """Yield the scans of a folder."""
     axes = read_folder_table(scans.root, scans.objects).up_axes
     for uid, path in scans.objects.items():
-        digests = [sha256_of(file) for file in [path, *_beside(path, scans.root)]]
-        yield TestObject(uid, fingerprint(*digests), path, "scan", None, axes.get(uid, recipe.test.up_axis))
+        others = files_beside(path, scans.root)
+        digests = [sha256_of(file) for file in (path, *others)]
+        up_axis = axes.get(uid, recipe.test.up_axis)
+        yield TestObject(uid, fingerprint(*digests), path, "scan", None, up_axis, others)
 
 
 def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Iterator[TestObject]:
@@ -186,15 +200,8 @@ def choose_objects(objects: Path, normalized: Path, recipe: TestRecipe) -> Itera
     for split, group, count in (("train", "train", test.train_objects), ("val", "held_out", test.held_out_objects)):
         members = [row for row in rows if row.split == split and row.uid in placements]
         for row in members[:count]:
-            yield TestObject(row.uid, row.sha256, row.path(objects), group, placements[row.uid])
-
-
-def _beside(path: Path, root: Path) -> list[Path]:
-    """Return the files that a scan needs; none where they could not be copied: nothing is, it is rendered in place."""
-    try:
-        return list(side_files(path, root).values())
-    except FileNotFoundError:
-        return []
+            others = (row.all_files(objects),)
+            yield TestObject(row.uid, row.sha256, row.path(objects), group, placements[row.uid], others=others)
 
 
 def render_test_object(job: TestJob) -> Outcome:

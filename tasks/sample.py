@@ -5,7 +5,7 @@ cameras are those of the test set, so that view t07 of a sample answers to view 
 and gso the samples' row at the ring's elevation is brought to the ring's field of view and size and gets its names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -226,6 +226,16 @@ class SampleJob:
     def uid(self) -> str:
         """Case and object: one object is sampled in every case."""
         return f"{self.case.name}/{self.object_uid}"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object's views and the model."""
+        return (*self.views.shards, self.sampler.model)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The item."""
+        return (self.item,)
 
 
 def sample_object(job: SampleJob) -> Outcome:

@@ -15,14 +15,33 @@ from infra.execution.ray_session import SessionFolder
 HIDE_CARDS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A worker that reserves no share of a graphics card sees none."""
 
+CODE = Path(__file__).parents[2]
+"""Folder of the packages."""
+PACKAGES = ("flows", "infra", "models", "render", "tasks")
+
+
+def environment_of_nodes(*, sends_code: bool) -> dict[str, Any]:
+    """Return the environment of processes on a cluster: the code from this folder, which they see, or sent by Ray."""
+    if sends_code:
+        code = {"py_modules": [str(CODE / name) for name in PACKAGES], "excludes": ["**/__pycache__"]}
+        return {"env_vars": HIDE_CARDS, **code}
+    return {"env_vars": {"PYTHONPATH": str(Path.cwd()), **HIDE_CARDS}}
+
 
 class RayConnection:
     """Starts or joins Ray, and undoes what it did."""
 
-    def __init__(self, address: str | None, num_workers: int) -> None:
-        """Connect to nothing yet; `address` None: a private Ray with a processor for each of `num_workers` workers."""
+    def __init__(self, address: str | None, num_workers: int, *, sends_code: bool = False) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            address: The cluster; None: a private Ray with a processor for each worker.
+            num_workers: Number of worker processes.
+            sends_code: Whether nodes get this project's code through Ray, since they do not see its folder.
+        """
         self._address = address
         self._num_workers = num_workers
+        self._sends_code = sends_code
         self._is_owner = False
         self._session: SessionFolder | None = None
 
@@ -36,8 +55,7 @@ class RayConnection:
         if self._address is None:
             self._start(options)
         else:
-            paths = {"env_vars": {"PYTHONPATH": str(Path.cwd()), **HIDE_CARDS}}
-            ray.init(self._address, runtime_env=paths, **options)
+            ray.init(self._address, runtime_env=environment_of_nodes(sends_code=self._sends_code), **options)
         signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
 
     def _start(self, options: dict[str, Any]) -> None:

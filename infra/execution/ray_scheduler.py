@@ -5,16 +5,16 @@ would be tried for ever.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from infra.execution.parcels import NodePlace
 from infra.execution.ray_pool import Limits
-from infra.execution.ray_worker import START_LIMIT, Attempt, Worker, WorkerHandle
+from infra.execution.ray_worker import START_LIMIT, AttemptQueue, Worker, WorkerHandle
 from infra.execution.worker_log import FailedMaker, Job, OutcomeT, WorkError, last_lines
 
 MAX_ATTEMPTS = 2
@@ -29,38 +29,47 @@ class Scheduler(Generic[OutcomeT]):
     def __init__(
         self,
         work: Callable[[Any], OutcomeT],
-        jobs: Sequence[Job],
+        jobs: Iterable[Job],
         failed: FailedMaker[OutcomeT],
         limits: Limits,
         log_dir: Path,
+        place: NodePlace | None = None,
     ) -> None:
         """Queue the items.
 
         Args:
             work: What is done with each item; must pickle.
-            jobs: The items.
+            jobs: The items, which are asked for as workers become free.
             failed: Makes the outcome of an item that fails.
             limits: What a worker may take.
-            log_dir: Takes the workers' logs.
+            log_dir: Takes the workers' logs; a relative one lies in each node's own folder, where there is a `place`.
+            place: What nodes have that do not see this machine's disk; None: they see it.
         """
         self._work = work
-        self._queue = deque(Attempt(job, 1) for job in jobs)
+        self._queue = AttemptQueue(jobs)
         self._failed = failed
         self._limits = limits
         self._log_dir = log_dir
+        self._place = place
         self._actor_class = ray.remote(num_cpus=1, num_gpus=limits.worker_gpus, max_restarts=0, max_task_retries=0)(
             Worker
         )
         self._workers: list[WorkerHandle] = []
         self._start_deaths = 0
 
-    def run(self, num_workers: int) -> Iterator[OutcomeT]:
-        """Yield the outcomes; no worker is left, however this ends."""
+    def run(self, num_workers: int, poll_seconds: float = float("inf")) -> Iterator[OutcomeT | None]:
+        """Yield the outcomes, and None every `poll_seconds`, for who waits for other things as well.
+
+        No worker is left, however this ends.
+        """
         try:
-            for index in range(min(num_workers, len(self._queue))):
-                self._workers.append(WorkerHandle(self._actor_class, self._log_dir / f"worker-{index:03d}.log"))
+            if self._queue.has_more():
+                self._workers += [self._new(self._log_dir / f"worker-{index:03d}.log") for index in range(num_workers)]
             while self._workers:
-                for worker, has_ended in self._wait():
+                answers = self._wait(poll_seconds)
+                if not answers:
+                    yield None
+                for worker, has_ended in answers:
                     if worker in self._workers:  # else removed along with one before it
                         outcomes = self._handle_result(worker) if has_ended else self._handle_timeout(worker)
                         self._assign_next(worker)
@@ -69,10 +78,13 @@ class Scheduler(Generic[OutcomeT]):
             for worker in self._workers:
                 worker.kill()
 
-    def _wait(self) -> list[tuple[WorkerHandle, bool]]:
-        """Workers that have answered or died (True) or run out of time (False)."""
+    def _new(self, log: Path) -> WorkerHandle:
+        return WorkerHandle(self._actor_class, log, self._place)
+
+    def _wait(self, poll_seconds: float) -> list[tuple[WorkerHandle, bool]]:
+        """Workers that have answered or died (True) or run out of time (False); none after `poll_seconds`."""
         pending = [worker.pending for worker in self._workers]
-        deadline = min(worker.deadline for worker in self._workers)
+        deadline = min(time.monotonic() + poll_seconds, *(worker.deadline for worker in self._workers))
         ray.wait(pending, num_returns=1, timeout=max(0.0, deadline - time.monotonic()))
         ended, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
         now = time.monotonic()
@@ -93,11 +105,12 @@ class Scheduler(Generic[OutcomeT]):
             return self._handle_death(worker, error)
         self._start_deaths = 0
         if worker.attempt is None:
+            worker.came_up(answer)
             return []
         outcome, memory_gb = answer
         worker.num_done += 1
         worker.is_spent = worker.num_done >= self._limits.recycle_after or memory_gb > self._limits.memory_limit_gb
-        return [self._fail(worker, outcome.error) if isinstance(outcome, WorkError) else outcome]
+        return [self._fail(worker, outcome.error, outcome.log) if isinstance(outcome, WorkError) else outcome]
 
     def _handle_death(self, worker: WorkerHandle, error: Exception) -> list[OutcomeT]:
         """Queue the item of a dead worker again, or fail it after its last attempt."""
@@ -109,7 +122,7 @@ class Scheduler(Generic[OutcomeT]):
                 )
             return []
         if worker.attempt.number < MAX_ATTEMPTS:
-            self._queue.append(Attempt(worker.attempt.job, worker.attempt.number + 1))
+            self._queue.try_again(worker.attempt)
             return []
         return [self._fail(worker, f"its process died, {worker.attempt.number} times ({type(error).__name__})")]
 
@@ -130,13 +143,13 @@ class Scheduler(Generic[OutcomeT]):
 
     def _assign_next(self, worker: WorkerHandle) -> None:
         """Give a worker the next item, in a fresh process where needed; remove idle workers when the queue is empty."""
-        if self._queue and not worker.is_spent:
-            worker.start(self._work, self._queue.popleft(), self._limits.time_limit)
+        if not worker.is_spent and self._queue.has_more():
+            worker.start(self._work, self._queue.pop(), self._limits.time_limit)
         else:
             self._remove(worker)
-            if self._queue:
-                self._workers.append(WorkerHandle(self._actor_class, worker.log))
-        if not self._queue:
+            if self._queue.has_more():
+                self._workers.append(self._new(worker.log))
+        if not self._queue.has_more():
             for idle in [other for other in self._workers if other.attempt is None]:
                 self._remove(idle)
 
@@ -144,8 +157,9 @@ class Scheduler(Generic[OutcomeT]):
         worker.kill()
         self._workers.remove(worker)
 
-    def _fail(self, worker: WorkerHandle, error: str) -> OutcomeT:
-        """Make the outcome of a worker's item that has failed."""
+    def _fail(self, worker: WorkerHandle, error: str, log: str | None = None) -> OutcomeT:
+        """Make the outcome of a worker's item that has failed, with the last lines of its log."""
         assert worker.attempt is not None
         attempt = worker.attempt
-        return self._failed(uid=attempt.job.uid, error=error, log=worker.log_tail(), attempts=attempt.number)
+        lines = worker.log_tail() if log is None else log
+        return self._failed(uid=attempt.job.uid, error=error, log=lines, attempts=attempt.number)

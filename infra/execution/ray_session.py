@@ -1,4 +1,4 @@
-"""The folder of a private Ray and its workers' temporary files: gone with it, or swept by the next one after a kill."""
+"""A folder of one process, of a private Ray or a node's worker: gone with it, or swept by the next after a kill."""
 
 import shutil
 import tempfile
@@ -14,10 +14,10 @@ LOCK = "lock"
 class SessionFolder:
     """A fresh folder, locked as long as this process lives; `temporary` inside it is for its workers' own files."""
 
-    def __init__(self) -> None:
-        """Make it, after removing those whose owner has died."""
-        sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
+    def __init__(self, place: Path | None = None) -> None:
+        """Make it in `place`, by default PLACE, after removing those there whose owner has died."""
+        sweep(place)
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place or PLACE))
         self.temporary = self.path / "tmp"
         self.temporary.mkdir()
         part = self.path / f"{LOCK}.part"
@@ -31,9 +31,9 @@ class SessionFolder:
         self._lock.release()
 
 
-def sweep() -> None:
+def sweep(place: Path | None = None) -> None:
     """Remove the folders that nobody holds any more; a lock, not a process number, also counts in other containers."""
-    for lock in PLACE.glob(f"{PREFIX}*/{LOCK}"):
+    for lock in (place or PLACE).glob(f"{PREFIX}*/{LOCK}"):
         try:
             with FileLock(lock, timeout=0, fallback_to_soft=False):
                 shutil.rmtree(lock.parent, ignore_errors=True)

@@ -4,6 +4,7 @@ Also the records of one item's work: `Job`, `attempt`, `WorkError`.
 """
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ OutcomeT = TypeVar("OutcomeT")
 OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 TAIL_LINES = 40
 TAIL_BYTES = 1 << 16
+SENT_CODE = re.compile(r"/\S*/py_modules_files/_ray_pkg_\w+/")
+"""Where Ray puts code that it sends to a node."""
 
 
 class Job(Protocol):
@@ -48,6 +51,8 @@ class WorkError:
     error: str
     """Type, message and the place it was raised at."""
     trace: str
+    log: str = ""
+    """The last lines that the worker printed."""
 
 
 def attempt(work: Callable[[Any], OutcomeT], job: Job) -> OutcomeT | WorkError:
@@ -87,5 +92,5 @@ def tail(path: Path, start: int) -> str:
 
 
 def last_lines(text: str) -> str:
-    """Return the last TAIL_LINES lines of a text, with paths relative to the project folder."""
-    return "\n".join(text.replace(f"{Path.cwd()}/", "").splitlines()[-TAIL_LINES:])
+    """Return the last TAIL_LINES lines of a text, with paths relative to the project folder or to the code."""
+    return "\n".join(SENT_CODE.sub("", text.replace(f"{Path.cwd()}/", "")).splitlines()[-TAIL_LINES:])

@@ -7,9 +7,10 @@ put again by the next run that needs it (docs/cluster.md).
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from infra.storage.errors import ServerBusyError
+from infra.storage.gate import Gate
 from infra.storage.s3_uploads import S3Uploads
 from infra.storage.store import LONGEST_WAIT, RemoteStore
 
@@ -109,8 +111,9 @@ class BlobStore:
         Raises FileNotFoundError when the store has it not, ConnectionError or ServerBusyError when it does not answer,
         OSError when the file is damaged or the disk is full.
         """
-        arrived = target.with_name(f".{target.name}.{secrets.token_hex(4)}.arrived")
-        try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".arriving-", dir=target.parent) as folder:
+            arrived = Path(folder) / blob.sha256
             self._fetch(blob, arrived)
             with arrived.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -120,8 +123,6 @@ class BlobStore:
                     f"{self.place(blob.key)} was damaged and has been removed; the same command puts it there again"
                 )
             arrived.replace(target)
-        finally:
-            arrived.unlink(missing_ok=True)
 
     def delete(self, blob: Blob) -> None:
         """Remove a file from the store. Raises what `put` raises."""
@@ -132,11 +133,23 @@ class BlobStore:
         return f"{self.url.rstrip('/')}/{key}"
 
     def _fetch(self, blob: Blob, target: Path) -> None:
-        remote = RemoteStore(s3_endpoint_url=self.s3_endpoint_url, attempts=self.attempts)
         try:
-            remote.fetch(self.place(blob.key), target, max_bytes=blob.size)
+            self._remote.fetch(self.place(blob.key), target, max_bytes=blob.size)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; the same command puts it there again") from error
+
+    def close(self) -> None:
+        """Let no thread wait any longer; what waits raises ConnectionError."""
+        self._gate.close()
+        self._remote.close()
+
+    @cached_property
+    def _gate(self) -> Gate:
+        return Gate()
+
+    @cached_property
+    def _remote(self) -> RemoteStore:
+        return RemoteStore(s3_endpoint_url=self.s3_endpoint_url, attempts=self.attempts)
 
     @cached_property
     def _uploads(self) -> Uploads:
@@ -145,8 +158,8 @@ class BlobStore:
         return FolderUploads(Path(unquote(urlsplit(self.url).path) if self.url.startswith("file:") else self.url))
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the open connection, which does not pickle."""
-        return {name: value for name, value in self.__dict__.items() if name != "_uploads"}
+        """Leave out what is open, which does not pickle."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _patiently(self, ask: Callable[[], AnswerT], attempts: int | None = None) -> AnswerT:
         """Ask again while the store does not answer, as RemoteStore does for reading."""
@@ -155,10 +168,13 @@ class BlobStore:
             stop=stop_after_attempt(number),
             wait=wait_exponential_jitter(initial=1.0, jitter=1.0, max=LONGEST_WAIT),
             retry=retry_if_exception_type((ConnectionError, ServerBusyError)),
+            sleep=self._gate.sleep,
             reraise=True,
         )
         try:
             return again(ask)
+        except ConnectionAbortedError:
+            raise
         except (ConnectionError, ServerBusyError) as error:
             raise type(error)(f"{self.url}: {error} (tried {number} times)") from error
         except PermissionError as error:

@@ -18,20 +18,15 @@ from tasks.artifacts.atomic import hard_link, read_json, with_filename, write_js
 from tasks.artifacts.manifest import fingerprint, parse_outcome
 from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, lay_out, read_item
 from tasks.outcome import Done, Failed, Outcome
-from tasks.ports import Tools
+from tasks.ports import Job, Tools
 
 SEALED = "sealed.json"
 MAX_FIRST_FAILURES = 20
 """So many failures from the start end a stage; 180,000 of them would take days to say the same."""
 
 
-class KeyedJob(Protocol):
+class KeyedJob(Job, Protocol):
     """A job whose result depends on `key` alone, apart from the folder's configuration."""
-
-    @property
-    def uid(self) -> str:
-        """The item's name."""
-        ...
 
     @property
     def key(self) -> str:

@@ -75,6 +75,10 @@ class ObjectFile:
         """Path of the main file below `folder`."""
         return folder / self.file
 
+    def all_files(self, folder: Path) -> Path:
+        """The main file, or the folder of an object of several files, below `folder`."""
+        return folder.joinpath(*Path(self.file).parts[:2])
+
 
 def check_uid(uid: str) -> None:
     """Raise ValueError unless `uid` can safely name a file."""

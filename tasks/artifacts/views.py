@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from render.passes import Floats, View, decode_depth, decode_normal, view_files
 from render.resample import resample
 from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
-from tasks.artifacts.manifest import Kind, Manifest, open_manifest, read_ledger
-from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, write_item
+from tasks.artifacts.manifest import LEDGER, MANIFEST, Kind, Manifest, open_manifest, read_ledger
+from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, seal_shards, write_item
 from tasks.outcome import Done
 
 CAMERAS = "cameras.json"
@@ -98,6 +99,11 @@ class ViewSet:
         """Names of all objects, sorted."""
         return sorted(self.reader.index)
 
+    @property
+    def shards(self) -> list[Path]:
+        """The files that the objects' views lie in, sorted."""
+        return sorted({self.reader.folder / str(row["shard"]) for row in self.reader.index.values()})
+
     def names(self, uid: str, kind: ViewKind | None = None) -> list[str]:
         """Return the names of an object's views, or of those of one kind, in the order of the cameras."""
         return [camera.name for camera in self.cameras(uid, kind)]
@@ -151,6 +157,26 @@ class ViewSet:
         """Read the whole `cameras.json` of an object."""
         table: dict[str, Any] = json.loads(self.reader.read(uid, CAMERAS))
         return table
+
+
+def files_of_object(folder: Path, uid: str) -> list[Path]:
+    """Return the files of a sealed set of views that somebody needs who opens it and reads the views of one object.
+
+    Raises ValueError when it is not sealed.
+    """
+    return [*(folder / name for name in (MANIFEST, LEDGER, INDEX)), *_shards(folder, _stamp(folder)).get(uid, ())]
+
+
+@lru_cache(maxsize=64)
+def _shards(folder: Path, _stamp: int) -> dict[str, list[Path]]:
+    """Return each object's shards; read once for all jobs of a stage."""
+    views = ViewSet.open(folder)
+    return {uid: views.only([uid]).shards for uid in views.uids}
+
+
+def _stamp(folder: Path) -> int:
+    """Return what changes when the set is sealed anew."""
+    return (folder / MANIFEST).stat().st_mtime_ns if (folder / MANIFEST).exists() else 0
 
 
 def target_views(views: ViewSet, uid: str, *, with_normals: bool = False) -> Views:

@@ -1,7 +1,7 @@
 """Renders a few objects of a folder at once and shows what the stages would make of them on one contact sheet."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tasks.ports import Pool
 from tasks.sources.archive import opened
 from tasks.sources.folder import find_objects
 from tasks.sources.folder_table import read_folder_table
+from tasks.sources.side_files import files_beside
 
 SIDE = 192
 AZIMUTHS_DEG = (270, 0, 90, 180)
@@ -48,10 +49,23 @@ class LookJob:
     views: Path
     """Where the images go, (V, H, W, 4)."""
 
+    root: Path
+    """The folder that is looked at."""
+
     @property
     def key(self) -> str:
         """The uid: nothing is kept."""
         return self.uid
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object, with the files that it refers to below the folder."""
+        return (self.path, *files_beside(self.path, self.root))
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The images."""
+        return (self.views,)
 
 
 def look_at_folder(
@@ -83,7 +97,9 @@ def look_at_folder(
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         jobs = {
-            uid: LookJob(uid, path, axes.get(uid, up_axis), normalize, draft, machine, Path(folder) / f"{uid}.npy")
+            uid: LookJob(
+                uid, path, axes.get(uid, up_axis), normalize, draft, machine, Path(folder) / f"{uid}.npy", root
+            )
             for uid, path in paths.items()
         }
         rows = [Row(row.uid, f"rejected: {row.reason}", (), ()) for row in found.turned_away[: options.num]]

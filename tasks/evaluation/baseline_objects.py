@@ -2,6 +2,7 @@
 
 # Shapes: V given view, K registered view
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from render.passes import View
 from render.views import ViewKind
 from tasks.artifacts.cases import OWN, Case
 from tasks.artifacts.randomness import seed_of
-from tasks.artifacts.views import MESH, ViewSet, as_cameras, posed_views, write_views
+from tasks.artifacts.views import MESH, ViewSet, as_cameras, files_of_object, posed_views, write_views
 from tasks.outcome import Done, Json, Outcome, Rejected
 
 BOUND = 0.525
@@ -48,6 +49,16 @@ class BaselineJob:
     def uid(self) -> str:
         """Case and object."""
         return f"{self.case.name}/{self.object_uid}"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The object's true views."""
+        return files_of_object(self.test_views, self.object_uid)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """The item."""
+        return (self.item,)
 
     @property
     def key(self) -> str:

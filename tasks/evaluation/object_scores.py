@@ -3,7 +3,7 @@
 Every score belongs to one object; means over objects are taken from these rows (tasks/evaluation/summary.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from models.losses.lpips import build_lpips
 from models.losses.st_lpips import build_st_lpips, packaged_weights
 from tasks.artifacts.cases import Case
 from tasks.artifacts.test_set import true_mesh_path
-from tasks.artifacts.views import ViewSet
+from tasks.artifacts.views import ViewSet, files_of_object
 from tasks.config import EvaluateConfig
 from tasks.evaluation.consistency import score_consistency
 from tasks.evaluation.mesh_metrics import read_mesh
@@ -60,6 +60,20 @@ class ScoreJob:
     def uid(self) -> str:
         """Test set and object: the same object may be in several."""
         return f"{self.truth.name}/{self.object_uid}"
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The true and the predicted views and meshes, and weights that are a file here."""
+        views = [self.truth, *(one.views for one in self.predicted if one.views is not None)]
+        meshes = [true_mesh_path(self.truth, self.object_uid), *(one.mesh for one in self.predicted if one.mesh)]
+        weights = [Path(self.config.lpips_weights)] if self.config.lpips_weights else []
+        found = [path for path in (*meshes, *weights) if path.exists()]
+        return [*(file for folder in views for file in files_of_object(folder, self.object_uid)), *found]
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """Nothing but the outcome."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,19 @@ def side_files(main: Path, root: Path) -> dict[Path, Path]:
     return dict(sorted(files.items()))
 
 
+def files_beside(main: Path, root: Path) -> tuple[Path, ...]:
+    """Return the files that an object needs which is rendered in place; none where a copy of it could not have them.
+
+    Args:
+        main: Path of an object's file.
+        root: Folder outside which no file is looked for.
+    """
+    try:
+        return tuple(side_files(main.absolute(), root).values())
+    except FileNotFoundError:
+        return ()
+
+
 def _references(main: Path) -> Iterator[tuple[Path, Path]]:
     kind = main.suffix.lower()
     if kind == ".obj":

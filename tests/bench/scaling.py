@@ -73,7 +73,7 @@ def _objects_per_minute(arguments: argparse.Namespace) -> float:
             report = inspect(path)
             placement = normalize_bounds(report.minimum, report.maximum, 1.0)
             item = folder / "items" / f"{uid}.tar"
-            jobs.append(RenderJob(uid, uid, path, placement, "train", config, 0, Machine(1), item))
+            jobs.append(RenderJob(uid, uid, path, path, placement, "train", config, 0, Machine(1), item))
         times = []
         with RayPool[Outcome](failed=Failed, workers=arguments.workers, limits=LIMITS, log_dir=folder / "logs") as pool:
             for outcome in pool.run(render_object, jobs):

@@ -13,6 +13,7 @@ import trimesh
 from PIL import Image
 
 from infra.execution.serial_pool import SerialPool
+from infra.execution.worker_log import Job
 from render.config import LightConfig, RenderConfig
 from render.quality import Quality
 from render.views import ViewKind
@@ -23,7 +24,7 @@ from tasks.commands.export import export_nerf
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome, Rejected
-from tasks.ports import Job, Tools
+from tasks.ports import Tools
 from tasks.render import render_objects
 from tasks.render_test import render_test_sets
 from tasks.sources.procedural.objects import write_object

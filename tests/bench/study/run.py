@@ -1,7 +1,7 @@
 """One run of a study: its trainings, samples and scores, in this process or a worker's. Finished parts are kept."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,16 @@ class CellJob:
     def uid(self) -> str:
         """The run's name."""
         return self.cell.name
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The data."""
+        return (self.data.latents, self.data.vae, self.data.test_views, self.data.gso_eval)
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """What is made of them."""
+        return (self.folder,)
 
     def stage_config(self, stage: str) -> StageConfig:
         """The section of a stage; the first that the variant trains has the network."""

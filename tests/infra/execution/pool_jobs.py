@@ -6,6 +6,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,14 @@ class Task:
 
     uid: str
     folder: Path
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        return ()
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        return (self.folder / self.uid,)
 
 
 def obey(task: Task) -> Outcome:

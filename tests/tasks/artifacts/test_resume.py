@@ -1,7 +1,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,14 @@ class Job:
     key: str
     item: Path
     log: Path
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        return ()
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        return (self.item,)
 
 
 def work(job: Job) -> Outcome:

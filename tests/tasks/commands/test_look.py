@@ -97,7 +97,7 @@ def test_look_verb_mistake_is_one_sentence(
 
 
 def test_describe_object_that_took_its_worker_down_is_a_row_without_images(tmp_path: Path) -> None:
-    job = LookJob("a", tmp_path / "a.glb", None, LIMITS, toy_config(), Machine(1), tmp_path / "a.npy")
+    job = LookJob("a", tmp_path / "a.glb", None, LIMITS, toy_config(), Machine(1), tmp_path / "a.npy", tmp_path)
     row = describe(job, Failed("a", "the worker process died"), tmp_path)
     assert row.text == "a: a.glb, up Y (the format's): failed: the worker process died"
     assert row.images == ()

@@ -1,0 +1,71 @@
+"""Does a job on a node that does not see the sender's disk: brings what it reads, sends what it leaves."""
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from infra.execution.parcels import Delivery, NodePlace, Parcel, below, files_of, unpack, with_senders_paths
+from infra.execution.ray_session import SessionFolder
+from infra.execution.worker_log import WorkError, attempt
+from infra.storage.blob_cache import BlobCache
+
+
+def do_parcel(parcel: Parcel) -> Delivery | WorkError:
+    """Do a job below a folder of this process's own; return its outcome and what it has left, or what it has raised.
+
+    Raises what BlobStore raises when its files cannot be brought or sent.
+    """
+    tree = own_folder(parcel.place) / "tree"
+    here = below(tree, parcel.root)
+    try:
+        bring(parcel, tree)
+        here.mkdir(parents=True, exist_ok=True)
+        os.chdir(here)
+        work, job = unpack(parcel.content, tree)
+        outcome = with_senders_paths(attempt(work, job), tree)
+        return outcome if isinstance(outcome, WorkError) else Delivery(outcome, send(parcel, tree))
+    finally:
+        os.chdir(tree.parent)
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def bring(parcel: Parcel, tree: Path) -> None:
+    """Put what a job reads below `tree`."""
+    cache = cache_of(parcel.place)
+    for path, blob in parcel.reads.items():
+        cache.link(blob, below(tree, path))
+
+
+def send(parcel: Parcel, tree: Path) -> dict[str, Any]:
+    """Put what a job has left into the store; return it by the sender's paths."""
+    store = parcel.place.store
+    written = [file for path in parcel.writes for file in files_of(below(tree, path))]
+    return {f"/{file.relative_to(tree)}": store.put(file, parcel.results) for file in written}
+
+
+def node_folder(place: NodePlace) -> Path:
+    """Return this node's folder, which is made."""
+    folder = Path(tempfile.gettempdir()) / Path(os.path.expandvars(place.folder)).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def cache_of(place: NodePlace) -> BlobCache:
+    """Return this node's copies, one object in a process."""
+    return BlobCache(place.store, node_folder(place), place.limit_bytes)
+
+
+@cache
+def own_folder(place: NodePlace) -> Path:
+    """Return the folder of this process, after removing those of processes that have died."""
+    session = SessionFolder(node_folder(place))
+    _SESSIONS.append(session)
+    return session.path
+
+
+_SESSIONS: list[SessionFolder] = []
+"""Held as long as this process lives, since their locks are."""
