@@ -144,6 +144,16 @@ def s3(s3_credentials: None) -> Iterator["S3Server"]:  # noqa: ARG001 - usefixtu
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head with one processor; `add_node` starts further raylets."""
+    yield from _cluster(monkeypatch, head_cpus=1)
+
+
+@pytest.fixture
+def headless_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that does no work itself."""
+    yield from _cluster(monkeypatch, head_cpus=0)
+
+
+def _cluster(monkeypatch: pytest.MonkeyPatch, head_cpus: int) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # as a private Ray of ours; Ray's own is starved by other tests
     from ray.cluster_utils import Cluster  # Ray costs every session a second
@@ -153,7 +163,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(
         prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
     ) as folder:  # short: a socket
-        head = {**node, "temp_dir": folder, "include_dashboard": False}
+        head = {**node, "num_cpus": head_cpus, "temp_dir": folder, "include_dashboard": False}
         cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         cluster.node = node
         try:

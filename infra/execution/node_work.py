@@ -22,7 +22,8 @@ def do_parcel(parcel: Parcel) -> Delivery | WorkError:
     here = below(tree, parcel.root)
     try:
         bring(parcel, tree)
-        here.mkdir(parents=True, exist_ok=True)
+        for folder in (here, *(below(tree, path).parent for path in parcel.writes)):
+            folder.mkdir(parents=True, exist_ok=True)
         os.chdir(here)
         work, job = unpack(parcel.content, tree)
         outcome = with_senders_paths(attempt(work, job), tree)
