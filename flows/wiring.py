@@ -55,6 +55,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
         token_urls=(hub.url, profile.hub_url),
     )
     with closing(store), open_pool(profile, resources, work / "logs") as pool:
+        transport = pool.transport if isinstance(pool, RayPool) else None
         yield Tools(
             pool=pool,
             progress=TerminalProgress(),
@@ -77,9 +78,9 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
                 rounded_norms=profile.rounded_norms,
                 compile=resources.compile,
                 shard_weights=profile.shard_weights,
-                latent_cache=_latent_cache(profile),
             ),
-            launcher=_launcher(profile, resources),
+            latent_cache=_latent_cache(profile, resources, transport),
+            launcher=_launcher(profile, resources, transport),
         )
 
 
@@ -110,9 +111,11 @@ def worker_device(profile: Profile, resources: Resources) -> str:
     return resources.device if profile.pool == "serial" or profile.worker_gpus else "cpu"
 
 
-def _latent_cache(profile: Profile) -> NodeCache | None:
+def _latent_cache(
+    profile: Profile, resources: Resources, transport: Transport[Outcome] | None
+) -> NodeCache | Transport[Outcome] | None:
     if profile.latents_url is None:
-        return None
+        return transport if resources.trainers > 1 else None
     return NodeCache(
         url=profile.latents_url,
         folder=Path(profile.latents_copies).absolute(),
@@ -121,12 +124,17 @@ def _latent_cache(profile: Profile) -> NodeCache | None:
     )
 
 
-def _launcher(profile: Profile, resources: Resources) -> Launcher:
+def _launcher(profile: Profile, resources: Resources, transport: Transport[Outcome] | None) -> Launcher:
     if profile.launcher or profile.ray_address is None:
         return TorchrunLauncher(resources.trainers, profile.launcher)
     from infra.execution.ray_train import RayTrainLauncher  # importing Ray Train takes seconds that most stages save
 
-    return RayTrainLauncher(resources.trainers, address=profile.ray_address, use_gpu=resources.device == "cuda")
+    return RayTrainLauncher(
+        resources.trainers,
+        address=profile.ray_address,
+        use_gpu=resources.device == "cuda",
+        transport=transport,
+    )
 
 
 def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outcome] | SerialPool[Outcome]:

@@ -13,7 +13,14 @@ from tasks.artifacts.cases import DISTILLED
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
 from tasks.ports import Tools
-from tasks.training.diffusion_model import about_model, open_inputs, save_pipeline, stage_training, write_card
+from tasks.training.diffusion_model import (
+    about_model,
+    open_inputs,
+    read_by_ranks,
+    save_pipeline,
+    stage_training,
+    write_card,
+)
 from tasks.training.distil import DistilTraining
 from tasks.training.model_card import CARD
 from tasks.training.run import run_training, write_records
@@ -61,7 +68,9 @@ def distil_stage(
     key = work_key(Kind.DIFFUSION_MODEL, DISTILLED, settings, seed, reads=reads, tools=tools)
     student = stage_training(DISTILLED, latents, teacher, vae, stage, seed, key=key, tools=tools)
     build = DistilTraining(student, config)
-    training, trained = run_training("distil", build, stage, key=key, tools=tools)
+    training, trained = run_training(
+        "distil", build, stage, key=key, reads=read_by_ranks(latents, teacher, vae), tools=tools
+    )
     unet, frozen_vae = training.model, load_mask_vae(vae)
     with trained.average.applied():
         save_pipeline(unet, frozen_vae, latents, stage, out, scheduler=SAMPLER, num_steps=config.steps)

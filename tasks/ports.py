@@ -113,12 +113,17 @@ class Store(Protocol):
 
 
 class FileCache(Protocol):
-    """Keeps copies of a data set's files on this node's own disk; must pickle."""
+    """Keeps copies of data sets' files on each node's own disk."""
 
-    def path(self, key: str, name: str) -> Path:
-        """Return the copy of file `name`, made at the first call on a node; `key` is a hash of the data set's content.
+    def copies(self, folder: Path, names: Sequence[str], key: str) -> Callable[[str], Path]:
+        """Return what gives the copy of a file by its name, made at the first call on a node; it pickles.
 
-        Raises OSError when it cannot be made.
+        Args:
+            folder: Of the data set.
+            names: The files in it that will be asked for.
+            key: Hash of the data set's content.
+
+        Raises OSError when files cannot be sent; what is returned raises it when a copy cannot be made.
         """
         ...
 
@@ -144,8 +149,6 @@ class ComputeOptions:
     """Whether the UNet is compiled."""
     shard_weights: bool = False
     """Whether each of several ranks keeps only its part of the UNet's weights, average and optimizer."""
-    latent_cache: FileCache | None = None
-    """Where latents are read from; None: where they lie."""
 
 
 class Launcher(Protocol):
@@ -153,7 +156,16 @@ class Launcher(Protocol):
 
     count: int
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
+    def run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        watch: Callable[[], None],
+        count: int,
+        *,
+        reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> None:
         """Run `work` in `count` ranks at once and return when all have ended; start them again when one dies.
 
         Args:
@@ -161,6 +173,8 @@ class Launcher(Protocol):
             folder: Takes what the ranks leave; for this run alone.
             watch: Called several times a second until the ranks have ended; an exception that it raises ends them.
             count: Number of ranks; not more than the launcher's.
+            reads: Files and folders that ranks read.
+            writes: Folders that rank 0 writes, with all that is to be found in them here.
 
         Raises:
             RuntimeError: Ranks die again and again.
@@ -197,6 +211,8 @@ class Tools:
     """How trainings compute."""
     launcher: Launcher | None = None
     """Starts the ranks of trainings; None: this process trains alone."""
+    latent_cache: FileCache | None = None
+    """Where trainings read latents from; None: where they lie."""
     input_hashes: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the content of the stage's inputs that are known already, such as DVC's, by path; the others are
     computed from the files where they are needed (tasks.artifacts.content)."""

@@ -11,7 +11,14 @@ from models.network.mask_vae import load_mask_vae
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
 from tasks.ports import Tools
-from tasks.training.diffusion_model import about_model, open_inputs, save_pipeline, stage_training, write_card
+from tasks.training.diffusion_model import (
+    about_model,
+    open_inputs,
+    read_by_ranks,
+    save_pipeline,
+    stage_training,
+    write_card,
+)
 from tasks.training.run import run_training, write_records
 from tasks.training.stage import RAW
 
@@ -49,7 +56,9 @@ def train_stage(
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config.weight_settings(), seed, reads=reads, tools=tools)
     build = stage_training(stage, latents, previous, vae, config, seed, key=key, tools=tools)
-    training, trained = run_training(f"train-{stage}", build, config, key=key, tools=tools)
+    training, trained = run_training(
+        f"train-{stage}", build, config, key=key, reads=read_by_ranks(latents, previous, vae), tools=tools
+    )
     unet, frozen_vae = training.model, load_mask_vae(vae)
     unet.register_to_config(condition_drop=config.condition_drop)
     with trained.average.applied():

@@ -54,7 +54,7 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)
     key = work_key(Kind.MASK_VAE, config.weight_settings(), seed, reads={"views": views}, tools=tools)
-    training, trained = run_training("train-vae", build, config, key=key, tools=tools)
+    training, trained = run_training("train-vae", build, config, key=key, reads=[views], tools=tools)
     with trained.average.applied():
         save_vae(training.model, config, images, out)
         sheet = write_sheet(training.model, validation_images(view_set), out)

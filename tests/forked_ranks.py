@@ -9,7 +9,7 @@ import multiprocessing
 import multiprocessing.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -29,7 +29,16 @@ class ForkedRanks:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
+    def run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        watch: Callable[[], None],
+        count: int,
+        *,
+        reads: Sequence[Path] = (),  # noqa: ARG002 - they see everything
+        writes: Sequence[Path] = (),  # noqa: ARG002
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         environment = local_environment(count, folder / "ranks")
         logs = [folder / f"rank-{rank}.log" for rank in range(count)]

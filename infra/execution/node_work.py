@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from infra.execution.parcels import Delivery, NodePlace, Parcel, below, files_of
 from infra.execution.ray_session import SessionFolder
 from infra.execution.worker_log import WorkError, attempt
 from infra.storage.blob_cache import BlobCache
+from infra.storage.blob_store import Blob
 
 
 def do_parcel(parcel: Parcel) -> Delivery | WorkError:
@@ -45,6 +48,22 @@ def send(parcel: Parcel, tree: Path) -> dict[str, Any]:
     store = parcel.place.store
     written = [file for path in parcel.writes for file in files_of(below(tree, path))]
     return {f"/{file.relative_to(tree)}": store.put(file, parcel.results) for file in written}
+
+
+@dataclass(frozen=True)
+class NodeCopies:
+    """Gives this node's copies of some files, each brought when it is first asked for; pickles."""
+
+    blobs: Mapping[str, Blob]
+    """By name."""
+    place: NodePlace
+
+    def __call__(self, name: str) -> Path:
+        """Return the copy of a file, which stays as long as this process. Raises what BlobStore.get raises."""
+        path = own_folder(self.place) / "held" / self.blobs[name].sha256
+        if not path.exists():
+            cache_of(self.place).link(self.blobs[name], path)
+        return path
 
 
 def node_folder(place: NodePlace) -> Path:

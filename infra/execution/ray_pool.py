@@ -65,7 +65,7 @@ class RayPool(Generic[OutcomeT]):
         self.limits = limits
         self._log_dir = log_dir
         self._address = address
-        self._transport = transport
+        self.transport = transport
         self._connection: RayConnection | None = None
 
     def __enter__(self) -> Self:
@@ -82,19 +82,19 @@ class RayPool(Generic[OutcomeT]):
         """
         if not jobs:
             return
-        if self._transport is not None:
-            self._transport.check()
+        if self.transport is not None:
+            self.transport.check()
         # Importing Ray takes a second, which a stage whose items are all done saves.
         from infra.execution.ray_connection import RayConnection
 
         self._connection = self._connection or RayConnection(
-            self._address, self.num_workers, sends_code=self._transport is not None
+            self._address, self.num_workers, sends_code=self.transport is not None
         )
         self._connection.open()
-        if self._transport is None:
+        if self.transport is None:
             yield from self._scheduled(work, jobs, len(jobs))
         else:
-            yield from self._transport.run(work, jobs, partial(self._sent, self._transport, len(jobs)))
+            yield from self.transport.run(work, jobs, partial(self._sent, self.transport, len(jobs)))
 
     def _scheduled(self, work: Callable[[Any], OutcomeT], jobs: Sequence[Job], count: int) -> Iterator[OutcomeT]:
         from infra.execution.ray_scheduler import Scheduler
@@ -112,7 +112,7 @@ class RayPool(Generic[OutcomeT]):
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster; every worker process is gone afterwards."""
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.transport.close()
         if self._connection is not None:
             self._connection.close()

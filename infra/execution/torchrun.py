@@ -53,7 +53,16 @@ class TorchrunLauncher:
         self.count = count
         self._command = command
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
+    def run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        watch: Callable[[], None],
+        count: int,
+        *,
+        reads: Sequence[Path] = (),  # noqa: ARG002 - all ranks see the folder
+        writes: Sequence[Path] = (),  # noqa: ARG002
+    ) -> None:
         """Run `work` in `count` ranks at once and return when all have ended.
 
         Args:
@@ -61,6 +70,8 @@ class TorchrunLauncher:
             folder: Takes the pickled work and the logs (`attempt-N/rank-R.log`); for this run alone.
             watch: Called several times a second until the ranks have ended; an exception that it raises ends them.
             count: Number of ranks; not more than the launcher's.
+            reads: Not needed: the ranks see everything.
+            writes: Not needed.
 
         Raises:
             RuntimeError: Ranks have failed MAX_RESTARTS + 1 times. The message ends with the log of the first to fail.

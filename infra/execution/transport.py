@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Generic
 
+from infra.execution.node_work import NodeCopies
 from infra.execution.parcels import Delivery, NodePlace, Parcel, PortableJob, files_of, pack
 from infra.execution.worker_log import FailedMaker, OutcomeT
 from infra.storage.blob_store import Blob, BlobStore, stamp
@@ -77,6 +78,17 @@ class Transport(Generic[OutcomeT]):
             for executor in (senders, receivers):
                 executor.shutdown(wait=False, cancel_futures=True)
 
+    def copies(self, folder: Path, names: Sequence[str], key: str) -> Callable[[str], Path]:  # noqa: ARG002 - by hash
+        """Put files of a folder into the store, and return what gives a node's copy of one by its name; it pickles.
+
+        Raises what BlobStore.put raises; what is returned raises what BlobStore.get raises.
+        """
+        with ThreadPoolExecutor(THREADS, "send") as senders:
+            blobs = dict(
+                zip(names, senders.map(lambda name: self._files.put(absolute(folder / name)), names), strict=True)
+            )
+        return NodeCopies(blobs, self.place)
+
     def close(self) -> None:
         """Let no thread wait for the store any longer."""
         self.place.store.close()
@@ -107,17 +119,29 @@ class Transport(Generic[OutcomeT]):
                 self._num_offline = 0
                 yield parcel
 
-    def _pack(self, work: Callable[[Any], OutcomeT], job: PortableJob) -> Parcel:
-        paths = [file for path in job.reads for file in files_of(absolute(path))]
+    def pack(
+        self,
+        uid: str,
+        work: Callable[..., Any],
+        job: object,
+        *,
+        reads: Sequence[Path],
+        writes: Sequence[Path],
+    ) -> Parcel:
+        """Put what is read into the store and make a parcel. Raises what BlobStore.put raises."""
+        paths = [file for path in reads for file in files_of(absolute(path))]
         return Parcel(
-            uid=job.uid,
+            uid=uid,
             content=pack(work, job),
             reads={str(path): self._files.put(path) for path in paths},
-            writes=[str(absolute(path)) for path in job.writes],
+            writes=[str(absolute(path)) for path in writes],
             root=str(Path.cwd()),
             results=f"results/{secrets.token_hex(8)}",
             place=self.place,
         )
+
+    def _pack(self, work: Callable[[Any], OutcomeT], job: PortableJob) -> Parcel:
+        return self.pack(job.uid, work, job, reads=job.reads, writes=job.writes)
 
     def _land(self, delivery: Delivery) -> OutcomeT:
         """Bring the files of an outcome here, then remove them from the store."""

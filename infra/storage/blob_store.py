@@ -128,6 +128,22 @@ class BlobStore:
         """Remove a file from the store. Raises what `put` raises."""
         self._patiently(lambda: self._uploads.delete(blob.key))
 
+    def write(self, key: str, content: bytes) -> None:
+        """Write a small document, which may be written again. Raises what `put` raises."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self._patiently(lambda: self._uploads.put(Path(file.name), key))
+
+    def read(self, key: str) -> bytes | None:
+        """Read a small document; None: there is none. Raises what `get` raises."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self._remote.fetch(self.place(key), Path(folder) / "document")
+            except FileNotFoundError:
+                return None
+            return (Path(folder) / "document").read_bytes()
+
     def place(self, key: str) -> str:
         """Return the address of a file."""
         return f"{self.url.rstrip('/')}/{key}"

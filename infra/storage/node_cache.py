@@ -3,7 +3,9 @@
 import errno
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -29,6 +31,10 @@ class NodeCache:
     """Address of an S3-compatible server; None: Amazon's."""
     attempts: int
     """How often a file is asked for."""
+
+    def copies(self, folder: Path, names: Sequence[str], key: str) -> Callable[[str], Path]:  # noqa: ARG002 - of any
+        """Return what gives the copy of a file by its name, as `path` does."""
+        return partial(self.path, key)
 
     def path(self, key: str, name: str) -> Path:
         """Return the copy of file `name`; `key` keeps the copies of different data sets apart.

@@ -1,7 +1,6 @@
 """What goes into a training of a diffusion model and comes out: fingerprints, the saved pipeline, its card."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
 from tasks.training.run import DRAWN
-from tasks.training.stage import StageTraining
+from tasks.training.stage import RAW, UNET, StageTraining
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:
@@ -102,9 +101,23 @@ def stage_training(
         key: Work key of the stage.
         tools: Of the stage.
     """
-    cache = tools.compute.latent_cache
-    copy_of = None if cache is None else partial(cache.path, content_of(latents, tools))
+    cache = tools.latent_cache
+    names = [path.name for path in shards_in(latents)]
+    copy_of = None if cache is None else cache.copies(latents, names, content_of(latents, tools))
     return StageTraining(name, latents, previous, vae, config, seed, tools.compute, copy_of, tools.work / key / DRAWN)
+
+
+def shards_in(latents: Path) -> list[Path]:
+    """Return the shards of a set of latents, of which a rank reads what its samples need."""
+    return sorted(latents.glob("latents-*.safetensors"))
+
+
+def read_by_ranks(latents: Path, previous: Path | None, vae: Path) -> list[Path]:
+    """Return what a rank reads of the inputs but for the shards of the latents."""
+    shards = set(shards_in(latents))
+    index = [path for path in sorted(latents.iterdir()) if path.is_file() and path not in shards]
+    networks = [] if previous is None else [previous / name for name in (UNET, RAW) if (previous / name).exists()]
+    return [*index, vae, *networks]
 
 
 def about_model(unet: MultiViewUNet, latents: Path, config: StageConfig, previous: Path | None) -> dict[str, Any]:

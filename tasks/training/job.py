@@ -1,12 +1,13 @@
 """A training in several processes: what each of them does, and what the stage sees of it meanwhile.
 
-They speak to the stage through files, so that it makes no difference on which machine they run.
+They speak to the stage through files, so that it makes no difference on which machine they run; where machines share no
+disk, the launcher keeps the folder of the training alike on both (infra/execution/rank_files.py).
 """
 
 import json
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -59,9 +60,19 @@ class TrainingJob:
     count: int
     need: MemoryEstimate
     """Of each process."""
+    reads: Sequence[Path]
+    """What ranks read beside checkpoints."""
     exchange_dir: Path
     """For what the processes and the stage tell each other: new for each run, because those of a killed stage may still
     be saving."""
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The files that a training may go on from: its own, or else the newest of the one that it continues."""
+        own = sorted(self.folder.glob("*.pt"))
+        origin = continued(self.config, self.folder)
+        newest = None if origin is None or own else origin.newest_path()
+        return own if newest is None else [newest]
 
     def __call__(self) -> None:
         """Train; how it ended, if it is not the end of the training, stands in a file.
@@ -134,7 +145,8 @@ def run_together(job: TrainingJob, launcher: Launcher, report: Report, stop: Cal
             if is_over:  # and all reports are read that came before
                 raise_end(job.exchange_dir / END)
 
-        launcher.run(job, job.exchange_dir, watch, job.count)
+        reads = (*job.reads, *job.checkpoints)
+        launcher.run(job, job.exchange_dir, watch, job.count, reads=reads, writes=(job.folder,))
         watch()
 
 

@@ -1,7 +1,7 @@
 """What all trainings share around their loop: signals, progress, tracking, and the records they leave."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ DRAWN = "drawn.png"
 
 
 def run_training(
-    stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, tools: Tools
+    stage: str, build: Build[TrainableT], config: TrainingConfig, *, key: str, reads: Sequence[Path], tools: Tools
 ) -> tuple[TrainableT, TrainingResult]:
     """Train to the end, from where an earlier run with the same `key` stopped, or the training that this one continues.
 
@@ -40,6 +40,7 @@ def run_training(
         build: Assembles what is trained, alike in every rank.
         config: Loop and optimizer.
         key: Work key of the stage.
+        reads: Files and folders that `build` reads.
         tools: Of the stage.
 
     Returns the trainable with its newest weights, and the records and averaged weights.
@@ -62,7 +63,16 @@ def run_training(
             need = check_memory(stage, trainable, config, tools, count)
             exchange_dir = tools.work / key / f"together-{secrets.token_hex(4)}"
             job = TrainingJob(
-                build, config, key, tools.work / key, tools.device, tools.threads, count, need, exchange_dir
+                build,
+                config,
+                key,
+                tools.work / key,
+                tools.device,
+                tools.threads,
+                count,
+                need,
+                reads,
+                exchange_dir,
             )
             run_together(job, tools.launcher, report, stop)
         else:

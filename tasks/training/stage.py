@@ -30,6 +30,8 @@ from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
 from tasks.training.images import write_comparison
 
+UNET = "unet"
+"""Folder of the averaged weights of a saved pipeline."""
 RAW = "unet_raw"
 """Folder of the newest weights beside the averaged ones in `unet`."""
 
@@ -131,7 +133,7 @@ def start_network(
     layout = latents.layout
     config.check_network(is_first=previous is None)
     if previous is not None:
-        unet = MultiViewUNet.from_pretrained(previous / ("unet" if config.start_from == "ema" else RAW))
+        unet = MultiViewUNet.from_pretrained(previous / (UNET if config.start_from == "ema" else RAW))
     else:
         assert config.unet is not None, "check_network has refused it"
         with seeded_weights(seed_of(seed, f"train-{stage}", "weights")):

@@ -68,3 +68,18 @@ def test_tools_of_a_stage_of_networks_without_a_card_have_the_workers_of_the_pro
         assert (tools.worker_device, tools.pool.num_workers) == ("cpu", profile.workers)
         assert isinstance(tools.pool, RayPool)
         assert (tools.pool.limits.worker_gpus, tools.pool.limits.memory_limit_gb) == (0, profile.memory_limit_gb)
+
+
+@pytest.mark.slow(seconds=5)
+def test_tools_with_a_store_bring_files_of_jobs_and_of_trainings_through_it(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    given = {"ray_address": "auto", "store_url": url, "node_folder_gb": 2.5, "trainers": 2, "device": "cpu"}
+    profile = load_profile("ci").model_copy(update=given)
+    with open_tools("train-stage1", profile, MemoryTracker(), tmp_path) as tools:
+        assert isinstance(tools.pool, RayPool)
+        assert tools.pool.transport is not None
+        assert tools.latent_cache is tools.pool.transport
+        place = tools.pool.transport.place
+        assert (place.store.url, place.folder, place.limit_bytes) == (url, profile.node_folder, 2_500_000_000)
+        assert tools.launcher is not None
+        assert tools.launcher.count == 2

@@ -3,7 +3,7 @@ told to stop, so that no test has to be quick."""
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,18 @@ class HeldJob(TrainingJob):
 class HeldLauncher(TorchrunLauncher):
     """Runs a training as a held one."""
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:
+    def run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        watch: Callable[[], None],
+        count: int,
+        *,
+        reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> None:
         assert isinstance(work, TrainingJob)
-        super().run(HeldJob(**vars(work), stage=os.getpid()), folder, watch, count)
+        super().run(HeldJob(**vars(work), stage=os.getpid()), folder, watch, count, reads=reads, writes=writes)
 
 
 class Marks(MemoryTracker):

@@ -15,7 +15,7 @@ from tasks.artifacts.content import content_of, work_key
 from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.artifacts.views import ViewSet
 from tasks.encode import encode_views
-from tasks.ports import ComputeOptions, Tools
+from tasks.ports import Tools
 from tasks.sample import sample_test_sets
 from tasks.train_diffusion import train_stage
 from tasks.train_vae import train_mask_vae
@@ -113,7 +113,7 @@ def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_n
 def test_train_stage_copies_other_latents_anew(made: Path, tmp_path: Path) -> None:
     for name, place in (("first", made), ("other", made / "other")):
         copies = NodeCache(str(place / "latents"), tmp_path / "copies", None, attempts=1)
-        tools = replace(make_tools(tmp_path / name), compute=ComputeOptions(latent_cache=copies))
+        tools = make_tools(tmp_path / name, latent_cache=copies)
         train_stage("stage1", place / "latents", None, place / "vae", ONE_STEP, 0, tmp_path / name / "stage1", tools)
     assert len(list((tmp_path / "copies").iterdir())) == 2
 

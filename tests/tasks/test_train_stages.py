@@ -5,7 +5,7 @@ import filecmp
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing.process import BaseProcess
@@ -458,8 +458,17 @@ def test_train_stage_with_two_processes_makes_what_one_makes(
 class ThreeRanks(ForkedRanks):
     """Starts three ranks however few are asked for, as a launcher of a profile does."""
 
-    def run(self, work: Callable[[], None], folder: Path, watch: Callable[[], None], count: int) -> None:  # noqa: ARG002
-        super().run(work, folder, watch, 3)
+    def run(
+        self,
+        work: Callable[[], None],
+        folder: Path,
+        watch: Callable[[], None],
+        count: int,  # noqa: ARG002
+        *,
+        reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
+    ) -> None:
+        super().run(work, folder, watch, 3, reads=reads, writes=writes)
 
 
 @pytest.mark.slow
@@ -488,7 +497,7 @@ def test_train_stage_from_a_busy_s3_server_makes_what_local_latents_make(
     url = s3.upload(made / "latents", "training", "latents")
     s3.busy = 2
     copies = NodeCache(url, tmp_path / "copies", s3.url, attempts=4)
-    tools = replace(make_tools(tmp_path), compute=ComputeOptions(latent_cache=copies))
+    tools = make_tools(tmp_path, latent_cache=copies)
     train_stage("stage1", made / "latents", None, made / "vae", STAGE1, 0, tmp_path / "stage1", tools)
     assert files_of(tmp_path / "stage1") == files_of(made / "stage1")
     for path in (made / "stage1" / "unet").iterdir():
