@@ -18,7 +18,7 @@ def changed(folder: Path, **values: object) -> str:
 
 
 def test_profiles_shipped_are_the_documented_ones() -> None:
-    assert SHIPPED == ["ci", "cluster", "laptop", "workstation"]
+    assert SHIPPED == ["ci", "cluster", "cluster_s3", "laptop", "workstation"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -42,7 +42,9 @@ def test_profile_impossible_value_is_named(tmp_path: Path) -> None:
 
 
 def test_profile_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"'lpatop' does not exist; known are ci, cluster, laptop, workstation"):
+    with pytest.raises(
+        ValueError, match=r"'lpatop' does not exist; known are ci, cluster, cluster_s3, laptop, workstation"
+    ):
         load_profile("lpatop")
 
 
@@ -224,3 +226,22 @@ def test_memory_limit_is_the_smallest_of_both_versions(tmp_path: Path) -> None:
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"ray_address": None},
+            "store_url is s3://b/p, but no work leaves this machine: name the cluster in ray_address",
+        ),
+        ({"ray_address": "auto", "pool": "serial"}, "no work leaves this machine"),
+        (
+            {"ray_address": "auto", "launcher": ["torchrun"], "trainers": 2},
+            "launcher needs a disk that all machines see",
+        ),
+    ],
+)
+def test_profile_store_without_a_cluster_is_refused(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_profile(changed(tmp_path, store_url="s3://b/p", **changes))
