@@ -14,14 +14,11 @@ from pathlib import Path
 
 from infra.execution.parcels import Parcel, below, files_of
 from infra.storage.blob_store import Blob, BlobStore, stamp
-from infra.storage.errors import ServerBusyError
 
 LISTING, SIGNALS = "listing.json", "signals.json"
 POLL_SECONDS = 1.0
 GROWING = ".jsonl"
 """Suffix of files that only grow, and that somebody may be reading."""
-AWAY = (ConnectionError, ServerBusyError)
-"""How the store says that it has no answer now."""
 logger = logging.getLogger(__name__)
 
 
@@ -65,9 +62,11 @@ class RankFiles:
 
         def work() -> None:
             while not has_ended.wait(POLL_SECONDS):
-                with suppress(*AWAY):  # it is tried again in a second
+                try:
                     self.send()
                     self._make_signals()
+                except OSError as error:  # it is tried again in a second, and said at the end
+                    logger.warning("files of the training are not sent: %s", error)
 
         thread = threading.Thread(target=work, name="rank-files", daemon=True)
         thread.start()
@@ -79,19 +78,23 @@ class RankFiles:
             self.send()
 
     def send(self) -> None:
-        """Send the files that are new or have changed, then the list of all that are there."""
+        """Send the files that are new or have changed, then the list of all; remove those that are on it no longer."""
         store = self.parcel.place.store
+        before = {blob.key: blob for _, blob in self._sent.values() if blob.folder == self.parcel.results}
         found = {f"/{path.relative_to(self.tree)}": path for path in self._visible()}
         for path in sorted(found, key=order_of, reverse=True):
             with suppress(FileNotFoundError):  # a checkpoint that a newer one has replaced meanwhile
                 mark = stamp(found[path])
                 if self._sent.get(path, (None,))[0] != mark:
                     self._sent[path] = (mark, self._put(found[path]))
-        rows = [[path, *row_of(self._sent[path][1])] for path in sorted(found, key=order_of) if path in self._sent]
+        self._sent = {path: sent for path, sent in self._sent.items() if path in found}
+        rows = [[path, *row_of(self._sent[path][1])] for path in sorted(self._sent, key=order_of)]
         text = json.dumps(rows).encode()
         if text != self._listed:
             store.write(f"{self.parcel.results}/{LISTING}", text)
             self._listed = text
+        for key in before.keys() - {blob.key for _, blob in self._sent.values()}:
+            store.delete(before[key])
 
     def _visible(self) -> Iterable[Path]:
         roots = [below(self.tree, path) for path in self.parcel.writes]
@@ -146,6 +149,7 @@ class StageFiles:
             has_ended.set()
             thread.join()
             self.exchange()
+            self.discard()
 
     def exchange(self) -> None:
         """Bring what is new on the list, remove what is no longer on it, and send signals."""
@@ -163,6 +167,14 @@ class StageFiles:
             for path in self._here.keys() - {path for path, _ in rows}:
                 Path(path).unlink(missing_ok=True)
                 del self._here[path]
+
+    def discard(self) -> None:
+        """Remove from the store what the ranks have sent, which is here."""
+        store, results = self.parcel.place.store, self.parcel.results
+        for blob in {blob.key: blob for _, blob in listing(self.parcel) if blob.folder == results}.values():
+            store.delete(blob)
+        for name in (LISTING, SIGNALS):
+            store.remove(f"{results}/{name}")
 
 
 def is_signal(path: Path) -> bool:

@@ -4,6 +4,7 @@ It stands between a pool and the work: it makes parcels of jobs, ahead of the wo
 outcome pass once the files that belong to it are here. So whoever runs a pool finds what it would find on one machine.
 """
 
+import logging
 import os
 import secrets
 from collections import deque
@@ -30,6 +31,9 @@ MAX_OFFLINE = 16
 """So many jobs in a row that the store has no answer for: it is gone, and to wait for each of the rest helps nobody."""
 POLL_SECONDS = 0.5
 """How often arrivals are looked for while no worker answers."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Transport(Generic[OutcomeT]):
@@ -149,11 +153,14 @@ class Transport(Generic[OutcomeT]):
         try:
             for path, blob in delivery.written.items():
                 store.get(blob, Path(path))
-            for blob in delivery.written.values():
-                store.delete(blob)
         except OSError as error:
             return self._fail(outcome.uid, error)
         self._num_offline = 0
+        try:
+            for blob in delivery.written.values():
+                store.delete(blob)
+        except OSError as error:  # what is left there costs room, no item
+            logger.warning("files that have arrived are not removed from the store: %s", error)
         made: OutcomeT = outcome
         return made
 

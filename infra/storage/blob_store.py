@@ -126,7 +126,7 @@ class BlobStore:
 
     def delete(self, blob: Blob) -> None:
         """Remove a file from the store. Raises what `put` raises."""
-        self._patiently(lambda: self._uploads.delete(blob.key))
+        self.remove(blob.key)
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small document, which may be written again. Raises what `put` raises."""
@@ -143,6 +143,10 @@ class BlobStore:
             except FileNotFoundError:
                 return None
             return (Path(folder) / "document").read_bytes()
+
+    def remove(self, key: str) -> None:
+        """Remove a document, or a file, by its name. Raises what `put` raises."""
+        self._patiently(lambda: self._uploads.delete(key))
 
     def place(self, key: str) -> str:
         """Return the address of a file."""
