@@ -1,5 +1,6 @@
 """Starts the ranks that train one model together on a Ray cluster, with Ray Train."""
 
+import logging
 import os
 import pickle
 import signal
@@ -70,7 +71,7 @@ class RayTrainLauncher:
         if is_owner:
             on_terminate = signal.getsignal(signal.SIGTERM)
             environment = environment_of_nodes(sends_code=self._transport is not None)
-            ray.init(self._address, runtime_env=environment, log_to_driver=False)
+            ray.init(self._address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
         try:

@@ -10,15 +10,13 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any, Generic
 
 from infra.execution.node_work import NodeCopies
 from infra.execution.parcels import Delivery, NodePlace, Parcel, PortableJob, files_of, pack
+from infra.execution.sent_files import SentFiles
 from infra.execution.worker_log import FailedMaker, OutcomeT
-from infra.storage.blob_store import Blob, BlobStore, stamp
 from infra.storage.errors import ServerBusyError
 
 THREADS = 8
@@ -198,27 +196,3 @@ def drained(outcomes: list[OutcomeT]) -> Iterator[OutcomeT]:
     """Yield what is in the list, and take it out."""
     while outcomes:
         yield outcomes.pop(0)
-
-
-@dataclass
-class SentFiles:
-    """Remembers which files are in the store, so that a model that all jobs read is hashed and put once."""
-
-    store: BlobStore
-    _known: dict[tuple[Path, tuple[int, int, int]], "Future[Blob]"] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def put(self, path: Path) -> Blob:
-        """Put a file, unless it was before and has the same size, time and number. Raises what BlobStore.put raises."""
-        key = (path, stamp(path))
-        with self._lock:
-            known = self._known.get(key)
-            future = known or self._known.setdefault(key, Future())
-        if known is None:
-            try:
-                future.set_result(self.store.put(path))
-            except Exception as error:  # noqa: BLE001  for whoever waits for the same file
-                with self._lock:
-                    del self._known[key]
-                future.set_exception(error)
-        return future.result()

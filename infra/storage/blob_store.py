@@ -5,11 +5,8 @@ put again by the next run that needs it (docs/cluster.md).
 """
 
 import hashlib
-import os
-import secrets
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from infra.storage.errors import ServerBusyError
+from infra.storage.folder_uploads import FolderUploads
 from infra.storage.gate import Gate
 from infra.storage.s3_uploads import S3Uploads
 from infra.storage.store import LONGEST_WAIT, RemoteStore
@@ -199,47 +197,6 @@ class BlobStore:
             raise type(error)(f"{self.url}: {error} (tried {number} times)") from error
         except PermissionError as error:
             raise PermissionError(f"{self.url}: {error.strerror or error}") from error
-
-
-@dataclass(frozen=True)
-class FolderUploads:
-    """A folder that several machines see."""
-
-    folder: Path
-
-    def size_of(self, key: str) -> int | None:
-        """Return the size of a file in bytes; None: there is none."""
-        try:
-            return (self.folder / key).stat().st_size
-        except FileNotFoundError:
-            return None
-
-    def put(self, path: Path, key: str) -> None:
-        """Copy a file there, whole or not at all."""
-        target = self.folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        try:
-            with path.open("rb") as source, part.open("xb") as copy:
-                while chunk := source.read(1 << 20):
-                    copy.write(chunk)
-                copy.flush()
-                os.fsync(copy.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-
-    def delete(self, key: str) -> None:
-        """Remove a file; none need be there."""
-        with suppress(FileNotFoundError):
-            (self.folder / key).unlink()
-
-    def check(self) -> None:
-        """Raise OSError where files cannot be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        probe = self.folder / f".{secrets.token_hex(4)}.probe"
-        probe.touch()
-        probe.unlink()
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

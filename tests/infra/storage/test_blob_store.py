@@ -28,6 +28,8 @@ def bucket(s3: S3Server) -> BlobStore:
     for row in s3.client().list_buckets()["Buckets"]:  # of the test before: moto's server remembers
         for item in s3.client().list_objects_v2(Bucket=row["Name"]).get("Contents", []):
             s3.client().delete_object(Bucket=row["Name"], Key=item["Key"])
+        for item in s3.client().list_multipart_uploads(Bucket=row["Name"]).get("Uploads", []):
+            s3.client().abort_multipart_upload(Bucket=row["Name"], Key=item["Key"], UploadId=item["UploadId"])
     s3.client().create_bucket(Bucket=BUCKET)
     s3.requests.clear()
     return BlobStore(f"s3://{BUCKET}/prefix", s3.url, attempts=3)
