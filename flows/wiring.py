@@ -152,12 +152,12 @@ def _pool(profile: Profile, resources: Resources, log_dir: Path) -> RayPool[Outc
         limits=limits,
         log_dir=log_dir,
         address=profile.ray_address,
-        transport=None
-        if profile.store_url is None
-        else Transport(_node_place(profile, profile.store_url), failed=Failed),
+        transport=_transport(profile),
     )
 
 
-def _node_place(profile: Profile, store_url: str) -> NodePlace:
-    store = BlobStore(store_url, profile.s3_endpoint, attempts=profile.retries + 1)
-    return NodePlace(store, profile.node_folder, int(profile.node_folder_gb * 10**9))
+def _transport(profile: Profile) -> Transport[Outcome] | None:
+    if profile.store_url is None:
+        return None
+    store = BlobStore(profile.store_url, profile.s3_endpoint, attempts=profile.retries + 1)
+    return Transport(NodePlace(store, profile.node_folder, int(profile.node_folder_gb * 10**9)), failed=Failed)

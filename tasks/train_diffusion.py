@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from models.config import StageConfig
-from models.data.hub_weights import pinned
+from models.data.hub_weights import pinned, weights_here
 from models.network.mask_vae import load_mask_vae
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
@@ -56,9 +56,9 @@ def train_stage(
     reads = {"latents": latents, "mask_vae": vae} | ({} if previous is None else {"previous": previous})
     key = work_key(Kind.DIFFUSION_MODEL, stage, config.weight_settings(), seed, reads=reads, tools=tools)
     build = stage_training(stage, latents, previous, vae, config, seed, key=key, tools=tools)
-    training, trained = run_training(
-        f"train-{stage}", build, config, key=key, reads=read_by_ranks(latents, previous, vae), tools=tools
-    )
+    given = weights_here(config.unet.pretrained) if config.unet is not None else []
+    read = [*read_by_ranks(latents, previous, vae), *given]
+    training, trained = run_training(f"train-{stage}", build, config, key=key, reads=read, tools=tools)
     unet, frozen_vae = training.model, load_mask_vae(vae)
     unet.register_to_config(condition_drop=config.condition_drop)
     with trained.average.applied():

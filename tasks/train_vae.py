@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from models.config import MaskVAEConfig
-from models.data.hub_weights import pinned
+from models.data.hub_weights import pinned, weights_here
 from models.data.images import as_unit_tensor
 from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights
@@ -54,7 +54,8 @@ def train_mask_vae(views: Path, config: MaskVAEConfig, seed: int, out: Path, too
     tools.tracker.dataset(views, "views", inputs["views"], "training")
     build = partial(build_training, views, config, seed, tools.compute)
     key = work_key(Kind.MASK_VAE, config.weight_settings(), seed, reads={"views": views}, tools=tools)
-    training, trained = run_training("train-vae", build, config, key=key, reads=[views], tools=tools)
+    reads = [views, *weights_here(config.vae.pretrained, config.lpips_weights)]
+    training, trained = run_training("train-vae", build, config, key=key, reads=reads, tools=tools)
     with trained.average.applied():
         save_vae(training.model, config, images, out)
         sheet = write_sheet(training.model, validation_images(view_set), out)

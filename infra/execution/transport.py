@@ -45,7 +45,10 @@ class Transport(Generic[OutcomeT]):
 
     def check(self) -> None:
         """Raise OSError, in one sentence, when the store does not answer."""
-        self.place.store.check()
+        try:
+            self.place.store.check()
+        except ConnectionError as error:
+            raise ConnectionError(f"{error}; start it, or mend store_url or s3_endpoint in the profile") from error
 
     def run(
         self,

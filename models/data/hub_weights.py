@@ -90,6 +90,11 @@ def pinned(name: str | None) -> str | None:
     return name if name is None or Path(name).is_dir() else str(HubWeights.parse(name).pinned())
 
 
+def weights_here(*names: str | None) -> list[Path]:
+    """Return those of some names of weights that are files or folders on this machine, not names at a hub."""
+    return [Path(name) for name in names if name is not None and Path(name).exists()]
+
+
 def weights_file(name: str, remedy: str = "name a file, or owner/name@COMMIT/file at a hub") -> Path:
     """Return the file of weights that `name` means, downloaded where it lies at a hub.
 

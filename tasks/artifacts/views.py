@@ -164,18 +164,18 @@ def files_of_object(folder: Path, uid: str) -> list[Path]:
 
     Raises ValueError when it is not sealed.
     """
-    return [*(folder / name for name in (MANIFEST, LEDGER, INDEX)), *_shards(folder, _stamp(folder)).get(uid, ())]
+    return [*(folder / name for name in (MANIFEST, LEDGER, INDEX)), *_shards(folder, _sealed_ns(folder)).get(uid, ())]
 
 
 @lru_cache(maxsize=64)
-def _shards(folder: Path, _stamp: int) -> dict[str, list[Path]]:
+def _shards(folder: Path, _sealed: int) -> dict[str, list[Path]]:
     """Return each object's shards; read once for all jobs of a stage."""
     views = ViewSet.open(folder)
     return {uid: views.only([uid]).shards for uid in views.uids}
 
 
-def _stamp(folder: Path) -> int:
-    """Return what changes when the set is sealed anew."""
+def _sealed_ns(folder: Path) -> int:
+    """Return when the set was sealed, in ns; 0 where it was not."""
     return (folder / MANIFEST).stat().st_mtime_ns if (folder / MANIFEST).exists() else 0
 
 

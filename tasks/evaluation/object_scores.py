@@ -12,7 +12,7 @@ import cv2
 import torch
 from torch import nn
 
-from models.data.hub_weights import weights_file
+from models.data.hub_weights import weights_file, weights_here
 from models.losses.lpips import build_lpips
 from models.losses.st_lpips import build_st_lpips, packaged_weights
 from tasks.artifacts.cases import Case
@@ -66,9 +66,8 @@ class ScoreJob:
         """The true and the predicted views and meshes, and weights that are a file here."""
         views = [self.truth, *(one.views for one in self.predicted if one.views is not None)]
         meshes = [true_mesh_path(self.truth, self.object_uid), *(one.mesh for one in self.predicted if one.mesh)]
-        weights = [Path(self.config.lpips_weights)] if self.config.lpips_weights else []
-        found = [path for path in (*meshes, *weights) if path.exists()]
-        return [*(file for folder in views for file in files_of_object(folder, self.object_uid)), *found]
+        files = [file for folder in views for file in files_of_object(folder, self.object_uid)]
+        return [*files, *(path for path in meshes if path.exists()), *weights_here(self.config.lpips_weights)]
 
     @property
     def writes(self) -> Sequence[Path]:

@@ -205,6 +205,13 @@ def test_store_that_is_not_there_is_said_before_any_work(project: Path, tmp_path
 
 
 @pytest.mark.usefixtures("s3_credentials")
+def test_server_that_is_not_there_is_said_before_any_work_with_the_remedy(tmp_path: Path) -> None:
+    sentence = r"^s3://gone/x: .*refused \(tried 1 times\); start it, or mend store_url or s3_endpoint in the profile$"
+    with pytest.raises(ConnectionError, match=sentence):
+        transport(tmp_path, url="s3://gone/x", s3_endpoint_url=ABSENT).check()
+
+
+@pytest.mark.usefixtures("s3_credentials")
 def test_store_that_is_away_fails_the_job_and_names_itself(
     project: Path, node: ProcessPoolExecutor, tmp_path: Path
 ) -> None:

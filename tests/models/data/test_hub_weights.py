@@ -9,7 +9,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from models.data.hub_weights import HubWeights, pinned, weights_file
+from models.data.hub_weights import HubWeights, pinned, weights_file, weights_here
 from models.network.mask_vae import build_mask_vae, extend_to_mask
 from tests.models.inference.hub import COMMIT, ask, served
 from tests.models.network.test_mask_vae import rgb_vae
@@ -121,6 +121,13 @@ def test_weights_of_a_hub_are_loaded_by_commit_and_checked(cache: Path) -> None:
     blob.write_bytes(content)
     with pytest.raises(ValueError, match=rf"safetensors of owner/name@{COMMIT}/vae has another hash .* delete {blob}"):
         build_mask_vae(config)
+
+
+def test_weights_here_are_those_that_are_files(tmp_path: Path) -> None:
+    (tmp_path / "vgg.pth").touch()
+    assert weights_here(str(tmp_path / "vgg.pth"), None, "owner/name", str(tmp_path / "none.pth")) == [
+        tmp_path / "vgg.pth"
+    ]
 
 
 def test_weights_file_is_a_path_or_one_that_the_cache_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from render.placement import normalize_bounds
 from render.report import check_usable
 from tasks.artifacts.tables import Entry
 from tasks.sources.folder import FolderSource
+from tasks.sources.side_files import files_beside
 from tests.render.obj.cards import card, half_clear, write
 from tests.render.obj.test_lookup import FORMS
 from tests.render.toys import camera, toy_config
@@ -50,6 +51,15 @@ def check_copy_looks_the_same(root: Path, main: Path, out: Path) -> None:
     copy = source.fetch(Entry("uid", main.relative_to(root).as_posix(), None, "", "", "folder"), out)
     root.rename(root.with_name("taken away"))
     np.testing.assert_array_equal(view(copy), before)
+
+
+def test_files_beside_an_object_are_those_that_it_names_and_none_where_it_cannot_be_copied(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("in/box.obj", "in/box.mtl", "out.mtl"):
+        (tmp_path / name).write_text("newmtl red\n" if name.endswith(".mtl") else "mtllib box.mtl\n")
+    assert files_beside(tmp_path / "in" / "box.obj", tmp_path / "in") == (tmp_path / "in" / "box.mtl",)
+    (tmp_path / "in" / "box.obj").write_text("mtllib ../out.mtl\n")
+    assert files_beside(tmp_path / "in" / "box.obj", tmp_path / "in") == ()
 
 
 @pytest.mark.parametrize("written", FORMS)
