@@ -15,6 +15,7 @@ SELECTED = Path("data/selected")
 OBJECTS = Path("data/objects")
 NORMALIZED = Path("data/normalized")
 VIEWS = Path("data/views")
+VALIDATION = Path("data/validation")
 MASK_VAE = Path("models_out/mask_vae")
 LATENTS = Path("data/latents")
 STAGE1 = Path("models_out/stage1")
@@ -80,10 +81,21 @@ _ROWS = (
         policy=Policy(retries=1, timeout_seconds=30 * DAY),
     ),
     Stage(
+        name="validate-views",
+        description="ask what the views must hold before anything is trained on them: coverage, copies, leaks",
+        runs="tasks.validate_views:validate_views",
+        inputs={"views": VIEWS},
+        params=("validate_views",),
+        out=VALIDATION,
+        policy=Policy(retries=1, timeout_seconds=DAY),
+        objects_per_job=64,
+    ),
+    Stage(
         name="train-vae",
         description="train the mask-aware VAE: RGBA in, RGBA out (sec. 5.4)",
         runs="tasks.train_vae:train_mask_vae",
         inputs={"views": VIEWS},
+        after=(VALIDATION / "passed.json",),
         params=("seed", "train_vae"),
         out=MASK_VAE,
         policy=Policy(retries=1, timeout_seconds=30 * DAY),
@@ -196,7 +208,9 @@ _ROWS = (
                 objects=OBJECTS,
                 normalized=NORMALIZED,
                 views=VIEWS,
+                validation=VALIDATION,
                 mask_vae=MASK_VAE,
+                latents=LATENTS,
                 stages=MODELS,
                 distilled=DISTILLED,
                 test_views=TEST_VIEWS,

@@ -14,6 +14,11 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_warn(value: object) -> bool:
+    """Leaves a field that came later out, likewise."""
+    return value == "warn"
+
+
 def check_up_axis(section: str, source: str, up_axis: str | None) -> None:
     """Raise ValueError when an up axis is given for objects that do not come from a folder."""
     if up_axis is not None and source != "folder":
@@ -90,6 +95,58 @@ class NormalizeConfig(Section):
     max_failed_share: float = Field(ge=0, le=1)
 
 
+OnFailure = Literal["warn", "stop"]
+"""What a stage does when an expectation does not hold."""
+
+
+class ShareExpectation(Section):
+    """Something that is expected of all objects but a share."""
+
+    max_share: float = Field(ge=0, le=1)
+    """Share of the objects for which it need not hold."""
+    on_failure: OnFailure
+    """warn: say so and go on; stop: train on nothing."""
+
+
+class RangeExpectation(ShareExpectation):
+    """A number of each object lies between two bounds."""
+
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
+
+
+class LookAlikeExpectation(ShareExpectation):
+    """An object looks like no other."""
+
+    distance: float = Field(gt=0, lt=1)
+    """Difference of their thumbnails, over that of one of them from an empty image, up to which two objects look
+    alike."""
+
+
+class ValidateConfig(Section):
+    """What the rendered views must hold before anything is trained on them (docs/mechanisms.md)."""
+
+    recipe: int = Field(ge=1)
+    views_each: int = Field(ge=1)
+    """Target views of each object that are looked at."""
+    views: ShareExpectation
+    """Every object has as many views as most."""
+    coverage: RangeExpectation
+    """Share of the image that an object covers, the mean over its views."""
+    brightness: RangeExpectation
+    """Mean luma of an object's pixels."""
+    duplicates: LookAlikeExpectation
+    """No object looks like another."""
+    leaks: LookAlikeExpectation
+    """No object of validation looks like one of training."""
+
+
 class EncoderConfig(Section):
     """The CLIP vision tower whose embeddings of the condition views feed cross-attention."""
 
@@ -110,6 +167,9 @@ class EncodeConfig(Section):
     recipe: int = Field(ge=1)
     image_encoder: EncoderConfig
     batch_size: int = Field(ge=1)
+    off_scale: OnFailure = Field(default="warn", exclude_if=_is_warn)
+    """What to do when mean or deviation of the scaled latents are far off what the noise schedule expects
+    (models/data/latent_statistics.py)."""
 
 
 class RenderTestConfig(Section):

@@ -122,7 +122,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     encoder = load_encoder(source)
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
-    facts = {"scaled_latents": measured(jobs, encoder.vae.config.scaling_factor, tools)}
+    facts = {"scaled_latents": measured(jobs, encoder.vae.config.scaling_factor, config, tools)}
     load_encoder.cache_clear()
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
     seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes, facts=facts)
@@ -168,10 +168,15 @@ def encode_shard(job: EncodeJob) -> Outcome:
     return Done(job.uid, {"objects": len(job.views.uids)})
 
 
-def measured(jobs: Sequence[EncodeJob], scaling_factor: float, tools: Tools) -> dict[str, Any]:
-    """Return mean and deviation of the scaled latents of all shards; say so where they are far off."""
+def measured(jobs: Sequence[EncodeJob], scaling_factor: float, config: EncodeConfig, tools: Tools) -> dict[str, Any]:
+    """Return mean and deviation of the scaled latents of all shards.
+
+    Where they are far off this is said, or raised as ValueError, as `encode.off_scale` says.
+    """
     statistics = statistics_of((read_sums(job.shard) for job in jobs), scaling_factor)
     if (warning := statistics.warning()) is not None:
+        if config.off_scale == "stop":
+            raise ValueError(f"encode: {warning}; to go on with these, set encode.off_scale to warn")
         tools.progress.note(f"encode: {warning}")
     return asdict(statistics)
 

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     OBJECTS = "objects"
     PLACEMENTS = "placements"
     VIEWS = "views"
+    VALIDATION = "validation"
     MASK_VAE = "mask_vae"
     LATENTS = "latents"
     DIFFUSION_MODEL = "diffusion_model"

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from flows.params import load_params
 from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Manifest
+from tasks.report.data_checks import DataCheck, DataChecks
 from tasks.report.extremes import CaseExtremes, Extreme
 from tasks.report.gallery import Panel, Row, ShownObject
 from tasks.report.ledger import StageLedger
@@ -63,6 +64,12 @@ def report() -> Report:
                 tuple((HOSTILE, HOSTILE, HOSTILE) for _ in range(301)),
                 ((HOSTILE, HOSTILE, (HOSTILE,)),),
             ),
+        ),
+        checks=DataChecks(
+            (DataCheck(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,)),),
+            plain,
+            plain,
+            ((HOSTILE, HOSTILE, HOSTILE),),
         ),
         sheets=((HOSTILE, plain),),
     )
