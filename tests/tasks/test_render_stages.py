@@ -19,7 +19,8 @@ from render.views import ViewKind
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects
 from tasks.artifacts.views import ViewSet
-from tasks.commands.export import export_nerf
+from tasks.commands.export.layouts import export_views
+from tasks.commands.export.source import Source
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome, Rejected
@@ -267,7 +268,8 @@ def test_render_passes_are_kept_read_and_exported(run: Path, tmp_path: Path) -> 
     np.testing.assert_array_equal(views.image("car", "t00"), plain.image("car", "t00"))
     with pytest.raises(ValueError, match=r"car has no t00.depth.png; render with passes \[depth\]"):
         plain.depth("car", "t00")
-    (exported,) = export_nerf(folder / "views", ["car"], tmp_path / "nerf")
+    export_views(Source.open(folder / "views", ["car"]), "nerf", tmp_path / "nerf", make_tools(tmp_path).progress)
+    exported = tmp_path / "nerf" / "car"
     table = json.loads((exported / "transforms.json").read_text())
     frame = table["frames"][0]
     stored = np.array(Image.open(exported / frame["depth_file_path"])) * table["integer_depth_scale"]
