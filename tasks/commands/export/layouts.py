@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.artifacts.manifest import fingerprint
+from tasks.commands.export.huggingface import huggingface_settings, write_huggingface
 from tasks.commands.export.instantmesh import instantmesh_settings, write_instantmesh
 from tasks.commands.export.nerf import write_nerf
 from tasks.commands.export.pieces import resumable_folder
 from tasks.commands.export.source import Source
 from tasks.commands.export.syncdreamer import syncdreamer_settings, write_syncdreamer
+from tasks.commands.export.webdataset import webdataset_settings, write_webdataset
 from tasks.commands.export.zero123 import write_zero123, zero123_settings
 from tasks.outcome import Done
 from tasks.ports import Progress
@@ -30,6 +32,8 @@ LAYOUTS = {
     "instantmesh": ExportLayout(write_instantmesh, instantmesh_settings),
     "zero123": ExportLayout(write_zero123, zero123_settings),
     "syncdreamer": ExportLayout(write_syncdreamer, syncdreamer_settings),
+    "webdataset": ExportLayout(write_webdataset, webdataset_settings),
+    "huggingface": ExportLayout(write_huggingface, huggingface_settings),
 }
 
 
