@@ -50,6 +50,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
         attempts=profile.retries + 1,
         token=hub.token,
         token_urls=(hub.url, profile.hub_url),
+        connections=profile.connections,
     )
     with closing(store), open_pool(profile, resources, work / "logs") as pool:
         yield Tools(

@@ -17,14 +17,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from infra.storage.body import CHUNK_BYTES, Body
 from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
-from infra.storage.gate import Gate
+from infra.storage.gate import LONGEST_BACKOFF, LONGEST_PAUSE, Gate
 from infra.storage.http_remote import HttpRemote, server_of
 from infra.storage.s3_remote import S3Remote
 
-LONGEST_WAIT = 120.0
-"""Seconds between two attempts where the server names no time."""
-LONGEST_PAUSE = 3600.0
-"""Seconds that a server may ask to wait; beyond, the download ends and says so."""
 MAX_PAUSES = 24
 """How often one file waits as long as the server asks: two hours where its window is five minutes."""
 
@@ -50,6 +46,7 @@ class RemoteStore:
         read_timeout: float = 60.0,
         token: str | None = None,
         token_urls: Collection[str] = (),
+        connections: int = 16,
     ) -> None:
         """Say how patient the store is.
 
@@ -61,8 +58,9 @@ class RemoteStore:
             read_timeout: Seconds without a byte after which an attempt has failed.
             token: Of an account at a hub.
             token_urls: Addresses at servers that are sent the token, over https or on this machine; no other is.
+            connections: To one server at once; what a server's redirects lead to counts as that server.
         """
-        self._gate = Gate()
+        self._gate = Gate(connections, backoff)
         servers = frozenset(server_of(url) for url in token_urls)
         web = HttpRemote(connect_timeout, read_timeout, self._gate, token, servers)
         s3 = S3Remote(s3_endpoint_url, connect_timeout, read_timeout, self._gate)
@@ -116,7 +114,7 @@ class RemoteStore:
         """
         backoff = wait_exponential_jitter(initial=self._backoff, jitter=self._backoff)(attempt)
         error = attempt.outcome.exception() if attempt.outcome else None
-        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_WAIT)
+        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_BACKOFF)
 
 
 def _receive(part: "PartFile", remote: Remote, url: str, max_bytes: int | None, pauses: Iterator[int]) -> None:
