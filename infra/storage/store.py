@@ -7,6 +7,7 @@ docs/conventions.md says who else retries what.
 
 import errno
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ class Remote(Protocol):
 class RemoteStore:
     """Downloads from http(s)://, s3://, file:// and plain paths. Threads may share it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the profile says of downloads
         self,
         *,
         s3_endpoint_url: str | None = None,
@@ -47,6 +48,7 @@ class RemoteStore:
         token: str | None = None,
         token_urls: Collection[str] = (),
         connections: int = 16,
+        disk_reserve: int = 0,
     ) -> None:
         """Say how patient the store is.
 
@@ -59,6 +61,7 @@ class RemoteStore:
             token: Of an account at a hub.
             token_urls: Addresses at servers that are sent the token, over https or on this machine; no other is.
             connections: To one server at once; what a server's redirects lead to counts as that server.
+            disk_reserve: Bytes of the disk that downloads leave free.
         """
         self._gate = Gate(connections, backoff)
         servers = frozenset(server_of(url) for url in token_urls)
@@ -67,6 +70,7 @@ class RemoteStore:
         self._remotes: dict[str, Remote] = {"http": web, "https": web, "s3": s3, "file": LocalFiles(), "": LocalFiles()}
         self._attempts = attempts
         self._backoff = backoff
+        self._disk_reserve = disk_reserve
 
     def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
         """Download a file, whole or not at all; what an earlier call left unfinished is continued.
@@ -80,13 +84,14 @@ class RemoteStore:
             FileNotFoundError: It is not there.
             PermissionError: The server does not allow it.
             ConnectionError: The server cannot be reached, the line keeps breaking, or the server stays busy (EBUSY).
-            OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full, or another answer of the server.
+            OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full up to its reserve, or another answer of the
+                server.
             ValueError: The url is of an unknown kind.
         """
         remote = self._remotes.get(urlsplit(url).scheme)
         if remote is None:
             raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
-        part = PartFile(target)
+        part = PartFile(target, self._disk_reserve)
         attempts = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=self._wait,
@@ -146,8 +151,9 @@ def _about(url: str, error: OSError) -> OSError:
 class PartFile:
     """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, disk_reserve: int) -> None:
         self.target = target
+        self.disk_reserve = disk_reserve
         self.part = target.with_name(f".{target.name}.part")
         self.version = target.with_name(f".{target.name}.version")
 
@@ -170,11 +176,13 @@ class PartFile:
     def _receive(self, remote: Remote, url: str, max_bytes: int | None, start: int) -> None:
         with remote.open(url, start, self.version.read_text() if start else None) as body:
             _check_size(body.total or 0, max_bytes)
+            self._check_room((body.total or 0) - body.start)
             if body.start not in (0, start):
                 raise OSError(f"asked for the bytes from {start} on, the server sent those from {body.start} on")
             with self.part.open("ab" if body.start else "wb") as file:
                 self._note_version(body.version)
                 for chunk in body.chunks:
+                    self._check_room(len(chunk))
                     file.write(chunk)
                     _check_size(file.tell(), max_bytes)
                 size = file.tell()
@@ -182,6 +190,17 @@ class PartFile:
             raise ConnectionError(f"the line broke after {size} of {body.total} bytes")
         if body.digest is not None:
             body.digest.check(self.part)
+
+    def _check_room(self, num_bytes: int) -> None:
+        """Raise OSError(ENOSPC) when so many bytes do not fit on the disk beside the reserve."""
+        if not self.disk_reserve:
+            return
+        free = shutil.disk_usage(self.target.parent).free
+        if free - num_bytes < self.disk_reserve:
+            raise OSError(
+                errno.ENOSPC,
+                f"{num_bytes} bytes do not fit into the {free} that are free beside a reserve of {self.disk_reserve}",
+            )
 
     def _note_version(self, version: str | None) -> None:
         if version is None:

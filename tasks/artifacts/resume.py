@@ -188,11 +188,12 @@ def run_resumable(
             show(outcome)
             if not known and len(first) < MAX_FIRST_FAILURES:
                 first.append(outcome)
-                _abort_if_all_failed(label, first)
+                abort_if_all_failed(label, first)
     return [found[uid] for uid in sorted(found)]
 
 
-def _abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
+def abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
+    """Raise RuntimeError when MAX_FIRST_FAILURES objects have ended and each of them failed."""
     failed = [outcome for outcome in first if isinstance(outcome, Failed)]
     if len(failed) == MAX_FIRST_FAILURES:
         raise RuntimeError(
