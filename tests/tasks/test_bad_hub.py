@@ -11,8 +11,8 @@ import pytest
 
 from tasks.artifacts.tables import folder_of
 from tasks.outcome import Done, Failed, Rejected
-from tasks.ports import Tools
 from tests.infra.server import Fault, WebServer
+from tests.small_disk import small_disk
 from tests.tasks.hub import glb, hub_path, lay_out_hub
 from tests.tasks.test_download import hub_tools, run_download, selected_from
 from tests.tasks.toolbox import notes_of
@@ -226,57 +226,27 @@ def test_download_from_a_hub_that_leads_elsewhere_sends_its_token_to_the_hub_alo
     assert found_in(tmp_path / "objects") == {"b00": content_of("b00")}
 
 
-class SmallDisk:
-    """A disk on which so many bytes are free before anything lies under `folder`."""
-
-    def __init__(self, folder: Path, free: int) -> None:
-        self._folder = folder
-        self._free = free
-
-    def usage(self, path: Path) -> shutil._ntuple_diskusage:  # noqa: ARG002 - there is one disk
-        used = sum(file.stat().st_size for file in self._folder.rglob("*.glb*") if file.is_file())
-        return shutil._ntuple_diskusage(10**12, 0, self._free - used)
-
-
-def small_disk_tools(tmp_path: Path, hub: WebServer, reserve: int) -> Tools:
-    return replace(hub_tools(tmp_path / "work", hub.url, disk_reserve=reserve), disk_reserve=reserve)
-
-
-def test_download_leaves_the_reserve_of_the_disk_free_and_keeps_what_is_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of 16 threads may write one object of 1 kB that another has not seen yet."""
-    objects = {f"m{index:02d}": good("00") for index in range(60)}
+def test_download_foretells_a_full_disk_stops_at_its_reserve_and_keeps_what_is_here(tmp_path: Path) -> None:
+    objects = {f"m{index:02d}": glb("x" * 20_000) for index in range(60)}
     lay_out_hub(tmp_path / "hub", objects)
-    select(tmp_path, list(objects))
-    disk = SmallDisk(tmp_path / "work", 110_000)
-    with WebServer(tmp_path / "hub") as hub:
-        tools = small_disk_tools(tmp_path, hub, 100_000)
-        monkeypatch.setattr(shutil, "disk_usage", disk.usage)
+    reserve, folder = 1_300_000, tmp_path / "disk"
+    with small_disk(folder) as resize, WebServer(tmp_path / "hub") as hub:
+        assert resize(2000) == 0
+        select(folder, list(objects))
+        tools = replace(hub_tools(folder, hub.url, disk_reserve=reserve), disk_reserve=reserve)
         with pytest.raises(
-            RuntimeError, match=r"full up to a reserve of 0.0001 GB .*, \d+ of 60 objects are here.*stay"
+            RuntimeError, match=r"full up to a reserve of 0.0013 GB .*, \d+ of 60 objects are here.*stay"
         ):
-            run_download(tmp_path, tools)
-        assert disk.usage(tmp_path).free > 100_000 - 16 * 1000
+            run_download(folder, tools)
+        one_chunk_of_each_thread = 16 * 20_480
+        assert shutil.disk_usage(folder).free > reserve - one_chunk_of_each_thread
         assert list(tools.work.rglob(".*.part")) == []
-        assert not (tmp_path / "objects").exists()
-        monkeypatch.undo()
+        assert not (folder / "objects").exists()
+        [note] = notes_of(tools)
+        assert note.startswith("download: about ")
+        assert note.endswith("or lower select.max_objects; it goes on until the disk is full up to the reserve")
+        assert resize(4000) == 0
         hub.requests.clear()
-        run_download(tmp_path, tools)
+        run_download(folder, tools)
         assert 0 < len(hub.requests) < 60
-    assert found_in(tmp_path / "objects") == objects
-
-
-def test_download_that_will_not_fit_is_foretold_by_what_has_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    objects = {f"m{index:02d}": good("00") for index in range(40)}
-    lay_out_hub(tmp_path / "hub", objects)
-    select(tmp_path, list(objects))
-    with WebServer(tmp_path / "hub") as hub:
-        tools = replace(hub_tools(tmp_path / "work", hub.url), disk_reserve=100_000)
-        monkeypatch.setattr(shutil, "disk_usage", SmallDisk(tmp_path / "work", 115_000).usage)
-        run_download(tmp_path, tools)
-    [note] = notes_of(tools)
-    assert note.startswith("download: about ")
-    assert note.endswith("or lower select.max_objects; it goes on until the disk is full up to the reserve")
+        assert found_in(folder / "objects") == objects
