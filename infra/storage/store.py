@@ -149,7 +149,10 @@ def _about(url: str, error: OSError) -> OSError:
 
 
 class PartFile:
-    """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of."""
+    """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of.
+
+    Small files that come at once never have the second.
+    """
 
     def __init__(self, target: Path, disk_reserve: int) -> None:
         self.target = target
@@ -179,13 +182,19 @@ class PartFile:
             self._check_room((body.total or 0) - body.start)
             if body.start not in (0, start):
                 raise OSError(f"asked for the bytes from {start} on, the server sent those from {body.start} on")
+            if body.start == 0:
+                self.version.unlink(missing_ok=True)
             with self.part.open("ab" if body.start else "wb") as file:
-                self._note_version(body.version)
                 for chunk in body.chunks:
                     self._check_room(len(chunk))
                     file.write(chunk)
-                    _check_size(file.tell(), max_bytes)
+                    size = file.tell()
+                    _check_size(size, max_bytes)
+                    if body.version and size != body.total and not self.version.exists():
+                        self.version.write_text(body.version)
                 size = file.tell()
+                file.flush()
+                os.fsync(file.fileno())
         if body.total is not None and size != body.total:
             raise ConnectionError(f"the line broke after {size} of {body.total} bytes")
         if body.digest is not None:
@@ -202,16 +211,8 @@ class PartFile:
                 f"{num_bytes} bytes do not fit into the {free} that are free beside a reserve of {self.disk_reserve}",
             )
 
-    def _note_version(self, version: str | None) -> None:
-        if version is None:
-            self.version.unlink(missing_ok=True)
-        else:
-            self.version.write_text(version)
-
     def finish(self) -> None:
-        """Rename the part to the target, once its bytes are on the disk."""
-        with self.part.open("rb") as file:
-            os.fsync(file.fileno())
+        """Rename the part, whose bytes are on the disk, to the target."""
         self.part.replace(self.target)
         self.version.unlink(missing_ok=True)
 

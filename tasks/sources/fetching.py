@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Fetcher:
         found: dict[str, Outcome] = {}
         for entry in entries:
             row = known.get(_key(entry))
-            if isinstance(row, Done) and row.facts["bytes"] == _size(self._folder(entry)) <= self._max_bytes:
+            if isinstance(row, Done) and row.facts["bytes"] == _size(_files(self._folder(entry))) <= self._max_bytes:
                 found[entry.uid] = row
             elif (said := rejected.get(self._rejection_key(entry))) is not None:
                 found[entry.uid] = said
@@ -173,13 +174,14 @@ def _odd_name(folder: Path) -> str | None:
 
 def describe_files(main: Path, folder: Path, uid: str) -> dict[str, str | int]:
     """Return the ledger's facts of the object in `folder`: main file as laid out, SHA-256, size in bytes."""
-    hashes = {file.relative_to(folder).as_posix(): sha256_of(file) for file in _files(folder)}
+    files = _files(folder)
+    hashes = {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
     listing = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
     only = next(iter(hashes.values())) if len(hashes) == 1 else None
     return {
         "file": f"{folder_of(uid)}/{main.relative_to(folder).as_posix()}",
         "sha256": only or hashlib.sha256(listing.encode()).hexdigest(),
-        "bytes": _size(folder),
+        "bytes": _size(files),
     }
 
 
@@ -188,8 +190,8 @@ def _key(entry: Entry) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names)
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in _files(folder))
+def _size(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)

@@ -323,3 +323,35 @@ def test_fetch_redirects_without_end_fail_with_the_address(server: WebServer, tm
     server.faults["a.bin"] = [Fault(status=302, headers=(("Location", "/a.bin"),))] * 40
     with pytest.raises(OSError, match=r"a\.bin: .*redirects"):
         make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+
+
+def test_fetch_goes_through_the_proxy_of_the_environment(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy is asked for the whole address, which is the path of a file here."""
+    there = server.folder / "http:" / "hub.invalid" / "a.bin"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(CONTENT)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url)
+    store = make_store(attempts=1)
+    for name in ("one", "two"):
+        store.fetch("http://hub.invalid/a.bin", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == CONTENT
+    assert server.requests == ["http://hub.invalid/a.bin"] * 2
+
+
+def test_part_of_a_changed_file_is_continued_by_its_own_version(server: WebServer, tmp_path: Path) -> None:
+    target = tmp_path / "got" / "a.bin"
+    break_off(server, target)
+    before = (target.parent / ".a.bin.version").read_text()
+    (server.folder / "a.bin").write_bytes(CONTENT[::-1])
+    server.faults["a.bin"] = [Fault(after_bytes=500_000)]
+    with pytest.raises(ConnectionError):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    assert (target.parent / ".a.bin.version").read_text() != before
+    server.sent.clear()
+    make_store().fetch(f"{server.url}/a.bin", target)
+    assert only_file(target) == CONTENT[::-1]
+    assert server.sent["a.bin"] == len(CONTENT) - 500_000
