@@ -52,15 +52,20 @@ class DiskBudget:
             self._bytes_measured += num_bytes
 
     def shortage(self) -> str | None:
-        """Return a sentence when what is to come does not fit on the disk beside the reserve; None when it does."""
+        """Return a sentence when what is to come does not fit on the disk beside the reserve.
+
+        None when it does, when nothing is to come and while nobody knows how much.
+        """
         to_come = self.to_come
+        if not to_come:
+            return None
         free = shutil.disk_usage(self._folder).free
-        missing = (to_come or 0) + self._reserve - free
+        missing = to_come + self._reserve - free
         if missing <= 0:
             return None
-        word = "about " if self._num_unknown else ""
+        about = "" if self.is_exact else "about "
         return (
-            f"{word}{_gb(to_come or 0)} are still to come, but {_gb(free)} are free under {self._folder}, of which "
+            f"{about}{_gb(to_come)} are still to come, but {_gb(free)} are free under {self._folder}, of which "
             f"{_gb(self._reserve)} stay in reserve (disk_reserve_gb in the profile): free {_gb(missing)}, or lower "
             "select.max_objects"
         )

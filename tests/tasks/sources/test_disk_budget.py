@@ -51,6 +51,7 @@ def test_shortage_names_every_number_and_the_remedy(tmp_path: Path) -> None:
     found = re.fullmatch(pattern, said)
     assert found
     assert float(found[3].replace(",", "")) == pytest.approx(7, abs=1)
+    assert make(tmp_path, 0, sizes={}, measured=[], reserve=needed).shortage() is None
     guess = make(tmp_path, 2, sizes={}, measured=[needed] * MIN_MEASURED).shortage()
     assert guess is not None
     assert guess.startswith("about ")
