@@ -135,7 +135,7 @@ def found_in(out: Path) -> dict[str, bytes]:
     return {uid: path.read_bytes() for uid, path in found.items()}
 
 
-@pytest.mark.slow(seconds=15)
+@pytest.mark.slow(seconds=8)
 def test_download_brings_every_good_object_and_a_record_of_every_bad_one(hub: WebServer, tmp_path: Path) -> None:
     select(tmp_path, OBJECTS.all)
     tools = hub_tools(tmp_path / "work", hub.url, read_timeout=3.0)
