@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct study small-model ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct bench-catalog study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 
 
 bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10 minutes; ARGS="--folder gso-eval --look look.png")
 	$(RUN) tests.bench.reconstruct $(ARGS)
+
+bench-catalog: bootstrap ## CPU seconds and memory of catalog and select with 800,000 objects (5 minutes; ARGS="--objects 80000")
+	$(RUN) tests.bench.catalog_scale $(ARGS)
 
 study: bootstrap ## variants x seeds x budgets compared; by itself what the parts are worth (hours; ARGS="my.yaml --jobs 2")
 	$(RUN) tests.bench.study $(ARGS)

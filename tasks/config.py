@@ -8,6 +8,11 @@ from models.network.scheduler_names import SchedulerName
 from render.axes import UpAxisField
 from render.config import Section
 
+Flag = Literal["is_multi_object", "is_scene", "is_figure", "is_transparent", "is_single_color", "is_age_restricted"]
+"""What a catalog says yes or no to of an object. All but the last are Objaverse++'s traits."""
+Measure = Literal["num_faces", "num_vertices", "num_animations", "view_count", "like_count", "bytes", "quality"]
+"""What a catalog counts of an object; quality is Objaverse++'s class: 0 low, 1 medium, 2 high, 3 superior."""
+
 
 def _is_none(value: object) -> bool:
     """Leaves a field that came later out of manifests and fingerprints while it changes nothing."""
@@ -17,6 +22,16 @@ def _is_none(value: object) -> bool:
 def _is_warn(value: object) -> bool:
     """Leaves a field that came later out, likewise."""
     return value == "warn"
+
+
+def _is_false(value: object) -> bool:
+    """Does the same for a switch."""
+    return value is False
+
+
+def _is_reject(value: object) -> bool:
+    """Does the same for what becomes of objects of which a value is unknown."""
+    return value == "reject"
 
 
 def check_up_axis(section: str, source: str, up_axis: str | None) -> None:
@@ -45,10 +60,16 @@ class CatalogConfig(Section):
     """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object. Other sources ignore it."""
     procedural_families: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
     """For `procedural`: the kinds of objects among them, such as duck; null: all. Other sources ignore it."""
-    scores: str | None
-    """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
-    and `aesthetic_score`. null: the source's own table, if it has one.
-    DVC does not watch the table: bump `recipe` when its content changes."""
+    scores: str | tuple[str, ...] | None
+    """Table of scores, or several, of which the first that scores an object counts (CSV or Parquet file, http(s):// or
+    s3://; docs/selection.md): columns `uid` (or TRELLIS-500K's `file_identifier`) and `aesthetic_score`, or
+    Objaverse++'s. null: the source's own, if it has one.
+    DVC does not watch the tables: bump `recipe` when their content changes."""
+
+    @property
+    def score_tables(self) -> tuple[str, ...]:
+        """Where the tables of scores lie, in order of precedence."""
+        return (self.scores,) if isinstance(self.scores, str) else self.scores or ()
 
     @model_validator(mode="after")
     def _knows_its_axes(self) -> Self:
@@ -67,8 +88,38 @@ class SelectConfig(Section):
     max_procedural: int | None = Field(default=None, ge=1, exclude_if=_is_none)
     """Keep at most so many procedural objects, the first by uid hash; null: all. Objects of other sources are not
     counted."""
+    licences: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    """Keep objects of these licences alone: SPDX identifiers such as CC-BY-4.0, or the hub's words (by, cc0); null: of
+    any."""
+    lvis_only: bool = Field(default=False, exclude_if=_is_false)
+    """Keep only objects in a category of LVIS, the 47,000 that Objaverse's authors checked."""
+    flags: dict[Flag, bool] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    """Keep objects of which these are so, such as {is_scene: false, is_multi_object: false}; null: any."""
+    between: dict[Measure, tuple[float | None, float | None]] | None = Field(
+        default=None, min_length=1, exclude_if=_is_none
+    )
+    """Keep objects whose numbers lie between these bounds, both included, null being none: {num_faces: [100, 1e6],
+    bytes: [null, 5e7], num_animations: [0, 0], quality: [2, null]}; null: any. Bytes are the hub's file's."""
+    missing_value: Literal["keep", "reject"] = Field(default="reject", exclude_if=_is_reject)
+    """What to do with an object of which nobody said what `licences`, `flags` or `between` ask."""
+    leave_out: str | None = Field(default=None, exclude_if=_is_none)
+    """List of objects that are not kept (CSV or Parquet file, http(s):// or s3://): column `uid`. DVC does not watch
+    it: give a changed list another name."""
+    list: str | None = Field(default=None, exclude_if=_is_none)
+    """List of the objects that are kept, as `python -m flows export-selection` writes it: columns `uid` and, if wanted,
+    `split`. Every other field of this section is without effect but, where the list has no split, `val_share`. DVC does
+    not watch it: give a changed list another name."""
     val_share: float = Field(ge=0, lt=1)
     """Share of the objects that no training sees, chosen by uid hash."""
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        for name, (least, most) in (self.between or {}).items():
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"between.{name} is [{least:g}, {most:g}]; the first bound must be the lower one")
+            if least is None and most is None:
+                raise ValueError(f"between.{name} has no bound; give one, or leave {name} out")
+        return self
 
 
 class DownloadConfig(Section):

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tasks.artifacts.atomic import read_json, write_bytes, write_json
+from tasks.artifacts.ledger_table import LEDGER_TABLE, LedgerTable
 from tasks.outcome import Done, Failed, Outcome, Rejected
 
 MANIFEST = "manifest.json"
@@ -67,7 +68,7 @@ def seal(
     *,
     config: BaseModel,
     inputs: Mapping[str, str],
-    outcomes: Iterable[Outcome] = (),
+    outcomes: Iterable[Outcome] | LedgerTable = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write the ledger, then the manifest: after this the folder exists for other stages.
@@ -77,19 +78,26 @@ def seal(
         kind: What the folder holds.
         config: What it was made with.
         inputs: Fingerprints of what it was made from, by name.
-        outcomes: What became of each item; the ledger sorts them by uid.
+        outcomes: What became of each item; the ledger sorts them by uid. Of many objects without facts, as a table.
         facts: What else later stages and the report want to know; they are no part of the fingerprint.
 
     Returns the manifest.
     """
-    rows = sorted(outcomes, key=lambda outcome: outcome.uid)
-    write_ledger(folder, rows)
+    if isinstance(outcomes, LedgerTable):
+        (folder / LEDGER).unlink(missing_ok=True)
+        outcomes.write(folder)
+        counts = outcomes.counts
+    else:
+        rows = sorted(outcomes, key=lambda outcome: outcome.uid)
+        (folder / LEDGER_TABLE).unlink(missing_ok=True)
+        write_ledger(folder, rows)
+        counts = {status: sum(row.status == status for row in rows) for status in ("done", "rejected", "failed")}
     manifest = Manifest(
         kind=kind,
         fingerprint=fingerprint(kind, config, dict(inputs)),
         config=config.model_dump(mode="json"),
         inputs=dict(inputs),
-        counts={status: sum(row.status == status for row in rows) for status in ("done", "rejected", "failed")},
+        counts=counts,
         facts=dict(facts or {}),
     )
     write_json(folder / MANIFEST, asdict(manifest))
@@ -118,6 +126,8 @@ def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
 
 def read_ledger(folder: Path) -> list[Outcome]:
     """Return the outcomes of a sealed folder, sorted by uid."""
+    if (folder / LEDGER_TABLE).exists():
+        return LedgerTable.read(folder).rows()
     rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
     return [parse_outcome(row) for row in rows]
 

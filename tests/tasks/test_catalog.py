@@ -17,10 +17,10 @@ def test_catalog_of_procedural_objects_is_the_same_every_time(tmp_path: Path) ->
     config = catalog_config(source="procedural", procedural_indices=6)
     for name in ("one", "two"):
         make_catalog(config, 0, tmp_path / name, make_tools(tmp_path))
-    entries = read_entries(tmp_path / "one" / "objects.csv")
+    entries = read_entries(tmp_path / "one" / "objects.parquet")
     assert [entry.uid for entry in entries] == ["car-0002", "chair-0001", "mug-0000", "mushroom-0003"]
     assert all(entry.score is not None and entry.location.startswith("procedural:") for entry in entries)
-    for file in ("objects.csv", "manifest.json", "ledger.jsonl"):
+    for file in ("objects.parquet", "manifest.json", "ledger.parquet"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
@@ -30,7 +30,7 @@ def test_catalog_of_another_seed_has_another_fingerprint(tmp_path: Path) -> None
         make_catalog(config, seed, tmp_path / str(seed), make_tools(tmp_path))
     first, second = (open_manifest(tmp_path / str(seed), Kind.CATALOG) for seed in (0, 1))
     assert first.fingerprint != second.fingerprint
-    assert first.facts == {"objects": 2, "scored": 2}
+    assert first.facts == {"objects": 2, "scored": 2, "licences": {"CC0-1.0": 2}}
 
 
 def test_catalog_procedural_without_a_number_raises(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_catalog_procedural_without_a_number_raises(tmp_path: Path) -> None:
 def test_catalog_of_some_procedural_families_lists_no_other(tmp_path: Path) -> None:
     config = catalog_config(source="procedural", procedural_indices=30, procedural_families=("duck", "mug"))
     make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
-    assert [entry.uid for entry in read_entries(tmp_path / "out" / "objects.csv")] == [
+    assert [entry.uid for entry in read_entries(tmp_path / "out" / "objects.parquet")] == [
         "duck-0008",
         "mug-0000",
         "mug-0023",
@@ -62,9 +62,9 @@ def test_catalog_of_objaverse_with_a_table_on_the_web_is_scored(tmp_path: Path) 
         config = catalog_config(scores=f"{web.url}/scores.csv")
         tools = make_tools(tmp_path, hub_url=web.url, store=RemoteStore(attempts=1))
         make_catalog(config, 0, tmp_path / "out", tools)
-    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}
+    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.parquet")}
     assert scores == {"object00": None, "object01": 5.5, "object02": None, "object03": None}
-    assert b"127.0.0.1" not in (tmp_path / "out" / "objects.csv").read_bytes()
+    assert b"127.0.0.1" not in (tmp_path / "out" / "objects.parquet").read_bytes()
 
 
 def test_catalog_table_of_other_objects_raises(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_catalog_table_in_the_config_replaces_the_folder_s_own(tmp_path: Path) -
     (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nlamp,7\n")
     config = catalog_config(source="folder", folder=str(tmp_path / "in"), scores=str(tmp_path / "scores.csv"))
     make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
-    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}
+    scores = {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.parquet")}
     assert scores == {"chair": None, "lamp": 7.0}
 
 
@@ -99,7 +99,7 @@ def test_catalog_ledger_has_every_object_of_the_folder_with_what_became_of_it(tm
     tools = make_tools(tmp_path)
     make_catalog(config, 0, tmp_path / "out", tools)
     ledger = {row.uid: getattr(row, "reason", row.status) for row in read_ledger(tmp_path / "out")}
-    listed = [entry.uid for entry in read_entries(tmp_path / "out" / "objects.csv")]
+    listed = [entry.uid for entry in read_entries(tmp_path / "out" / "objects.parquet")]
     [surplus] = {"chair1", "chair2", "chair3"} - set(listed)
     assert ledger == {
         **dict.fromkeys(listed, "done"),
@@ -130,7 +130,10 @@ def test_catalog_scores_of_unknown_uids_are_said(tmp_path: Path) -> None:
     make_catalog(config, 0, tmp_path / "out", tools)
     assert "warning: 2 scored uids are no objects: sofa, lamp" in notes_of(tools)
     facts = open_manifest(tmp_path / "out", Kind.CATALOG).facts
-    assert facts["scores_without_object"] == {"count": 2, "examples": ["sofa", "lamp"]}
+    [table] = facts["scores"]
+    assert (table["rows"], table["matched"], table["used"], table["without_object"]) == (3, 1, 1, 2)
+    assert table["without_object_examples"] == ["sofa", "lamp"]
+    assert table["histogram"]["counts"][14] == sum(table["histogram"]["counts"]) == 1
 
 
 def test_catalog_of_a_table_in_the_home_folder_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +141,7 @@ def test_catalog_of_a_table_in_the_home_folder_is_scored(tmp_path: Path, monkeyp
     (tmp_path / "scores.csv").write_text("uid,aesthetic_score\nmug-0000,7\n")
     config = catalog_config(source="procedural", procedural_indices=2, scores="~/scores.csv")
     make_catalog(config, 0, tmp_path / "out", make_tools(tmp_path))
-    assert {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.csv")}["mug-0000"] == 7.0
+    assert {entry.uid: entry.score for entry in read_entries(tmp_path / "out" / "objects.parquet")}["mug-0000"] == 7.0
 
 
 def test_entries_written_and_read_are_equal(tmp_path: Path) -> None:
@@ -146,8 +149,8 @@ def test_entries_written_and_read_are_equal(tmp_path: Path) -> None:
         Entry("b", "glbs/b.glb", 1 / 3, 'A "chair", old\r\nand red', "by", "objaverse"),
         Entry("a-1_X", "a,b\n\tc/椅子.glb", None, "", "", "folder"),
     ]
-    write_entries(tmp_path / "objects.csv", entries)
-    assert read_entries(tmp_path / "objects.csv") == [entries[1], entries[0]]
+    write_entries(tmp_path / "objects.parquet", entries)
+    assert read_entries(tmp_path / "objects.parquet") == [entries[1], entries[0]]
 
 
 @pytest.mark.parametrize("uid", ["", "../a", "a/b", "a.b", "a b", "x" * 129])

@@ -16,7 +16,7 @@ import pytest
 
 from infra.storage.store import RemoteStore
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
-from tasks.artifacts.tables import Entry, SelectedEntry, folder_of, read_objects, write_selected
+from tasks.artifacts.tables import Entry, SelectedEntry, catalog_table, folder_of, read_objects, write_selected
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
 from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_parallel
@@ -52,7 +52,7 @@ def selected_from(folder: Path, entries: dict[str, str], source: str = "objavers
     rows = [
         SelectedEntry(uid, location, 6.0, f"Thing {uid}", "by", source, "train") for uid, location in entries.items()
     ]
-    write_selected(folder / "selected" / "objects.csv", rows)
+    write_selected(folder / "selected" / "objects.parquet", rows)
     seal(folder / "selected", Kind.SELECTED, config=select_config(), inputs={})
     return folder / "selected"
 
@@ -70,7 +70,7 @@ def run_download(
 
 def test_download_writes_every_object_with_its_hash(hub: WebServer, tmp_path: Path) -> None:
     rows = run_download(tmp_path, hub_tools(tmp_path, hub.url))
-    files = read_objects(tmp_path / "objects" / "objects.csv")
+    files = read_objects(tmp_path / "objects" / "objects.parquet")
     assert [file.uid for file in files] == sorted(OBJECTS)
     for file in files:
         content = file.path(tmp_path / "objects").read_bytes()
@@ -111,7 +111,7 @@ def test_download_from_a_mirror_has_the_same_bytes_and_names_no_server(hub: WebS
     with WebServer(tmp_path / "hub") as mirror:
         mirror.faults[FIRST] = [Fault(status=500)] * 2
         run_download(tmp_path, hub_tools(tmp_path / "two", mirror.url), out="again")
-    for name in ("objects.csv", "ledger.jsonl", "manifest.json"):
+    for name in ("objects.parquet", "ledger.jsonl", "manifest.json"):
         assert (tmp_path / "objects" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
@@ -313,7 +313,7 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
     manifest = open_manifest(tmp_path / "objects", Kind.OBJECTS)
     (source / "chair.glb").write_bytes(glb("new"))
     after = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
-    files = {file.uid: file for file in read_objects(tmp_path / "objects" / "objects.csv")}
+    files = {file.uid: file for file in read_objects(tmp_path / "objects" / "objects.parquet")}
     assert files["chair"].path(tmp_path / "objects").read_bytes() == glb("new")
     assert files["lamp"].file == f"{folder_of('lamp')}/lamp/lamp.gltf"
     assert (files["lamp"].path(tmp_path / "objects").parent / "lamp.bin").read_bytes() == b"1"
@@ -384,7 +384,7 @@ class ClosedFolder:
         self._error = error
 
     def listing(self) -> Listing:
-        return Listing([entry(0)])
+        return Listing(catalog_table([entry(0)]))
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:  # noqa: ARG002 - it never answers
         raise self._error
@@ -409,5 +409,5 @@ def test_download_of_procedural_objects_needs_no_server(tmp_path: Path) -> None:
     select_objects(tmp_path / "catalog", select_config(min_score=0), 0, tmp_path / "selected", make_tools(tmp_path))
     rows = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
     assert [type(row) for row in rows.values()] == [Done] * 3
-    files = read_objects(tmp_path / "objects" / "objects.csv")
+    files = read_objects(tmp_path / "objects" / "objects.parquet")
     assert {file.split for file in files} == {"train", "val"}

@@ -62,6 +62,7 @@ def report() -> Report:
                 HOSTILE,
                 {"done": 1, "rejected": 300, "failed": 1},
                 tuple((HOSTILE, HOSTILE, HOSTILE) for _ in range(301)),
+                ((HOSTILE, 301),),
                 ((HOSTILE, HOSTILE, (HOSTILE,)),),
             ),
         ),
