@@ -26,7 +26,7 @@ MAX_CONSECUTIVE_OFFLINE = 16
 def download_objects(
     selected: Path, catalog: CatalogConfig, config: DownloadConfig, seed: int, out: Path, tools: Tools
 ) -> None:
-    """Bring the objects of `selected` to `out/<2 hex>/` and list them in `out/objects.csv`.
+    """Bring the objects of `selected` to `out/<2 hex>/` and list them in `out/objects.parquet`.
 
     Args:
         selected: Sealed folder of selected objects.
@@ -178,5 +178,7 @@ def _object_file(entry: SelectedEntry, done: Done) -> ObjectFile:
         score=entry.score,
         title=entry.title,
         license=entry.license,
+        author=entry.author,
+        source=entry.source,
         up_axis=entry.up_axis,
     )

@@ -73,8 +73,7 @@ class ObjectFile:
     title: str
     license: str
     author: str = field(default="", kw_only=True)
-    location: str = field(default="", kw_only=True)
-    """Where it lay, in the words of its source."""
+    source: str = field(default="", kw_only=True)
     up_axis: UpAxis | None = field(default=None, kw_only=True)
 
     @property
@@ -175,7 +174,7 @@ OBJECT_FILES = pa.schema(
         ("file", pa.string()),
         ("sha256", pa.string()),
         ("bytes", pa.int64()),
-        *((name, SELECTED.field(name).type) for name in ("split", "score", "title", "license", "author", "location")),
+        *((name, SELECTED.field(name).type) for name in ("split", "score", "title", "license", "author", "source")),
         ("up_axis", pa.string()),
     ]
 )
