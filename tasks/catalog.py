@@ -19,7 +19,7 @@ from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.registry import open_source
 from tasks.sources.score_tables import load_score_table
-from tasks.sources.scoring import Match, claims_of, match_scores
+from tasks.sources.scoring import Match, claims_of, match_scores, own_facts
 from tasks.sources.source import LIFT_LIMIT, Listing, some, taken_for_a_number
 
 MAX_EXAMPLES = 20
@@ -56,6 +56,8 @@ def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> N
     facts |= _unknown(listing)
     if matches:
         facts["scores"] = [{**match.facts(), **_examples(match)} for match in matches]
+    elif scored:
+        facts["scores"] = [own_facts(table, config.source)]
     ledger = LedgerTable.of_rows(table["uid"].to_pylist(), listing.turned_away)
     inputs = {"seed": str(seed), "objects": sha256_of(out / OBJECTS)}
     seal(out, Kind.CATALOG, config=config, inputs=inputs, outcomes=ledger, facts=facts)

@@ -16,6 +16,7 @@ from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.report.charts import psnr_chart
 from tasks.report.curves import condition_curves
 from tasks.report.data_checks import DataChecks, data_checks
+from tasks.report.data_summary import DataSummary, summarise_data
 from tasks.report.extremes import CaseExtremes, extremes
 from tasks.report.gallery import Gallery, ShownObject
 from tasks.report.inputs import ReportInputs
@@ -57,6 +58,7 @@ class Report:
     objects: tuple[ShownObject, ...]
     trainings: tuple[tuple[str, Picture], ...]
     """(title, loss curves)."""
+    data: DataSummary
     ledgers: tuple[StageLedger, ...]
     checks: DataChecks
     sheets: tuple[tuple[str, Picture], ...]
@@ -89,6 +91,7 @@ def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequ
         extremes=tuple(extremes(inputs, scores, cases)),
         objects=tuple(Gallery(inputs, sorted(scores, key=lambda row: case_order(row.case))).draw()),
         trainings=tuple(training_charts(inputs)),
+        data=summarise_data(manifests),
         ledgers=tuple(read_ledgers(inputs, manifests)),
         checks=data_checks(inputs),
         sheets=tuple(_sheet(path) for path in sorted((inputs.views / "sheets").glob("*.png"))[:MAX_SHEETS]),

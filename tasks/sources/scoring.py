@@ -87,6 +87,18 @@ def match_scores(
     return catalog, matches
 
 
+def own_facts(catalog: pa.Table, source: str) -> dict[str, Any]:
+    """Return the counts of scores that the source itself gives, as `Match.facts` does."""
+    count = len(catalog) - catalog["score"].null_count
+    return {
+        "table": source,
+        **dict.fromkeys(("rows", "matched", "used"), count),
+        **dict.fromkeys(("without_object", "contradicted"), 0),
+        "column": "score",
+        "histogram": histogram(catalog["score"], "score"),
+    }
+
+
 def claims_of(matches: Sequence[Match]) -> pa.Table:
     """Return what all tables say of the catalog's objects, table by table."""
     return pa.concat_tables([match.claims() for match in matches])

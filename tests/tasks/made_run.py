@@ -29,6 +29,31 @@ Pixels = np.ndarray
 Spoil = Callable[[Pixels, str], Pixels]
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SUPERSAMPLING = 4
+CATALOG_FACTS: Mapping[str, Any] = {
+    "objects": 5,
+    "scored": 5,
+    "licences": {"CC-BY-4.0": 4, "unknown": 1},
+    "scores": [
+        {"table": table, "rows": 9, "matched": 5, "used": used, "without_object": 4, "contradicted": 0} | scale
+        for table, used, scale in (
+            ("first.csv", 5, {"column": "score", "histogram": {"edges": [0, 3, 5, 10], "counts": [0, 2, 3]}}),
+            ("second.csv", 0, {"column": "score", "histogram": {"edges": [0, 3, 5, 10], "counts": [1, 1, 3]}}),
+            (
+                "classes.parquet",
+                5,
+                {"column": "quality", "histogram": {"edges": [-0.5, 0.5, 1.5, 2.5, 3.5], "counts": [1, 0, 2, 2]}},
+            ),
+        )
+    ],
+}
+SELECT_FACTS: Mapping[str, Any] = {
+    "dropped": {"min_score": 2},
+    "licences": {"CC-BY-4.0": 3},
+    "agreement": [
+        {"first": "first.csv", "second": "second.csv", "objects": 5, "spearman": 0.7, "both": 3, "only_first": 0}
+        | {"only_second": 0, "neither": 2},
+    ],
+}
 
 
 def shapes() -> dict[str, trimesh.Trimesh]:
@@ -162,8 +187,10 @@ def _seal_rest(
 ) -> ReportInputs:
     done: list[Outcome] = [Done(uid) for uid in truth]
     poor: list[Outcome] = [Rejected("vase", "score 4.2 < 5.0"), Rejected("<script>lamp</script>", "score 3.1 < 5.0")]
-    seal(folder / "catalog", Kind.CATALOG, config=params.catalog, inputs={}, facts={"objects": 5})
-    seal(folder / "selected", Kind.SELECTED, config=params.select, inputs={}, outcomes=[*done, *poor])
+    seal(folder / "catalog", Kind.CATALOG, config=params.catalog, inputs={}, facts=CATALOG_FACTS)
+    seal(
+        folder / "selected", Kind.SELECTED, config=params.select, inputs={}, outcomes=[*done, *poor], facts=SELECT_FACTS
+    )
     seal(folder / "objects", Kind.OBJECTS, config=params.download, inputs={}, outcomes=done)
     seal(folder / "normalized", Kind.PLACEMENTS, config=params.normalize, inputs={}, outcomes=done)
     flags = {"torus": {"clipped": ["t03", "t11"], "blown": ["t03"]}, "box": {"clipped": ["c00"]}}

@@ -11,6 +11,7 @@ from flows.params import load_params
 from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Manifest
 from tasks.report.data_checks import DataCheck, DataChecks
+from tasks.report.data_summary import DataSummary
 from tasks.report.extremes import CaseExtremes, Extreme
 from tasks.report.gallery import Panel, Row, ShownObject
 from tasks.report.ledger import StageLedger
@@ -57,6 +58,13 @@ def report() -> Report:
         extremes=(CaseExtremes(case, 2, extreme, extreme),),
         objects=(ShownObject(HOSTILE, HOSTILE, panels),),
         trainings=((HOSTILE, plain),),
+        data=DataSummary(
+            dropped=((HOSTILE, 2),),
+            licences=((HOSTILE, 3, 2),),
+            scores=((HOSTILE, HOSTILE, 5, 4, 3, 2, 1),),
+            agreements=((HOSTILE, HOSTILE, 9, HOSTILE, 3, 2, 1, 3),),
+            histogram=plain,
+        ),
         ledgers=(
             StageLedger(
                 HOSTILE,
