@@ -13,11 +13,11 @@ from tasks.artifacts.ledger_table import LedgerTable
 from tasks.artifacts.licences import count_licences
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, seal
 from tasks.artifacts.randomness import share_of
-from tasks.artifacts.tables import CLAIMS, OBJECTS, Split, read_columns, write_table
+from tasks.artifacts.tables import CLAIMS, OBJECTS, Split, read_columns, read_where, write_table
 from tasks.config import GsoEvalConfig, RenderTestConfig, SelectConfig
 from tasks.ports import Tools
 from tasks.sources.agreement import agreements, bounds_of
-from tasks.sources.filters import Drops, Rule, rules_of, tested_rule
+from tasks.sources.filters import RULE_COLUMNS, Drops, Rule, rules_of, tested_rule
 from tasks.sources.object_list import ObjectList, load_object_list
 from tasks.sources.source import LIFT_LIMIT, some
 from tasks.sources.tested_objects import tested_uids
@@ -47,7 +47,7 @@ def select_objects(
     Raises ValueError when nothing is kept, and for a list or licence that does not fit the catalog.
     """
     source = open_manifest(catalog, Kind.CATALOG)
-    table = read_columns(catalog / OBJECTS)
+    table = read_columns(catalog / OBJECTS, RULE_COLUMNS)
     listed = None if config.list is None else load_object_list(config.list, tools)
     drops = Drops.none(len(table))
     if render_test is not None and gso_eval is not None:
@@ -57,7 +57,7 @@ def select_objects(
         drops = drops.and_by(rule)
     if listed is None:
         drops = _limit(table, drops, config, seed)
-    kept = table.filter(drops.stay)
+    kept = read_where(catalog / OBJECTS, drops.stay)
     if not len(table):
         raise ValueError(f"{catalog} lists no object, so none can be kept: widen catalog.include")
     if not len(kept):

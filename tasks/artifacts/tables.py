@@ -116,12 +116,14 @@ def write_table(path: Path, table: pa.Table) -> None:
     fit = pc.match_substring_regex(uids, f"^{_UID.pattern}$")
     if not pc.all(fit).as_py():
         check_uid(uids.filter(pc.invert(fit))[0].as_py())
-    ordered = table.sort_by("uid")
-    if len(pc.unique(uids)) < len(uids):
-        counted = pc.value_counts(uids)
-        twice = next(row["values"] for row in counted.to_pylist() if row["counts"] > 1)
-        raise ValueError(f"two objects of {path} have the uid {twice}: rename one")
-    write_parquet(path, ordered)
+    before, after = uids.slice(0, max(0, len(uids) - 1)), uids.slice(1)
+    if not pc.all(pc.less(before, after)).as_py():
+        table = table.sort_by("uid")
+        ordered = table["uid"]
+        twice = pc.index(pc.equal(ordered.slice(0, len(uids) - 1), ordered.slice(1)), True).as_py()
+        if twice >= 0:
+            raise ValueError(f"two objects of {path} have the uid {ordered[twice].as_py()}: rename one")
+    write_parquet(path, table)
 
 
 def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -136,6 +138,15 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     if missing:
         raise ValueError(f"{path} has columns {known}, expected also {missing}: run its stage again")
     return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+
+
+def read_where(path: Path, is_kept: pa.ChunkedArray) -> pa.Table:
+    """Read the rows of a table of objects for which `is_kept`, a value for each row, is true; all columns of them."""
+    parts, start = [], 0
+    for batch in pq.ParquetFile(path).iter_batches():
+        parts.append(batch.filter(is_kept.slice(start, len(batch)).combine_chunks()))
+        start += len(batch)
+    return pa.Table.from_batches(parts, pq.read_schema(path))
 
 
 def write_entries(path: Path, entries: Sequence[Entry]) -> None:

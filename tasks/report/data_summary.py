@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from tasks.artifacts.manifest import Manifest
 from tasks.report.charts import svg_figure
@@ -83,6 +84,6 @@ def score_chart(tables: Sequence[Mapping[str, Any]], min_score: float) -> bytes:
                         ", ".join(row["table"] for row in tables if row["column"] == column), loc="left", fontsize=8
                     )
             axes.set(ylabel="objects", ylim=(0, None))
-            axes.yaxis.get_major_locator().set_params(integer=True)
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.grid(axis="y")
     return buffer.getvalue()

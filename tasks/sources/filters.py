@@ -2,13 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.artifacts.catalog_columns import FLAGS
 from tasks.artifacts.licences import LICENCES, licence_name, licence_names
-from tasks.config import SelectConfig
+from tasks.config import Measure, SelectConfig
 from tasks.sources.object_list import ObjectList
+
+RULE_COLUMNS = ("uid", "source", "license", "lvis_category", "score", *FLAGS, *get_args(Measure))
+"""Columns of a catalog that rules look at: without titles and tags, which would be most of its memory."""
 
 
 @dataclass(frozen=True)

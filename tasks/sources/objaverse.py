@@ -11,13 +11,13 @@ or holds all annotations at once.
 """
 
 import gzip
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import objaverse
 import pyarrow as pa
+from pydantic_core import from_json
 
 from tasks.artifacts.catalog_columns import CATALOG
 from tasks.artifacts.manifest import fingerprint
@@ -64,12 +64,13 @@ class ObjaverseSource:
             self._read_folder(folder, {uid: paths[uid] for uid in uids}, categories)
             for folder, uids in sorted(members.items())
         )
+        del paths, members  # with the table and its sorted copy they would be the most that the stage holds
         others = [row.uid for row in choice.dropped]
         return Listing(table.sort_by("uid"), others=others, unmatched=choice.unmatched)
 
     def _read_folder(self, folder: str, paths: Mapping[str, str], categories: Mapping[str, str]) -> pa.Table:
         """Return the catalog's rows of objects, given with their paths, that lie in one folder of the hub."""
-        notes = json.loads(gzip.decompress((self._cache / _annotations_of(folder)).read_bytes()))
+        notes = from_json(gzip.decompress((self._cache / _annotations_of(folder)).read_bytes()))
         columns = {
             "uid": pa.array(paths),
             "location": pa.array(paths.values()),

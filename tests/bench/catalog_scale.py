@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from tests.tasks.toolbox import make_tools
 FOLDERS = 160
 LICENCES = ("by", "by", "by", "by", "by", "by-nc", "by-nc-sa", "by-sa", "cc0")
 STAGES = ("catalog", "select", "select, all filters")
-FILTERS: Mapping[str, object] = {
+FILTERS: dict[str, object] = {
     "licences": ["by", "by-sa", "cc0"],
     "flags": {"is_scene": False, "is_multi_object": False, "is_age_restricted": False},
     "between": {"num_faces": [100, 1e6], "num_animations": [0, 0], "bytes": [None, 1e8]},
@@ -77,7 +77,12 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     if stage == "catalog":
         make_catalog(_catalog(folder), 0, out, tools)
     else:
-        fields = {"min_score": 5.0, "missing_score": "reject", "max_objects": None, "val_share": 0.002}
+        fields: dict[str, object] = {
+            "min_score": 5.0,
+            "missing_score": "reject",
+            "max_objects": None,
+            "val_share": 0.002,
+        }
         config = SelectConfig.model_validate(fields | (FILTERS if "," in stage else {}))
         select_objects(folder / "catalog", config, 0, out, tools)
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -108,7 +113,7 @@ def lay_out_hub(folder: Path, num_objects: int) -> None:
     uids = [row.tobytes().hex() for row in rng.integers(0, 256, (num_objects, 16), np.uint8)]
     hub = folder / "hub"
     (hub / "metadata").mkdir(parents=True)
-    paths = {}
+    paths: dict[str, str] = {}
     for index in range(FOLDERS):
         name, members = f"000-{index:03}", uids[index::FOLDERS]
         paths |= {uid: f"glbs/{name}/{uid}.glb" for uid in members}
