@@ -1,6 +1,6 @@
 """Stage select: keep what looks good enough, with a reason for every drop, and set some objects aside (sec. 5.1)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from tasks.artifacts.catalog_columns import SELECTED
 from tasks.artifacts.ledger_table import LedgerTable
 from tasks.artifacts.licences import count_licences
-from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, seal
+from tasks.artifacts.manifest import MANIFEST, Kind, fingerprint, open_manifest, seal
 from tasks.artifacts.randomness import share_of
 from tasks.artifacts.tables import CLAIMS, OBJECTS, Split, read_columns, read_where, write_table
 from tasks.config import GsoEvalConfig, RenderTestConfig, SelectConfig
@@ -47,35 +47,37 @@ def select_objects(
     Raises ValueError when nothing is kept, and for a list or licence that does not fit the catalog.
     """
     source = open_manifest(catalog, Kind.CATALOG)
+    lists = {
+        name: load_object_list(location, tools)
+        for name, location in (("list", config.list), ("leave_out", config.leave_out))
+        if location is not None
+    }
+    tested = tested_uids(render_test, gso_eval)
     table = read_columns(catalog / OBJECTS, RULE_COLUMNS)
-    listed = None if config.list is None else load_object_list(config.list, tools)
-    drops = Drops.none(len(table))
-    if render_test is not None and gso_eval is not None:
-        drops = drops.and_by(tested_rule(table, tested_uids(render_test, gso_eval)))
-    rules = _rules(table, config, tools) if listed is None else [_list_rule(table, listed)]
-    for rule in rules:
-        drops = drops.and_by(rule)
-    if listed is None:
-        drops = _limit(table, drops, config, seed)
+    drops = _drops(table, config, seed, lists, tested, tools)
     kept = read_where(catalog / OBJECTS, drops.stay)
-    if not len(table):
-        raise ValueError(f"{catalog} lists no object, so none can be kept: widen catalog.include")
     if not len(kept):
-        fields = " and ".join(f"select.{name}, which drops {count}" for name, count in drops.counts.items())
-        raise ValueError(f"select keeps none of {len(table)} objects ({drops.reasons[0].as_py()}): widen {fields}")
-    splits = _splits(kept, config, listed)
+        rules = ", ".join(f"{name} drops {count}" for name, count in drops.counts.items())
+        reason = drops.reasons[0].as_py() if len(table) else "the catalog is empty"
+        raise ValueError(f"select keeps none of {len(table)} objects ({reason}): widen its rules, of which {rules}")
+    splits = _splits(kept, config, lists.get("list"))
     _tell(table, kept, splits, drops, config, tools)
     (out / MANIFEST).unlink(missing_ok=True)
     write_table(out / OBJECTS, kept.append_column(SELECTED.field("split"), splits))
+    inputs = {"catalog": source.fingerprint, "seed": str(seed), **{name: one.content for name, one in lists.items()}}
+    if tested:
+        inputs["tested"] = fingerprint(*sorted(tested))
+    ledger = LedgerTable.of(table["uid"], drops.reasons)
+    seal(out, Kind.SELECTED, config=config, inputs=inputs, outcomes=ledger, facts=_facts(catalog, kept, drops, config))
+
+
+def _facts(catalog: Path, kept: pa.Table, drops: Drops, config: SelectConfig) -> dict[str, Any]:
+    """Return what the report wants to know: drops by rule, licences, and how the tables of scores agree."""
     facts: dict[str, Any] = {"dropped": dict(drops.counts), "licences": count_licences(kept["license"])}
     if (catalog / CLAIMS).exists():
         bounds = bounds_of(config.min_score, (config.between or {}).get("quality"))
         facts["agreement"] = [row.as_json() for row in agreements(pq.read_table(catalog / CLAIMS), bounds)]
-    inputs = {"catalog": source.fingerprint, "seed": str(seed)}
-    if listed is not None:
-        inputs["list"] = listed.content
-    ledger = LedgerTable.of(table["uid"], drops.reasons)
-    seal(out, Kind.SELECTED, config=config, inputs=inputs, outcomes=ledger, facts=facts)
+    return facts
 
 
 def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
@@ -92,14 +94,22 @@ def split_objects(uids: Sequence[str], val_share: float) -> dict[str, Split]:
     return {uid: "val" if rank < num_val else "train" for rank, uid in enumerate(by_hash)}
 
 
-def _rules(table: pa.Table, config: SelectConfig, tools: Tools) -> Iterator[Rule]:
-    left_out = None if config.leave_out is None else load_object_list(config.leave_out, tools)
+def _drops(
+    table: pa.Table, config: SelectConfig, seed: int, lists: Mapping[str, ObjectList], tested: Set[str], tools: Tools
+) -> Drops:
+    """Apply the rule for test objects, then the list, or the other rules and the limits on the number."""
+    drops = Drops.none(len(table)).and_by(tested_rule(table, tested))
+    if "list" in lists:
+        return drops.and_by(_list_rule(table, lists["list"]))
+    left_out = lists.get("leave_out")
     if left_out is not None and (unknown := left_out.outside(table["uid"])):
         tools.progress.note(
             f"warning: {len(unknown)} of {len(left_out.uids)} objects of select.leave_out are not in the catalog: "
             f"{some(unknown)}"
         )
-    return rules_of(table, config, left_out)
+    for rule in rules_of(table, config, left_out):
+        drops = drops.and_by(rule)
+    return _limit(table, drops, config, seed)
 
 
 def _list_rule(table: pa.Table, listed: ObjectList) -> Rule:

@@ -96,7 +96,7 @@ def test_select_says_how_its_limit_is_lifted(tmp_path: Path) -> None:
 
 def test_select_that_keeps_nothing_raises_with_remedy(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"keeps none of 1 objects \(score 1 < 5\): widen select\.min_score, which drops 1"
+        ValueError, match=r"keeps none of 1 objects \(score 1 < 5\): widen its rules, of which min_score drops 1"
     ):
         run_select(tmp_path, {"a": 1.0})
 
@@ -262,6 +262,12 @@ def test_select_drops_objects_that_are_tested_on(tmp_path: Path) -> None:
     select_objects(catalog, config, 0, out, make_tools(tmp_path), render_test=test, gso_eval=gso)
     said = "a test object of render_test.folder or gso_eval.folder has this name"
     assert reasons(tmp_path) == {"b": said, "c": said}
+    before = open_manifest(out, Kind.SELECTED)
+    assert before.facts["dropped"] == {"test_objects": 2}
+    (tmp_path / "gso" / "b").rename(tmp_path / "gso" / "d")
+    select_objects(catalog, config, 0, out, make_tools(tmp_path), render_test=test, gso_eval=gso)
+    assert reasons(tmp_path) == {"c": said, "d": said}
+    assert open_manifest(out, Kind.SELECTED).fingerprint != before.fingerprint
 
 
 def test_select_compares_the_tables_of_scores(tmp_path: Path) -> None:
