@@ -76,7 +76,8 @@ def _facts(catalog: Path, kept: pa.Table, drops: Drops, config: SelectConfig) ->
     facts: dict[str, Any] = {"dropped": dict(drops.counts), "licences": count_licences(kept["license"])}
     if (catalog / CLAIMS).exists():
         bounds = bounds_of(config.min_score, (config.between or {}).get("quality"))
-        facts["agreement"] = [row.as_json() for row in agreements(pq.read_table(catalog / CLAIMS), bounds)]
+        claims = pq.read_table(catalog / CLAIMS, read_dictionary=["table", "column"])
+        facts["agreement"] = [row.as_json() for row in agreements(claims, bounds)]
     return facts
 
 

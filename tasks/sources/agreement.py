@@ -47,17 +47,25 @@ def agreements(claims: pa.Table, bounds: Mapping[str, float]) -> Iterator[Agreem
     tables = pc.unique(claims["table"]).to_pylist()
     rows = {name: claims.filter(pc.equal(claims["table"], name)) for name in tables}
     for first, second in combinations(tables, 2):
-        joined = rows[first].join(rows[second], "uid", join_type="inner", right_suffix="_2", use_threads=False)
-        if len(joined):
-            one, other = (joined[name].to_numpy() for name in ("value", "value_2"))
-            is_good = one >= bounds[joined["column"][0].as_py()], other >= bounds[joined["column_2"][0].as_py()]
-            counts = (
-                is_good[0] & is_good[1],
-                is_good[0] & ~is_good[1],
-                ~is_good[0] & is_good[1],
-                ~is_good[0] & ~is_good[1],
-            )
-            yield Agreement(first, second, len(one), _spearman(one, other), *(int(count.sum()) for count in counts))
+        place = pc.index_in(rows[first]["uid"], value_set=rows[second]["uid"])
+        is_shared = pc.is_valid(place)
+        one = rows[first]["value"].filter(is_shared).to_numpy()
+        other = rows[second]["value"].take(place.filter(is_shared)).to_numpy()
+        if not len(one):
+            continue
+        is_good, is_good_too = (
+            values >= bounds[rows[name]["column"][0].as_py()] for name, values in ((first, one), (second, other))
+        )
+        yield Agreement(
+            first,
+            second,
+            len(one),
+            _spearman(one, other),
+            both=int((is_good & is_good_too).sum()),
+            only_first=int((is_good & ~is_good_too).sum()),
+            only_second=int((~is_good & is_good_too).sum()),
+            neither=int((~is_good & ~is_good_too).sum()),
+        )
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float | None:
