@@ -19,6 +19,7 @@ from pathlib import Path
 
 import objaverse
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic_core import from_json
 
 from tasks.artifacts.catalog_columns import CATALOG
@@ -66,9 +67,12 @@ class ObjaverseSource:
             self._read_folder(folder, {uid: paths[uid] for uid in uids}, categories)
             for folder, uids in sorted(members.items())
         )
-        del paths, members  # with the table and its sorted copy they would be the most that the stage holds
         others = [row.uid for row in choice.dropped]
-        return Listing(table.sort_by("uid"), others=others, unmatched=choice.unmatched)
+        order, columns = pc.sort_indices(table["uid"]), table.columns
+        del paths, members, table  # with a sorted copy they would be the most that the stage holds
+        for index in range(len(columns)):
+            columns[index] = columns[index].take(order)
+        return Listing(pa.Table.from_arrays(columns, schema=CATALOG), others=others, unmatched=choice.unmatched)
 
     def _read_folder(self, folder: str, paths: Mapping[str, str], categories: Mapping[str, str]) -> pa.Table:
         """Return the catalog's rows of objects, given with their paths, that lie in one folder of the hub."""
