@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.artifacts.content import sha256_of
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.resume import MAX_FIRST_FAILURES, abort_if_all_failed
-from tasks.artifacts.tables import OBJECTS, ObjectFile, SelectedEntry, read_selected, write_objects
+from tasks.artifacts.tables import OBJECTS, ObjectFile, SelectedEntry, read_columns, read_selected, write_objects
 from tasks.config import CatalogConfig, DownloadConfig
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
@@ -48,7 +48,7 @@ def download_objects(
     tools.work.mkdir(parents=True, exist_ok=True)
     if out.exists():
         shutil.rmtree(out)
-    outcomes = _fetch_all(list(entries.values()), fetcher, out, tools)
+    outcomes = _fetch_all(list(entries.values()), _known_sizes(selected / OBJECTS), fetcher, out, tools)
     check_failed_share("download", outcomes, config.max_failed_share)
     files = [_object_file(entries[row.uid], row) for row in outcomes if isinstance(row, Done)]
     if not files:
@@ -69,14 +69,23 @@ def download_objects(
     )
 
 
-def _fetch_all(entries: Sequence[SelectedEntry], fetcher: Fetcher, out: Path, tools: Tools) -> list[Outcome]:
+def _known_sizes(table: Path) -> dict[str, int]:
+    """Return the bytes of each object for which the table of selected objects knows them."""
+    rows = read_columns(table, ["uid", "bytes"])
+    rows = rows.filter(rows["bytes"].is_valid())
+    return dict(zip(rows["uid"].to_pylist(), rows["bytes"].to_pylist(), strict=True))
+
+
+def _fetch_all(
+    entries: Sequence[SelectedEntry], sizes: Mapping[str, int], fetcher: Fetcher, out: Path, tools: Tools
+) -> list[Outcome]:
     """Fetch what is not here yet and link it into `out`; return one outcome per entry, sorted by uid."""
     before = fetcher.finished(entries)
     todo = [entry for entry in entries if entry.uid not in before]
     _note_finished(before, len(entries), fetcher, tools)
     found: dict[str, Outcome] = dict(before)
     try:
-        for outcome in _fetch_within_budget(todo, before, fetcher, tools):
+        for outcome in _fetch_within_budget(todo, before, sizes, fetcher, tools):
             found[outcome.uid] = outcome
         fetcher.link_into([entry for entry in entries if isinstance(found[entry.uid], Done)], out)
     except ConnectionError as error:
@@ -107,14 +116,18 @@ def _note_finished(before: Mapping[str, Outcome], total: int, fetcher: Fetcher, 
 
 
 def _fetch_within_budget(
-    todo: Sequence[SelectedEntry], before: Mapping[str, Outcome], fetcher: Fetcher, tools: Tools
+    todo: Sequence[SelectedEntry],
+    before: Mapping[str, Outcome],
+    sizes: Mapping[str, int],
+    fetcher: Fetcher,
+    tools: Tools,
 ) -> Iterator[Outcome]:
     """Fetch objects and yield what becomes of them, while the disk's room and the progress are watched.
 
     Raises RuntimeError when what is to come is known not to fit, or when the first objects fail one and all.
     """
     measured = [_bytes(row) for row in before.values() if isinstance(row, Done)]
-    budget = DiskBudget([entry.uid for entry in todo], tools.work, tools.disk_reserve, sizes={}, measured=measured)
+    budget = DiskBudget([entry.uid for entry in todo], tools.work, tools.disk_reserve, sizes=sizes, measured=measured)
     if budget.is_exact and (shortage := budget.shortage()):
         raise RuntimeError(f"download: {shortage}; nothing was fetched")
     first: list[Outcome] | None = None if measured else []

@@ -47,6 +47,12 @@ def licence_name(text: str) -> str:
     return _ALIASES.get("-".join(text.lower().split()), text)
 
 
+def hub_licence(text: str) -> str:
+    """Return the hub's identifier of a licence that is known, else `other`."""
+    known = LICENCES.get(licence_name(text))
+    return known.hub_id if known else "other"
+
+
 def licence_names(licences: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return `licence_name` of each value of a column."""
     encoded = licences.combine_chunks().dictionary_encode()

@@ -14,12 +14,11 @@ from tasks.artifacts.tables import OBJECTS, ObjectFile, read_objects
 from tasks.artifacts.views import ViewSet
 from tasks.commands.croissant import croissant
 from tasks.commands.export_model import check_new
+from tasks.commands.hub_card import CARD, front_matter, license_link
 
-CARD, CROISSANT, ATTRIBUTION = "README.md", "croissant.json", "attribution.csv"
+CROISSANT, ATTRIBUTION = "croissant.json", "attribution.csv"
 COLUMNS = ("uid", "title", "author", "license", "license_url", "address", "split")
 """Columns of the attribution: what CC BY 4.0 asks for, section 3(a)(1)."""
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-"""The hub's classes of size, each with the number of objects that it stays below."""
 
 
 def write_dataset_card(views: Path, objects: Path, out: Path, name: str) -> Path:
@@ -95,15 +94,8 @@ def card(name: str, description: str, counts: Mapping[str, int]) -> str:
     """Return the card: Markdown with the front matter of data sets at the Hugging Face hub."""
     total = sum(counts.values())
     rows = "".join(f"| {licence} | {count:,} |\n" for licence, count in counts.items())
-    size = next((title for bound, title in SIZES if total < bound), "1M<n<10M")
-    return f"""---
-pretty_name: {json.dumps(name)}
-{_licence_front(counts)}task_categories: [image-to-3d]
-tags: [3d, multi-view, novel-view-synthesis, webdataset, mvdiffusion++]
-size_categories: [{size}]
----
-
-# {name}
+    front = front_matter(name, total, counts, ["webdataset"], **license_link(counts, ATTRIBUTION))
+    return f"""{front}# {name}
 
 {description}
 
@@ -121,14 +113,6 @@ each: name the author (BY), share alike (SA), without commercial use (NC), witho
 | licence | objects |
 | --- | --- |
 {rows}"""
-
-
-def _licence_front(counts: Mapping[str, int]) -> str:
-    """The licence in the front matter: the hub's identifier where all objects have one, else a link to the table."""
-    only = LICENCES.get(next(iter(counts), "")) if len(counts) == 1 else None
-    if only:
-        return f"license: {only.hub_id}\n"
-    return f"license: other\nlicense_name: per-object\nlicense_link: {ATTRIBUTION}\n"
 
 
 def _as_csv(rows: Sequence[Mapping[str, str]]) -> str:

@@ -12,11 +12,21 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from infra.storage.store import RemoteStore
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
-from tasks.artifacts.tables import Entry, SelectedEntry, catalog_table, folder_of, read_objects, write_selected
+from tasks.artifacts.tables import (
+    Entry,
+    SelectedEntry,
+    catalog_table,
+    folder_of,
+    read_columns,
+    read_objects,
+    write_selected,
+    write_table,
+)
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
 from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_parallel
@@ -299,6 +309,17 @@ def test_download_on_a_full_disk_stops_and_leaves_nothing_half_written(hub: WebS
     assert not (tmp_path / "objects").exists()
     run_download(tmp_path, hub_tools(tmp_path, hub.url))
     assert sorted(hub.requests) == [hub_path(uid) for uid in list(OBJECTS)[2:]]
+
+
+def test_download_whose_known_sizes_exceed_the_disk_is_refused_before_it_begins(hub: WebServer, tmp_path: Path) -> None:
+    table = selected_from(tmp_path, {uid: hub_path(uid) for uid in OBJECTS}) / "objects.parquet"
+    rows = read_columns(table)
+    column = rows.schema.get_field_index("bytes")
+    write_table(table, rows.set_column(column, "bytes", pa.array([10**17] * len(rows), pa.int64())))
+    with pytest.raises(RuntimeError, match=r"1e\+09 GB are still to come, but .* nothing was fetched"):
+        run_download(tmp_path, hub_tools(tmp_path, hub.url))
+    assert hub.requests == []
+    assert not (tmp_path / "objects" / "manifest.json").exists()
 
 
 def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:

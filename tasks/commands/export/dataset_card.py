@@ -2,21 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from huggingface_hub import DatasetCardData
+from tasks.commands.hub_card import front_matter
 
-CARD = "README.md"
-HUB_LICENSES = {
-    "by": "cc-by-4.0",
-    "by-sa": "cc-by-sa-4.0",
-    "by-nd": "cc-by-nd-4.0",
-    "by-nc": "cc-by-nc-4.0",
-    "by-nc-sa": "cc-by-nc-sa-4.0",
-    "by-nc-nd": "cc-by-nc-nd-4.0",
-    "cc0": "cc0-1.0",
-}
-"""The Hub's names of Objaverse's licences."""
-SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
-"""Bounds of the Hub's size categories."""
 TEXT = """# Views of {num_objects:,} objects
 
 {num_rows:,} posed RGBA views, one a row, rendered by [MVDiffusion++, open and complete](https://arxiv.org/abs/2402.12712).
@@ -47,33 +34,10 @@ def dataset_card(splits: Sequence[str], num_objects: int, num_rows: int, license
         num_rows: In all splits; one is a view.
         licenses: Of the objects, each once, in the words of their source; empty where one is not known.
     """
-    named = sorted({hub_license(name) for name in licenses})
     files = [{"split": split, "path": f"data/{split}-*"} for split in splits]
-    data = DatasetCardData(
-        license="other" if "other" in named else named,
-        task_categories=["image-to-3d"],
-        tags=["3d", "multi-view", "novel-view-synthesis", "image"],
-        size_categories=[size_category(num_rows)],
-        pretty_name=f"Views of {num_objects:,} objects",
-        configs=[{"config_name": "default", "data_files": files}],
-    )
-    text = TEXT.format(num_objects=num_objects, num_rows=num_rows, licenses=_terms(licenses))
-    return f"---\n{data.to_yaml()}\n---\n\n{text}"
-
-
-def hub_license(name: str) -> str:
-    """Return the Hub's name of a licence, which Objaverse or the Hub itself names so; other where there is none."""
-    own = name.lower()
-    return HUB_LICENSES.get(own, own if own in HUB_LICENSES.values() else "other")
-
-
-def size_category(num_rows: int) -> str:
-    """Return the Hub's name for a number of rows, such as 10K<n<100K."""
-    bounds = [10 ** (3 + power) for power in range(len(SIZES))]
-    above = sum(num_rows >= bound for bound in bounds)
-    if above == 0:
-        return f"n<{SIZES[0]}"
-    return f"n>{SIZES[-1]}" if above == len(SIZES) else f"{SIZES[above - 1]}<n<{SIZES[above]}"
+    configs = [{"config_name": "default", "data_files": files}]
+    front = front_matter(f"Views of {num_objects:,} objects", num_rows, licenses, ["image"], configs=configs)
+    return front + TEXT.format(num_objects=num_objects, num_rows=num_rows, licenses=_terms(licenses))
 
 
 def _terms(licenses: Collection[str]) -> str:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from tasks.artifacts.atomic import atomic_file, write_bytes
 from tasks.commands.export.batches import Batch, batches, camera_facts, object_facts
-from tasks.commands.export.dataset_card import CARD, dataset_card
+from tasks.commands.export.dataset_card import dataset_card
 from tasks.commands.export.source import Source
+from tasks.commands.hub_card import CARD
 
 GROUP_BYTES, GROUP_ROWS = 32 << 20, 1000
 """Bytes of images and rows after which a row group ends: what a reader, and this writer, hold in memory."""

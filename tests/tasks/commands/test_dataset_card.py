@@ -58,7 +58,7 @@ def test_dataset_card_counts_licences_and_names_every_author(views: Path, tmp_pa
         "license_name": "per-object",
         "license_link": "attribution.csv",
         "task_categories": ["image-to-3d"],
-        "tags": ["3d", "multi-view", "novel-view-synthesis", "webdataset", "mvdiffusion++"],
+        "tags": ["3d", "multi-view", "novel-view-synthesis", "webdataset"],
         "size_categories": ["n<1K"],
     }
     assert "| CC-BY-4.0 | 2 |\n| CC-BY-NC-4.0 | 1 |\n| unknown | 1 |\n" in body
@@ -79,7 +79,7 @@ def test_dataset_card_counts_licences_and_names_every_author(views: Path, tmp_pa
 def test_dataset_card_of_one_licence_names_it_as_the_hub_does(views: Path, tmp_path: Path) -> None:
     make_card(views, objects_of(tmp_path, dict.fromkeys(("o0", "o1", "o2", "o3"), "cc0")), tmp_path / "card")
     front = yaml.safe_load((tmp_path / "card" / "README.md").read_text().split("---\n")[1])
-    assert front["license"] == "cc0-1.0"
+    assert front["license"] == ["cc0-1.0"]
     assert "license_link" not in front
 
 

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from tasks.artifacts.licences import hub_licence
 from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects
 from tasks.artifacts.views import ViewSet
-from tasks.commands.export.dataset_card import hub_license, size_category
 from tasks.commands.export.source import Source
+from tasks.commands.hub_card import size_category
 from tests.tasks.commands.export.sets import export, our_pixel, seen_by_opencv
 from tests.tasks.small_views import SIDE, cameras_of, write_small_views
 
@@ -99,7 +100,7 @@ def test_huggingface_size_category_is_the_hubs(num_rows: int, category: str) -> 
     ("name", "on_the_hub"), [("by-sa", "cc-by-sa-4.0"), ("CC0-1.0", "cc0-1.0"), ("", "other"), ("Editorial", "other")]
 )
 def test_huggingface_licence_is_the_hubs(name: str, on_the_hub: str) -> None:
-    assert hub_license(name) == on_the_hub
+    assert hub_licence(name) == on_the_hub
 
 
 def test_huggingface_is_loaded_by_datasets(exported: Path, tmp_path: Path) -> None:
