@@ -27,7 +27,8 @@ from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.resume import run_resumable
-from tasks.artifacts.views import ViewSet
+from tasks.artifacts.shard_index import number_of
+from tasks.artifacts.views import ViewSet, of_kind
 from tasks.config import EncodeConfig
 from tasks.outcome import Done, Outcome
 from tasks.ports import NETWORK_THREADS, Tools
@@ -100,7 +101,8 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
     members = shards_of(view_set)
-    grid = TargetGrid.of({uid: view_set.cameras(uid, ViewKind.TARGET) for uid in view_set.uids})
+    first = view_set.uids[0]
+    grid = TargetGrid(first, view_set.cameras(first, ViewKind.TARGET))
     rows = _index_rows(view_set, members, grid)
     tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
     config = config.model_copy(update={"image_encoder": tower})
@@ -132,17 +134,20 @@ def shards_of(views: ViewSet) -> dict[str, list[str]]:
     """Objects of each shard of latents: those of the views' shard of that number, so few change when objects come."""
     members: dict[str, list[str]] = {}
     for uid in views.uids:
-        number = str(views.reader.index[uid]["shard"]).removeprefix("shard-").removesuffix(".tar")
-        members.setdefault(f"latents-{number}.safetensors", []).append(uid)
+        members.setdefault(f"latents-{number_of(views.reader.shard(uid).name):05d}.safetensors", []).append(uid)
     return dict(sorted(members.items()))
 
 
 def _index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
-    return {
-        uid: ObjectRow(shard, str(views.facts[uid]["split"]), grid.columns(uid, views.cameras(uid, ViewKind.CONDITION)))
-        for shard, uids in members.items()
-        for uid in uids
-    }
+    """Return the entry of each object in the latents' index; raises ValueError where it does not stand on the grid."""
+    splits = views.facts("split")
+    rows: dict[str, ObjectRow] = {}
+    for shard, uids in members.items():
+        for uid in uids:
+            cameras = views.cameras(uid)
+            grid.require(uid, of_kind(cameras, ViewKind.TARGET))
+            rows[uid] = ObjectRow(shard, splits[uid], grid.columns(uid, of_kind(cameras, ViewKind.CONDITION)))
+    return rows
 
 
 @lru_cache(maxsize=1)

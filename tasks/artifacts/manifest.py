@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -126,10 +126,17 @@ def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
 
 def read_ledger(folder: Path) -> list[Outcome]:
     """Return the outcomes of a sealed folder, sorted by uid."""
+    return list(iterate_ledger(folder))
+
+
+def iterate_ledger(folder: Path) -> Iterator[Outcome]:
+    """Yield the outcomes of a sealed folder, sorted by uid, without holding all of them."""
     if (folder / LEDGER_TABLE).exists():
-        return LedgerTable.read(folder).rows()
-    rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
-    return [parse_outcome(row) for row in rows]
+        yield from LedgerTable.read(folder).rows()
+        return
+    with (folder / LEDGER).open(encoding="utf-8") as lines:
+        for line in lines:
+            yield parse_outcome(json.loads(line))
 
 
 def parse_outcome(row: dict[str, Any]) -> Outcome:

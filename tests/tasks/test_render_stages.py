@@ -141,7 +141,7 @@ def test_render_views_are_complete_and_show_something_with_a_clean_background(ru
         covered = (images[..., 3] > 127).mean(axis=(1, 2))
         assert covered.min() > 0.02
         assert (images[..., 3] == 0).mean() > 0.3
-    assert {uid: views.facts[uid]["split"] for uid in views.uids} == {"car": "val", "mug": "train"}
+    assert views.facts("split") == {"car": "val", "mug": "train"}
     assert (run / "views" / "sheets" / "car.png").exists()
 
 
@@ -224,7 +224,7 @@ def test_normalize_when_nothing_is_left_stops_with_the_reason(tmp_path: Path) ->
 
 def test_render_test_targets_are_aligned_with_the_first_condition(run: Path) -> None:
     views = ViewSet.open(run / "test_views")
-    groups = {uid: views.facts[uid]["group"] for uid in views.uids}
+    groups = views.facts("group")
     assert groups == {"car": "held_out", "mug": "train"}
     for uid in views.uids:
         first_target, first_condition = (

@@ -190,7 +190,7 @@ def test_encode_in_bf16_gives_nearly_the_same_latents_and_the_same_image_encoder
 def test_encode_shards_follow_the_views(made: Path) -> None:
     views, latents = ViewSet.open(made / "views"), LatentSet.open(made / "latents")
     for uid in views.uids:
-        number = str(views.reader.index[uid]["shard"])[len("shard-") : -len(".tar")]
+        number = views.reader.shard(uid).stem.removeprefix("shard-")
         assert latents.objects[uid].shard == f"latents-{number}.safetensors"
 
 

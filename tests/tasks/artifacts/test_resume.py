@@ -189,6 +189,46 @@ def test_item_store_killed_while_it_keeps_loses_no_item(
     assert store.members("b", "b2") == {"t00.png": b"b2"}
 
 
+def sealed(tmp_path: Path, keys: Mapping[str, str], out: str) -> ItemStore:
+    """Make what is not made yet and seal all of it, two to a shard."""
+    store, _ = run(tmp_path, keys)
+    layout = store.lay_out(keys, 2)
+    seal_shards(store.readers(keys), layout, tmp_path / out, store.unchanged(keys, layout))
+    store.keep(tmp_path / out, keys, layout)
+    return store
+
+
+def test_item_store_unchanged_shards_are_those_with_the_same_items(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcdef"}
+    store = ItemStore(tmp_path / "work")
+    assert store.unchanged(keys, store.lay_out(keys, 2)) is None, "nothing was sealed yet"
+    store = sealed(tmp_path, keys, "first")
+    layout = store.lay_out(keys, 2)
+    changed = layout.shard_of["a"]
+    others = sorted(uid for uid in keys if layout.shard_of[uid] != changed)
+    assert store.unchanged(keys, layout).uids == list("abcdef")  # type: ignore[union-attr]
+    assert store.unchanged(keys | {"a": "a2"}, layout).uids == others  # type: ignore[union-attr]
+    more = keys | {"g": "g1"}
+    assert store.unchanged(more, store.lay_out(more, 2)).uids == list("abcdef")  # type: ignore[union-attr]
+    shard = tmp_path / "first" / changed
+    shard.write_bytes(shard.read_bytes()[:600])
+    assert store.unchanged(keys, layout).uids == others  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"is truncated"):
+        sealed(tmp_path, keys, "second")
+
+
+def test_item_store_sealed_again_with_more_items_gives_the_bytes_of_a_set_made_at_once(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcd"}
+    after = keys | {"b": "b2", "e": "e1"}
+    layout = sealed(tmp_path, keys, "out").lay_out(after, 2)
+    sealed(tmp_path, after, "twice")
+    (tmp_path / "other").mkdir()
+    store, _ = run(tmp_path / "other", after)
+    seal_shards(store.readers(after), layout, tmp_path / "once")
+    twice, once = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("twice", "once"))
+    assert twice == once
+
+
 def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append("k1", Done("a"))
