@@ -13,8 +13,9 @@ import torch
 
 from models.config import Precision
 from models.data.hub_weights import pinned
+from models.data.latent_index import ObjectRow
 from models.data.latent_statistics import LatentSums, statistics_of, sums_of, sums_of_shard
-from models.data.latents import IMAGE_ENCODER, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latents import IMAGE_ENCODER, ObjectLatents, write_index, write_shard
 from models.data.pixels import Pixels
 from models.inference.encoding import ViewEncoder, save_image_encoder
 from models.inference.precision import DTYPES
@@ -103,7 +104,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     members = shards_of(view_set)
     first = view_set.uids[0]
     grid = TargetGrid(first, view_set.cameras(first, ViewKind.TARGET))
-    rows = _index_rows(view_set, members, grid)
+    rows = index_rows(view_set, members, grid)
     tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
     config = config.model_copy(update={"image_encoder": tower})
     out.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,7 @@ def shards_of(views: ViewSet) -> dict[str, list[str]]:
     return dict(sorted(members.items()))
 
 
-def _index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
+def index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
     """Return the entry of each object in the latents' index; raises ValueError where it does not stand on the grid."""
     splits = views.facts("split")
     rows: dict[str, ObjectRow] = {}
