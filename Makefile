@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct bench-catalog study small-model ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct bench-catalog study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ bench-render: bootstrap ## cost and quality of rendering, beside others' setting
 
 bench-download: bootstrap ## CPU time of downloading small objects, beside objaverse's downloader and plain pools (2 minutes)
 	$(RUN) tests.bench.download $(ARGS)
+
+bench-scale: bootstrap ## what the stages cost beside the work itself for 10,000 to 180,000 objects (20 minutes, 12 GB; ARGS="--objects 10000")
+	$(RUN) tests.bench.scale $(ARGS)
 
 bench-scaling: bootstrap ## objects per minute of two workers beside one (5 minutes)
 	$(RUN) tests.bench.scaling $(ARGS)

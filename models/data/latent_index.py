@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 INDEX = "index.safetensors"
 OLD_INDEX = "index.json"
-"""What sets have that were encoded before there was `INDEX`; of 180,000 objects it takes half a gigabyte to read."""
+"""What sets have that were encoded before there was `INDEX`; of 180,000 objects it takes 170 MiB to read."""
 WHITE = "white.safetensors"
 NO_COLUMN = -1
 """Stands for the condition views that an object has fewer than others."""

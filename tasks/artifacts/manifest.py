@@ -120,7 +120,7 @@ def open_manifest(folder: Path, kind: Kind) -> Manifest:
 
 def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
     """Write the ledger, one JSON line per item."""
-    lines = [json.dumps(asdict(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
+    lines = [json.dumps(as_row(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
     write_bytes(folder / LEDGER, "".join(line + "\n" for line in lines).encode())
 
 
@@ -137,6 +137,11 @@ def iterate_ledger(folder: Path) -> Iterator[Outcome]:
     with (folder / LEDGER).open(encoding="utf-8") as lines:
         for line in lines:
             yield parse_outcome(json.loads(line))
+
+
+def as_row(outcome: Outcome) -> dict[str, Any]:
+    """Return the ledger row of an outcome; `asdict` would copy the facts, which takes ten times as long."""
+    return {**vars(outcome), "status": outcome.status}
 
 
 def parse_outcome(row: dict[str, Any]) -> Outcome:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tasks.artifacts.atomic import hard_link, read_json, with_filename, write_json
-from tasks.artifacts.manifest import fingerprint, parse_outcome
+from tasks.artifacts.manifest import as_row, fingerprint, parse_outcome
 from tasks.artifacts.shard_index import INDEX
 from tasks.artifacts.shards import Layout, Members, ShardReader, lay_out, read_item
 from tasks.outcome import Done, Failed, Outcome
@@ -85,7 +85,7 @@ class Journal:
         Flushing each to disk would let hundreds of workers that measure objects wait for the disk.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
+        line = json.dumps({"key": key, "outcome": as_row(outcome)}, sort_keys=True)
         with with_filename(self.path), self.path.open("a") as handle:
             handle.write(f"\n{line}\n")
             handle.flush()

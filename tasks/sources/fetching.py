@@ -190,7 +190,8 @@ def _key(entry: Entry) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)  # rglob takes twice as long
+    return sorted(path for path in paths if path.is_file())
 
 
 def _size(files: Iterable[Path]) -> int:

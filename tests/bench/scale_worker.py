@@ -37,25 +37,32 @@ from tests.tasks.toolbox import make_tools
 
 PARAMS = Path(__file__).parents[2] / "params" / "paper.yaml"
 NUM_READS = 1000
+Row = dict[str, Any]
 LIMITS = Limits(time_limit=600, recycle_after=1 << 62, memory_limit_gb=64)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Do the step `words[0]` for `words[1]` objects in the folder `words[2]`; print its costs."""
     step, count, folder = list(sys.argv[1:] if words is None else words)
-    STEPS[step](int(count), Path(folder), load_params(PARAMS))
+    print(json.dumps(run_step(step, int(count), Path(folder))))  # noqa: T201 the answer to the process that asked
 
 
-def select(count: int, folder: Path, params: Params) -> None:
+def run_step(step: str, count: int, folder: Path) -> Row:
+    """Do a step for `count` objects in `folder`; return its costs by name."""
+    return STEPS[step](count, folder, load_params(PARAMS))
+
+
+def select(count: int, folder: Path, params: Params) -> Row:
     """Write the selection, which is not measured."""
     write_selection(folder / "selected", count, params.select)
+    return {}
 
 
-def download(count: int, folder: Path, params: Params) -> None:
+def download(count: int, folder: Path, params: Params) -> Row:
     """Fetch every object from a hub that answers at once."""
     tools = _tools(folder, "download", store=SimulatedHub())
     out = folder / "objects"
-    _measure(
+    return _measure(
         lambda: download_objects(folder / "selected", params.catalog, params.download, 0, out, tools),
         count,
         out,
@@ -63,40 +70,39 @@ def download(count: int, folder: Path, params: Params) -> None:
     )
 
 
-def normalize(count: int, folder: Path, params: Params) -> None:
+def normalize(count: int, folder: Path, params: Params) -> Row:
     """Place every object, without measuring it."""
     pool = SimulatingPool(simulate_measuring)
     tools = _tools(folder, "normalize", pool=pool)
     out = folder / "normalized"
     shutil.rmtree(out, ignore_errors=True)  # as DVC does
-    _measure(lambda: normalize_objects(folder / "objects", params.normalize, out, tools), count, out, pool=pool)
+    return _measure(lambda: normalize_objects(folder / "objects", params.normalize, out, tools), count, out, pool=pool)
 
 
-def render(count: int, folder: Path, params: Params) -> None:
+def render(count: int, folder: Path, params: Params) -> Row:
     """Schedule every object and seal the views."""
-    _render(count, folder, params, SimulatingPool(simulate_rendering))
+    return _render(count, folder, params, SimulatingPool(simulate_rendering))
 
 
-def render_ray(count: int, folder: Path, params: Params) -> None:
-    """Do the same through Ray, with one worker, beside the work of an earlier `render`."""
+def render_ray(count: int, folder: Path, params: Params) -> Row:
+    """Do the same through Ray, with one worker."""
     with RayPool[Outcome](failed=Failed, workers=1, limits=LIMITS, log_dir=folder / "logs") as ray:
-        _render(count, folder, params.model_copy(update={"seed": 1}), SimulatingPool(simulate_rendering, ray))
+        return _render(count, folder, params, SimulatingPool(simulate_rendering, ray))
 
 
-def _render(count: int, folder: Path, params: Params, pool: SimulatingPool) -> None:
+def _render(count: int, folder: Path, params: Params, pool: SimulatingPool) -> Row:
     tools, out = _tools(folder, "render", pool=pool), folder / "views"
     before = {path.name: path.stat().st_ino for path in out.glob("*.tar")}
     shutil.rmtree(out, ignore_errors=True)
     inputs = (folder / "objects", folder / "normalized")
-    _measure(lambda: render_objects(*inputs, params.render, params.seed, out, tools), count, out, pool=pool)
-    if notes := list(tools.work.glob("*/worker-mib")):
-        print(json.dumps({"worker_mib": max(float(note.read_text()) for note in notes)}))  # noqa: T201 the answer
+    row = _measure(lambda: render_objects(*inputs, params.render, params.seed, out, tools), count, out, pool=pool)
     after = {path.name: path.stat().st_ino for path in out.glob("*.tar")}
-    changed = [name for name, inode in after.items() if before.get(name) != inode]
-    print(json.dumps({"shards": len(after), "shards_written": len(changed)}))  # noqa: T201
+    written = sum(before.get(name) != inode for name, inode in after.items())
+    notes = [float(note.read_text()) for note in tools.work.glob("*/worker-mib")]
+    return row | {"shards": len(after), "shards_written": written} | ({"worker_mib": max(notes)} if notes else {})
 
 
-def read(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001 of all steps
+def read(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001 of all steps
     """Open the views as train-vae does and read members at random."""
     from tasks.training.images import list_images
 
@@ -111,17 +117,17 @@ def read(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001 of a
     for uid, name in places:
         views.reader.read(uid, name)
     per_read = (time.process_time() - begin) / NUM_READS
-    _say(
-        cpu=listed,
-        open_cpu=opened,
-        mib=peak_mib(),
-        own_mib=resident_mib() - before,
-        read_us=1e6 * per_read,
-        images=num_images,
-    )
+    return {
+        "cpu": listed,
+        "open_cpu": opened,
+        "mib": peak_mib(),
+        "own_mib": resident_mib() - before,
+        "read_us": 1e6 * per_read,
+        "images": num_images,
+    }
 
 
-def encode(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001
+def encode(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001
     """Make the rows of the latents' index, and the jobs' parts of the views' index; nothing is encoded."""
 
     from models.data.latent_index import LatentIndex, LatentLayout
@@ -137,10 +143,10 @@ def encode(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001
         (folder / "latents").mkdir(exist_ok=True)
         LatentIndex.of(rows).write(folder / "latents", LatentLayout(32, 8, 4, 64, 1024, {}))
 
-    _measure(work, count, folder / "latents")
+    return _measure(work, count, folder / "latents")
 
 
-def train(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001
+def train(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001
     """Open the latents' index and look up objects, as a training does."""
     from models.data.latent_index import read_latent_index
 
@@ -154,11 +160,10 @@ def train(count: int, folder: Path, params: Params) -> None:  # noqa: ARG001
         assert index.num_conditions == 10
         held.append(index)
 
-    _measure(work, count, folder / "latents")
-    _say(own_mib=resident_mib() - before)
+    return _measure(work, count, folder / "latents") | {"own_mib": resident_mib() - before}
 
 
-STEPS: dict[str, Callable[[int, Path, Params], None]] = {
+STEPS: dict[str, Callable[[int, Path, Params], Row]] = {
     step.__name__: step for step in (select, download, normalize, render, render_ray, read, encode, train)
 }
 
@@ -174,8 +179,8 @@ def _measure(
     *,
     pool: SimulatingPool | None = None,
     journal: Path | None = None,
-) -> None:
-    """Do the work; print CPU seconds of this process and those that it waited for, its peak memory, and its files."""
+) -> Row:
+    """Do the work; return CPU seconds of this process and those that it waited for, its peak memory, and its files."""
     start, begin = _cpu_seconds(), time.monotonic()
     work()
     files = {name: out / name for name in ("ledger.jsonl", "manifest.json", "index.safetensors")}
@@ -183,16 +188,13 @@ def _measure(
     if journal is not None and journal.exists():
         sizes["journal_mb"] = journal.stat().st_size / 1e6
     made = {} if pool is None else {"made": pool.num_jobs}
-    _say(objects=count, cpu=_cpu_seconds() - start, wall=time.monotonic() - begin, mib=peak_mib(), **sizes, **made)
+    costs = {"cpu": _cpu_seconds() - start, "wall": time.monotonic() - begin, "mib": peak_mib()}
+    return {"objects": count, **costs, **sizes, **made}
 
 
 def _cpu_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(row.ru_utime + row.ru_stime for row in used)
-
-
-def _say(**numbers: float) -> None:
-    print(json.dumps(numbers))  # noqa: T201 the answer to the process that asked
 
 
 if __name__ == "__main__":
