@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tasks.artifacts.atomic import write_json
 from tasks.artifacts.resume import MAX_FIRST_FAILURES, ItemStore, Journal, run_resumable
+from tasks.artifacts.shard_index import read_index, shard_name
 from tasks.artifacts.shards import lay_out, seal_shards, write_item
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tests.tasks.toolbox import make_tools
@@ -227,6 +229,26 @@ def test_item_store_sealed_again_with_more_items_gives_the_bytes_of_a_set_made_a
     seal_shards(store.readers(after), layout, tmp_path / "once")
     twice, once = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("twice", "once"))
     assert twice == once
+
+
+def test_item_store_sealed_before_indexes_were_columns_makes_nothing_again(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcd"}
+    store = sealed(tmp_path, keys, "out")
+    [folder] = store.folder.glob("sealed-*")
+    index = read_index(folder)
+    rows = {
+        uid: {"shard": shard_name(index.shard(uid)), "members": {"t00.png": list(index.place(uid, "t00.png"))}}
+        for uid in keys
+    }
+    write_json(folder / "index.json", rows)
+    (folder / "index.safetensors").unlink()
+    worked_on(tmp_path)
+    later = sealed(tmp_path, keys, "again")
+    assert worked_on(tmp_path) == []
+    assert {uid: later.members(uid, key) for uid, key in keys.items()} == {
+        uid: {"t00.png": key.encode()} for uid, key in keys.items()
+    }
+    assert read_index(tmp_path / "again").uids == index.uids
 
 
 def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path: Path) -> None:
