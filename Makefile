@@ -58,6 +58,8 @@ bench-download: bootstrap ## CPU time of downloading small objects, beside objav
 	$(RUN) tests.bench.download $(ARGS)
 
 bench-scale: bootstrap ## what the stages cost beside the work itself for 10,000 to 180,000 objects (20 minutes, 12 GB; ARGS="--objects 10000")
+
+bench-scale: bootstrap ## what the stages cost beside the work itself for 10,000 to 180,000 objects (15 minutes of one core, 12 GB; ARGS="--objects 10000")
 	$(RUN) tests.bench.scale $(ARGS)
 
 bench-scaling: bootstrap ## objects per minute of two workers beside one (5 minutes)
