@@ -57,8 +57,6 @@ bench-render: bootstrap ## cost and quality of rendering, beside others' setting
 bench-download: bootstrap ## CPU time of downloading small objects, beside objaverse's downloader and plain pools (2 minutes)
 	$(RUN) tests.bench.download $(ARGS)
 
-bench-scale: bootstrap ## what the stages cost beside the work itself for 10,000 to 180,000 objects (20 minutes, 12 GB; ARGS="--objects 10000")
-
 bench-scale: bootstrap ## what the stages cost beside the work itself for 10,000 to 180,000 objects (15 minutes of one core, 12 GB; ARGS="--objects 10000")
 	$(RUN) tests.bench.scale $(ARGS)
 

@@ -76,7 +76,8 @@ def validate_views(views: Path, config: ValidateConfig, out: Path, tools: Tools)
     """
     view_set = ViewSet.open(views)
     appearance = _measured(view_set, views, config, tools)
-    is_val = np.array([view_set.facts[str(uid)]["split"] == "val" for uid in appearance.uid])
+    splits = view_set.facts("split")
+    is_val = np.array([splits[str(uid)] == "val" for uid in appearance.uid])
     found, alike = check(appearance, is_val, config)
     for expectation in found:
         if not expectation.passed:
@@ -133,7 +134,7 @@ def _shards(views: ViewSet) -> dict[str, list[str]]:
     """Objects of each shard."""
     members: dict[str, list[str]] = {}
     for uid in views.uids:
-        members.setdefault(str(views.reader.index[uid]["shard"]), []).append(uid)
+        members.setdefault(views.reader.shard(uid).name, []).append(uid)
     return dict(sorted(members.items()))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -103,7 +103,11 @@ class Source:
 
     def split(self, uid: str) -> str:
         """Return the part of the data set that an object belongs to: train, val, or test where the set has no split."""
-        return str(self.views.facts[uid].get("split", "test"))
+        return str(self._splits.get(uid, "test"))
+
+    @cached_property
+    def _splits(self) -> Mapping[str, str]:
+        return self.views.facts("split")
 
     def by_split(self) -> dict[str, list[str]]:
         """Return the objects of each split, sorted."""
