@@ -55,7 +55,7 @@ class LatentLayout:
 
 @dataclass(frozen=True)
 class LatentIndex(Mapping[str, ObjectRow]):
-    """The entries of all objects by uid, each made when it is asked for, since all of them take ten times the room."""
+    """The entries of all objects by uid, each made when it is asked for, since all take several times the room."""
 
     _uids: tuple[str, ...]
     """Sorted."""

@@ -25,7 +25,7 @@ from tasks.ports import Tools
 
 SEALED = "sealed.json"
 SYNC_SECONDS = 1.0
-"""What a power cut may take of a journal; its items are then made again."""
+"""Seconds between two flushes of a journal to disk, at least; what a power cut takes of it is made again."""
 MAX_FIRST_FAILURES = 20
 """So many failures from the start end a stage; 180,000 of them would take days to say the same."""
 
@@ -80,9 +80,10 @@ class Journal:
         return decided
 
     def append(self, key: str, outcome: Outcome) -> None:
-        """Record one outcome. It outlives this process at once, and a power cut when it is `SYNC_SECONDS` old.
+        """Record one outcome, which outlives this process at once.
 
-        Flushing each to disk would let hundreds of workers that measure objects wait for the disk.
+        To disk the file is flushed with the first outcome that comes `SYNC_SECONDS` after the last flush, and at the
+        end: flushing each would let hundreds of workers that measure objects wait for the disk.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"key": key, "outcome": as_row(outcome)}, sort_keys=True)
