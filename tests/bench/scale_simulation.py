@@ -24,9 +24,10 @@ from tasks.normalize import NormalizeJob
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Job, Pool
 from tasks.render import RenderJob
+from tests.tasks.hub import glb
 
-GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
-"""The smallest file that `download` takes for a GLB."""
+GLB = glb()
+"""A file that `download` takes for a GLB."""
 SIDE = 8
 """Pixels of the simulated views."""
 LINKS = 60_000
