@@ -127,6 +127,7 @@ class Costs:
         seconds = self.objects * self.rates.normalize_seconds_per_object.value
         yield self._in_pool("normalize", f"{self.objects:,} objects", [1.0] * self.objects, seconds)
         yield self._render()
+        yield self._validate()
         yield self._train_vae()
         yield self._encode()
         for stage in ("stage1", "stage2", "stage3"):
@@ -156,6 +157,12 @@ class Costs:
         seconds = views * self.seconds_per_view(side)
         row = self._in_pool("render", f"{views:,} views of {side} px", spread.tolist(), seconds)
         return replace(row, disk_gb=views * self._view_gb(side))
+
+    def _validate(self) -> CostRow:
+        megapixels = self.objects * self.params.validate_views.views_each * self.params.render.resolution**2 / 1e6
+        shards = -(-self.objects // self.params.render.objects_per_shard)
+        seconds = megapixels * self.rates.decode_seconds_per_megapixel.value
+        return self._in_pool("validate-views", f"{self.objects:,} objects", [1.0] * shards, seconds)
 
     def _render_test(self) -> CostRow:
         test, side = self.params.render_test, self.params.render.resolution

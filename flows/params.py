@@ -19,6 +19,7 @@ from tasks.config import (
     RenderTestConfig,
     SampleConfig,
     SelectConfig,
+    ValidateConfig,
 )
 
 
@@ -33,6 +34,7 @@ class Params(BaseModel):
     download: DownloadConfig
     normalize: NormalizeConfig
     render: RenderConfig
+    validate_views: ValidateConfig
     train_vae: MaskVAEConfig
     encode: EncodeConfig
     train_stage1: StageConfig

@@ -15,6 +15,7 @@ SELECTED = Path("data/selected")
 OBJECTS = Path("data/objects")
 NORMALIZED = Path("data/normalized")
 VIEWS = Path("data/views")
+VALIDATION = Path("data/validation")
 MASK_VAE = Path("models_out/mask_vae")
 LATENTS = Path("data/latents")
 STAGE1 = Path("models_out/stage1")
@@ -47,7 +48,8 @@ _ROWS = (
         description="keep aesthetic score >= 5, with a reason for every drop; split into train and val (sec. 5.1)",
         runs="tasks.select:select_objects",
         inputs={"catalog": CATALOG},
-        params=("seed", "select"),
+        watches=("render_test.folder", "gso_eval.folder"),
+        params=("seed", "select", "render_test", "gso_eval"),
         out=SELECTED,
         policy=Policy(retries=0, timeout_seconds=HOUR),
     ),
@@ -80,10 +82,21 @@ _ROWS = (
         policy=Policy(retries=1, timeout_seconds=30 * DAY),
     ),
     Stage(
+        name="validate-views",
+        description="ask what the views must hold before anything is trained on them: coverage, copies, leaks",
+        runs="tasks.validate_views:validate_views",
+        inputs={"views": VIEWS},
+        params=("validate_views",),
+        out=VALIDATION,
+        policy=Policy(retries=1, timeout_seconds=DAY),
+        objects_per_job=64,
+    ),
+    Stage(
         name="train-vae",
         description="train the mask-aware VAE: RGBA in, RGBA out (sec. 5.4)",
         runs="tasks.train_vae:train_mask_vae",
         inputs={"views": VIEWS},
+        after=(VALIDATION / "passed.json",),
         params=("seed", "train_vae"),
         out=MASK_VAE,
         policy=Policy(retries=1, timeout_seconds=30 * DAY),
@@ -196,7 +209,9 @@ _ROWS = (
                 objects=OBJECTS,
                 normalized=NORMALIZED,
                 views=VIEWS,
+                validation=VALIDATION,
                 mask_vae=MASK_VAE,
+                latents=LATENTS,
                 stages=MODELS,
                 distilled=DISTILLED,
                 test_views=TEST_VIEWS,

@@ -40,6 +40,8 @@ class Stage:
     """Argument to what an earlier stage made: a folder, a mapping or dataclass of folders, or None."""
     watches: tuple[str, ...] = ()
     """Keys of params.yaml whose value is a folder outside the pipeline, on which the stage depends as well."""
+    after: tuple[Path, ...] = ()
+    """Files of earlier stages that must be there, but are not read: gates, whose content never changes."""
     params: tuple[str, ...]
     """Sections of params.yaml that the stage reads; no other reaches it."""
     fixed: Mapping[str, str] = field(default_factory=dict)
@@ -60,8 +62,8 @@ class Stage:
 
     @property
     def deps(self) -> tuple[str, ...]:
-        """What DVC watches: the folders of `watches` as references to params.yaml, then all folders of `inputs`."""
-        folders = (path.as_posix() for value in self.inputs.values() for path in _paths(value))
+        """What DVC watches: folders of `watches` as references to params.yaml, all folders of `inputs`, and gates."""
+        folders = (path.as_posix() for value in (*self.inputs.values(), *self.after) for path in _paths(value))
         return (*(f"${{{key}}}" for key in self.watches), *folders)
 
     def function(self) -> Callable[..., None]:

@@ -48,11 +48,14 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
     profile, resources = _for_stage(stage, profile)
     work = root / WORK / stage
     work.mkdir(parents=True, exist_ok=True)
+    disk_reserve = int(profile.disk_reserve_gb * 1e9)
     store = RemoteStore(
         s3_endpoint_url=profile.s3_endpoint,
         attempts=profile.retries + 1,
         token=hub.token,
         token_urls=(hub.url, profile.hub_url),
+        connections=profile.connections,
+        disk_reserve=disk_reserve,
     )
     with closing(store), open_pool(profile, resources, work / "logs") as pool:
         transport = pool.transport if isinstance(pool, RayPool) else None
@@ -68,6 +71,7 @@ def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: 
             render_device=profile.render_device,
             hub_url=profile.hub_url,
             memory_gib=available_memory_gb(),
+            disk_reserve=disk_reserve,
             precision=resources.precision,
             compute=ComputeOptions(
                 micro_batch=profile.micro_batch,

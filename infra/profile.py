@@ -104,6 +104,10 @@ class Profile(BaseModel):
     """Address of an S3-compatible server for s3:// paths; null: Amazon's."""
     retries: int = Field(ge=0)
     """Further attempts at a download that broke."""
+    connections: int = Field(default=16, ge=1)
+    """Connections to one server at once (docs/conventions.md)."""
+    disk_reserve_gb: float = Field(default=1.0, ge=0)
+    """10^9 bytes of the disk that downloads leave free for everything else."""
     card: str = "H100"
     """Kind of card that `plan --cost` counts with: H200, H100, A100, 4090 or L40."""
     price_core_hour: float | None = Field(default=None, ge=0)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
@@ -47,6 +48,26 @@ class TerminalProgress:
                 counts[outcome.status] += 1
                 tally = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
                 show(counts.total(), f"{tally}; {pace.text(counts.total())}")
+
+            yield count
+
+    @contextmanager
+    def transfers(self, label: str, total: int) -> Iterator[Callable[[str, int, int | None], None]]:
+        """Follow downloads: what became of them, bytes received and to come, bytes a second, time left.
+
+        Call with (what became of one in a word, its bytes, bytes still to come or None where nobody knows).
+        """
+        start, received, counts = self._clock(), 0, Counter({"done": 0})
+        with self._shown(label, total) as show:
+
+            def count(kind: str, num_bytes: int, to_come: int | None) -> None:
+                nonlocal received
+                received += num_bytes
+                counts[kind] += 1
+                tally = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+                is_last = counts.total() >= total
+                volume = transfer_text(received, None if is_last else to_come, self._clock() - start, is_last=is_last)
+                show(counts.total(), f"{tally}; {volume}")
 
             yield count
 
@@ -135,6 +156,16 @@ class Pace:
         rate = made / elapsed
         speed = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
         return f"{speed}, ETA {_span((self._total - done) / rate)}"
+
+
+def transfer_text(received: int, to_come: int | None, elapsed: float, *, is_last: bool) -> str:
+    """Return what a download has received in so many seconds, how fast that was and, by that rate, when it ends."""
+    rate = received / elapsed if elapsed > 0 else 0.0
+    total = "" if to_come is None else f" of {decimal(received + to_come)}"
+    text = f"{decimal(received)}{total}, {decimal(round(rate))}/s"
+    if is_last:
+        return f"{text}, took {_span(elapsed)}"
+    return f"{text}, ETA {_span(to_come / rate) if rate and to_come is not None else 'unknown'}"
 
 
 def _span(seconds: float) -> str:

@@ -16,6 +16,7 @@ HEADER = struct.Struct("<4sII")
 """Magic, format version, length of the whole file in bytes."""
 CHUNK = struct.Struct("<I4s")
 """Length of the chunk's content in bytes, kind of the chunk."""
+JSON_CHUNK = b"JSON"
 
 
 def read_header(path: Path) -> tuple[int, int]:
@@ -29,6 +30,23 @@ def read_header(path: Path) -> tuple[int, int]:
         raise ValueError(f"not a GLB file: it starts with {header[:4]!r}")
     _, version, length = HEADER.unpack(header)
     return version, length
+
+
+def check_chunks(path: Path) -> None:
+    """Raise ValueError unless the chunks of a GLB file begin with the JSON and none reaches beyond the file's end."""
+    end, start = path.stat().st_size, HEADER.size
+    with path.open("rb") as file:
+        while end - start >= CHUNK.size or start == HEADER.size:
+            file.seek(start)
+            entry = file.read(CHUNK.size)
+            if len(entry) < CHUNK.size:
+                raise ValueError("the GLB file has no chunks")
+            length, kind = CHUNK.unpack(entry)
+            if start == HEADER.size and kind != JSON_CHUNK:
+                raise ValueError(f"the first chunk of the GLB file is {kind!r}, not its JSON")
+            start += CHUNK.size + length
+            if start > end:
+                raise ValueError(f"the chunk {kind!r} of the GLB file reaches to byte {start}, but the file has {end}")
 
 
 def read_document(path: Path) -> dict[str, Any]:

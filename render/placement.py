@@ -1,7 +1,7 @@
 """Normalises an object: centre of its bounding box to the origin, longest side to a given length (sec. 5.1)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Placement:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields, the up axis only where one was given; the numbers survive JSON exactly."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Placement":

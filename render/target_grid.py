@@ -1,6 +1,6 @@
 """The grid of target cameras that all objects of a view set share (sec. 4.1), and where on it other cameras stand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,14 @@ from render.cameras import Camera
 class TargetGrid:
     """Target cameras of one object, which are those of every object: elevation rows outer, azimuth columns inner."""
 
+    uid: str
+    """The object."""
     cameras: Sequence[Camera]
 
-    @classmethod
-    def of(cls, targets: Mapping[str, Sequence[Camera]]) -> "TargetGrid":
-        """The grid of objects, given the target cameras of each by uid.
-
-        Raises ValueError when the objects do not share it.
-        """
-        first = min(targets)
-        for uid, cameras in targets.items():
-            if cameras != targets[first]:
-                raise ValueError(f"the target cameras of {uid} are not those of {first}; render all objects alike")
-        return cls(targets[first])
+    def require(self, uid: str, cameras: Sequence[Camera]) -> None:
+        """Raise ValueError when the target cameras of another object are not these."""
+        if cameras != self.cameras:
+            raise ValueError(f"the target cameras of {uid} are not those of {self.uid}; render all objects alike")
 
     @property
     def azimuths_deg(self) -> list[float]:

@@ -50,11 +50,12 @@ def make_baselines(
         )
     folder = tools.work / work_key(config, reconstruct, seed, reads={"test_views": test_views}, tools=tools)
     stores = CaseStores({case.name: ItemStore(folder / case.name) for case in cases})
+    groups = views.facts("group")
     jobs = [
         BaselineJob(
             case=case,
             object_uid=uid,
-            group=str(views.facts[uid]["group"]),
+            group=str(groups[uid]),
             test_views=test_views,
             reconstruct=reconstruct,
             seed=seed,

@@ -6,14 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
+from tasks.artifacts.catalog_columns import CATALOG, SCORE_SOURCE
 from tasks.artifacts.content import sha256_of
-from tasks.artifacts.manifest import LEDGER, MANIFEST, Kind, seal
-from tasks.artifacts.tables import OBJECTS, write_entries
+from tasks.artifacts.ledger_table import LEDGER_TABLE, LedgerTable
+from tasks.artifacts.licences import count_licences
+from tasks.artifacts.manifest import MANIFEST, Kind, seal
+from tasks.artifacts.parquet import write_parquet
+from tasks.artifacts.tables import CLAIMS, OBJECTS, write_table
 from tasks.config import CatalogConfig
-from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
-from tasks.sources.aesthetic_scores import load_scores
 from tasks.sources.registry import open_source
+from tasks.sources.score_tables import load_score_table
+from tasks.sources.scoring import Match, claims_of, match_scores, own_facts
 from tasks.sources.source import LIFT_LIMIT, Listing, some, taken_for_a_number
 
 MAX_EXAMPLES = 20
@@ -21,45 +27,66 @@ MAX_REASONS = 5
 
 
 def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> None:
-    """List the objects of the source in `out/objects.csv`, and what it holds besides, with the reason, in the ledger.
+    """List the objects of the source in `out/objects.parquet`, and what it holds besides, with reasons, in the ledger.
 
     Args:
-        config: The section `catalog`; a table that its `scores` names replaces the scores of the source.
+        config: The section `catalog`; tables that its `scores` names replace the scores of the source.
         seed: Decides which objects are listed where there are more than `max_objects`.
-        out: Becomes the sealed catalog.
+        out: Becomes the sealed catalog. With several tables of scores it has `scores.parquet`: what each says.
         tools: Of the stage.
 
     Raises ValueError for a source or table that cannot be used, OSError for one that cannot be reached.
     """
-    listing = open_source(config, seed, tools).listing()
-    if config.scores is not None:
-        listing = _scored(listing, config.scores, tools)
-    entries = listing.entries
-    scored = sum(entry.score is not None for entry in entries)
-    tools.progress.note(f"catalog: {len(entries)} objects from source {config.source}, {scored} with a score")
+    listing = _with_provenance(open_source(config, seed, tools).listing(), config.source)
+    matches: list[Match] = []
+    if config.score_tables:
+        listing, matches = _scored(listing, config.score_tables, tools)
+    table = listing.table
+    scored = len(table) - table["score"].null_count
+    tools.progress.note(f"catalog: {len(table)} objects from source {config.source}, {scored} with a score")
     _say_what_is_left_out(listing, config, out, tools)
-    tools.tracker.metrics({"objects": len(entries), "scored": scored})
+    _say_what_was_matched(listing, matches, tools)
+    tools.tracker.metrics({"objects": len(table), "scored": scored})
     (out / MANIFEST).unlink(missing_ok=True)
-    write_entries(out / OBJECTS, entries)
-    content = sha256_of(out / OBJECTS)
-    facts = {"objects": len(entries), "scored": scored, **_unknown(listing)}
-    outcomes: list[Outcome] = [*(Done(entry.uid) for entry in entries), *listing.turned_away]
-    inputs = {"seed": str(seed), "objects": content}
-    seal(out, Kind.CATALOG, config=config, inputs=inputs, outcomes=outcomes, facts=facts)
+    (out / CLAIMS).unlink(missing_ok=True)
+    write_table(out / OBJECTS, table)
+    if len(matches) > 1:
+        write_parquet(out / CLAIMS, claims_of(matches))
+    facts: dict[str, Any] = {"objects": len(table), "scored": scored, "licences": count_licences(table["license"])}
+    facts |= _unknown(listing)
+    if matches:
+        facts["scores"] = [{**match.facts(), **_examples(match)} for match in matches]
+    elif scored:
+        facts["scores"] = [own_facts(table, config.source)]
+    ledger = LedgerTable.of_rows(table["uid"].to_pylist(), listing.turned_away)
+    inputs = {"seed": str(seed), "objects": sha256_of(out / OBJECTS)}
+    seal(out, Kind.CATALOG, config=config, inputs=inputs, outcomes=ledger, facts=facts)
 
 
-def _scored(listing: Listing, table: str, tools: Tools) -> Listing:
-    """Replace the scores by those of a table."""
-    scores = load_scores(str(Path(table).expanduser()) if table.startswith("~") else table, tools)
-    known = listing.known
-    unknown = [uid for uid in scores if uid not in known]
-    if len(unknown) == len(scores):
-        raise ValueError(
-            f"{table} scores {len(scores)} objects, none of them in the catalog (such as {listing.entries[0].uid}): "
-            "catalog.scores must belong to catalog.source"
-        )
-    entries = [replace(entry, score=scores.get(entry.uid)) for entry in listing.entries]
-    return replace(listing, entries=entries, unknown_scores=unknown)
+def _with_provenance(listing: Listing, source: str) -> Listing:
+    """Say of each score that the source itself gave it."""
+    table = listing.table
+    given = pc.if_else(pc.is_valid(table["score"]), source, None)
+    index = CATALOG.get_field_index(SCORE_SOURCE)
+    return replace(listing, table=table.set_column(index, CATALOG.field(index), given))
+
+
+def _scored(listing: Listing, locations: Sequence[str], tools: Tools) -> tuple[Listing, list[Match]]:
+    """Replace the scores by those of tables, the first that has one."""
+    tables = [load_score_table(location, tools) for location in locations]
+    counted = Counter(table.name for table in tables)
+    if max(counted.values()) > 1:
+        twice = counted.most_common(1)[0][0]
+        raise ValueError(f"catalog.scores names two tables {twice}, which no row could tell apart: rename one")
+    catalog, matches = match_scores(listing.table, tables, listing.passed_over)
+    for location, match in zip(locations, matches, strict=True):
+        count = len(match.table.table)
+        if len(match.unknown) == count:
+            raise ValueError(
+                f"{location} scores {count} objects, none of them in the catalog (such as "
+                f"{listing.table['uid'][0].as_py()}): catalog.scores must belong to catalog.source"
+            )
+    return replace(listing, table=catalog), matches
 
 
 def _say_what_is_left_out(listing: Listing, config: CatalogConfig, out: Path, tools: Tools) -> None:
@@ -67,7 +94,7 @@ def _say_what_is_left_out(listing: Listing, config: CatalogConfig, out: Path, to
     for reason, count in Counter(row.reason for row in listing.turned_away).most_common(MAX_REASONS):
         note(f"catalog: left out {count}: {reason}")
     if listing.turned_away:
-        note(f"catalog: {len(listing.turned_away)} are left out, each with its reason in {out / LEDGER}")
+        note(f"catalog: {len(listing.turned_away)} are left out, each with its reason in {out / LEDGER_TABLE}")
     if listing.others:
         note(f"catalog: {len(listing.others)} other objects of source {config.source} are not asked for")
     if any("catalog.max_objects" in row.reason for row in listing.turned_away):
@@ -79,16 +106,36 @@ def _say_what_is_left_out(listing: Listing, config: CatalogConfig, out: Path, to
             f"{some(listing.unmatched)}"
         )
     if listing.unknown_scores:
-        remark = taken_for_a_number(listing.unknown_scores, (entry.uid for entry in listing.entries))
-        note(
-            f"warning: {len(listing.unknown_scores)} scored uids are no objects: {some(listing.unknown_scores)}{remark}"
-        )
+        _warn_of_unknown(listing.unknown_scores, listing, tools)
+
+
+def _say_what_was_matched(listing: Listing, matches: Sequence[Match], tools: Tools) -> None:
+    for match in matches:
+        name, column = match.table.name, match.table.value
+        tools.progress.note(f"catalog: {name} has the {column} of {len(match.known)} objects, {match.num_used} used")
+        if match.unknown:
+            _warn_of_unknown(match.unknown, listing, tools)
+        if match.table.contradicted:
+            tools.progress.note(
+                f"warning: {name} says two things of {len(match.table.contradicted)} objects, which count as not "
+                f"scored by it: {some(match.table.contradicted)}"
+            )
+
+
+def _warn_of_unknown(names: Sequence[str], listing: Listing, tools: Tools) -> None:
+    remark = taken_for_a_number(names, listing.table["uid"].to_pylist())
+    tools.progress.note(f"warning: {len(names)} scored uids are no objects: {some(names)}{remark}")
 
 
 def _unknown(listing: Listing) -> Mapping[str, Any]:
     """Return what was asked for and not found, as the manifest's facts."""
     missing = {"include_without_object": listing.unmatched, "scores_without_object": listing.unknown_scores}
     return {name: _counted(names) for name, names in missing.items() if names}
+
+
+def _examples(match: Match) -> Mapping[str, Any]:
+    lists = {"without_object": match.unknown, "contradicted": match.table.contradicted}
+    return {f"{name}_examples": list(names[:MAX_EXAMPLES]) for name, names in lists.items() if names}
 
 
 def _counted(names: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The sections of params.yaml that belong to data stages. Everything here changes a result."""
 
+from functools import partial
+from operator import eq
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,10 +10,10 @@ from models.network.scheduler_names import SchedulerName
 from render.axes import UpAxisField
 from render.config import Section
 
-
-def _is_none(value: object) -> bool:
-    """Leaves a field that came later out of manifests and fingerprints while it changes nothing."""
-    return value is None
+Flag = Literal["is_multi_object", "is_scene", "is_figure", "is_transparent", "is_single_color", "is_age_restricted"]
+"""What a catalog says yes or no to of an object. All but the last are Objaverse++'s traits."""
+Measure = Literal["num_faces", "num_vertices", "num_animations", "view_count", "like_count", "bytes", "quality"]
+"""What a catalog counts of an object; quality is Objaverse++'s class: 0 low, 1 medium, 2 high, 3 superior."""
 
 
 def check_up_axis(section: str, source: str, up_axis: str | None) -> None:
@@ -29,21 +31,27 @@ class CatalogConfig(Section):
     source: Literal["procedural", "folder", "objaverse"]
     folder: str
     """For `folder`: where the files of the objects lie; `~` is the home folder (docs/folders.md). DVC watches it."""
-    up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
+    up_axis: UpAxisField = Field(default=None, exclude_if=partial(eq, None))
     """For `folder`: axis of the files that points up, such as Z; a cell of the column `up_axis` of its scores.csv
     overrides it for one object. null: what the format says (docs/rendering.md)."""
     include: tuple[str, ...] = Field(min_length=1)
     """Glob patterns on the uid; an object is listed when any matches."""
     max_objects: int | None = Field(ge=1)
     """List at most so many, the first by uid hash; null: all."""
-    procedural_indices: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    procedural_indices: int | None = Field(default=None, ge=1, exclude_if=partial(eq, None))
     """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object. Other sources ignore it."""
-    procedural_families: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    procedural_families: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=partial(eq, None))
     """For `procedural`: the kinds of objects among them, such as duck; null: all. Other sources ignore it."""
-    scores: str | None
-    """Table of aesthetic scores (CSV file, http(s):// or s3://): columns `uid` (or TRELLIS-500K's `file_identifier`)
-    and `aesthetic_score`. null: the source's own table, if it has one.
-    DVC does not watch the table: bump `recipe` when its content changes."""
+    scores: str | tuple[str, ...] | None
+    """Table of scores, or several, of which the first that scores an object counts (CSV or Parquet file, http(s):// or
+    s3://; docs/selection.md): columns `uid` (or TRELLIS-500K's `file_identifier`) and `aesthetic_score`, or
+    Objaverse++'s. null: the source's own, if it has one.
+    DVC does not watch the tables: bump `recipe` when their content changes."""
+
+    @property
+    def score_tables(self) -> tuple[str, ...]:
+        """Where the tables of scores lie, in order of precedence."""
+        return (self.scores,) if isinstance(self.scores, str) else self.scores or ()
 
     @model_validator(mode="after")
     def _knows_its_axes(self) -> Self:
@@ -59,11 +67,41 @@ class SelectConfig(Section):
     """What to do with an object that has no score."""
     max_objects: int | None = Field(ge=1)
     """Keep at most so many, the first by uid hash; null: all."""
-    max_procedural: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    max_procedural: int | None = Field(default=None, ge=1, exclude_if=partial(eq, None))
     """Keep at most so many procedural objects, the first by uid hash; null: all. Objects of other sources are not
     counted."""
+    licences: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=partial(eq, None))
+    """Keep objects of these licences alone: SPDX identifiers such as CC-BY-4.0, or the hub's words (by, cc0); null: of
+    any."""
+    lvis_only: bool = Field(default=False, exclude_if=partial(eq, False))
+    """Keep only objects in a category of LVIS, the 47,000 that Objaverse's authors checked."""
+    flags: dict[Flag, bool] | None = Field(default=None, min_length=1, exclude_if=partial(eq, None))
+    """Keep objects of which these are so, such as {is_scene: false, is_multi_object: false}; null: any."""
+    between: dict[Measure, tuple[float | None, float | None]] | None = Field(
+        default=None, min_length=1, exclude_if=partial(eq, None)
+    )
+    """Keep objects whose numbers lie between these bounds, both included, null being none: {num_faces: [100, 1e6],
+    bytes: [null, 5e7], num_animations: [0, 0], quality: [2, null]}; null: any. Bytes are the hub's file's."""
+    missing_value: Literal["keep", "reject"] = Field(default="reject", exclude_if=partial(eq, "reject"))
+    """What to do with an object of which nobody said what `licences`, `flags` or `between` ask."""
+    leave_out: str | None = Field(default=None, exclude_if=partial(eq, None))
+    """List of objects that are not kept (CSV or Parquet file, http(s):// or s3://): column `uid`. DVC does not watch
+    it: give a changed list another name."""
+    list: str | None = Field(default=None, exclude_if=partial(eq, None))
+    """List of the objects that are kept, as `python -m flows export-selection` writes it: columns `uid` and, if wanted,
+    `split`. Every other field of this section is without effect but, where the list has no split, `val_share`. DVC does
+    not watch it: give a changed list another name."""
     val_share: float = Field(ge=0, lt=1)
     """Share of the objects that no training sees, chosen by uid hash."""
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        for name, (least, most) in (self.between or {}).items():
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"between.{name} is [{least:g}, {most:g}]; the first bound must be the lower one")
+            if least is None and most is None:
+                raise ValueError(f"between.{name} has no bound; give one, or leave {name} out")
+        return self
 
 
 class DownloadConfig(Section):
@@ -90,6 +128,58 @@ class NormalizeConfig(Section):
     max_failed_share: float = Field(ge=0, le=1)
 
 
+OnFailure = Literal["warn", "stop"]
+"""What a stage does when an expectation does not hold."""
+
+
+class ShareExpectation(Section):
+    """Something that is expected of all objects but a share."""
+
+    max_share: float = Field(ge=0, le=1)
+    """Share of the objects for which it need not hold."""
+    on_failure: OnFailure
+    """warn: say so and go on; stop: train on nothing."""
+
+
+class RangeExpectation(ShareExpectation):
+    """A number of each object lies between two bounds."""
+
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
+
+
+class LookAlikeExpectation(ShareExpectation):
+    """An object looks like no other."""
+
+    distance: float = Field(gt=0, lt=1)
+    """Difference of their thumbnails, over that of one of them from an empty image, up to which two objects look
+    alike."""
+
+
+class ValidateConfig(Section):
+    """What the rendered views must hold before anything is trained on them (docs/mechanisms.md)."""
+
+    recipe: int = Field(ge=1)
+    views_each: int = Field(ge=1)
+    """Target views of each object that are looked at."""
+    views: ShareExpectation
+    """Every object has as many views as most."""
+    coverage: RangeExpectation
+    """Share of the image that an object covers, the mean over its views."""
+    brightness: RangeExpectation
+    """Mean luma of an object's pixels."""
+    duplicates: LookAlikeExpectation
+    """No object looks like another."""
+    leaks: LookAlikeExpectation
+    """No object of validation looks like one of training."""
+
+
 class EncoderConfig(Section):
     """The CLIP vision tower whose embeddings of the condition views feed cross-attention."""
 
@@ -110,6 +200,9 @@ class EncodeConfig(Section):
     recipe: int = Field(ge=1)
     image_encoder: EncoderConfig
     batch_size: int = Field(ge=1)
+    off_scale: OnFailure = Field(default="warn", exclude_if=partial(eq, "warn"))
+    """What to do when mean or deviation of the scaled latents are far off what the noise schedule expects
+    (models/data/latent_statistics.py)."""
 
 
 class RenderTestConfig(Section):
@@ -120,7 +213,7 @@ class RenderTestConfig(Section):
     """catalog: objects of this run; folder: a folder of textured scans such as GSO-30."""
     folder: str
     """For `folder`. DVC watches it."""
-    up_axis: UpAxisField = Field(default=None, exclude_if=_is_none)
+    up_axis: UpAxisField = Field(default=None, exclude_if=partial(eq, None))
     """For `folder`, as in the section `catalog`."""
     train_objects: int = Field(ge=0)
     """For `catalog`: how many training objects to test on (does it learn?)."""

@@ -13,8 +13,9 @@ import torch
 
 from models.config import Precision
 from models.data.hub_weights import pinned
+from models.data.latent_index import ObjectRow
 from models.data.latent_statistics import LatentSums, statistics_of, sums_of, sums_of_shard
-from models.data.latents import IMAGE_ENCODER, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latents import IMAGE_ENCODER, ObjectLatents, write_index, write_shard
 from models.data.pixels import Pixels
 from models.inference.encoding import ViewEncoder, save_image_encoder
 from models.inference.precision import DTYPES
@@ -27,7 +28,8 @@ from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.resume import run_resumable
-from tasks.artifacts.views import ViewSet
+from tasks.artifacts.shard_index import number_of
+from tasks.artifacts.views import ViewSet, of_kind
 from tasks.config import EncodeConfig
 from tasks.outcome import Done, Outcome
 from tasks.ports import NETWORK_THREADS, Tools
@@ -110,8 +112,9 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     inputs = {"views": view_set.manifest.fingerprint, "mask_vae": open_manifest(vae, Kind.MASK_VAE).fingerprint}
     tools.tracker.dataset(views, "views", inputs["views"], "encoding")
     members = shards_of(view_set)
-    grid = TargetGrid.of({uid: view_set.cameras(uid, ViewKind.TARGET) for uid in view_set.uids})
-    rows = _index_rows(view_set, members, grid)
+    first = view_set.uids[0]
+    grid = TargetGrid(first, view_set.cameras(first, ViewKind.TARGET))
+    rows = index_rows(view_set, members, grid)
     tower = config.image_encoder.model_copy(update={"pretrained": pinned(config.image_encoder.pretrained)})
     config = config.model_copy(update={"image_encoder": tower})
     out.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,7 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     encoder = load_encoder(source)
     white = encoder.white_moments(side)
     write_index(out, encoder.layout(white, grid.geometry), white, rows)
-    facts = {"scaled_latents": measured(jobs, encoder.vae.config.scaling_factor, tools)}
+    facts = {"scaled_latents": measured(jobs, encoder.vae.config.scaling_factor, config, tools)}
     load_encoder.cache_clear()
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
     seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes, facts=facts)
@@ -142,17 +145,20 @@ def shards_of(views: ViewSet) -> dict[str, list[str]]:
     """Objects of each shard of latents: those of the views' shard of that number, so few change when objects come."""
     members: dict[str, list[str]] = {}
     for uid in views.uids:
-        number = str(views.reader.index[uid]["shard"]).removeprefix("shard-").removesuffix(".tar")
-        members.setdefault(f"latents-{number}.safetensors", []).append(uid)
+        members.setdefault(f"latents-{number_of(views.reader.shard(uid).name):05d}.safetensors", []).append(uid)
     return dict(sorted(members.items()))
 
 
-def _index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
-    return {
-        uid: ObjectRow(shard, str(views.facts[uid]["split"]), grid.columns(uid, views.cameras(uid, ViewKind.CONDITION)))
-        for shard, uids in members.items()
-        for uid in uids
-    }
+def index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:
+    """Return the entry of each object in the latents' index; raises ValueError where it does not stand on the grid."""
+    splits = views.facts("split")
+    rows: dict[str, ObjectRow] = {}
+    for shard, uids in members.items():
+        for uid in uids:
+            cameras = views.cameras(uid)
+            grid.require(uid, of_kind(cameras, ViewKind.TARGET))
+            rows[uid] = ObjectRow(shard, splits[uid], grid.columns(uid, of_kind(cameras, ViewKind.CONDITION)))
+    return rows
 
 
 @lru_cache(maxsize=1)
@@ -178,10 +184,15 @@ def encode_shard(job: EncodeJob) -> Outcome:
     return Done(job.uid, {"objects": len(job.views.uids)})
 
 
-def measured(jobs: Sequence[EncodeJob], scaling_factor: float, tools: Tools) -> dict[str, Any]:
-    """Return mean and deviation of the scaled latents of all shards; say so where they are far off."""
+def measured(jobs: Sequence[EncodeJob], scaling_factor: float, config: EncodeConfig, tools: Tools) -> dict[str, Any]:
+    """Return mean and deviation of the scaled latents of all shards.
+
+    Where they are far off this is said, or raised as ValueError, as `encode.off_scale` says.
+    """
     statistics = statistics_of((read_sums(job.shard) for job in jobs), scaling_factor)
     if (warning := statistics.warning()) is not None:
+        if config.off_scale == "stop":
+            raise ValueError(f"encode: {warning}; to go on with these, set encode.off_scale to warn")
         tools.progress.note(f"encode: {warning}")
     return asdict(statistics)
 

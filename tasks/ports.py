@@ -58,6 +58,13 @@ class Progress(Protocol):
         """Count outcomes: done/failed/rejected, rate, time left."""
         ...
 
+    def transfers(self, label: str, total: int) -> AbstractContextManager[Callable[[str, int, int | None], None]]:
+        """Follow downloads: counts, bytes a second, time left.
+
+        Call with (what became of one in a word, its bytes, bytes still to come or None where nobody knows).
+        """
+        ...
+
     def steps(self, label: str, total: int) -> AbstractContextManager[Callable[[int, Mapping[str, float]], None]]:
         """Follow a loop: call with (steps done so far, latest metrics)."""
         ...
@@ -204,6 +211,8 @@ class Tools:
     """Where Objaverse lies."""
     memory_gib: float = float("inf")
     """Free on this machine; a GPU is asked itself."""
+    disk_reserve: int = 0
+    """Bytes of the disk that downloads leave free."""
     precision: Precision = "fp32"
     """How networks compute that draw or encode outside of trainings, on `device`, which is also the workers' in the
     stages that do so over the pool."""

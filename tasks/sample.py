@@ -98,7 +98,8 @@ def sample_test_sets(
         layout = store.lay_out(items, OBJECTS_PER_SHARD)
         seal_views(store.readers(items), layout, out / case.name)
         read = {name: inputs[name] for name in (case.test_set, case.method)}
-        outcomes = [Done(uid, {"group": views.facts[uid]["group"]}) for uid in views.uids]
+        groups = views.facts("group")
+        outcomes = [Done(uid, {"group": groups[uid]}) for uid in views.uids]
         seal(out / case.name, Kind.VIEWS, config=config, inputs=read, outcomes=outcomes)
         store.keep(out / case.name, items, layout)
         rows.append(case.as_json() | _sizes(ViewSet.open(out / case.name), case, tools))

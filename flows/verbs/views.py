@@ -12,6 +12,7 @@ import typer
 from flows.app import app, say
 from flows.environment import profile_name
 from flows.options import with_options
+from tasks.commands.export.options import ExportOptions
 from tasks.commands.look_options import LookOptions
 from tasks.commands.sample_options import SampleOptions
 from tasks.commands.score_options import ScoreOptions
@@ -59,20 +60,12 @@ def score(options: ScoreOptions) -> int:
 
 
 @app.command()
-def export(
-    views: Annotated[
-        Path, typer.Argument(help="A view set, such as data/views or data/samples/stage3-sparse-1.", metavar="VIEWS")
-    ],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write into.")],
-    uid: Annotated[
-        list[str] | None, typer.Option(metavar="UID", help="An object (again for more); default: all.")
-    ] = None,
-) -> int:
-    """Write a view set as other tools read it. Each object becomes transforms.json and PNG files."""
-    from tasks.commands.export import export_nerf
+@with_options(ExportOptions)
+def export(options: ExportOptions) -> int:
+    """Write a view set as other tools and trainings read it (docs/conventions.md). Interrupted, it goes on."""
+    from flows.export import export as export_views
 
-    folders = export_nerf(views, uid or [], out)
-    print(f"{len(folders)} objects, such as {folders[0]}")
+    export_views(options, say)
     return 0
 
 

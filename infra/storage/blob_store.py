@@ -17,9 +17,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from infra.storage.errors import ServerBusyError
 from infra.storage.folder_uploads import FolderUploads
-from infra.storage.gate import Gate
+from infra.storage.gate import LONGEST_BACKOFF, Gate
 from infra.storage.s3_uploads import S3Uploads
-from infra.storage.store import LONGEST_WAIT, RemoteStore
+from infra.storage.store import RemoteStore
 
 SHARED = "blobs"
 """Folder of the store with what many jobs read."""
@@ -184,7 +184,7 @@ class BlobStore:
         number = self.attempts if attempts is None else attempts
         again = Retrying(
             stop=stop_after_attempt(number),
-            wait=wait_exponential_jitter(initial=1.0, jitter=1.0, max=LONGEST_WAIT),
+            wait=wait_exponential_jitter(initial=1.0, jitter=1.0, max=LONGEST_BACKOFF),
             retry=retry_if_exception_type((ConnectionError, ServerBusyError)),
             sleep=self._gate.sleep,
             reraise=True,

@@ -4,10 +4,12 @@ It does not retry, but waits where the server has asked for a pause (infra/stora
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -15,16 +17,22 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from infra.storage.body import CHUNK_BYTES, Body, Digest
+from infra.storage.body import Body, Digest
 from infra.storage.errors import RateLimitError, ServerBusyError
-from infra.storage.gate import Gate, seconds_to_wait
+from infra.storage.gate import Gate
+from infra.storage.rate_limit import seconds_to_wait
 
 CONNECTIONS = 32
 """Open connections kept for reuse: at least as many as any stage downloads at once."""
+READ_BYTES = 1 << 17
+"""Bytes taken from the socket at once; fewer where fewer have come."""
+SLOWEST_RATE = 1000.0
+"""Bytes a second below which a body counts as stalled: a server that sends a byte now and then never times out."""
 REFUSED = frozenset({429, 503})
 """HTTP statuses of a server that is asked too much."""
 BUSY = frozenset({408, 425, 500, 502, 504})
 """HTTP statuses that another attempt may change."""
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NETWORK_ERRORS = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 """What is raised when the connection breaks, before or within the body."""
@@ -42,6 +50,21 @@ class BearerToken(AuthBase):
         return request
 
 
+class EnvironmentOnce(requests.Session):
+    """Reads proxies and certificates from the environment once for each server: a tenth of a small download's time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[str, Any] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Return what requests finds for a server; each call here has the same other arguments."""
+        server = server_of(str(url))
+        if server not in self._settings:
+            self._settings[server] = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return self._settings[server]
+
+
 @dataclass(frozen=True)
 class HttpRemote:
     """Opens files of web servers. A server that ignores ranges, or whose file has changed, answers from byte 0."""
@@ -56,7 +79,7 @@ class HttpRemote:
 
     @cached_property
     def _session(self) -> requests.Session:
-        session = requests.Session()
+        session = EnvironmentOnce()
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_connections=CONNECTIONS, pool_maxsize=CONNECTIONS))
         return session
@@ -69,19 +92,20 @@ class HttpRemote:
         """
         span = {"Range": f"bytes={start}-", "If-Range": version} if start and version else {}
         try:
-            answer = self._get(url, span)
-            if answer.status_code == 206 and span and _version(answer) != version:  # a server that knows no If-Range
-                answer.close()
-                answer = self._get(url, {})
-            with closing(answer):
-                self._check_status(answer, url)
-                yield _http_body(answer)
+            with self.gate.connection(server_of(url)):
+                answer = self._get(url, span)
+                if answer.status_code == 206 and not _continues(answer, start, version):
+                    answer.close()
+                    answer = self._get(url, {})
+                with closing(answer):
+                    self._check_status(answer, url)
+                    yield self._body(answer)
         except NETWORK_ERRORS as error:
             raise ConnectionError(innermost(error)) from error
 
     def _get(self, url: str, span: Mapping[str, str]) -> requests.Response:
         server = server_of(url)
-        self.gate.wait(server)
+        asked_at = self.gate.wait(server)
         answer = self._session.get(
             url,
             headers={"Accept-Encoding": "identity", **span},
@@ -90,12 +114,23 @@ class HttpRemote:
             timeout=(self.connect_timeout, self.read_timeout),
         )
         for one in (*answer.history, answer):
-            if pause := seconds_to_wait(one.headers, is_refused=one.status_code in REFUSED):
-                self.gate.pause(server, pause)
-        if answer.status_code == 416:  # the range starts at the file's end or behind it
+            is_refused = one.status_code in REFUSED
+            self.gate.heed(server, one.headers, is_refused=is_refused, asked_at=asked_at)
+        if answer.status_code not in REFUSED:
+            self.gate.accept(server)
+        if answer.status_code == 416 and span:  # the range starts at the file's end or behind it
             answer.close()
             return self._get(url, {})
         return answer
+
+    def _body(self, answer: requests.Response) -> Body:
+        start, total = 0, answer.headers.get("Content-Length", "")
+        span = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if answer.status_code == 206 and span:
+            start, total = int(span[1]), span[2]
+        size = int(total) if total.isdigit() else None
+        chunks = _chunks(answer.raw, self.read_timeout)
+        return Body(chunks, start, size, _version(answer), _hub_digest(answer))
 
     def _may_see_token(self, url: str) -> bool:
         is_safe = urlsplit(url).scheme == "https" or urlsplit(url).hostname in LOOPBACK
@@ -144,15 +179,25 @@ def innermost(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _http_body(answer: requests.Response) -> Body:
-    start, total = 0, answer.headers.get("Content-Length")
-    if answer.status_code == 206:
-        span, total = answer.headers["Content-Range"].removeprefix("bytes ").split("/")
-        start = int(span.split("-")[0])
-    size = int(total) if total and total != "*" else None
-    # The bytes as they are stored: a .gz that a server labels as gzip-encoded must stay a .gz.
-    chunks = answer.raw.stream(CHUNK_BYTES, decode_content=False)
-    return Body(chunks, start, size, _version(answer), _hub_digest(answer))
+def _continues(answer: requests.Response, start: int, version: str | None) -> bool:
+    """Whether a part of a file is the one that was asked for: some servers know no If-Range, some count wrongly."""
+    span = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    return span is not None and int(span[1]) == start and _version(answer) == version
+
+
+def _chunks(raw: urllib3.HTTPResponse, seconds: float) -> Iterator[bytes]:
+    """Yield the bytes as they are stored: a .gz that a server labels as gzip-encoded must stay a .gz.
+
+    Raises ConnectionError when they come more slowly than SLOWEST_RATE for so many seconds.
+    """
+    received, ends = 0, time.monotonic() + seconds
+    while chunk := raw.read1(READ_BYTES, decode_content=False):
+        yield chunk
+        received += len(chunk)
+        if time.monotonic() > ends:
+            if received < seconds * SLOWEST_RATE:
+                raise ConnectionError(f"the line is stalled: {received} bytes came in {seconds:.0f} s")
+            received, ends = 0, time.monotonic() + seconds
 
 
 def _version(answer: requests.Response) -> str | None:

@@ -1,5 +1,6 @@
 """Opens files of an S3 service at a byte, by boto3. It writes no file and does not retry."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from botocore.config import Config
 
 from infra.storage.body import CHUNK_BYTES, Body
 from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
-from infra.storage.gate import Gate, seconds_to_wait
+from infra.storage.gate import Gate
 from infra.storage.http_remote import BUSY, CONNECTIONS, REFUSED, innermost
+from infra.storage.rate_limit import seconds_to_wait
 
 NETWORK_ERRORS = (
     urllib3.exceptions.HTTPError,
@@ -75,19 +77,22 @@ class S3Remote:
         bucket, _, key = url.removeprefix("s3://").partition("/")
         where = {"Bucket": bucket, "Key": key}
         server = f"s3://{bucket}"
-        self.gate.wait(server)
+        asked_at = time.monotonic()
         try:
-            head = self._head(where)
-            resumed = bool(start) and head["ETag"] == version and start < head["ContentLength"]
-            span = {"Range": f"bytes={start}-"} if resumed else {}
-            answer = self._client.get_object(**where, IfMatch=head["ETag"], **span)
-            with closing(answer["Body"]) as body:
-                chunks = body.iter_chunks(CHUNK_BYTES)
-                yield Body(chunks, start if resumed else 0, head["ContentLength"], head["ETag"])
+            with self.gate.connection(server):
+                asked_at = self.gate.wait(server)
+                head = self._head(where)
+                resumed = bool(start) and head["ETag"] == version and start < head["ContentLength"]
+                span = {"Range": f"bytes={start}-"} if resumed else {}
+                answer = self._client.get_object(**where, IfMatch=head["ETag"], **span)
+                self.gate.accept(server)
+                with closing(answer["Body"]) as body:
+                    chunks = body.iter_chunks(CHUNK_BYTES)
+                    yield Body(chunks, start if resumed else 0, head["ContentLength"], head["ETag"])
         except s3_errors.ClientError as error:
             raised = s3_error(error, bucket)
             if isinstance(raised, RateLimitError):
-                self.gate.pause(server, raised.retry_after)
+                self.gate.heed(server, _retry_after(error), is_refused=True, asked_at=asked_at)
             raise raised from error
         except s3_errors.FlexibleChecksumError as error:  # also of a part, where the service names the whole's
             raise BrokenBodyError(str(error)) from error
@@ -113,11 +118,16 @@ def _status(error: s3_errors.ClientError) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
+def _retry_after(error: s3_errors.ClientError) -> Mapping[str, str]:
+    headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+    return {"Retry-After": headers.get("retry-after", "")}
+
+
 def s3_error(error: s3_errors.ClientError, bucket: str) -> OSError:
     """Return what an error of the service means, as an error of the standard library with its remedy."""
     status, code = _status(error), error.response["Error"].get("Code", "")
     headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-    asked = seconds_to_wait({"Retry-After": headers.get("retry-after", "")}, is_refused=True)
+    asked = seconds_to_wait(_retry_after(error), is_refused=True)
     raised = OSError(str(error))
     if code == "NoSuchBucket":
         raised = OSError(f"there is no bucket {bucket!r}; check its name and s3_endpoint in the profile")

@@ -7,6 +7,7 @@ docs/conventions.md says who else retries what.
 
 import errno
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,14 +18,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from infra.storage.body import CHUNK_BYTES, Body
 from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
-from infra.storage.gate import Gate
+from infra.storage.gate import LONGEST_BACKOFF, LONGEST_PAUSE, Gate
 from infra.storage.http_remote import HttpRemote, server_of
 from infra.storage.s3_remote import S3Remote
 
-LONGEST_WAIT = 120.0
-"""Seconds between two attempts where the server names no time."""
-LONGEST_PAUSE = 3600.0
-"""Seconds that a server may ask to wait; beyond, the download ends and says so."""
 MAX_PAUSES = 24
 """How often one file waits as long as the server asks: two hours where its window is five minutes."""
 
@@ -40,7 +37,7 @@ class Remote(Protocol):
 class RemoteStore:
     """Downloads from http(s)://, s3://, file:// and plain paths. Threads may share it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the profile says of downloads
         self,
         *,
         s3_endpoint_url: str | None = None,
@@ -50,6 +47,8 @@ class RemoteStore:
         read_timeout: float = 60.0,
         token: str | None = None,
         token_urls: Collection[str] = (),
+        connections: int = 16,
+        disk_reserve: int = 0,
     ) -> None:
         """Say how patient the store is.
 
@@ -61,14 +60,17 @@ class RemoteStore:
             read_timeout: Seconds without a byte after which an attempt has failed.
             token: Of an account at a hub.
             token_urls: Addresses at servers that are sent the token, over https or on this machine; no other is.
+            connections: To one server at once; what a server's redirects lead to counts as that server.
+            disk_reserve: Bytes of the disk that downloads leave free.
         """
-        self._gate = Gate()
+        self._gate = Gate(connections, backoff)
         servers = frozenset(server_of(url) for url in token_urls)
         web = HttpRemote(connect_timeout, read_timeout, self._gate, token, servers)
         s3 = S3Remote(s3_endpoint_url, connect_timeout, read_timeout, self._gate)
         self._remotes: dict[str, Remote] = {"http": web, "https": web, "s3": s3, "file": LocalFiles(), "": LocalFiles()}
         self._attempts = attempts
         self._backoff = backoff
+        self._disk_reserve = disk_reserve
 
     def fetch(self, url: str, target: Path, *, max_bytes: int | None = None) -> None:
         """Download a file, whole or not at all; what an earlier call left unfinished is continued.
@@ -82,13 +84,14 @@ class RemoteStore:
             FileNotFoundError: It is not there.
             PermissionError: The server does not allow it.
             ConnectionError: The server cannot be reached, the line keeps breaking, or the server stays busy (EBUSY).
-            OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full, or another answer of the server.
+            OSError: EFBIG above `max_bytes`, ENOSPC when the disk is full up to its reserve, or another answer of the
+                server.
             ValueError: The url is of an unknown kind.
         """
         remote = self._remotes.get(urlsplit(url).scheme)
         if remote is None:
             raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
-        part = PartFile(target)
+        part = PartFile(target, self._disk_reserve)
         attempts = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=self._wait,
@@ -116,7 +119,7 @@ class RemoteStore:
         """
         backoff = wait_exponential_jitter(initial=self._backoff, jitter=self._backoff)(attempt)
         error = attempt.outcome.exception() if attempt.outcome else None
-        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_WAIT)
+        return min(max(backoff, getattr(error, "retry_after", 0.0)), LONGEST_BACKOFF)
 
 
 def _receive(part: "PartFile", remote: Remote, url: str, max_bytes: int | None, pauses: Iterator[int]) -> None:
@@ -146,10 +149,14 @@ def _about(url: str, error: OSError) -> OSError:
 
 
 class PartFile:
-    """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of."""
+    """A partial download: `.NAME.part` beside the target, and `.NAME.version`, the version that it is a part of.
 
-    def __init__(self, target: Path) -> None:
+    Small files that come at once never have the second.
+    """
+
+    def __init__(self, target: Path, disk_reserve: int) -> None:
         self.target = target
+        self.disk_reserve = disk_reserve
         self.part = target.with_name(f".{target.name}.part")
         self.version = target.with_name(f".{target.name}.version")
 
@@ -172,29 +179,40 @@ class PartFile:
     def _receive(self, remote: Remote, url: str, max_bytes: int | None, start: int) -> None:
         with remote.open(url, start, self.version.read_text() if start else None) as body:
             _check_size(body.total or 0, max_bytes)
+            self._check_room((body.total or 0) - body.start)
             if body.start not in (0, start):
                 raise OSError(f"asked for the bytes from {start} on, the server sent those from {body.start} on")
+            if body.start == 0:
+                self.version.unlink(missing_ok=True)
             with self.part.open("ab" if body.start else "wb") as file:
-                self._note_version(body.version)
                 for chunk in body.chunks:
+                    self._check_room(len(chunk))
                     file.write(chunk)
-                    _check_size(file.tell(), max_bytes)
+                    size = file.tell()
+                    _check_size(size, max_bytes)
+                    if body.version and size != body.total and not self.version.exists():
+                        self.version.write_text(body.version)
                 size = file.tell()
+                file.flush()
+                os.fsync(file.fileno())
         if body.total is not None and size != body.total:
             raise ConnectionError(f"the line broke after {size} of {body.total} bytes")
         if body.digest is not None:
             body.digest.check(self.part)
 
-    def _note_version(self, version: str | None) -> None:
-        if version is None:
-            self.version.unlink(missing_ok=True)
-        else:
-            self.version.write_text(version)
+    def _check_room(self, num_bytes: int) -> None:
+        """Raise OSError(ENOSPC) when so many bytes do not fit on the disk beside the reserve."""
+        if not self.disk_reserve:
+            return
+        free = shutil.disk_usage(self.target.parent).free
+        if free - num_bytes < self.disk_reserve:
+            raise OSError(
+                errno.ENOSPC,
+                f"{num_bytes} bytes do not fit into the {free} that are free beside a reserve of {self.disk_reserve}",
+            )
 
     def finish(self) -> None:
-        """Rename the part to the target, once its bytes are on the disk."""
-        with self.part.open("rb") as file:
-            os.fsync(file.fileno())
+        """Rename the part, whose bytes are on the disk, to the target."""
         self.part.replace(self.target)
         self.version.unlink(missing_ok=True)
 

@@ -8,11 +8,10 @@ that a shard of another set is noticed.
 
 # Shapes: V view, K condition view, C latent channel, H and W latent size, D embedding width
 
-import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-INDEX = "index.json"
-WHITE = "white.safetensors"
+from models.data.latent_index import INDEX, LatentIndex, LatentLayout, ObjectRow, read_latent_index
+
 IMAGE_ENCODER = "image_encoder"
 FEATURE_EXTRACTOR = "feature_extractor"
 
@@ -44,36 +43,6 @@ class ObjectLatents:
         return ObjectLatents(
             *(tensor.to("cpu", torch.float16).contiguous() for tensor in (self.moments_VCHW, self.embeds_KD))
         )
-
-
-@dataclass(frozen=True)
-class ObjectRow:
-    """The entry of one object in the index."""
-
-    shard: str
-    """File name of its shard."""
-    split: str
-    """train or val."""
-    condition_columns: list[int]
-    """Azimuth column of each condition view."""
-    check: int = 0
-    """CRC-32 of the object's checks; `write_index` fills it in."""
-
-
-@dataclass(frozen=True)
-class LatentLayout:
-    """What all objects of a latent set have in common."""
-
-    num_targets: int
-    num_columns: int
-    """Azimuths per elevation; targets are row-major, elevations outer and azimuths inner."""
-    latent_channels: int
-    latent_size: int
-    embedding_dim: int
-    geometry: dict[str, Any]
-    """Cameras of the targets: azimuths (their number), elevations_deg, fov_deg, distance."""
-    white: str = WHITE
-    """File with the moments of the all-white image with the all-ones mask."""
 
 
 def write_shard(path: Path, objects: Mapping[str, ObjectLatents]) -> None:
@@ -100,15 +69,11 @@ def write_index(folder: Path, layout: LatentLayout, white_1CHW: Tensor, objects:
         objects: Entries by uid; their checks are computed here.
     """
     _write_tensors(folder / layout.white, {"white": white_1CHW.to("cpu", torch.float16).contiguous()})
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, ObjectRow] = {}
     for shard, uids in groupby(sorted(objects, key=lambda uid: objects[uid].shard), lambda uid: objects[uid].shard):
         with safe_open(folder / shard, framework="pt") as stored:
-            checks = {uid: _check(stored.get_tensor(f"{uid}/checks")) for uid in uids}
-        rows |= {uid: asdict(replace(objects[uid], check=check)) for uid, check in checks.items()}
-    index = asdict(layout) | {"objects": rows}
-    part = folder / f".{INDEX}.{os.getpid()}.part"
-    part.write_text(json.dumps(index, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    part.replace(folder / INDEX)
+            rows |= {uid: replace(objects[uid], check=_check(stored.get_tensor(f"{uid}/checks"))) for uid in uids}
+    LatentIndex.of(rows).write(folder, layout)
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -130,7 +95,7 @@ class LatentSet:
 
     folder: Path
     layout: LatentLayout
-    objects: Mapping[str, ObjectRow]
+    objects: LatentIndex
     copy_of: Callable[[str], Path] | None = None
     """Path of a local copy of a shard, by file name; None: shards are read in `folder`."""
     _shards: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -144,22 +109,18 @@ class LatentSet:
             copy_of: Makes or finds a local copy of a shard by its file name, such as a node cache; None: none.
 
         Raises:
-            ValueError: The folder has no index.
+            ValueError: The folder has no index, or a damaged one.
         """
-        if not (folder / INDEX).exists():
-            raise ValueError(f"{folder} has no {INDEX}: encoding did not finish; run `dvc repro encode`")
-        index = json.loads((folder / INDEX).read_bytes())
-        rows = index.pop("objects")
-        return cls(folder, LatentLayout(**index), {uid: ObjectRow(**row) for uid, row in rows.items()}, copy_of)
+        return cls(folder, *read_latent_index(folder), copy_of)
 
     def uids(self, split: str | None = None) -> list[str]:
         """Sorted uids of the objects of a split, train or val, or of all."""
-        return sorted(uid for uid, row in self.objects.items() if split in (None, row.split))
+        return self.objects.uids(split)
 
     @property
     def num_conditions(self) -> int:
         """Condition views that every object has."""
-        return min(len(row.condition_columns) for row in self.objects.values())
+        return self.objects.num_conditions
 
     def views(self, uid: str, indices: Sequence[int] | npt.NDArray[np.int64]) -> Tensor:
         """Read the moments of some views of an object.

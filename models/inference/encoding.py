@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from models.data.images import as_unit_tensor
-from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, LatentLayout, ObjectLatents
+from models.data.latent_index import LatentLayout
+from models.data.latents import FEATURE_EXTRACTOR, IMAGE_ENCODER, ObjectLatents
 from models.data.pixels import Pixels
 from models.network.image_encoder import build_image_processor, embed_images
 from models.network.mask_vae import load_mask_vae, posterior_moments

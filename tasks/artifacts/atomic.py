@@ -73,6 +73,8 @@ def read_json(path: Path) -> Any:
 
 def hard_link(source: Path, target: Path) -> None:
     """Put `source` at `target` without a second copy where the file system allows it (hard link)."""
+    if target.exists() and target.samefile(source):
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:

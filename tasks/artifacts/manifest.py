@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tasks.artifacts.atomic import read_json, write_bytes, write_json
+from tasks.artifacts.ledger_table import LEDGER_TABLE, LedgerTable
 from tasks.outcome import Done, Failed, Outcome, Rejected
 
 MANIFEST = "manifest.json"
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     OBJECTS = "objects"
     PLACEMENTS = "placements"
     VIEWS = "views"
+    VALIDATION = "validation"
     MASK_VAE = "mask_vae"
     LATENTS = "latents"
     DIFFUSION_MODEL = "diffusion_model"
@@ -66,7 +68,7 @@ def seal(
     *,
     config: BaseModel,
     inputs: Mapping[str, str],
-    outcomes: Iterable[Outcome] = (),
+    outcomes: Iterable[Outcome] | LedgerTable = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write the ledger, then the manifest: after this the folder exists for other stages.
@@ -76,19 +78,26 @@ def seal(
         kind: What the folder holds.
         config: What it was made with.
         inputs: Fingerprints of what it was made from, by name.
-        outcomes: What became of each item; the ledger sorts them by uid.
+        outcomes: What became of each item; the ledger sorts them by uid. Of many objects without facts, as a table.
         facts: What else later stages and the report want to know; they are no part of the fingerprint.
 
     Returns the manifest.
     """
-    rows = sorted(outcomes, key=lambda outcome: outcome.uid)
-    write_ledger(folder, rows)
+    if isinstance(outcomes, LedgerTable):
+        (folder / LEDGER).unlink(missing_ok=True)
+        outcomes.write(folder)
+        counts = outcomes.counts
+    else:
+        rows = sorted(outcomes, key=lambda outcome: outcome.uid)
+        (folder / LEDGER_TABLE).unlink(missing_ok=True)
+        write_ledger(folder, rows)
+        counts = {status: sum(row.status == status for row in rows) for status in ("done", "rejected", "failed")}
     manifest = Manifest(
         kind=kind,
         fingerprint=fingerprint(kind, config, dict(inputs)),
         config=config.model_dump(mode="json"),
         inputs=dict(inputs),
-        counts={status: sum(row.status == status for row in rows) for status in ("done", "rejected", "failed")},
+        counts=counts,
         facts=dict(facts or {}),
     )
     write_json(folder / MANIFEST, asdict(manifest))
@@ -111,14 +120,28 @@ def open_manifest(folder: Path, kind: Kind) -> Manifest:
 
 def write_ledger(folder: Path, outcomes: Iterable[Outcome]) -> None:
     """Write the ledger, one JSON line per item."""
-    lines = [json.dumps(asdict(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
+    lines = [json.dumps(as_row(outcome), sort_keys=True, allow_nan=False) for outcome in outcomes]
     write_bytes(folder / LEDGER, "".join(line + "\n" for line in lines).encode())
 
 
 def read_ledger(folder: Path) -> list[Outcome]:
     """Return the outcomes of a sealed folder, sorted by uid."""
-    rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
-    return [parse_outcome(row) for row in rows]
+    return list(iterate_ledger(folder))
+
+
+def iterate_ledger(folder: Path) -> Iterator[Outcome]:
+    """Yield the outcomes of a sealed folder, sorted by uid, without holding all of them."""
+    if (folder / LEDGER_TABLE).exists():
+        yield from LedgerTable.read(folder).rows()
+        return
+    with (folder / LEDGER).open(encoding="utf-8") as lines:
+        for line in lines:
+            yield parse_outcome(json.loads(line))
+
+
+def as_row(outcome: Outcome) -> dict[str, Any]:
+    """Return the ledger row of an outcome; `asdict` would copy the facts, which was most of the time."""
+    return {**vars(outcome), "status": outcome.status}
 
 
 def parse_outcome(row: dict[str, Any]) -> Outcome:

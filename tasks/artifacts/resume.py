@@ -6,21 +6,26 @@ in a folder named after the stage's configuration, so adding objects makes only 
 
 import errno
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from tasks.artifacts.atomic import hard_link, read_json, with_filename, write_json
-from tasks.artifacts.manifest import fingerprint, parse_outcome
-from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, lay_out, read_item
+from tasks.artifacts.manifest import as_row, fingerprint, parse_outcome
+from tasks.artifacts.shard_index import INDEX
+from tasks.artifacts.shards import Layout, Members, ShardReader, lay_out, read_item
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Job, Tools
 
 SEALED = "sealed.json"
+SYNC_SECONDS = 1.0
+"""Seconds between two flushes of a journal to disk, at least; what a power cut takes of it is made again."""
 MAX_FIRST_FAILURES = 20
 """So many failures from the start end a stage; 180,000 of them would take days to say the same."""
 
@@ -42,7 +47,7 @@ class FinishedItems(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Journal:
     """A file of outcomes by key, appended as they come.
 
@@ -50,30 +55,48 @@ class Journal:
     """
 
     path: Path
+    _synced: float = field(default=-math.inf, init=False, repr=False, compare=False)
+    """When the file was last flushed to disk, by the monotonic clock."""
 
     def known(self) -> dict[str, Outcome]:
         """Return every outcome that is final; a failure is not, because it is worth another try."""
         if not self.path.exists():
             return {}
         decided: dict[str, Outcome] = {}
-        for line in self.path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            outcome = parse_outcome(row["outcome"])
-            if not isinstance(outcome, Failed):
-                decided[row["key"]] = outcome
+        with self.path.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                outcome = parse_outcome(row["outcome"])
+                if not isinstance(outcome, Failed):
+                    decided[row["key"]] = outcome
         return decided
 
     def append(self, key: str, outcome: Outcome) -> None:
-        """Record one outcome, which is on disk when this returns."""
+        """Record one outcome, which outlives this process at once.
+
+        To disk the file is flushed with the first outcome that comes `SYNC_SECONDS` after the last flush, and at the
+        end: flushing each would let hundreds of workers that measure objects wait for the disk.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"key": key, "outcome": asdict(outcome)}, sort_keys=True)
+        line = json.dumps({"key": key, "outcome": as_row(outcome)}, sort_keys=True)
         with with_filename(self.path), self.path.open("a") as handle:
             handle.write(f"\n{line}\n")
             handle.flush()
-            os.fsync(handle.fileno())
+            if time.monotonic() - self._synced >= SYNC_SECONDS:
+                os.fsync(handle.fileno())
+                self._synced = time.monotonic()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Flush to disk what was recorded, if anything was."""
+        if self.path.exists():
+            with with_filename(self.path), self.path.open("a") as handle:
+                os.fsync(handle.fileno())
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,20 @@ class ItemStore:
         reader = self._sealed.reader
         assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
+
+    def unchanged(self, keys: Mapping[str, str], layout: Layout) -> ShardReader | None:
+        """Return a reader of those shards of the last complete run that hold what they would hold again.
+
+        A shard counts that has the same items in `layout`, and whose file is as long as the index says.
+        """
+        sealed = self._sealed
+        if sealed.reader is None or sealed.layout is None:
+            return None
+        before, now = _by_shard(sealed.keys, sealed.layout), _by_shard(keys, layout)
+        same = [
+            uids for shard, uids in now.items() if before.get(shard) == uids and _is_whole(sealed.reader, max(uids))
+        ]
+        return sealed.reader.only(uid for uids in same for uid in uids)
 
     def readers(self, keys: Mapping[str, str]) -> dict[str, Callable[[], Members]]:
         """Return a function that reads the item, for each uid of `keys` (uid -> key)."""
@@ -129,6 +166,19 @@ class ItemStore:
             return Sealed({}, None, None)
         content = read_json(path)
         return Sealed(content["keys"], Layout(**content["layout"]), ShardReader.open(self.folder / content["folder"]))
+
+
+def _by_shard(keys: Mapping[str, str], layout: Layout) -> dict[str, dict[str, str]]:
+    """Return uid and key of the items of each shard."""
+    shards: dict[str, dict[str, str]] = {}
+    for uid, key in keys.items():
+        shards.setdefault(layout.shard_of[uid], {})[uid] = key
+    return shards
+
+
+def _is_whole(reader: ShardReader, last: str) -> bool:
+    """Whether the file of the shard whose last object is `last` holds it to the end."""
+    return reader.shard(last).stat().st_size >= reader.index.end(last)
 
 
 @dataclass(frozen=True)
@@ -170,7 +220,7 @@ def run_resumable(
         tools.progress.note(f"{label}: {len(found)} of {len(jobs)} were finished before, {len(todo)} to go")
     key_of = {job.uid: job.key for job in todo}
     first: list[Outcome] = []
-    with tools.progress.items(label, len(todo)) as show:
+    with journal, tools.progress.items(label, len(todo)) as show:
         for outcome in tools.pool.run(work, todo):
             if isinstance(outcome, Failed) and os.strerror(errno.ENOSPC) in outcome.error:
                 num_done = sum(not isinstance(row, Failed) for row in found.values())
@@ -183,11 +233,12 @@ def run_resumable(
             show(outcome)
             if not known and len(first) < MAX_FIRST_FAILURES:
                 first.append(outcome)
-                _abort_if_all_failed(label, first)
+                abort_if_all_failed(label, first)
     return [found[uid] for uid in sorted(found)]
 
 
-def _abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
+def abort_if_all_failed(label: str, first: Sequence[Outcome]) -> None:
+    """Raise RuntimeError when MAX_FIRST_FAILURES objects have ended and each of them failed."""
     failed = [outcome for outcome in first if isinstance(outcome, Failed)]
     if len(failed) == MAX_FIRST_FAILURES:
         raise RuntimeError(

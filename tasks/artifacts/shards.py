@@ -1,20 +1,21 @@
 """WebDataset tar shards with stable membership: an object stays in the shard it once came into.
 
 Adding objects therefore fills the last shard and writes new ones; DVC hashes thousands of files instead of millions.
-Reading needs no unpacking: `index.json` holds the offset and size of every member.
+Reading needs no unpacking: the index knows where every member lies (tasks.artifacts.shard_index).
 """
 
-import io
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from tasks.artifacts.atomic import atomic_file, read_json, write_json
+from tasks.artifacts.atomic import atomic_file, hard_link
 from tasks.artifacts.randomness import share_of
+from tasks.artifacts.shard_index import INDEX, IndexBuilder, ShardIndex, number_of, read_index, shard_name
+from tasks.artifacts.tar_blocks import END, filling, header, members_of
 
-INDEX = "index.json"
 OBJECTS_PER_SHARD = 64
 """For sets of test objects, which are small; the shards of a data set have the size that its configuration says."""
 Members = Mapping[str, bytes]
@@ -22,15 +23,21 @@ Members = Mapping[str, bytes]
 
 def write_item(path: Path, members: Members) -> None:
     """Write one object's files as a small tar, whole or not at all; equal members give equal bytes."""
-    with atomic_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic_file(path) as part, part.open("wb") as tar:
         for name in sorted(members):
             _add(tar, name, members[name])
+        _finish(tar)
 
 
 def read_item(path: Path) -> dict[str, bytes]:
-    """Read the files of one object's tar."""
-    with tarfile.open(path) as tar:
-        return {member.name: _content(tar, member) for member in tar}
+    """Read the files of one object's tar.
+
+    Raises ValueError when it is cut short.
+    """
+    try:
+        return dict(members_of(path.read_bytes()))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; remove it and run the stage again") from error
 
 
 @dataclass(frozen=True)
@@ -57,52 +64,60 @@ def lay_out(uids: Iterable[str], size: int, before: Layout | None = None) -> Lay
     known = before.shard_of if before and before.size == size else {}
     shard_of = {uid: known[uid] for uid in chosen & known.keys()}
     filled = Counter(shard_of.values())
-    last = max((int(shard.removeprefix("shard-").removesuffix(".tar")) for shard in filled), default=0)
+    last = max(map(number_of, filled), default=0)
     for uid in sorted(chosen - known.keys(), key=lambda uid: share_of("shard", uid)):
-        if filled[_name(last)] >= size:
+        if filled[shard_name(last)] >= size:
             last += 1
-        shard_of[uid] = _name(last)
-        filled[_name(last)] += 1
+        shard_of[uid] = shard_name(last)
+        filled[shard_name(last)] += 1
     return Layout(size, shard_of)
 
 
-def seal_shards(items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path) -> None:
-    """Merge items (uid -> how to read its files) into shards under `out`, then write the index."""
+def seal_shards(
+    items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path, unchanged: "ShardReader | None" = None
+) -> None:
+    """Merge items into shards under `out`, then write the index.
+
+    Args:
+        items: How to read the files of each object, by uid.
+        layout: Where each object belongs.
+        out: Takes the shards.
+        unchanged: All objects of those shards that an earlier set has with the same content; they are linked.
+    """
     members_of: dict[str, list[str]] = {}
     for uid in sorted(items):
         members_of.setdefault(layout.shard_of[uid], []).append(uid)
-    index: dict[str, object] = {}
+    index = IndexBuilder()
     for shard, uids in sorted(members_of.items()):
-        index |= _write_shard(out / shard, {uid: items[uid] for uid in uids})
-    write_json(out / INDEX, index)
+        if unchanged is not None and uids[0] in unchanged:
+            hard_link(unchanged.shard(uids[0]), out / shard)
+            for uid in uids:
+                index.copy(uid, unchanged.index)
+        else:
+            _write_shard(out / shard, {uid: items[uid] for uid in uids}, index)
+    index.index().write(out / INDEX)
 
 
-def _name(number: int) -> str:
-    return f"shard-{number:05d}.tar"
-
-
-def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> dict[str, object]:
-    rows: dict[str, object] = {}
-    with atomic_file(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]], index: IndexBuilder) -> None:
+    with atomic_file(path) as part, part.open("wb") as tar:
         for uid, read in items.items():
-            places = {}
-            for name, content in sorted(read().items()):
-                places[name] = [tar.offset + tarfile.BLOCKSIZE, len(content)]
+            start, members = tar.tell(), sorted(read().items())
+            for name, content in members:
                 _add(tar, f"{uid}.{name}", content)
-            rows[uid] = {"shard": path.name, "members": places}
-    return rows
+            names, sizes = [name for name, _ in members], [len(content) for _, content in members]
+            index.add(uid, number_of(path.name), start, names, sizes)
+        _finish(tar)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
+def _add(tar: BinaryIO, name: str, content: bytes) -> None:
+    tar.write(header(name, len(content)))
+    tar.write(content)
+    tar.write(filling(len(content)))
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    handle = tar.extractfile(member)
-    assert handle is not None, f"{member.name} is not a file"
-    return handle.read()
+def _finish(tar: BinaryIO) -> None:
+    tar.write(END)
+    tar.write(filling(tar.tell(), tarfile.RECORDSIZE))
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,7 @@ class ShardReader:
     """Random access to the members of a sealed set of shards."""
 
     folder: Path
-    index: Mapping[str, Mapping[str, object]]
+    index: ShardIndex
 
     @classmethod
     def open(cls, folder: Path) -> "ShardReader":
@@ -118,34 +133,42 @@ class ShardReader:
 
         Raises ValueError when the folder has no index.
         """
-        if not (folder / INDEX).exists():
-            raise ValueError(f"{folder} has no {INDEX}: it was not sealed; run `dvc repro`")
-        return cls(folder, read_json(folder / INDEX))
+        return cls(folder, read_index(folder))
 
-    def names(self, uid: str) -> list[str]:
+    def only(self, uids: Iterable[str]) -> "ShardReader":
+        """Return a reader of some of the objects."""
+        return ShardReader(self.folder, self.index.only(uids))
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self.index
+
+    @property
+    def uids(self) -> list[str]:
+        """Names of all objects, sorted."""
+        return sorted(self.index.uids)
+
+    def shard(self, uid: str) -> Path:
+        """Return the shard that holds an object."""
+        return self.folder / shard_name(self.index.shard(uid))
+
+    def names(self, uid: str) -> Sequence[str]:
         """Return the names of an object's members, sorted."""
-        return sorted(self._places(uid))
+        return self.index.members(uid)
 
     def read(self, uid: str, name: str) -> bytes:
         """Read the bytes of one member.
 
-        Raises ValueError when the shard is shorter than its index says.
+        Raises KeyError for an unknown object or member, ValueError when the shard is shorter than its index says.
         """
-        row = self.index[uid]
-        offset, size = self._places(uid)[name]
-        with (self.folder / str(row["shard"])).open("rb") as handle:
+        if uid not in self.index:
+            raise KeyError(f"{uid} is not in {self.folder}")
+        offset, size = self.index.place(uid, name)
+        shard = self.shard(uid)
+        with shard.open("rb") as handle:
             handle.seek(offset)
             content = handle.read(size)
         if len(content) != size:
             raise ValueError(
-                f"{self.folder / str(row['shard'])} is truncated: {uid}.{name} has {len(content)} of {size} bytes; "
-                "restore it with `dvc checkout`"
+                f"{shard} is truncated: {uid}.{name} has {len(content)} of {size} bytes; restore it with `dvc checkout`"
             )
         return content
-
-    def _places(self, uid: str) -> dict[str, tuple[int, int]]:
-        if uid not in self.index:
-            raise KeyError(f"{uid} is not in {self.folder}")
-        members = self.index[uid]["members"]
-        assert isinstance(members, dict)
-        return members

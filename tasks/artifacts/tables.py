@@ -1,20 +1,27 @@
-"""Tables of objects: what there is, what was kept, what was downloaded. They know no source and no network."""
+"""Tables of objects as Parquet files: what there is, what was kept, what was downloaded.
 
-import csv
+Whoever needs a few columns of many objects reads them as an Arrow table (`read_columns`); whoever handles objects one
+by one reads rows. The tables know no source and no network.
+"""
+
 import hashlib
-import io
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from render.axes import UpAxis, parse_up_axis
-from tasks.artifacts.atomic import write_bytes
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-OBJECTS = "objects.csv"
-UP_AXIS = "up_axis"
-"""Column that a table has only where an object has an up axis of its own."""
+from render.axes import UpAxis
+from tasks.artifacts.catalog_columns import CATALOG, SELECTED
+from tasks.artifacts.parquet import write_parquet
+
+OBJECTS = "objects.parquet"
+CLAIMS = "scores.parquet"
+"""What each of a catalog's tables of scores says of an object: uid, table, column, value."""
 Split = Literal["train", "val"]
 
 MAX_UID = 80
@@ -35,6 +42,7 @@ class Entry:
     title: str
     license: str
     source: str
+    author: str = field(default="", kw_only=True)
     up_axis: UpAxis | None = field(default=None, kw_only=True)
     """Axis of the file that points up; None: the one that its format says."""
 
@@ -64,6 +72,8 @@ class ObjectFile:
     score: float | None
     title: str
     license: str
+    author: str = field(default="", kw_only=True)
+    source: str = field(default="", kw_only=True)
     up_axis: UpAxis | None = field(default=None, kw_only=True)
 
     @property
@@ -91,9 +101,61 @@ def folder_of(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:2]
 
 
-def write_entries(path: Path, entries: Iterable[Entry]) -> None:
+def catalog_table(entries: Sequence[Entry]) -> pa.Table:
+    """Return entries as a catalog's table, in their order, with null in the columns that an entry does not have."""
+    return _as_table(entries, Entry, CATALOG)
+
+
+def entries_of(table: pa.Table) -> list[Entry]:
+    """Return the rows of a catalog's table, as far as an entry has them."""
+    return _as_rows(table, Entry)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table sorted by uid; equal tables are equal bytes.
+
+    Raises ValueError for a uid that cannot name a file, or that two rows have.
+    """
+    uids = table["uid"]
+    fit = pc.match_substring_regex(uids, f"^{_UID.pattern}$")
+    if not pc.all(fit).as_py():
+        check_uid(uids.filter(pc.invert(fit))[0].as_py())
+    before, after = uids.slice(0, max(0, len(uids) - 1)), uids.slice(1)
+    if not pc.all(pc.less(before, after)).as_py():
+        table = table.sort_by("uid")
+        ordered = table["uid"]
+        twice = pc.index(pc.equal(ordered.slice(0, len(uids) - 1), ordered.slice(1)), True).as_py()
+        if twice >= 0:
+            raise ValueError(f"two objects of {path} have the uid {ordered[twice].as_py()}: rename one")
+    write_parquet(path, table)
+
+
+def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read columns of a table of objects, by default all; the rows are sorted by uid.
+
+    Raises ValueError where the table is not there or lacks a column: an earlier version made it.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; an earlier version made this folder: run its stage again")
+    known = pq.read_schema(path).names
+    missing = [name for name in columns or () if name not in known]
+    if missing:
+        raise ValueError(f"{path} has columns {known}, expected also {missing}: run its stage again")
+    return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+
+
+def read_where(path: Path, is_kept: pa.ChunkedArray) -> pa.Table:
+    """Read the rows of a table of objects for which `is_kept`, a value for each row, is true; all columns of them."""
+    parts, start = [], 0
+    for batch in pq.ParquetFile(path).iter_batches():
+        parts.append(batch.filter(is_kept.slice(start, len(batch)).combine_chunks()))
+        start += len(batch)
+    return pa.Table.from_batches(parts, pq.read_schema(path))
+
+
+def write_entries(path: Path, entries: Sequence[Entry]) -> None:
     """Write a catalog, sorted by uid."""
-    _write(path, list(entries), Entry)
+    write_table(path, catalog_table(entries))
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -101,9 +163,9 @@ def read_entries(path: Path) -> list[Entry]:
     return _read(path, Entry)
 
 
-def write_selected(path: Path, entries: Iterable[SelectedEntry]) -> None:
+def write_selected(path: Path, entries: Sequence[SelectedEntry]) -> None:
     """Write the kept objects, sorted by uid."""
-    _write(path, list(entries), SelectedEntry)
+    write_table(path, _as_table(entries, SelectedEntry, SELECTED))
 
 
 def read_selected(path: Path) -> list[SelectedEntry]:
@@ -111,9 +173,9 @@ def read_selected(path: Path) -> list[SelectedEntry]:
     return _read(path, SelectedEntry)
 
 
-def write_objects(path: Path, files: Iterable[ObjectFile]) -> None:
+def write_objects(path: Path, files: Sequence[ObjectFile]) -> None:
     """Write the table of downloaded objects, sorted by uid."""
-    _write(path, list(files), ObjectFile)
+    write_table(path, _as_table(files, ObjectFile, OBJECT_FILES))
 
 
 def read_objects(path: Path) -> list[ObjectFile]:
@@ -121,28 +183,35 @@ def read_objects(path: Path) -> list[ObjectFile]:
     return _read(path, ObjectFile)
 
 
+OBJECT_FILES = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("file", pa.string()),
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        *((name, SELECTED.field(name).type) for name in ("split", "score", "title", "license", "author", "source")),
+        ("up_axis", pa.string()),
+    ]
+)
 RowT = TypeVar("RowT", Entry, SelectedEntry, ObjectFile)
 
 
-def _write(path: Path, rows: Sequence[RowT], kind: type[RowT]) -> None:
-    text = io.StringIO()
-    given = [column.name for column in fields(kind) if column.name != UP_AXIS or any(row.up_axis for row in rows)]
-    table = csv.DictWriter(text, given, lineterminator="\n", extrasaction="ignore")
-    table.writeheader()
-    table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.uid))
-    write_bytes(path, text.getvalue().encode())
+def _as_table(rows: Sequence[RowT], kind: type[RowT], schema: pa.Schema) -> pa.Table:
+    names = {column.name for column in fields(kind)}
+    columns = [
+        pa.array([getattr(row, column.name) for row in rows], column.type)
+        if column.name in names
+        else pa.nulls(len(rows), column.type)
+        for column in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _as_rows(table: pa.Table, kind: type[RowT]) -> list[RowT]:
+    names = [column.name for column in fields(kind)]
+    columns = [table[name].to_pylist() for name in names]
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _read(path: Path, kind: type[RowT]) -> list[RowT]:
-    columns = [column.name for column in fields(kind)]
-    with path.open(encoding="utf-8", newline="") as handle:
-        table = csv.DictReader(handle)
-        if table.fieldnames not in (columns, [column for column in columns if column != UP_AXIS]):
-            raise ValueError(f"{path} has columns {table.fieldnames}, expected {columns}: run its stage again")
-        return [kind(**_parsed(row)) for row in table]
-
-
-def _parsed(row: dict[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {**row, "score": float(row["score"]) if row["score"] else None}
-    values[UP_AXIS] = parse_up_axis(row[UP_AXIS]) if row.get(UP_AXIS) else None
-    return values | {"bytes": int(row["bytes"])} if "bytes" in row else values
+    return _as_rows(read_columns(path, [column.name for column in fields(kind)]), kind)

@@ -43,7 +43,7 @@ def pixel_hash(image: Rgba) -> str:
 def write_test_set(folder: Path) -> dict[str, Any]:
     """Write `folder/test_set.json` about the shards in `folder`, which need not be sealed yet; return its objects."""
     reader = ShardReader.open(folder)
-    objects = {uid: _describe(reader, uid) for uid in sorted(reader.index)}
+    objects = {uid: _describe(reader, uid) for uid in reader.uids}
     write_json(folder / TEST_SET, {"sha256": RULE, "objects": objects})
     return objects
 

@@ -1,6 +1,7 @@
 """Posed RGBA views of many objects: what rendering makes, sampling makes and training, encoding and evaluation read."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +18,9 @@ from render.passes import Floats, View, decode_depth, decode_normal, view_files
 from render.resample import resample
 from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
-from tasks.artifacts.manifest import LEDGER, MANIFEST, Kind, Manifest, open_manifest, read_ledger
-from tasks.artifacts.shards import INDEX, Layout, Members, ShardReader, seal_shards, write_item
+from tasks.artifacts.manifest import LEDGER, MANIFEST, Kind, Manifest, iterate_ledger, open_manifest
+from tasks.artifacts.shard_index import INDEX, OLD_INDEX
+from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, write_item
 from tasks.outcome import Done
 
 CAMERAS = "cameras.json"
@@ -51,9 +53,11 @@ def write_views(
     write_item(path, members | dict(others or {}))
 
 
-def seal_views(items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path) -> None:
-    """Merge items (uid -> how to read its files) into shards, and draw contact sheets of the first objects."""
-    seal_shards(items, layout, out)
+def seal_views(
+    items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path, unchanged: ShardReader | None = None
+) -> None:
+    """Merge items into shards as `seal_shards` does, and draw contact sheets of the first objects."""
+    seal_shards(items, layout, out, unchanged)
     for uid in sorted(items)[:MAX_SHEETS]:
         write_bytes(out / "sheets" / f"{uid}.png", encode_png(sheet_of(items[uid]())))
 
@@ -76,8 +80,6 @@ class ViewSet:
 
     manifest: Manifest
     reader: ShardReader
-    facts: Mapping[str, Mapping[str, Any]]
-    """Per object: what the ledger says of it, e.g. its split."""
 
     @classmethod
     def open(cls, folder: Path) -> "ViewSet":
@@ -85,28 +87,39 @@ class ViewSet:
 
         Raises ValueError when it is not a sealed set of views.
         """
-        manifest = open_manifest(folder, Kind.VIEWS)
-        done = [outcome for outcome in read_ledger(folder) if isinstance(outcome, Done)]
-        return cls(manifest, ShardReader.open(folder), {row.uid: row.facts for row in done})
+        return cls(open_manifest(folder, Kind.VIEWS), ShardReader.open(folder))
 
     def only(self, uids: Sequence[str]) -> "ViewSet":
-        """Return the set of some of the objects, which pickles small: the index of a large set takes gigabytes."""
-        reader = ShardReader(self.reader.folder, {uid: self.reader.index[uid] for uid in uids})
-        return ViewSet(self.manifest, reader, {uid: self.facts[uid] for uid in uids})
+        """Return the set of some of the objects, which pickles small."""
+        return ViewSet(self.manifest, self.reader.only(uids))
 
     @property
     def uids(self) -> list[str]:
         """Names of all objects, sorted."""
-        return sorted(self.reader.index)
+        return self.reader.uids
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Read what the ledger says of each object under one name, e.g. its split; objects without it are left out."""
+        found: dict[str, Any] = {}
+        for row in iterate_ledger(self.reader.folder):
+            if isinstance(row, Done) and name in row.facts and row.uid in self.reader:
+                value = row.facts[name]
+                found[row.uid] = sys.intern(value) if isinstance(value, str) else value
+        return found
 
     @property
     def shards(self) -> list[Path]:
         """The files that the objects' views lie in, sorted."""
-        return sorted({self.reader.folder / str(row["shard"]) for row in self.reader.index.values()})
+        return sorted({self.reader.shard(uid) for uid in self.reader.uids})
 
     def names(self, uid: str, kind: ViewKind | None = None) -> list[str]:
         """Return the names of an object's views, or of those of one kind, in the order of the cameras."""
         return [camera.name for camera in self.cameras(uid, kind)]
+
+    def image_names(self, uid: str) -> list[str]:
+        """Return the names of an object's views, sorted, without reading its cameras."""
+        files = (name.removesuffix(".png") for name in self.reader.names(uid) if name.endswith(".png"))
+        return [name for name in files if "." not in name]  # else a depth or normal map
 
     def image(self, uid: str, view: str) -> Image:
         """Read one view: RGBA, uint8 (H, W, 4), straight alpha, sRGB.
@@ -117,9 +130,9 @@ class ViewSet:
         try:
             return decode_png(content)
         except UNREADABLE as error:
-            shard = self.reader.folder / str(self.reader.index[uid]["shard"])
             raise ValueError(
-                f"{shard} is damaged: {uid}.{view}.png cannot be decoded ({error}); restore it with `dvc checkout`"
+                f"{self.reader.shard(uid)} is damaged: {uid}.{view}.png cannot be decoded ({error}); "
+                "restore it with `dvc checkout`"
             ) from error
 
     def images(self, uid: str, views: Sequence[str]) -> Image:
@@ -151,7 +164,7 @@ class ViewSet:
     def cameras(self, uid: str, kind: ViewKind | None = None) -> list[Camera]:
         """Return the cameras of an object, or of its views of one kind, in the order in which they were rendered."""
         cameras = [Camera.from_json(row) for row in self.table(uid)["views"]]
-        return [camera for camera in cameras if camera.name.startswith(kind or "")]
+        return cameras if kind is None else of_kind(cameras, kind)
 
     def table(self, uid: str) -> dict[str, Any]:
         """Read the whole `cameras.json` of an object."""
@@ -164,19 +177,25 @@ def files_of_object(folder: Path, uid: str) -> list[Path]:
 
     Raises ValueError when it is not sealed.
     """
-    return [*(folder / name for name in (MANIFEST, LEDGER, INDEX)), *_shards(folder, _sealed_ns(folder)).get(uid, ())]
+    reader = _reader(folder, _sealed_ns(folder))
+    index = [folder / name for name in (INDEX, OLD_INDEX) if (folder / name).exists()]
+    return [folder / MANIFEST, folder / LEDGER, *index, *([reader.shard(uid)] if uid in reader else [])]
 
 
 @lru_cache(maxsize=64)
-def _shards(folder: Path, _sealed: int) -> dict[str, list[Path]]:
-    """Return each object's shards; read once for all jobs of a stage."""
-    views = ViewSet.open(folder)
-    return {uid: views.only([uid]).shards for uid in views.uids}
+def _reader(folder: Path, _sealed: int) -> ShardReader:
+    """Open the shards, once for all jobs of a stage."""
+    return ShardReader.open(folder)
 
 
 def _sealed_ns(folder: Path) -> int:
     """Return when the set was sealed, in ns; 0 where it was not."""
     return (folder / MANIFEST).stat().st_mtime_ns if (folder / MANIFEST).exists() else 0
+
+
+def of_kind(cameras: Sequence[Camera], kind: ViewKind) -> list[Camera]:
+    """Return the cameras whose views are of one kind, in their order."""
+    return [camera for camera in cameras if camera.name.startswith(kind)]
 
 
 def target_views(views: ViewSet, uid: str, *, with_normals: bool = False) -> Views:

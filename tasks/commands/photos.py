@@ -24,7 +24,7 @@ from render.views import ViewKind
 from tasks.artifacts.atomic import atomic_folder, write_bytes
 from tasks.artifacts.views import as_cameras
 from tasks.commands.cut_outs import cut_out_photos
-from tasks.commands.export import TRANSFORMS, transforms
+from tasks.commands.export.nerf import TRANSFORMS, transforms
 from tasks.commands.sample_options import SampleOptions
 from tasks.commands.turntables import write_turntables
 
@@ -68,7 +68,9 @@ def sample_photos(options: SampleOptions, compute: Compute, say: Callable[[str],
             write_bytes(part / CUT_OUTS / f"{ViewKind.CONDITION.view_name(index)}.png", encode_png(np.array(framed)))
         for camera, image in zip(cameras, images, strict=True):
             write_bytes(part / f"{camera.name}.png", encode_png(image))
-        write_bytes(part / TRANSFORMS, json.dumps(transforms(cameras, len(images[0])), indent=1).encode())
+        write_bytes(
+            part / TRANSFORMS, json.dumps(transforms(cameras, [len(image) for image in images]), indent=1).encode()
+        )
         columns = len({camera.azimuth_deg for camera in cameras})
         sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
         write_bytes(part / SHEET, encode_png(sheet))

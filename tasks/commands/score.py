@@ -116,7 +116,8 @@ def import_prediction(plan: Prediction, truth_folder: Path, peers: Path, say: Sa
         raise ValueError(
             f"{plan.folder} has nothing that can be compared with {truth_folder} by layout {plan.config.layout}"
         )
-    groups = {uid: str(truth.facts[uid]["group"]) for uid in objects}
+    group_of = truth.facts("group")
+    groups = {uid: str(group_of[uid]) for uid in objects}
     store_case(peers / plan.case.method, plan.case, objects, groups, plan.config, truth.manifest.fingerprint)
     for note, count in _counted(objects).items():
         say(f"{note} ({count} of {len(objects)} objects)")

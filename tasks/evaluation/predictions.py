@@ -98,11 +98,13 @@ def list_jobs(predictions: Sequence[Predictions], scoring: Scoring) -> Iterator[
         )
     for name, folder in scoring.test_sets.items():
         truth = ViewSet.open(folder)
+        groups = truth.facts("group")
         for uid in truth.uids:
             mine = tuple(one for one in by_object.get(uid, ()) if one.case.test_set == name)
             if mine:
-                group = str(truth.facts[uid]["group"])
-                yield ScoreJob(uid, group, folder, mine, scoring.config, scoring.seed, scoring.threads, scoring.device)
+                yield ScoreJob(
+                    uid, str(groups[uid]), folder, mine, scoring.config, scoring.seed, scoring.threads, scoring.device
+                )
 
 
 def _by_object(predictions: Sequence[Predictions]) -> dict[str, list[Predicted]]:

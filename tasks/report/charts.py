@@ -23,6 +23,8 @@ from tasks.report.words import case_title, groups_title
 STYLE = "tasks.report.templates.charts"
 MAX_POINTS = 240
 """Points per curve; a longer curve is shown as means over equal stretches."""
+MAX_BINS = 40
+"""Bars of a histogram."""
 MARK_STYLES: tuple[tuple[float, Sequence[float]], ...] = ((0, ()), (0, (1.5, 1)))
 """Dashes of the mark of each baseline: none, then (on, off) in line widths."""
 Curve = npt.NDArray[np.float64]
@@ -61,6 +63,18 @@ def loss_chart(curves: Mapping[str, Curve]) -> bytes:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set(xlabel="samples seen", ylabel="loss", xlim=(0, None))
         axes.grid(axis="y")
+    return buffer.getvalue()
+
+
+def histograms(values: Mapping[str, npt.NDArray[np.float32]], counted: str) -> bytes:
+    """Draw a histogram of each array of shares, 0 to 1, as SVG, side by side; `counted` names what is counted."""
+    buffer = io.BytesIO()
+    with svg_figure((3.1 * len(values), 2.1), buffer) as figure:
+        for axes, (name, shares) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+            axes.hist(shares, bins=MAX_BINS, range=(0, 1))
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.set(xlabel=name, ylabel=counted, xlim=(0, 1))
+            axes.grid(axis="y")
     return buffer.getvalue()
 
 

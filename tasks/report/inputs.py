@@ -19,7 +19,9 @@ class ReportInputs:
     objects: Path
     normalized: Path
     views: Path
+    validation: Path
     mask_vae: Path
+    latents: Path
     stages: Mapping[str, Path]
     """Folder of the trained model per training stage: stage1, stage2, stage3."""
     distilled: Path
@@ -36,7 +38,9 @@ class ReportInputs:
         yield "download", self.objects, Kind.OBJECTS
         yield "normalize", self.normalized, Kind.PLACEMENTS
         yield "render", self.views, Kind.VIEWS
+        yield "validate-views", self.validation, Kind.VALIDATION
         yield "train-vae", self.mask_vae, Kind.MASK_VAE
+        yield "encode", self.latents, Kind.LATENTS
         yield from ((f"train-{stage}", path, Kind.DIFFUSION_MODEL) for stage, path in sorted(self.stages.items()))
         yield "distil", self.distilled, Kind.DIFFUSION_MODEL
         yield "render-test", self.test_views, Kind.VIEWS

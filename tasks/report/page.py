@@ -11,14 +11,16 @@ from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
 from render.images import decode_png
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.cases import Case
-from tasks.artifacts.manifest import LEDGER, Manifest
+from tasks.artifacts.manifest import Manifest
 from tasks.evaluation.object_scores import ObjectScore, Summary
 from tasks.report.charts import psnr_chart
 from tasks.report.curves import condition_curves
+from tasks.report.data_checks import DataChecks, data_checks
+from tasks.report.data_summary import DataSummary, summarise_data
 from tasks.report.extremes import CaseExtremes, extremes
 from tasks.report.gallery import Gallery, ShownObject
 from tasks.report.inputs import ReportInputs
-from tasks.report.ledger import StageLedger, read_ledgers
+from tasks.report.ledger import MAX_LISTED, StageLedger, read_ledgers
 from tasks.report.paper_tables import PaperTable, paper_tables
 from tasks.report.pictures import ERROR_SCALE, Picture, chart, picture, shrink
 from tasks.report.tables import ResultTable, all_groups, result_tables
@@ -29,8 +31,8 @@ from tasks.report.words import case_title, group_title, groups_title, is_model, 
 
 PAGE = "index.html"
 MAX_SHEETS, SHEET_WIDTH_PX = 6, 640
-CONSTANTS = {"MAX_LISTED": 200, "LEDGER": LEDGER, "ERROR_SCALE": ERROR_SCALE}
-"""What the templates know besides the report; MAX_LISTED bounds the objects listed by name, per stage."""
+CONSTANTS = {"MAX_LISTED": MAX_LISTED, "ERROR_SCALE": ERROR_SCALE}
+"""What the templates know besides the report."""
 WORDS = (case_title, group_title, groups_title, method_title, protocol_title)
 """Filters of the templates."""
 
@@ -56,7 +58,9 @@ class Report:
     objects: tuple[ShownObject, ...]
     trainings: tuple[tuple[str, Picture], ...]
     """(title, loss curves)."""
+    data: DataSummary
     ledgers: tuple[StageLedger, ...]
+    checks: DataChecks
     sheets: tuple[tuple[str, Picture], ...]
     """(object, contact sheet of its rendered views)."""
 
@@ -87,7 +91,9 @@ def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequ
         extremes=tuple(extremes(inputs, scores, cases)),
         objects=tuple(Gallery(inputs, sorted(scores, key=lambda row: case_order(row.case))).draw()),
         trainings=tuple(training_charts(inputs)),
+        data=summarise_data(manifests),
         ledgers=tuple(read_ledgers(inputs, manifests)),
+        checks=data_checks(inputs),
         sheets=tuple(_sheet(path) for path in sorted((inputs.views / "sheets").glob("*.png"))[:MAX_SHEETS]),
     )
 

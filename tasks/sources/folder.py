@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from render.formats import OBJECT_SUFFIXES, rank_of
 from tasks.artifacts.atomic import atomic_file, atomic_folder
-from tasks.artifacts.tables import Entry
+from tasks.artifacts.tables import Entry, catalog_table
 from tasks.config import CatalogConfig
 from tasks.outcome import Rejected
 from tasks.sources.archive import ARCHIVE, unpack
@@ -56,7 +56,7 @@ class FolderSource:
         choice = choose(found.objects, self._config, self._seed)
         table = read_folder_table(self._root, found.objects)
         return Listing(
-            [self._entry(uid, found.objects[uid], table) for uid in choice.kept],
+            catalog_table([self._entry(uid, found.objects[uid], table) for uid in choice.kept]),
             turned_away=[*found.turned_away, *choice.dropped],
             unmatched=choice.unmatched,
             unknown_scores=table.unknown,

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from render.axes import UpAxis, parse_up_axis
-from tasks.artifacts.tables import UP_AXIS
-from tasks.sources.aesthetic_scores import SCORE, UID, scores_in
 from tasks.sources.names import plain_uid
+from tasks.sources.score_tables import SCORE, UID, scores_in
 from tasks.sources.source import some, taken_for_a_number
 from tasks.sources.spreadsheet import read_table
 
+UP_AXIS = "up_axis"
 TABLE = "scores.csv"
 """Table with the column uid and one or more of aesthetic_score, title, license and up_axis."""
 

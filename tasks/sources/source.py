@@ -7,8 +7,10 @@ from fnmatch import translate
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from tasks.artifacts.randomness import share_of
-from tasks.artifacts.tables import Entry
+from tasks.artifacts.tables import Entry, entries_of
 from tasks.config import CatalogConfig
 from tasks.outcome import Rejected
 
@@ -20,8 +22,9 @@ LIFT_LIMIT = "python -m flows run --set {}=null"
 class Listing:
     """What a source holds."""
 
-    entries: Sequence[Entry]
-    """The objects that the configuration asks for, sorted by uid, with the source's own scores."""
+    table: pa.Table
+    """The objects that the configuration asks for, sorted by uid, with the source's own scores
+    (tasks.artifacts.catalog_columns)."""
     turned_away: Sequence[Rejected] = ()
     """What else it holds, with the reason why it is not listed."""
     others: Collection[str] = ()
@@ -32,9 +35,14 @@ class Listing:
     """Names in the source's own table of scores that no object has."""
 
     @property
-    def known(self) -> set[str]:
-        """Uids of everything that the source holds."""
-        return {*(entry.uid for entry in self.entries), *(row.uid for row in self.turned_away), *self.others}
+    def entries(self) -> list[Entry]:
+        """The objects as rows."""
+        return entries_of(self.table)
+
+    @property
+    def passed_over(self) -> set[str]:
+        """Uids of what the source holds beside the listed objects."""
+        return {*(row.uid for row in self.turned_away), *self.others}
 
 
 class Source(Protocol):
@@ -82,8 +90,9 @@ def choose(uids: Iterable[str], config: CatalogConfig, seed: int) -> Choice:
             f"catalog.include {patterns} matches no object of source {config.source}, whose {len(everything)} objects "
             f"have uids such as {some(everything)}: widen it"
         )
-    by_hash = sorted(matching, key=lambda uid: share_of(seed, "catalog", uid))
-    kept = set(by_hash[: config.max_objects])
+    kept = matching
+    if config.max_objects is not None and config.max_objects < len(matching):
+        kept = set(sorted(matching, key=lambda uid: share_of(seed, "catalog", uid))[: config.max_objects])
     surplus = f"not among the first {config.max_objects} by uid hash (catalog.max_objects)"
     unwanted = "matches none of catalog.include"
     dropped = [Rejected(uid, surplus if uid in matching else unwanted) for uid in everything if uid not in kept]

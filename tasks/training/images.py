@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from render.images import encode_png, paired_sheet
 from tasks.artifacts.atomic import write_bytes
@@ -21,20 +23,31 @@ class StoredImages:
     """Views that are read from their shards whenever asked for; satisfies `models.training.vae.ImageSource`."""
 
     views: ViewSet
-    entries: Sequence[tuple[str, str]]
-    """(uid, view)"""
+    uids: Sequence[str]
+    """Objects all of whose views are meant, object by object."""
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.entries)
+        return int(self._ends[-1]) if self.uids else 0
 
     def __getitem__(self, index: int) -> Image:
         """One image: uint8 (H, W, 4), straight alpha."""
-        return self.views.image(*self.entries[index])
+        return self.views.image(*self._entry(index))
 
     def name(self, index: int) -> str:
         """Object and view of an image, e.g. chair/t07."""
-        return "/".join(self.entries[index])
+        return "/".join(self._entry(index))
+
+    def _entry(self, index: int) -> tuple[str, str]:
+        """Object and view of an image: a list of them would take half a gigabyte for 180,000 objects of 42 views."""
+        row = int(np.searchsorted(self._ends, index, side="right"))
+        names = self.views.image_names(self.uids[row])
+        return self.uids[row], names[index - int(self._ends[row])]
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Number of images up to each object, itself included."""
+        return np.cumsum([len(self.views.image_names(uid)) for uid in self.uids])
 
 
 @dataclass(frozen=True)
@@ -59,8 +72,8 @@ class DecodedImages:
 
 def list_images(views: ViewSet, split: Split) -> StoredImages:
     """List all views of the objects of a split by uid and name; their depth and normal maps are no images."""
-    uids = [uid for uid in views.uids if views.facts[uid]["split"] == split]
-    return StoredImages(views, [(uid, name) for uid in uids for name in sorted(views.names(uid))])
+    splits = views.facts("split")
+    return StoredImages(views, [uid for uid in views.uids if splits[uid] == split])
 
 
 def keep_in_memory(images: StoredImages, limit: int = MEMORY_BYTES) -> StoredImages | DecodedImages:

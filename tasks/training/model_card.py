@@ -41,7 +41,7 @@ LIMITS = """## Limits
 - It has seen {num_objects} objects, alone and without background. People, scenes and text are outside of what it knows.
 - Reproduction from the paper (arXiv:2402.12712); the authors' own weights were never published. How close it comes is
   measured by the evaluation stage of the project, not claimed here.
-- The training objects carry licences of their own, listed in the project's `data/objects/objects.csv`.
+- The training objects carry licences of their own, listed in the project's `data/objects/objects.parquet`.
 """
 
 

@@ -372,7 +372,7 @@ def test_killed_study_goes_on_where_it_was_and_other_params_are_made_anew(tmp_pa
 
     assert "4 of 4 runs were made before, 0 to go" in finished(out)
     assert len(list(out.glob("models/*"))) == 8
-    finished(out, "--seeds", "0", "--set", '{"train_stage3.kept_targets": 3}')
+    finished(out, "--seeds", "0", "--set", '{"train_stage3.kept_targets": 4}')
     added = sorted(path.name.split("-")[0] for path in (out / "models").iterdir())
     assert added == sorted([*trained, "stage3", "stage3"])
     assert len(list((out / "data").glob("*/params.yaml"))) == 1

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.config import LoopConfig, OptimizerConfig
-from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latent_index import LatentLayout, ObjectRow
+from models.data.latents import LatentSet, ObjectLatents, write_index, write_shard
 from models.data.samples import SampleReader
 from models.network.noise import Diffusion
 from models.training.checkpoints import Checkpoints

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from flows.params_edit import set_params
+from tasks.artifacts.views import ViewSet
 from tests.e2e.tiny_project import environment, make_project, repro
 from tests.infra.hidden_node import hidden_node
 from tests.infra.s3 import S3Server
@@ -64,8 +65,7 @@ def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_co
     page = html.unescape((made / "reports" / "index.html").read_text())
     assert "broken" in page
     assert reason[:40] in page
-    views = json.loads((made / "data" / "views" / "index.json").read_text())
-    assert set(views) == {"mug", "car", "robot"}
+    assert ViewSet.open(made / "data" / "views").uids == ["car", "mug", "robot"]
 
 
 def test_pipeline_second_repro_runs_nothing(made: Path) -> None:
@@ -126,6 +126,7 @@ def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(
 POOL_STAGES = (
     "normalize",
     "render",
+    "validate-views",
     "encode",
     "render-test",
     "gso-eval",

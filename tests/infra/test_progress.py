@@ -51,6 +51,31 @@ def test_items_slow_ones_are_counted_by_status_and_timed_each() -> None:
     assert out.getvalue().splitlines()[-1] == "render 1/4; done 0, rejected 1; 30.0 s each, ETA 0:01:30"
 
 
+def test_transfers_show_what_became_of_downloads_their_rate_and_the_time_left() -> None:
+    progress, clock, out = make()
+    with progress.transfers("download", 3) as show:
+        clock.now += 10
+        show("done", 20_000_000, 60_000_000)
+        clock.now += 10
+        show("not allowed", 0, 30_000_000)
+        clock.now += 10
+        show("done", 40_000_000, None)
+    assert out.getvalue().splitlines() == [
+        "download 0/3",
+        "download 1/3; done 1; 20.0 MB of 80.0 MB, 2.0 MB/s, ETA 0:00:30",
+        "download 2/3; done 1, not allowed 1; 20.0 MB of 50.0 MB, 1.0 MB/s, ETA 0:00:30",
+        "download 3/3; done 2, not allowed 1; 60.0 MB, 2.0 MB/s, took 0:00:30",
+    ]
+
+
+def test_transfers_of_unknown_size_have_no_time_left() -> None:
+    progress, clock, out = make()
+    with progress.transfers("download", 2) as show:
+        clock.now += 10
+        show("missing", 0, None)
+    assert out.getvalue().splitlines()[-1] == "download 1/2; done 0, missing 1; 0 bytes, 0 bytes/s, ETA unknown"
+
+
 def test_items_that_end_with_an_error_show_how_far_they_came() -> None:
     progress, _, out = make()
     try:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from models.config import LoopConfig, OptimizerConfig, VAEConfig
 from models.data.images import as_unit_tensor
-from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latent_index import LatentLayout, ObjectRow
+from models.data.latents import LatentSet, ObjectLatents, write_index, write_shard
 from models.data.pixels import Pixels
 from models.losses.vae_loss import VAELoss
 from models.network.initialization import seeded_weights

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.data.latents import LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latent_index import ObjectRow
+from models.data.latents import LatentSet, ObjectLatents, write_index, write_shard
 from models.inference.sampling import sample_views
 from models.network.multiview_unet import MultiViewUNet
 from models.network.noise import SchedulerName, build_scheduler

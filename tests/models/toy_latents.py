@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from models.data.draws import SamplePlan
-from models.data.latents import LatentLayout, LatentSet, ObjectLatents, ObjectRow, write_index, write_shard
+from models.data.latent_index import LatentLayout, ObjectRow
+from models.data.latents import LatentSet, ObjectLatents, write_index, write_shard
 from models.data.samples import SampleReader
 
 COLUMNS, ROWS, CONDITIONS = 8, 4, 5

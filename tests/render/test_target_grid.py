@@ -8,7 +8,7 @@ from tests.tasks.small_views import COLUMNS, ELEVATIONS, cameras_of
 
 
 def grid() -> TargetGrid:
-    return TargetGrid.of({f"o{number}": cameras_of(number)[:8] for number in range(3)})
+    return TargetGrid("o0", cameras_of(0)[:8])
 
 
 def test_target_grid_geometry_says_rows_and_columns() -> None:
@@ -17,9 +17,9 @@ def test_target_grid_geometry_says_rows_and_columns() -> None:
 
 
 def test_target_grid_of_objects_with_other_targets_is_refused() -> None:
-    targets = {"o0": cameras_of(0)[:8], "o1": cameras_of(1)[:7]}
+    grid().require("o2", cameras_of(2)[:8])
     with pytest.raises(ValueError, match="target cameras of o1 are not those of o0"):
-        TargetGrid.of(targets)
+        grid().require("o1", cameras_of(1)[:7])
 
 
 def test_target_grid_columns_count_from_the_first_azimuth_and_wrap() -> None:

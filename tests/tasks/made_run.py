@@ -18,14 +18,42 @@ from render.views import ring_cameras, sparse_test_cameras
 from tasks.artifacts.manifest import Kind, seal
 from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.shards import lay_out, read_item
-from tasks.artifacts.views import as_cameras, seal_views, write_views
+from tasks.artifacts.views import ViewSet, as_cameras, seal_views, write_views
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.report.inputs import ReportInputs
+from tasks.validation.appearance import measure_objects
+from tasks.validation.expectations import as_row, check
+from tasks.validation.folder import APPEARANCE
 
 Pixels = np.ndarray
 Spoil = Callable[[Pixels, str], Pixels]
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SUPERSAMPLING = 4
+CATALOG_FACTS: Mapping[str, Any] = {
+    "objects": 5,
+    "scored": 5,
+    "licences": {"CC-BY-4.0": 4, "unknown": 1},
+    "scores": [
+        {"table": table, "rows": 9, "matched": 5, "used": used, "without_object": 4, "contradicted": 0} | scale
+        for table, used, scale in (
+            ("first.csv", 5, {"column": "score", "histogram": {"edges": [0, 3, 5, 10], "counts": [0, 2, 3]}}),
+            ("second.csv", 0, {"column": "score", "histogram": {"edges": [0, 3, 5, 10], "counts": [1, 1, 3]}}),
+            (
+                "classes.parquet",
+                5,
+                {"column": "quality", "histogram": {"edges": [-0.5, 0.5, 1.5, 2.5, 3.5], "counts": [1, 0, 2, 2]}},
+            ),
+        )
+    ],
+}
+SELECT_FACTS: Mapping[str, Any] = {
+    "dropped": {"min_score": 2},
+    "licences": {"CC-BY-4.0": 3},
+    "agreement": [
+        {"first": "first.csv", "second": "second.csv", "objects": 5, "spearman": 0.7, "both": 3, "only_first": 0}
+        | {"only_second": 0, "neither": 2},
+    ],
+}
 
 
 def shapes() -> dict[str, trimesh.Trimesh]:
@@ -159,12 +187,17 @@ def _seal_rest(
 ) -> ReportInputs:
     done: list[Outcome] = [Done(uid) for uid in truth]
     poor: list[Outcome] = [Rejected("vase", "score 4.2 < 5.0"), Rejected("<script>lamp</script>", "score 3.1 < 5.0")]
-    seal(folder / "catalog", Kind.CATALOG, config=params.catalog, inputs={}, facts={"objects": 5})
-    seal(folder / "selected", Kind.SELECTED, config=params.select, inputs={}, outcomes=[*done, *poor])
+    seal(folder / "catalog", Kind.CATALOG, config=params.catalog, inputs={}, facts=CATALOG_FACTS)
+    seal(
+        folder / "selected", Kind.SELECTED, config=params.select, inputs={}, outcomes=[*done, *poor], facts=SELECT_FACTS
+    )
     seal(folder / "objects", Kind.OBJECTS, config=params.download, inputs={}, outcomes=done)
     seal(folder / "normalized", Kind.PLACEMENTS, config=params.normalize, inputs={}, outcomes=done)
     flags = {"torus": {"clipped": ["t03", "t11"], "blown": ["t03"]}, "box": {"clipped": ["c00"]}}
     seal_view_set(folder / "views", truth, render, groups, flags)
+    _validate(folder, params)
+    statistics = {"means_C": [0.93, -0.12], "deviations_C": [0.46, 1.08], "deviation": 1.0}
+    seal(folder / "latents", Kind.LATENTS, config=params.encode, inputs={}, facts={"scaled_latents": statistics})
     for name, kind, config in (
         ("mask_vae", Kind.MASK_VAE, params.train_vae),
         ("stage1", Kind.DIFFUSION_MODEL, params.train_stage1),
@@ -182,7 +215,9 @@ def _seal_rest(
         objects=folder / "objects",
         normalized=folder / "normalized",
         views=folder / "views",
+        validation=folder / "validation",
         mask_vae=folder / "mask_vae",
+        latents=folder / "latents",
         stages={stage: folder / stage for stage in ("stage1", "stage2", "stage3")},
         distilled=folder / "distilled",
         test_views=folder / "test_views",
@@ -190,6 +225,21 @@ def _seal_rest(
         baselines=folder / "baselines",
         samples=folder / "samples",
         meshes=folder / "meshes",
+    )
+
+
+def _validate(folder: Path, params: Params) -> None:
+    """Measure the views as the stage does, without a pool."""
+    appearance = measure_objects(ViewSet.open(folder / "views"), params.validate_views.views_each)
+    found, _ = check(appearance, np.array([False] * (len(appearance.uid) - 1) + [True]), params.validate_views)
+    out = folder / "validation"
+    appearance.save(out / APPEARANCE)
+    seal(
+        out,
+        Kind.VALIDATION,
+        config=params.validate_views,
+        inputs={},
+        facts={"expectations": [as_row(one) for one in found]},
     )
 
 

@@ -12,17 +12,28 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from infra.storage.store import RemoteStore
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
-from tasks.artifacts.tables import Entry, SelectedEntry, folder_of, read_objects, write_selected
+from tasks.artifacts.tables import (
+    Entry,
+    SelectedEntry,
+    catalog_table,
+    folder_of,
+    read_columns,
+    read_objects,
+    write_selected,
+    write_table,
+)
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
 from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_parallel
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.select import select_objects
+from tasks.sources.fetched import Fetched, FetchKind
 from tasks.sources.fetching import Fetcher
 from tasks.sources.source import Listing
 from tests.infra.server import Fault, WebServer
@@ -51,7 +62,7 @@ def selected_from(folder: Path, entries: dict[str, str], source: str = "objavers
     rows = [
         SelectedEntry(uid, location, 6.0, f"Thing {uid}", "by", source, "train") for uid, location in entries.items()
     ]
-    write_selected(folder / "selected" / "objects.csv", rows)
+    write_selected(folder / "selected" / "objects.parquet", rows)
     seal(folder / "selected", Kind.SELECTED, config=select_config(), inputs={})
     return folder / "selected"
 
@@ -69,7 +80,7 @@ def run_download(
 
 def test_download_writes_every_object_with_its_hash(hub: WebServer, tmp_path: Path) -> None:
     rows = run_download(tmp_path, hub_tools(tmp_path, hub.url))
-    files = read_objects(tmp_path / "objects" / "objects.csv")
+    files = read_objects(tmp_path / "objects" / "objects.parquet")
     assert [file.uid for file in files] == sorted(OBJECTS)
     for file in files:
         content = file.path(tmp_path / "objects").read_bytes()
@@ -110,13 +121,13 @@ def test_download_from_a_mirror_has_the_same_bytes_and_names_no_server(hub: WebS
     with WebServer(tmp_path / "hub") as mirror:
         mirror.faults[FIRST] = [Fault(status=500)] * 2
         run_download(tmp_path, hub_tools(tmp_path / "two", mirror.url), out="again")
-    for name in ("objects.csv", "ledger.jsonl", "manifest.json"):
+    for name in ("objects.parquet", "ledger.jsonl", "manifest.json"):
         assert (tmp_path / "objects" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
 def test_download_of_an_unfit_object_is_rejected_with_the_reason(hub: WebServer, tmp_path: Path) -> None:
     (hub.folder / hub_path("object00")).unlink()
-    (hub.folder / hub_path("object01")).write_bytes(b"<html>Sign in</html>")
+    (hub.folder / hub_path("object01")).write_bytes(b"nothing of the kind")
     (hub.folder / hub_path("object02")).write_bytes(OBJECTS["object02"][:-7])
     (hub.folder / hub_path("object03")).write_bytes(b"")
     (hub.folder / hub_path("object04")).write_bytes(glb("x" * 200_000))
@@ -125,7 +136,7 @@ def test_download_of_an_unfit_object_is_rejected_with_the_reason(hub: WebServer,
     size = len(OBJECTS["object02"])
     assert {uid: row.reason for uid, row in rows.items() if isinstance(row, Rejected)} == {
         "object00": f"{hub_path('object00')}: not on the server (404)",
-        "object01": "not a GLB file: it starts with b'<htm'",
+        "object01": "not a GLB file: it starts with b'noth'",
         "object02": f"GLB of {size} bytes according to its header, {size - 7} in fact",
         "object03": "the file is empty",
         "object04": "larger than max_mb 0.1",
@@ -151,14 +162,24 @@ def test_download_from_a_hub_that_asks_for_a_pause_fails_no_object(hub: WebServe
     assert all(isinstance(row, Done) for row in rows.values())
 
 
-def test_download_from_a_hub_that_stays_busy_stops_and_keeps_what_is_here(hub: WebServer, tmp_path: Path) -> None:
-    last = hub_path("object09")
-    hub.faults[last] = [Fault(status=503)] * 2
-    tools = hub_tools(tmp_path / "work", hub.url)
-    with pytest.raises(ConnectionError, match=r"the server stays busy, \d+ of 10 objects are here: .*503.*stays$"):
+def test_download_from_a_hub_that_stays_busy_stops_and_keeps_what_is_here(tmp_path: Path) -> None:
+    objects = {f"object{index:02d}": glb(str(index)) for index in range(MAX_CONSECUTIVE_OFFLINE + 4)}
+    lay_out_hub(tmp_path / "hub", objects)
+    paths = {uid: hub_path(uid) for uid in objects}
+    with WebServer(tmp_path / "hub") as hub:
+        tools = hub_tools(tmp_path / "work", hub.url)
+        selected_from(tmp_path, {"object00": paths["object00"]})
         run_download(tmp_path, tools)
-    rows = run_download(tmp_path, tools)
-    assert all(isinstance(row, Done) for row in rows.values())
+        selected_from(tmp_path, paths)
+        for path in paths.values():
+            hub.faults[path] = [Fault(status=503)] * 20
+        with pytest.raises(ConnectionError, match=r"the server stays busy, 1 of 20 objects are here: .*503.*stays$"):
+            run_download(tmp_path, tools)
+        hub.faults.clear()
+        hub.requests.clear()
+        rows = run_download(tmp_path, tools)
+        assert all(isinstance(row, Done) for row in rows.values())
+        assert paths["object00"] not in hub.requests
 
 
 def test_download_after_a_breakdown_asks_only_for_what_is_missing(hub: WebServer, tmp_path: Path) -> None:
@@ -230,6 +251,10 @@ def test_download_goes_on_when_the_server_went_away_in_between(tmp_path: Path) -
         assert sorted(web.requests) == [hub_path(uid) for uid in list(OBJECTS)[6:]]
 
 
+def done(item: Entry) -> Fetched:
+    return Fetched(Done(item.uid), FetchKind.DONE)
+
+
 def entry(index: int) -> SelectedEntry:
     return SelectedEntry(f"object{index}", "x", None, "", "", "objaverse", "train")
 
@@ -238,11 +263,11 @@ def test_fetch_in_parallel_gives_up_after_too_many_silent_answers_in_a_row() -> 
     asked: list[str] = []
     permits = Semaphore(2 * MAX_CONSECUTIVE_OFFLINE)
 
-    def fetch(item: Entry) -> Outcome:
+    def fetch(item: Entry) -> Fetched:
         permits.acquire(timeout=1)  # stay at most so far ahead of the reader; the last one waits in vain
         asked.append(item.uid)
         if item.uid in ("object0", "object5"):
-            return Done(item.uid)
+            return done(item)
         raise ConnectionError("nobody there")
 
     def read_all() -> None:
@@ -256,13 +281,13 @@ def test_fetch_in_parallel_gives_up_after_too_many_silent_answers_in_a_row() -> 
 
 
 def test_fetch_in_parallel_counts_single_silent_answers_as_failed() -> None:
-    def fetch(item: Entry) -> Outcome:
+    def fetch(item: Entry) -> Fetched:
         if int(item.uid.removeprefix("object")) % MAX_CONSECUTIVE_OFFLINE == 1:
             raise ConnectionError("reset")
-        return Done(item.uid)
+        return done(item)
 
     rows = list(fetch_in_parallel(fetch, [entry(index) for index in range(64)], 1, MAX_CONSECUTIVE_OFFLINE))
-    assert sum(isinstance(row, Failed) for row in rows) == 4
+    assert sum(isinstance(row.outcome, Failed) for row in rows) == 4
     assert len(rows) == 64
 
 
@@ -277,11 +302,24 @@ class FullDisk(RemoteStore):
 
 def test_download_on_a_full_disk_stops_and_leaves_nothing_half_written(hub: WebServer, tmp_path: Path) -> None:
     tools = make_tools(tmp_path, hub_url=str(hub.folder), store=FullDisk())
-    with pytest.raises(RuntimeError, match=r"the disk is full, \d of 10 objects are here\. Free space under .*work"):
+    with pytest.raises(
+        RuntimeError, match=r"the disk is full up to .*, \d of 10 objects are here\. Free space under .*work"
+    ):
         run_download(tmp_path, tools)
     assert not (tmp_path / "objects").exists()
     run_download(tmp_path, hub_tools(tmp_path, hub.url))
     assert sorted(hub.requests) == [hub_path(uid) for uid in list(OBJECTS)[2:]]
+
+
+def test_download_whose_known_sizes_exceed_the_disk_is_refused_before_it_begins(hub: WebServer, tmp_path: Path) -> None:
+    table = selected_from(tmp_path, {uid: hub_path(uid) for uid in OBJECTS}) / "objects.parquet"
+    rows = read_columns(table)
+    column = rows.schema.get_field_index("bytes")
+    write_table(table, rows.set_column(column, "bytes", pa.array([10**17] * len(rows), pa.int64())))
+    with pytest.raises(RuntimeError, match=r"1e\+09 GB are still to come, but .* nothing was fetched"):
+        run_download(tmp_path, hub_tools(tmp_path, hub.url))
+    assert hub.requests == []
+    assert not (tmp_path / "objects" / "manifest.json").exists()
 
 
 def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
@@ -296,7 +334,7 @@ def test_download_from_a_folder_follows_its_changes(tmp_path: Path) -> None:
     manifest = open_manifest(tmp_path / "objects", Kind.OBJECTS)
     (source / "chair.glb").write_bytes(glb("new"))
     after = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
-    files = {file.uid: file for file in read_objects(tmp_path / "objects" / "objects.csv")}
+    files = {file.uid: file for file in read_objects(tmp_path / "objects" / "objects.parquet")}
     assert files["chair"].path(tmp_path / "objects").read_bytes() == glb("new")
     assert files["lamp"].file == f"{folder_of('lamp')}/lamp/lamp.gltf"
     assert (files["lamp"].path(tmp_path / "objects").parent / "lamp.bin").read_bytes() == b"1"
@@ -328,24 +366,31 @@ def test_download_from_a_folder_rejects_odd_files_with_cause_and_remedy(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "kind"),
     [
         (
             PermissionError(errno.EACCES, "Permission denied", "/in/wood.png"),
             "wood.png may not be read: open it with chmod",
+            FetchKind.NOT_ALLOWED,
         ),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory"), "No such file or directory"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory"),
+            "No such file or directory",
+            FetchKind.MISSING,
+        ),
     ],
 )
-def test_fetch_of_files_that_are_closed_or_gone_is_rejected(tmp_path: Path, error: OSError, reason: str) -> None:
+def test_fetch_of_files_that_are_closed_or_gone_is_rejected(
+    tmp_path: Path, error: OSError, reason: str, kind: FetchKind
+) -> None:
     config = DownloadConfig(max_mb=1, max_failed_share=0)
     fetcher = Fetcher(ClosedFolder(error), config, tmp_path, "http://127.0.0.1")
-    assert fetcher.fetch(entry(0)) == Rejected(entry(0).uid, reason)
+    assert fetcher.fetch(entry(0)) == Fetched(Rejected(entry(0).uid, reason), kind)
 
 
 def test_fetch_of_a_side_file_whose_name_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     fetcher = Fetcher(LatinFolder(), DownloadConfig(max_mb=1, max_failed_share=0), tmp_path, "http://127.0.0.1")
-    outcome = fetcher.fetch(entry(0))
+    outcome = fetcher.fetch(entry(0)).outcome
     assert isinstance(outcome, Rejected)
     assert outcome.reason.startswith(r"refers to h\xf6lzern.png, a name that is not UTF-8: rename it")
 
@@ -360,7 +405,7 @@ class ClosedFolder:
         self._error = error
 
     def listing(self) -> Listing:
-        return Listing([entry(0)])
+        return Listing(catalog_table([entry(0)]))
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:  # noqa: ARG002 - it never answers
         raise self._error
@@ -385,5 +430,5 @@ def test_download_of_procedural_objects_needs_no_server(tmp_path: Path) -> None:
     select_objects(tmp_path / "catalog", select_config(min_score=0), 0, tmp_path / "selected", make_tools(tmp_path))
     rows = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
     assert [type(row) for row in rows.values()] == [Done] * 3
-    files = read_objects(tmp_path / "objects" / "objects.csv")
+    files = read_objects(tmp_path / "objects" / "objects.parquet")
     assert {file.split for file in files} == {"train", "val"}

@@ -100,6 +100,10 @@ def test_encode_warns_of_latents_that_are_scaled_wrongly_also_where_sums_are_los
             sums.unlink()
     assert len(told[0]) == 1
     assert told[0] == told[1]
+    stopping = ENCODE.model_copy(update={"off_scale": "stop"})
+    with pytest.raises(ValueError, match=r"the scaled latents deviate by .*set encode.off_scale to warn"):
+        encode_views(made / "views", tmp_path / "vae", stopping, 0, tmp_path / "refused", make_tools(tmp_path))
+    assert not (tmp_path / "refused" / MANIFEST).exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])

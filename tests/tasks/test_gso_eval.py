@@ -124,10 +124,10 @@ def test_gso_objects_keep_their_pixels_and_their_mesh_lies_in_them(made: Path, p
         np.testing.assert_array_equal(views.images(uid, views.names(uid)), np.stack(pictures))
         mesh = trimesh.load_mesh(made / "out" / "meshes" / f"{uid}.ply", process=False)
         np.testing.assert_allclose(mesh.vertices, shape().vertices, atol=1e-6)
-        assert views.facts[uid]["group"] == group
-        assert views.facts[uid]["offset_px"] <= 1
-    assert views.facts["my_own"]["note"] == "016.png is not of the layout and not read"
-    assert "note" not in views.facts["sofa"]
+        assert views.facts("group")[uid] == group
+        assert views.facts("offset_px")[uid] <= 1
+    assert views.facts("note")["my_own"] == "016.png is not of the layout and not read"
+    assert "sofa" not in views.facts("note")
 
 
 def test_gso_object_with_a_broken_picture_is_rejected_and_the_rest_goes_on(made: Path) -> None:
@@ -143,7 +143,7 @@ def test_gso_object_without_a_fitting_mesh_keeps_its_views_and_says_why(made: Pa
     views = ViewSet.open(made / "out")
     for uid, (_, sentence) in UNMESHED.items():
         assert len(views.names(uid)) == 16
-        assert sentence in views.facts[uid]["note"]
+        assert sentence in views.facts("note")[uid]
         assert not (made / "out" / "meshes" / f"{uid}.ply").exists()
 
 

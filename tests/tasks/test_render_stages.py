@@ -20,7 +20,8 @@ from render.views import ViewKind
 from tasks.artifacts.manifest import Kind, open_manifest, read_ledger, seal
 from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects
 from tasks.artifacts.views import ViewSet
-from tasks.commands.export import export_nerf
+from tasks.commands.export.layouts import export_views
+from tasks.commands.export.source import Source
 from tasks.config import NormalizeConfig, RenderTestConfig
 from tasks.normalize import normalize_objects
 from tasks.outcome import Done, Failed, Outcome, Rejected
@@ -141,7 +142,7 @@ def test_render_views_are_complete_and_show_something_with_a_clean_background(ru
         covered = (images[..., 3] > 127).mean(axis=(1, 2))
         assert covered.min() > 0.02
         assert (images[..., 3] == 0).mean() > 0.3
-    assert {uid: views.facts[uid]["split"] for uid in views.uids} == {"car": "val", "mug": "train"}
+    assert views.facts("split") == {"car": "val", "mug": "train"}
     assert (run / "views" / "sheets" / "car.png").exists()
 
 
@@ -224,7 +225,7 @@ def test_normalize_when_nothing_is_left_stops_with_the_reason(tmp_path: Path) ->
 
 def test_render_test_targets_are_aligned_with_the_first_condition(run: Path) -> None:
     views = ViewSet.open(run / "test_views")
-    groups = {uid: views.facts[uid]["group"] for uid in views.uids}
+    groups = views.facts("group")
     assert groups == {"car": "held_out", "mug": "train"}
     for uid in views.uids:
         first_target, first_condition = (
@@ -268,7 +269,8 @@ def test_render_passes_are_kept_read_and_exported(run: Path, tmp_path: Path) -> 
     np.testing.assert_array_equal(views.image("car", "t00"), plain.image("car", "t00"))
     with pytest.raises(ValueError, match=r"car has no t00.depth.png; render with passes \[depth\]"):
         plain.depth("car", "t00")
-    (exported,) = export_nerf(folder / "views", ["car"], tmp_path / "nerf")
+    export_views(Source.open(folder / "views", ["car"]), "nerf", tmp_path / "nerf", make_tools(tmp_path).progress)
+    exported = tmp_path / "nerf" / "car"
     table = json.loads((exported / "transforms.json").read_text())
     frame = table["frames"][0]
     stored = np.array(Image.open(exported / frame["depth_file_path"])) * table["integer_depth_scale"]

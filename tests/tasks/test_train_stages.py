@@ -190,7 +190,7 @@ def test_encode_in_bf16_gives_nearly_the_same_latents_and_the_same_image_encoder
 def test_encode_shards_follow_the_views(made: Path) -> None:
     views, latents = ViewSet.open(made / "views"), LatentSet.open(made / "latents")
     for uid in views.uids:
-        number = str(views.reader.index[uid]["shard"])[len("shard-") : -len(".tar")]
+        number = views.reader.shard(uid).stem.removeprefix("shard-")
         assert latents.objects[uid].shard == f"latents-{number}.safetensors"
 
 
@@ -198,7 +198,7 @@ def test_encode_condition_between_columns_is_refused(made: Path, tmp_path: Path)
     views = write_small_views(tmp_path, offset_deg=10.0)
     with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 10\.0"):
         encode_views(views, made / "vae", ENCODE, 0, tmp_path / "latents", make_tools(tmp_path))
-    assert not (tmp_path / "latents" / "index.json").exists()
+    assert not (tmp_path / "latents" / "index.safetensors").exists()
 
 
 def test_encode_again_after_a_crash_keeps_finished_shards(made: Path, tmp_path: Path) -> None:

@@ -77,22 +77,13 @@ def test_config_without_an_axis_has_the_fingerprint_of_before(tmp_path: Path) ->
     assert fingerprint(folder_config(tmp_path, up_axis="z")) != fingerprint(config)
 
 
-def test_tables_without_an_axis_have_the_columns_of_before(tmp_path: Path) -> None:
-    entry = Entry("a", "a.obj", None, "a", "", "folder")
-    file = ObjectFile("a", "00/a.obj", "f" * 64, 9, "train", None, "a", "")
-    write_entries(tmp_path / "entries.csv", [entry])
-    write_objects(tmp_path / "objects.csv", [file])
-    assert (tmp_path / "entries.csv").read_text() == "uid,location,score,title,license,source\na,a.obj,,a,,folder\n"
-    assert (tmp_path / "objects.csv").read_text().splitlines()[0] == "uid,file,sha256,bytes,split,score,title,license"
-    assert read_entries(tmp_path / "entries.csv") == [entry]
-    assert read_objects(tmp_path / "objects.csv") == [file]
-
-
 def test_tables_with_an_axis_keep_it(tmp_path: Path) -> None:
     rows = [Entry("a", "a.obj", None, "a", "", "folder", up_axis="-Z"), Entry("b", "b.obj", None, "b", "", "folder")]
-    write_entries(tmp_path / "entries.csv", rows)
-    assert read_entries(tmp_path / "entries.csv") == rows
+    write_entries(tmp_path / "entries.parquet", rows)
+    assert read_entries(tmp_path / "entries.parquet") == rows
     file = ObjectFile("a", "00/a.obj", "f" * 64, 9, "train", None, "a", "", up_axis="Z")
+    write_objects(tmp_path / "objects.parquet", [file])
+    assert read_objects(tmp_path / "objects.parquet") == [file]
     assert file.content != replace(file, up_axis=None).content == (file.sha256,)
 
 

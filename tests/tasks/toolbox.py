@@ -48,6 +48,10 @@ class QuietProgress:
         yield lambda outcome: None  # noqa: ARG005
 
     @contextmanager
+    def transfers(self, label: str, total: int) -> Iterator[Callable[[str, int, int | None], None]]:  # noqa: ARG002
+        yield lambda kind, num_bytes, to_come: None  # noqa: ARG005
+
+    @contextmanager
     def steps(self, label: str, total: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:  # noqa: ARG002
         yield lambda step, metrics: None  # noqa: ARG005
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.artifacts.tables import Entry
+from tasks.artifacts.tables import Entry, catalog_table
 from tasks.config import CatalogConfig
 from tasks.sources.procedural.objects import (
     FAMILIES,
@@ -48,7 +48,7 @@ class ProceduralSource:
         }
         choice = choose(indices, self._config, self._seed)
         entries = [self._entry(uid, indices[uid]) for uid in choice.kept]
-        return Listing(entries, turned_away=choice.dropped, unmatched=choice.unmatched)
+        return Listing(catalog_table(entries), turned_away=choice.dropped, unmatched=choice.unmatched)
 
     def _entry(self, uid: str, index: int) -> Entry:
         family = family_of(index)

@@ -17,7 +17,8 @@ from tasks.artifacts.manifest import fingerprint
 from tests.project_copy import ROOT
 
 DATA_SECTIONS = frozenset(
-    {"seed", "catalog", "select", "download", "normalize", "render", "train_vae", "encode", "render_test", "gso_eval"}
+    {"seed", "catalog", "select", "download", "normalize", "render", "validate_views", "train_vae", "encode"}
+    | {"render_test", "gso_eval"}
 )
 """What decides the data, and so what runs may share: objects, views, VAE, latents and test sets."""
 StageName = Literal["stage1", "stage2", "stage3"]

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from infra.storage.gate import seconds_to_wait
 from infra.storage.store import RemoteStore
 from tests.infra.server import Fault, WebServer
 
@@ -128,28 +127,6 @@ def test_closed_store_lets_nobody_wait(server: WebServer, tmp_path: Path, caplog
         store.close()
         with pytest.raises(ConnectionError, match="called off"):
             waiting.result()
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"RateLimit": '"resolvers";r=0;t=55'}, 56),
-        ({"RateLimit": '"api";r=0;t=20,"resolvers";r=12;t=55'}, 21),
-        ({"RateLimit": "limit=3000, remaining=0, reset=55"}, 56),
-        ({"RateLimit": '"resolvers";t=7'}, 8),
-        ({"Retry-After": "9", "RateLimit": '"resolvers";r=0;t=55'}, 56),
-        ({"Retry-After": "Sat, 28 Nov 2026 10:00:30 GMT", "Date": "Sat, 28 Nov 2026 10:00:00 GMT"}, 31),
-        ({"Retry-After": "Sat, 28 Nov 2026 10:00:30 GMT"}, 0),
-        ({"Retry-After": "soon", "RateLimit": "nonsense"}, 0),
-        ({}, 0),
-    ],
-)
-def test_refusal_is_read_as_seconds_to_wait(headers: dict[str, str], seconds: float) -> None:
-    assert seconds_to_wait(headers, is_refused=True) == seconds
-
-
-def test_answer_with_something_left_asks_for_no_pause() -> None:
-    assert seconds_to_wait({"RateLimit": '"resolvers";r=2900;t=55', "Retry-After": "9"}, is_refused=False) == 0
 
 
 TOKEN = "hf_secret"
@@ -306,3 +283,75 @@ def test_fetch_local_file_copies_it(tmp_path: Path, form: str) -> None:
 def test_fetch_unknown_scheme_raises_valueerror_naming_the_choices(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ftp://x/y.*use http"):
         make_store().fetch("ftp://x/y", tmp_path / "y")
+
+
+def test_fetch_chunked_body_is_whole_and_a_cut_one_is_fetched_again(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(is_chunked=True, after_bytes=20_000), Fault(is_chunked=True)]
+    make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert only_file(tmp_path / "got" / "a.bin") == CONTENT
+    assert server.requests == ["a.bin"] * 2
+
+
+def test_fetch_with_a_content_length_that_is_too_long_never_counts_as_whole(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(length=len(CONTENT) + 5)]
+    with pytest.raises(ConnectionError, match=r"a\.bin: .*1048576"):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert not (tmp_path / "got" / "a.bin").exists()
+    make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert only_file(tmp_path / "got" / "a.bin") == CONTENT
+
+
+@pytest.mark.parametrize("span", ["", "bytes 5-9/10", "lines 1-2", "bytes 700000-1048575/*"])
+def test_fetch_answer_with_a_wrong_range_is_not_appended(server: WebServer, tmp_path: Path, span: str) -> None:
+    target = tmp_path / "got" / "a.bin"
+    break_off(server, target)
+    server.faults["a.bin"] = [Fault(content_range=span)]
+    make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    assert only_file(target) == CONTENT
+
+
+def test_fetch_body_that_comes_a_byte_at_a_time_counts_as_a_broken_line(server: WebServer, tmp_path: Path) -> None:
+    """No read times out, since a byte comes every 50 ms."""
+    server.faults["a.bin"] = [Fault(pause=0.05)]
+    with pytest.raises(ConnectionError, match=r"the line is stalled: \d+ bytes came in 0 s"):
+        make_store(attempts=1, read_timeout=0.4).fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    make_store(read_timeout=60.0).fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+    assert only_file(tmp_path / "got" / "a.bin") == CONTENT
+
+
+def test_fetch_redirects_without_end_fail_with_the_address(server: WebServer, tmp_path: Path) -> None:
+    server.faults["a.bin"] = [Fault(status=302, headers=(("Location", "/a.bin"),))] * 40
+    with pytest.raises(OSError, match=r"a\.bin: .*redirects"):
+        make_store().fetch(f"{server.url}/a.bin", tmp_path / "got" / "a.bin")
+
+
+def test_fetch_goes_through_the_proxy_of_the_environment(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy is asked for the whole address, which is the path of a file here."""
+    there = server.folder / "http:" / "hub.invalid" / "a.bin"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(CONTENT)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url)
+    store = make_store(attempts=1)
+    for name in ("one", "two"):
+        store.fetch("http://hub.invalid/a.bin", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == CONTENT
+    assert server.requests == ["http://hub.invalid/a.bin"] * 2
+
+
+def test_part_of_a_changed_file_is_continued_by_its_own_version(server: WebServer, tmp_path: Path) -> None:
+    target = tmp_path / "got" / "a.bin"
+    break_off(server, target)
+    before = (target.parent / ".a.bin.version").read_text()
+    (server.folder / "a.bin").write_bytes(CONTENT[::-1])
+    server.faults["a.bin"] = [Fault(after_bytes=500_000)]
+    with pytest.raises(ConnectionError):
+        make_store(attempts=1).fetch(f"{server.url}/a.bin", target)
+    assert (target.parent / ".a.bin.version").read_text() != before
+    server.sent.clear()
+    make_store().fetch(f"{server.url}/a.bin", target)
+    assert only_file(target) == CONTENT[::-1]
+    assert server.sent["a.bin"] == len(CONTENT) - 500_000

@@ -1,11 +1,14 @@
 import filecmp
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from models.data.latent_index import LatentIndex, ObjectRow, read_latent_index
 from models.data.latents import LatentSet, ObjectLatents, sample_posterior, write_shard
 from tests.models.toy_latents import LAYOUT, condition_columns, embeds_of, moments_of, write_toy_latents
 
@@ -50,12 +53,46 @@ def test_latent_set_written_twice_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_toy_latents(tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["index.json", "latents-00000.safetensors", "latents-00001.safetensors", "white.safetensors"]
+    assert names == ["index.safetensors", "latents-00000.safetensors", "latents-00001.safetensors", "white.safetensors"]
     assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, shallow=False) == (names, [], [])
 
 
 def test_latent_set_without_index_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"index\.json"):
+    with pytest.raises(ValueError, match=r"no index\.safetensors"):
+        LatentSet.open(tmp_path)
+
+
+def test_latent_index_of_the_old_form_is_still_read(tmp_path: Path) -> None:
+    """Sets that were encoded before hold days of work."""
+    new = write_toy_latents(tmp_path)
+    (tmp_path / "index.safetensors").unlink()
+    rows = {uid: asdict(row) for uid, row in new.objects.items()}
+    (tmp_path / "index.json").write_text(json.dumps(asdict(LAYOUT) | {"objects": rows}))
+    old = LatentSet.open(tmp_path)
+    assert old.layout == new.layout
+    assert dict(old.objects) == dict(new.objects)
+    assert torch.equal(old.views("o2", [0, 36]), new.views("o2", [0, 36]))
+
+
+def test_latent_index_gives_back_the_rows_that_it_was_made_of(tmp_path: Path) -> None:
+    rows = {
+        "b": ObjectRow("latents-00001.safetensors", "train", [3, 1], 2**32 - 1),
+        "a": ObjectRow("latents-00000.safetensors", "val", [0, 2, 7], 5),
+        "c": ObjectRow("latents-00000.safetensors", "train", [], 0),
+    }
+    LatentIndex.of(rows).write(tmp_path, LAYOUT)
+    layout, index = read_latent_index(tmp_path)
+    assert layout == LAYOUT
+    assert dict(index) == rows
+    assert (index.uids(), index.uids("train"), index.uids("test")) == (["a", "b", "c"], ["b", "c"], [])
+    assert index.num_conditions == 0
+
+
+def test_damaged_latent_index_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    write_toy_latents(tmp_path)
+    path = tmp_path / "index.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"index.safetensors is damaged.*dvc checkout"):
         LatentSet.open(tmp_path)
 
 
@@ -73,7 +110,7 @@ def test_latents_copied_from_another_set_are_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / name, {f"o{n}": ObjectLatents(moments_of(n) + 100, embeds_of(n)) for n in (0, 2)})
     latents = LatentSet.open(tmp_path / "own", lambda shard: tmp_path / shard)
     with pytest.raises(
-        ValueError, match=rf"{name}, a copy, is broken \(its o0 is not the one of index\.json\); remove it"
+        ValueError, match=rf"{name}, a copy, is broken \(its o0 is not the one of index\.safetensors\); remove it"
     ):
         latents.views("o0", [0])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from tasks.artifacts.ledger_table import LedgerTable
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, read_ledger, seal
 from tasks.outcome import Done, Failed, Outcome, Rejected
 
@@ -63,3 +64,13 @@ def test_manifest_holds_no_time_and_no_absolute_path(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert set(content) == {"kind", "fingerprint", "config", "inputs", "counts", "facts"}
     assert str(tmp_path) not in (tmp_path / "manifest.json").read_text()
+
+
+def test_ledger_as_a_table_is_read_like_the_other(tmp_path: Path) -> None:
+    rows = LedgerTable.of_rows(["c", "a"], [Rejected("b", "score 4 < 5")])
+    seal(tmp_path, Kind.SELECTED, config=Config(size=1), inputs={}, outcomes=OUTCOMES)
+    manifest = seal(tmp_path, Kind.SELECTED, config=Config(size=1), inputs={}, outcomes=rows)
+    assert manifest.counts == {"done": 2, "rejected": 1, "failed": 0}
+    assert read_ledger(tmp_path) == [Done("a"), Rejected("b", "score 4 < 5"), Done("c")]
+    seal(tmp_path, Kind.SELECTED, config=Config(size=1), inputs={}, outcomes=OUTCOMES)
+    assert read_ledger(tmp_path) == sorted(OUTCOMES, key=lambda outcome: outcome.uid)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tasks.artifacts.atomic import write_json
 from tasks.artifacts.resume import MAX_FIRST_FAILURES, ItemStore, Journal, run_resumable
+from tasks.artifacts.shard_index import read_index, shard_name
 from tasks.artifacts.shards import lay_out, seal_shards, write_item
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tests.tasks.toolbox import make_tools
@@ -195,6 +197,66 @@ def test_item_store_killed_while_it_keeps_loses_no_item(
     assert worked_on(tmp_path) == []
     assert store.members("a", "a1") == {"t00.png": b"a1"}
     assert store.members("b", "b2") == {"t00.png": b"b2"}
+
+
+def sealed(tmp_path: Path, keys: Mapping[str, str], out: str) -> ItemStore:
+    """Make what is not made yet and seal all of it, two to a shard."""
+    store, _ = run(tmp_path, keys)
+    layout = store.lay_out(keys, 2)
+    seal_shards(store.readers(keys), layout, tmp_path / out, store.unchanged(keys, layout))
+    store.keep(tmp_path / out, keys, layout)
+    return store
+
+
+def test_item_store_unchanged_shards_are_those_with_the_same_items(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcdef"}
+    store = ItemStore(tmp_path / "work")
+    assert store.unchanged(keys, store.lay_out(keys, 2)) is None, "nothing was sealed yet"
+    store = sealed(tmp_path, keys, "first")
+    layout = store.lay_out(keys, 2)
+    changed = layout.shard_of["a"]
+    others = sorted(uid for uid in keys if layout.shard_of[uid] != changed)
+    assert store.unchanged(keys, layout).uids == list("abcdef")  # type: ignore[union-attr]
+    assert store.unchanged(keys | {"a": "a2"}, layout).uids == others  # type: ignore[union-attr]
+    more = keys | {"g": "g1"}
+    assert store.unchanged(more, store.lay_out(more, 2)).uids == list("abcdef")  # type: ignore[union-attr]
+    shard = tmp_path / "first" / changed
+    shard.write_bytes(shard.read_bytes()[:600])
+    assert store.unchanged(keys, layout).uids == others  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"is truncated"):
+        sealed(tmp_path, keys, "second")
+
+
+def test_item_store_sealed_again_with_more_items_gives_the_bytes_of_a_set_made_at_once(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcd"}
+    after = keys | {"b": "b2", "e": "e1"}
+    layout = sealed(tmp_path, keys, "out").lay_out(after, 2)
+    sealed(tmp_path, after, "twice")
+    (tmp_path / "other").mkdir()
+    store, _ = run(tmp_path / "other", after)
+    seal_shards(store.readers(after), layout, tmp_path / "once")
+    twice, once = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("twice", "once"))
+    assert twice == once
+
+
+def test_item_store_sealed_before_indexes_were_columns_makes_nothing_again(tmp_path: Path) -> None:
+    keys = {uid: f"{uid}1" for uid in "abcd"}
+    store = sealed(tmp_path, keys, "out")
+    [folder] = store.folder.glob("sealed-*")
+    index = read_index(folder)
+    rows = {
+        uid: {"shard": shard_name(index.shard(uid)), "members": {"t00.png": list(index.place(uid, "t00.png"))}}
+        for uid in keys
+    }
+    write_json(folder / "index.json", rows)
+    (folder / "index.safetensors").unlink()
+    worked_on(tmp_path)
+    later = sealed(tmp_path, keys, "again")
+    assert worked_on(tmp_path) == []
+    assert {uid: later.members(uid, key) for uid, key in keys.items()} == {
+        uid: {"t00.png": key.encode()} for uid, key in keys.items()
+    }
+    assert read_index(tmp_path / "again").uids == index.uids
 
 
 def test_journal_torn_last_row_is_ignored_and_spoils_nothing(tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+import io
+import json
+import pickle
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -34,6 +37,96 @@ def test_write_item_same_members_in_another_order_gives_equal_bytes(tmp_path: Pa
     assert read_item(tmp_path / "a.tar") == {"x": b"1", "y": b"2"}
 
 
+@pytest.mark.parametrize("sizes", [(0,), (1, 512, 513), (20 * 512 - 1, 7), (511,) * 43])
+def test_items_and_shards_have_the_bytes_that_tarfile_writes(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    members = {f"t{number:02d}.png": bytes([number]) * size for number, size in enumerate(sizes)}
+    write_item(tmp_path / "item.tar", members)
+    uid = "x" * MAX_UID
+    seal_shards({uid: members.copy}, lay_out([uid], 1), tmp_path)
+    for name, prefix in (("item.tar", ""), ("shard-00000.tar", f"{uid}.")):
+        with tarfile.open(tmp_path / "library.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+            for member, content in members.items():
+                info = tarfile.TarInfo(prefix + member)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        assert (tmp_path / name).read_bytes() == (tmp_path / "library.tar").read_bytes()
+
+
+def test_item_cut_short_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    write_item(tmp_path / "item.tar", {"x": b"1" * 600})
+    content = (tmp_path / "item.tar").read_bytes()
+    for size in (0, 100, 600, 1024):
+        (tmp_path / "item.tar").write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"item.tar: the tar is cut short; remove it and run the stage again"):
+            read_item(tmp_path / "item.tar")
+
+
+def test_index_of_the_old_form_is_still_read(tmp_path: Path) -> None:
+    """Sets that were sealed before hold days of rendering."""
+    seal(20, 3, tmp_path)
+    new = ShardReader.open(tmp_path)
+    rows = {
+        uid: {
+            "shard": new.shard(uid).name,
+            "members": {name: list(new.index.place(uid, name)) for name in new.names(uid)},
+        }
+        for uid in new.uids
+    }
+    (tmp_path / "index.safetensors").unlink()
+    (tmp_path / "index.json").write_text(json.dumps(rows))
+    old = ShardReader.open(tmp_path)
+    assert old.uids == new.uids
+    for uid in new.uids:
+        for name in new.names(uid):
+            assert old.read(uid, name) == new.read(uid, name)
+
+
+def test_index_places_agree_with_the_headers_of_the_tar(tmp_path: Path) -> None:
+    seal(20, 3, tmp_path)
+    index = ShardReader.open(tmp_path).index
+    for path in tmp_path.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                uid, name = member.name.split(".", 1)
+                assert index.place(uid, name) == (member.offset_data, member.size)
+
+
+def test_index_of_some_objects_pickles_small_and_reads_the_same(tmp_path: Path) -> None:
+    seal(200, 8, tmp_path)
+    reader = ShardReader.open(tmp_path)
+    few = reader.only(["object-007", "object-150"])
+    assert len(pickle.dumps(few)) < 2500 < len(pickle.dumps(reader))
+    assert few.uids == ["object-007", "object-150"]
+    assert few.read("object-150", "t00.png") == reader.read("object-150", "t00.png")
+    with pytest.raises(KeyError, match="object-008 is not in"):
+        few.read("object-008", "t00.png")
+    with pytest.raises(KeyError, match=r"object-007 has no t01\.png"):
+        few.read("object-007", "t01.png")
+
+
+def test_damaged_index_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    seal(3, 9, tmp_path)
+    path = tmp_path / "index.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"index.safetensors is damaged.*dvc checkout"):
+        ShardReader.open(tmp_path)
+
+
+def test_seal_shards_links_the_shards_that_are_unchanged_and_writes_the_same_as_anew(tmp_path: Path) -> None:
+    before = seal(200, 8, tmp_path / "before")
+    items = make_items(220)
+    layout = lay_out(items, 8, before)
+    unchanged = ShardReader.open(tmp_path / "before")
+    seal_shards(items, layout, tmp_path / "linked", unchanged)
+    seal_shards(items, layout, tmp_path / "anew")
+    linked, anew = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("linked", "anew")
+    )
+    assert linked == anew
+    same = [path for path in (tmp_path / "linked").glob("*.tar") if path.stat().st_nlink == 2]
+    assert len(same) == 25
+
+
 def test_shard_reader_reads_every_member_back(tmp_path: Path) -> None:
     items = make_items(20)
     seal_shards(items, lay_out(items, 3), tmp_path / "out")
@@ -65,7 +158,7 @@ def test_seal_shards_a_tenth_more_objects_rewrites_none_of_the_full_shards(tmp_p
     )
     assert (len(first), len(second)) == (25, 28)
     assert first.items() <= second.items()
-    assert len(ShardReader.open(tmp_path / "after").index) == 220
+    assert len(ShardReader.open(tmp_path / "after").uids) == 220
 
 
 def test_lay_out_fills_the_last_shard_before_a_new_one_is_begun() -> None:
@@ -95,7 +188,7 @@ def test_shard_reader_truncated_shard_names_the_file_and_the_remedy(tmp_path: Pa
 
 
 def test_shard_reader_unsealed_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no index.json"):
+    with pytest.raises(ValueError, match=r"no index.safetensors"):
         ShardReader.open(tmp_path)
 
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from flows.params import load_params
 from tasks.artifacts.cases import Case
 from tasks.artifacts.manifest import Manifest
+from tasks.report.data_checks import DataCheck, DataChecks
+from tasks.report.data_summary import DataSummary
 from tasks.report.extremes import CaseExtremes, Extreme
 from tasks.report.gallery import Panel, Row, ShownObject
 from tasks.report.ledger import StageLedger
@@ -56,13 +58,27 @@ def report() -> Report:
         extremes=(CaseExtremes(case, 2, extreme, extreme),),
         objects=(ShownObject(HOSTILE, HOSTILE, panels),),
         trainings=((HOSTILE, plain),),
+        data=DataSummary(
+            dropped=((HOSTILE, 2),),
+            licences=((HOSTILE, 3, 2),),
+            scores=((HOSTILE, HOSTILE, 5, 4, 3, 2, 1),),
+            agreements=((HOSTILE, HOSTILE, 9, HOSTILE, 3, 2, 1, 3),),
+            histogram=plain,
+        ),
         ledgers=(
             StageLedger(
                 HOSTILE,
                 {"done": 1, "rejected": 300, "failed": 1},
                 tuple((HOSTILE, HOSTILE, HOSTILE) for _ in range(301)),
+                ((HOSTILE, 301),),
                 ((HOSTILE, HOSTILE, (HOSTILE,)),),
             ),
+        ),
+        checks=DataChecks(
+            (DataCheck(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,)),),
+            plain,
+            plain,
+            ((HOSTILE, HOSTILE, HOSTILE),),
         ),
         sheets=((HOSTILE, plain),),
     )

@@ -152,7 +152,7 @@ def test_fetch_archives_of_a_folder_become_objects_or_rows_of_the_ledger(tmp_pat
     pack(source_folder / "escape.zip", {"../scene.glb": glb()})
     source = FolderSource(catalog_config(source="folder", folder=str(source_folder)), 0)
     fetcher = Fetcher(source, DownloadConfig(max_mb=1, max_failed_share=0), tmp_path / "work", "http://hub")
-    outcomes = {entry.uid: fetcher.fetch(entry) for entry in source.listing().entries}
+    outcomes = {entry.uid: fetcher.fetch(entry).outcome for entry in source.listing().entries}
     good, bad, escape = outcomes["good"], outcomes["bad_inside"], outcomes["escape"]
     assert isinstance(good, Done)
     assert str(good.facts["file"]).endswith("/good/x/scene.glb")

@@ -36,11 +36,40 @@ def test_objaverse_entries_carry_location_title_and_licence(hub: WebServer, tmp_
     assert (last.title, last.license, last.score, last.source) == ("", "", None, "objaverse")
 
 
+def test_objaverse_annotations_fill_the_columns_of_the_catalog(hub: WebServer, tmp_path: Path) -> None:
+    table = ObjaverseSource(catalog_config(), 0, hub_tools(tmp_path, hub.url)).listing().table
+    first, *_, last = table.to_pylist()
+    assert first == {
+        **dict.fromkeys(table.column_names),
+        "uid": "object00",
+        "location": "glbs/000-000/object00.glb",
+        "title": "Thing object00",
+        "license": "by",
+        "source": "objaverse",
+        "author": "somebody",
+        "lvis_category": "mug",
+        "tags": ["old", "object00"],
+        "categories": ["furniture-home"],
+        "num_faces": 1234,  # of the GLB file, not of the original
+        "num_vertices": 700,
+        "num_animations": 0,
+        "view_count": 1000,
+        "like_count": 10,
+        "bytes": 5000,
+        "published": "2021-04-20T12:34:56.123456",
+        "thumbnail": "https://x.org/1920.jpeg",
+        "is_age_restricted": False,
+    }
+    said = {name for name, value in last.items() if value not in (None, "")}
+    assert said == {"uid", "location", "source"}, "it has no annotation"
+
+
 def test_objaverse_entries_of_few_objects_fetch_only_their_metadata(hub: WebServer, tmp_path: Path) -> None:
     config = catalog_config(include=["object0[45]", "object10"])
     ObjaverseSource(config, 0, hub_tools(tmp_path, hub.url)).listing()
     fetched = sorted(hub.requests)
-    assert fetched == ["metadata/000-002.json.gz", "metadata/000-005.json.gz", "object-paths.json.gz"]
+    notes = ["metadata/000-002.json.gz", "metadata/000-005.json.gz"]
+    assert fetched == ["lvis-annotations.json.gz", *notes, "object-paths.json.gz"]
 
 
 def test_objaverse_entries_listed_again_fetch_nothing(hub: WebServer, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources.aesthetic_scores import read_scores
 from tasks.sources.folder_table import read_folder_table
+from tasks.sources.score_tables import scores_in
 from tasks.sources.spreadsheet import read_table
 
 PLAIN = 'uid,aesthetic_score,title\nchair,6.5,"A chair, red"\nlamp,5,Größe\n'
@@ -39,7 +39,7 @@ AS_SAVED = {
 def test_table_is_read_however_it_was_saved(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(AS_SAVED[kind])
-    assert read_scores(path) == {"chair": 6.5, "lamp": 5.0}
+    assert _scores(path) == {"chair": 6.5, "lamp": 5.0}
     assert [row.cells["title"] for row in read_table(path).rows] == ["A chair, red", "Größe"]
 
 
@@ -77,7 +77,7 @@ def test_table_that_cannot_be_understood_raises_with_file_line_and_remedy(tmp_pa
     path = tmp_path / "scores.csv"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_scores(path)
+        _scores(path)
 
 
 def test_table_that_is_a_folder_raises_with_remedy(tmp_path: Path) -> None:
@@ -91,4 +91,8 @@ def test_table_that_is_a_workbook_raises_with_remedy(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as book:
         book.writestr("xl/workbook.xml", "<workbook/>")
     with pytest.raises(ValueError, match=r'scores\.csv is an Excel .*workbook.*, no CSV file.*"CSV UTF-8"'):
-        read_scores(path)
+        _scores(path)
+
+
+def _scores(path: Path) -> dict[str, float]:
+    return scores_in(read_table(path))

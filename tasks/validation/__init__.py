@@ -1,0 +1,1 @@
+"""What a set of views must hold before anything is trained on it."""
