@@ -50,7 +50,7 @@ class Source:
             folder: A sealed view set.
             uids: The objects; all of them where it is empty.
             kind: The only kind of view that is wanted.
-            objects: Folder whose `objects.csv` has titles and licences, such as data/objects.
+            objects: Folder whose `objects.parquet` has titles and licences, such as data/objects.
 
         Raises ValueError when `folder` is not sealed, when it has no such object, when one has no view of the kind, or
         when `objects` has no table.

@@ -71,7 +71,7 @@ def test_export_unknown_object_kind_and_layout_are_named(views: Path, tmp_path: 
         Source.open(views, ["b", "mug"])
     with pytest.raises(ValueError, match="a has no condition views; leave out --kind"):
         Source.open(views, kind=ViewKind.CONDITION)
-    with pytest.raises(ValueError, match=r"has no objects\.csv; name the folder that the stage download made"):
+    with pytest.raises(ValueError, match=r"has no objects\.parquet; name the folder that the stage download made"):
         Source.open(views, objects=tmp_path)
     with pytest.raises(ValueError, match="layout 'obj' is none of nerf, instantmesh"):
         export(Source.open(views), "obj", tmp_path / "out")
