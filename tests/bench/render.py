@@ -22,7 +22,7 @@ from rich.table import Table
 from infra.execution.processes import environment
 from models.losses import metrics
 from tasks.sources.procedural.objects import FAMILIES, write_object
-from tests.bench.render_methods import METHODS, TRUTH, Method
+from tests.bench.render_methods import METHODS, TRUTH, Method, method
 from tests.bench.render_worker import Job
 
 NUM_OBJECTS = 8
@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         paths = _objects(arguments.folder, folder / "objects")[: arguments.objects]
-        chosen = [one for one in METHODS if not arguments.methods or one.name in arguments.methods]
+        chosen = [method(name) for name in arguments.methods] or METHODS
         truth = _truth(paths, arguments, arguments.truth or folder / "truth")
         runs: dict[str, list[Run]] = {one.name: [] for one in chosen}
         for _ in range(arguments.rounds):
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--objects", type=int, default=NUM_OBJECTS, help="at most so many")
     parser.add_argument("--folder", type=Path, help="GLB files; default: procedural objects")
-    parser.add_argument("--methods", nargs="*", default=[], help="names; default: all")
+    parser.add_argument("--methods", nargs="*", default=[], help="names, or a quality's numbers as JSON")
     parser.add_argument("--truth", type=Path, help="folder that keeps the views of many samples for the next time")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     return parser

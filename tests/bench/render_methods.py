@@ -1,5 +1,6 @@
 """Ways to render a view that the benchmark compares: ours, and the public scripts' as their sources have it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,5 +58,16 @@ METHODS = (*OURS, PEERS, CYCLES)
 
 
 def method(name: str) -> Method:
-    """The method of that name, or the truth."""
-    return next(one for one in (*METHODS, TRUTH) if one.name == name)
+    """The method of that name, or the truth; a JSON object is a trial: numbers of a quality that has no name.
+
+    `cycles` in it holds attributes of scene.cycles: {"samples": 12, ..., "cycles": {"adaptive_min_samples": 16}}.
+    Raises ValueError when there is no such method.
+    """
+    if name.startswith("{"):
+        numbers = json.loads(name)
+        cycles = numbers.pop("cycles", {})
+        return Method(name, Quality.model_validate(numbers), "a trial; one process, scene kept", cycles=cycles)
+    known = {one.name: one for one in (*METHODS, TRUTH)}
+    if name not in known:
+        raise ValueError(f"{name!r} is no method; write {', '.join(map(repr, known))}, or a quality's numbers as JSON")
+    return known[name]

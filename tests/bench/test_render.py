@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.bench.render import main, psnr
-from tests.bench.render_methods import OURS, PEERS
+from tests.bench.render_methods import OURS, PEERS, method
 
 NAMES = [OURS[1].name, PEERS.name]
 
@@ -16,6 +16,19 @@ def test_psnr_is_that_of_the_pictures_on_white() -> None:
     images[..., :3] = 77  # under zero alpha, so it does not count
     images[:, 0, 0] = (0, 0, 0, 255)
     assert psnr(images, truth) == pytest.approx(10 * np.log10(16))
+
+
+def test_method_of_a_quality_without_a_name_has_its_numbers() -> None:
+    numbers = '"samples": 12, "noise_threshold": 0.1, "denoise": "none", "max_bounces": 3'
+    trial = method(f'{{{numbers}, "cycles": {{"adaptive_min_samples": 16}}}}')
+    assert trial.quality.model_dump() == {"samples": 12, "noise_threshold": 0.1, "denoise": "none", "max_bounces": 3}
+    assert trial.cycles == {"adaptive_min_samples": 16}
+    assert not method(f"{{{numbers}}}").cycles
+
+
+def test_method_that_does_not_exist_is_a_sentence_with_the_names() -> None:
+    with pytest.raises(ValueError, match=r"'ours, best' is no method; write 'ours, draft', .* as JSON"):
+        method("ours, best")
 
 
 @pytest.mark.nightly
