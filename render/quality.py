@@ -22,7 +22,7 @@ class Quality(BaseModel):
 
 NAMED = {
     "draft": Quality(samples=8, noise_threshold=0, denoise="fast", max_bounces=4),
-    "standard": Quality(samples=16, noise_threshold=0, denoise="fast", max_bounces=4),
+    "standard": Quality(samples=12, noise_threshold=0, denoise="fast", max_bounces=4),
     "reference": Quality(samples=128, noise_threshold=0.02, denoise="high", max_bounces=4),
 }
 """A change here changes pixels: bump `render.recipe`."""

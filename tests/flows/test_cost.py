@@ -41,7 +41,7 @@ def test_costs_of_the_laptop_are_those_by_hand() -> None:
     assert list(rows) == [name for name in STAGES if name != "distil"]  # which is off
     assert {name for name, row in rows.items() if row.hours is None} == UNKNOWN
     assert rows["download"].hours == rows["download"].disk_gb == 0  # procedural objects are made here
-    seconds_of_a_view = 0.05 + (2.8 - 0.05) / 16**2
+    seconds_of_a_view = 0.05 + (2.3 - 0.05) / 16**2
     assert rows["render"].work == "396 views of 32 px"  # nine objects of 32 targets and 12 conditions
     assert rows["render"].hours == pytest.approx(9 * 44 * seconds_of_a_view / 2 / 3600)
     assert rows["train-stage1"].hours == pytest.approx(1600 * 0.001098940416 / (2 * 0.033) / 3600)
@@ -64,9 +64,9 @@ def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> N
 @pytest.mark.parametrize(
     ("params", "machines", "objects", "seconds_of_a_view", "samples", "tflop"),
     [
-        ("params/one_gpu.yaml", Machines(32, 1, "H100"), 40_000, 0.05 + 2.75 / 4, 256_000, 6.24067866624),
-        ("params/node.yaml", Machines(128, 8, "H100"), 180_000, 0.05 + 2.75 / 4, 1_536_000, 6.24067866624),
-        ("params/paper.yaml", Machines(512, 128, "H100"), 180_000, 2.8, 51_200_000, 47.28216612864),
+        ("params/one_gpu.yaml", Machines(32, 1, "H100"), 40_000, 0.05 + 2.25 / 4, 256_000, 6.24067866624),
+        ("params/node.yaml", Machines(128, 8, "H100"), 180_000, 0.05 + 2.25 / 4, 1_536_000, 6.24067866624),
+        ("params/paper.yaml", Machines(512, 128, "H100"), 180_000, 2.3, 51_200_000, 47.28216612864),
     ],
 )
 def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
