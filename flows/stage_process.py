@@ -99,11 +99,12 @@ def run_stage(
     tag_outputs(root, store)
     key = repository.run_key(name) or ""
     hashes = repository.dep_hashes(name)
+    known = hashes | repository.dep_file_hashes(name)
     tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
     with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
         with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:
             start = time.monotonic()
-            pipeline.steps[name](params, replace(tools, input_hashes=hashes))
+            pipeline.steps[name](params, replace(tools, input_hashes=known))
             seconds = time.monotonic() - start
         _report(tracker, [root / out for out in stage.outs], seconds)
     write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))

@@ -20,6 +20,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
 from dvc.utils.serialize import load_yaml
+from dvc_data.hashfile.tree import Tree
 
 from infra import dvc_folders
 from infra.dvc_locks import forget_ended_runs
@@ -178,6 +179,18 @@ class Repository:
         node.save_deps(allow_missing=True)
         hashes = {dep.def_path: dep.hash_info.value for dep in node.deps if not _is_params(dep)}
         return {path: value for path, value in hashes.items() if value}
+
+    def dep_file_hashes(self, name: str) -> dict[str, str]:
+        """Path to DVC hash of every file that lies directly in a folder which the stage depends on, such as a shard."""
+        node = self._fresh(name)
+        node.save_deps(allow_missing=True)
+        return {
+            f"{dep.def_path}/{parts[0]}": hash_info.value
+            for dep in node.deps
+            if isinstance(dep.obj, Tree)
+            for parts, _, hash_info in dep.obj
+            if len(parts) == 1
+        }
 
     def _node(self, name: str) -> Any:
         if name not in self._nodes:

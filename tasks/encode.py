@@ -24,8 +24,9 @@ from models.training.prefetch import prefetched
 from render.target_grid import TargetGrid
 from render.views import ViewKind
 from tasks.artifacts.atomic import hard_link, read_json, write_json
-from tasks.artifacts.content import work_key
-from tasks.artifacts.manifest import Kind, check_failed_share, open_manifest, seal
+from tasks.artifacts.content import content_of, work_key
+from tasks.artifacts.keyed_files import KeyedFiles
+from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.resume import run_resumable
 from tasks.artifacts.shard_index import number_of
@@ -61,10 +62,13 @@ class EncodeJob:
     shard: Path
     """Where the latents go."""
 
+    name: str
+    """Its name in the set of latents."""
+
     @property
     def uid(self) -> str:
         """File name of the shard of latents."""
-        return self.shard.name
+        return self.name
 
     @property
     def reads(self) -> Sequence[Path]:
@@ -78,19 +82,8 @@ class EncodeJob:
 
     @property
     def key(self) -> str:
-        """The same: everything else that decides the result names the shard's folder."""
-        return self.shard.name
-
-
-@dataclass(frozen=True)
-class FinishedShards:
-    """The shards of latents in a folder."""
-
-    folder: Path
-
-    def has(self, uid: str, key: str) -> bool:  # noqa: ARG002 both are its name
-        """Whether the shard `uid` is there."""
-        return (self.folder / uid).exists()
+        """Content of the shard of views; everything else that decides the result names the folder."""
+        return self.shard.stem
 
 
 def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: Path, tools: Tools) -> None:
@@ -120,16 +113,15 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     out.mkdir(parents=True, exist_ok=True)
     save_image_encoder(build_image_encoder(config.image_encoder, seed=seed_of(seed, "image-encoder")), out)
     recipe = config.model_dump(mode="json", exclude={"batch_size"})
-    key = work_key(Kind.LATENTS, recipe, seed, reads={"views": views, "mask_vae": vae}, tools=tools)
+    key = work_key(Kind.LATENTS, recipe, seed, reads={"mask_vae": vae}, tools=tools)
     source = EncoderSource(
         vae, out / IMAGE_ENCODER, key, config.batch_size, device=tools.worker_device, precision=tools.precision
     )
-    work = tools.work / key
-    jobs = [EncodeJob(view_set.only(uids), source, work / shard) for shard, uids in members.items()]
-    encoded = run_resumable("encode", encode_shard, jobs, tools, work, FinishedShards(work))
-    check_failed_share("encode", encoded, 0.0)
+    store = KeyedFiles(tools.work / key, ".safetensors")
+    jobs = _encoded(view_set, members, source, store, tools)
     for job in jobs:
-        hard_link(job.shard, out / job.shard.name)
+        hard_link(job.shard, out / job.name)
+    store.keep({job.key for job in jobs})
     side = view_set.image(view_set.uids[0], ViewKind.TARGET.view_name(0)).shape[0]
     torch.set_num_threads(NETWORK_THREADS)
     encoder = load_encoder(source)
@@ -139,6 +131,19 @@ def encode_views(views: Path, vae: Path, config: EncodeConfig, seed: int, out: P
     load_encoder.cache_clear()
     outcomes = [Done(uid, {"split": row.split, "shard": row.shard}) for uid, row in rows.items()]
     seal(out, Kind.LATENTS, config=config, inputs=inputs, outcomes=outcomes, facts=facts)
+
+
+def _encoded(
+    views: ViewSet, members: Mapping[str, list[str]], source: EncoderSource, store: KeyedFiles, tools: Tools
+) -> list[EncodeJob]:
+    """Encode the shards that are not finished, and return the jobs of all; a shard of views is known by its content."""
+    jobs = []
+    for name, uids in members.items():
+        key = fingerprint(name, content_of(views.reader.shard(uids[0]), tools))
+        jobs.append(EncodeJob(views.only(uids), source, store.path(key), name))
+    encoded = run_resumable("encode", encode_shard, jobs, tools, store.folder, store)
+    check_failed_share("encode", encoded, 0.0)
+    return jobs
 
 
 def shards_of(views: ViewSet) -> dict[str, list[str]]:

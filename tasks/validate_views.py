@@ -14,8 +14,9 @@ from render.images import contact_sheet, encode_png
 from render.resample import resample
 from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes, write_json
-from tasks.artifacts.content import work_key
-from tasks.artifacts.manifest import Kind, check_failed_share, seal
+from tasks.artifacts.content import content_of
+from tasks.artifacts.keyed_files import KeyedFiles
+from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, seal
 from tasks.artifacts.resume import run_resumable
 from tasks.artifacts.views import ViewSet
 from tasks.config import ValidateConfig
@@ -48,8 +49,8 @@ class ValidateJob:
 
     @property
     def key(self) -> str:
-        """The same: everything else that decides the result names the folder."""
-        return self.shard
+        """Content of the shard; everything else that decides the result names the folder."""
+        return self.item.stem
 
     @property
     def reads(self) -> Sequence[Path]:
@@ -60,17 +61,6 @@ class ValidateJob:
     def writes(self) -> Sequence[Path]:
         """The measurements."""
         return (self.item,)
-
-
-@dataclass(frozen=True)
-class MeasuredShards:
-    """The measurements in a folder."""
-
-    folder: Path
-
-    def has(self, uid: str, key: str) -> bool:  # noqa: ARG002 both are its name
-        """Whether those of the shard `uid` are there."""
-        return _item(self.folder, uid).exists()
 
 
 def validate_views(views: Path, config: ValidateConfig, out: Path, tools: Tools) -> None:
@@ -128,15 +118,14 @@ def lookalike_sheet(views: ViewSet, appearance: Appearance, alike: LookAlikes, v
 
 def _measured(view_set: ViewSet, views: Path, config: ValidateConfig, tools: Tools) -> Appearance:
     """Measure all objects over the pool, shard by shard; what was measured of the same views is kept."""
-    folder = tools.work / work_key(
-        Kind.VALIDATION, config.recipe, config.views_each, reads={"views": views}, tools=tools
-    )
-    jobs = [
-        ValidateJob(shard, view_set.only(uids), config.views_each, _item(folder, shard))
-        for shard, uids in _shards(view_set).items()
-    ]
-    outcomes = run_resumable("validate-views", measure_shard, jobs, tools, folder, MeasuredShards(folder))
+    store = KeyedFiles(tools.work / fingerprint(Kind.VALIDATION, config.recipe, config.views_each), ".npz")
+    jobs = []
+    for shard, uids in _shards(view_set).items():
+        content = fingerprint(shard, content_of(views / shard, tools))
+        jobs.append(ValidateJob(shard, view_set.only(uids), config.views_each, store.path(content)))
+    outcomes = run_resumable("validate-views", measure_shard, jobs, tools, store.folder, store)
     check_failed_share("validate-views", outcomes, 0.0)
+    store.keep({job.key for job in jobs})
     return Appearance.join(Appearance.load(job.item) for job in jobs)
 
 
@@ -146,10 +135,6 @@ def _shards(views: ViewSet) -> dict[str, list[str]]:
     for uid in views.uids:
         members.setdefault(views.reader.shard(uid).name, []).append(uid)
     return dict(sorted(members.items()))
-
-
-def _item(folder: Path, shard: str) -> Path:
-    return folder / f"{shard}.npz"
 
 
 def _refuse(failed: Sequence[Expectation]) -> None:

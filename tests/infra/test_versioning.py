@@ -1,3 +1,4 @@
+import hashlib
 import os
 import signal
 import subprocess
@@ -133,6 +134,12 @@ def test_hashes_are_those_of_the_lock_file(made: Path) -> None:
     entry = yaml.safe_load((made / "dvc.lock").read_text())["stages"]["third"]
     assert lock_entry(made, "third") == entry
     assert Repository(made).dep_hashes("third") == {dep["path"]: dep["md5"] for dep in entry["deps"]}
+    files = Repository(made).dep_file_hashes("third")
+    assert {path: md5 for path, md5 in files.items() if path.startswith("data/second/")} == {
+        path.relative_to(made).as_posix(): hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        for path in (made / "data/second").iterdir()
+        if path.is_file()
+    }
     assert out_hashes(made, "third") == {"data/third": entry["outs"][0]["md5"]}
     assert out_hashes(made, "fourth") == {}
 

@@ -5,6 +5,7 @@ import filecmp
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import torch
 from infra.execution.ray_pool import Limits, RayPool
 from models.data.latents import LatentSet, sample_posterior
 from models.network.mask_vae import load_mask_vae
-from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest
+from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest, seal
+from tasks.artifacts.shards import Layout, ShardReader, lay_out, read_item
+from tasks.artifacts.views import seal_views
 from tasks.encode import EncodeJob, encode_views
-from tasks.outcome import Failed, Outcome
+from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
 from tasks.train_vae import train_mask_vae
 from tests.small_disk import small_disk
@@ -96,7 +99,7 @@ def test_encode_warns_of_latents_that_are_scaled_wrongly_also_where_sums_are_los
         tools = make_tools(tmp_path)
         encode_views(made / "views", tmp_path / "vae", ENCODE, 0, tmp_path / "latents", tools)
         told.append([note for note in notes_of(tools) if "the scaled latents deviate by" in note])
-        for sums in tmp_path.glob("work/*/latents-*.json"):
+        for sums in tmp_path.glob("work/*/*.json"):
             sums.unlink()
     assert len(told[0]) == 1
     assert told[0] == told[1]
@@ -104,6 +107,26 @@ def test_encode_warns_of_latents_that_are_scaled_wrongly_also_where_sums_are_los
     with pytest.raises(ValueError, match=r"the scaled latents deviate by .*set encode.off_scale to warn"):
         encode_views(made / "views", tmp_path / "vae", stopping, 0, tmp_path / "refused", make_tools(tmp_path))
     assert not (tmp_path / "refused" / MANIFEST).exists()
+
+
+def test_encode_of_one_object_more_encodes_its_shard_alone(made: Path, tmp_path: Path) -> None:
+    tools = make_tools(tmp_path)
+    encode(made, tmp_path, tools)
+    write_small_views(tmp_path / "more", num_objects=6)
+    reader = ShardReader.open(made / "views")
+    before = Layout(2, {uid: reader.shard(uid).name for uid in reader.uids})
+    items = {
+        uid: partial(read_item, tmp_path / "more" / "items" / "items" / f"{uid}.tar") for uid in (*reader.uids, "o5")
+    }
+    views = tmp_path / "views"
+    seal_views(items, lay_out(items, 2, before), views)
+    outcomes = [Done(uid, {"split": "val" if uid == "o4" else "train"}) for uid in items]
+    seal(views, Kind.VIEWS, config=ENCODE, inputs={}, outcomes=outcomes)
+    encode(made, tmp_path, tools, views)
+    assert notes_of(tools) == ["encode: 2 of 3 were finished before, 1 to go"]
+    assert len(list(tools.work.glob("*/*.safetensors"))) == 3, "the shard of before is gone"
+    encode(made, tmp_path / "anew", make_tools(tmp_path / "anew"), views)
+    assert_equal_bytes(tmp_path / "anew" / "latents", tmp_path / "latents")
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])

@@ -204,10 +204,10 @@ def test_encode_condition_between_columns_is_refused(made: Path, tmp_path: Path)
 def test_encode_again_after_a_crash_keeps_finished_shards(made: Path, tmp_path: Path) -> None:
     tools = make_tools(tmp_path)
     encode_views(made / "views", made / "vae", ENCODE, 0, tmp_path / "first", tools)
-    finished = {path: path.stat().st_mtime_ns for path in tools.work.rglob("latents-*.safetensors")}
+    finished = {path: path.stat().st_mtime_ns for path in tools.work.rglob("*.safetensors")}
     assert finished
     encode_views(made / "views", made / "vae", ENCODE, 0, tmp_path / "second", tools)
-    assert {path: path.stat().st_mtime_ns for path in tools.work.rglob("latents-*.safetensors")} == finished
+    assert {path: path.stat().st_mtime_ns for path in tools.work.rglob("*.safetensors")} == finished
     assert LatentSet.open(tmp_path / "second").uids() == ["o0", "o1", "o2", "o3"]
 
 
