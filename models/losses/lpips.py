@@ -9,12 +9,11 @@ heads are those that torchmetrics ships.
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.data.weight_files import read_tensors
 from models.losses.perceptual import PerceptualDistance
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -28,7 +27,7 @@ def build_lpips(weights: Path) -> PerceptualDistance:
         weights: VGG16's weights as torchvision names them: a .pth file of its state dict, or .safetensors.
 
     Raises:
-        ValueError: `weights` lacks a layer of VGG16.
+        ValueError: `weights` lacks a layer of VGG16, or is no file of weights.
     """
     heads = torch.load(_heads_file(), map_location="cpu", weights_only=True)
     return PerceptualDistance(
@@ -60,10 +59,9 @@ def _vgg16(weights: Path) -> list[nn.Module]:
     return [backbone[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _read(weights: Path) -> dict[str, Any]:
+def _read(weights: Path) -> dict[str, Tensor]:
     """Read the tensors named `features.*` and drop that prefix."""
-    is_safe = weights.suffix == ".safetensors"
-    tensors = load_file(weights) if is_safe else torch.load(weights, map_location="cpu", weights_only=True)
+    tensors = read_tensors(weights)
     return {key.removeprefix("features."): value for key, value in tensors.items() if key.startswith("features.")}
 
 
