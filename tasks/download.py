@@ -2,8 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tasks.artifacts.content import sha256_of
@@ -14,13 +13,9 @@ from tasks.config import CatalogConfig, DownloadConfig
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.sources.disk_budget import DiskBudget
-from tasks.sources.fetched import Fetched, FetchKind
 from tasks.sources.fetching import Fetcher
+from tasks.sources.parallel_fetching import MAX_CONSECUTIVE_OFFLINE, fetch_in_parallel
 from tasks.sources.registry import open_source
-from tasks.sources.threads import download_threads
-
-MAX_CONSECUTIVE_OFFLINE = 16
-"""So many objects in a row without an answer: the server is gone, and to wait for each of the rest helps nobody."""
 
 
 def download_objects(
@@ -153,31 +148,6 @@ def _num_here(found: Mapping[str, Outcome]) -> int:
 
 def _bytes(outcome: Outcome) -> int:
     return int(str(outcome.facts["bytes"])) if isinstance(outcome, Done) else 0
-
-
-def fetch_in_parallel(
-    fetch: Callable[[SelectedEntry], Fetched], entries: Sequence[SelectedEntry], num_threads: int, patience: int
-) -> Iterator[Fetched]:
-    """Fetch objects in threads and yield what becomes of them; an object without an answer is Failed.
-
-    A server may be busy for one object and serve the others, so that a refusal counts as no answer.
-
-    Raises ConnectionError when `patience` objects in a row have none.
-    """
-    silent = 0
-    with download_threads(num_threads) as threads:
-        futures: dict[Future[Fetched], str] = {threads.submit(fetch, entry): entry.uid for entry in entries}
-        for future in as_completed(futures):
-            try:
-                fetched = future.result()
-                silent = 0
-            except ConnectionError as error:
-                silent += 1
-                if silent == patience:
-                    raise
-                kind = FetchKind.BUSY if error.errno == errno.EBUSY else FetchKind.NO_ANSWER
-                fetched = Fetched(Failed(futures[future], error.strerror or str(error)), kind)
-            yield fetched
 
 
 def _object_file(entry: SelectedEntry, done: Done) -> ObjectFile:

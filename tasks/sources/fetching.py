@@ -18,7 +18,7 @@ from tasks.artifacts.tables import Entry, folder_of
 from tasks.config import DownloadConfig
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.sources.fetched import Fetched, FetchKind
-from tasks.sources.source import Source
+from tasks.sources.source import FileSource
 from tasks.sources.validation import Defect, find_defect
 from tasks.sources.walk import is_text, readable
 
@@ -30,7 +30,7 @@ REJECTED = "rejected.jsonl"
 class Fetcher:
     """Fetches objects of `source` into folders of `work`, one for each uid and location. Threads may share it."""
 
-    source: Source
+    source: FileSource
     config: DownloadConfig
     work: Path
     hub_url: str
@@ -42,7 +42,7 @@ class Fetcher:
         Raises ConnectionError when the server does not answer, or stays busy (EBUSY), and OSError(ENOSPC) when the
         disk is full: these are no fault of the object.
         """
-        folder = self._folder(entry)
+        folder = self.folder(entry)
         try:
             main, defect = self._fetch_whole(entry, folder)
         except ConnectionError as error:
@@ -112,11 +112,16 @@ class Fetcher:
         found: dict[str, Outcome] = {}
         for entry in entries:
             row = known.get(_key(entry))
-            if isinstance(row, Done) and row.facts["bytes"] == _size(_files(self._folder(entry))) <= self._max_bytes:
+            if isinstance(row, Done) and row.facts["bytes"] == _size(_files(self.folder(entry))) <= self._max_bytes:
                 found[entry.uid] = row
             elif (said := rejected.get(self._rejection_key(entry))) is not None:
                 found[entry.uid] = said
         return found
+
+    def folder(self, entry: Entry) -> Path:
+        """Return the folder of an object's files."""
+        key = _key(entry)
+        return self.work / "objects" / key[:2] / key
 
     @property
     def rejected_path(self) -> Path:
@@ -130,7 +135,7 @@ class Fetcher:
     def link_into(self, entries: Iterable[Entry], out: Path) -> None:
         """Link the finished files into `out/<2 hex of the uid's hash>/`."""
         for entry in entries:
-            folder = self._folder(entry)
+            folder = self.folder(entry)
             for file in _files(folder):
                 hard_link(file, out / folder_of(entry.uid) / file.relative_to(folder))
 
@@ -149,10 +154,6 @@ class Fetcher:
     def _rejection_key(self, entry: Entry) -> str:
         """A rejection holds for one server and one limit."""
         return fingerprint(entry.uid, entry.location, self.hub_url, self._max_bytes)
-
-    def _folder(self, entry: Entry) -> Path:
-        key = _key(entry)
-        return self.work / "objects" / key[:2] / key
 
     def _message(self, error: OSError) -> str:
         return (error.strerror or str(error)).replace(self.hub_url.rstrip("/") + "/", "")

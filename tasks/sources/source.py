@@ -45,23 +45,27 @@ class Listing:
         return {*(row.uid for row in self.turned_away), *self.others}
 
 
-class Source(Protocol):
-    """A place that objects come from; it lists them and fetches their files."""
+class FileSource(Protocol):
+    """A place that the files of objects come from."""
 
     is_permanent: bool
     """Whether a location always names the same bytes, so that what was fetched once need not be fetched again."""
     num_connections: int
     """How many objects are best fetched at once."""
 
-    def listing(self) -> Listing:
-        """Return the objects that the configuration asks for and what became of the others."""
-        ...
-
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Write the files of `entry` into `folder`, whole or not at all; return the main file.
 
         Raises what tasks.ports.Store raises: FileNotFoundError, ConnectionError, OSError(EFBIG) above `max_bytes`.
         """
+        ...
+
+
+class Source(FileSource, Protocol):
+    """A place that objects come from; it lists them and fetches their files."""
+
+    def listing(self) -> Listing:
+        """Return the objects that the configuration asks for and what became of the others."""
         ...
 
 

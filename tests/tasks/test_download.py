@@ -29,12 +29,13 @@ from tasks.artifacts.tables import (
 )
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, DownloadConfig
-from tasks.download import MAX_CONSECUTIVE_OFFLINE, download_objects, fetch_in_parallel
+from tasks.download import download_objects
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Tools
 from tasks.select import select_objects
 from tasks.sources.fetched import Fetched, FetchKind
 from tasks.sources.fetching import Fetcher
+from tasks.sources.parallel_fetching import MAX_CONSECUTIVE_OFFLINE, fetch_in_parallel
 from tasks.sources.source import Listing
 from tests.infra.server import Fault, WebServer
 from tests.tasks.hub import catalog_config, glb, hub_path, lay_out_hub
