@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.pipeline import STAGES, WORK
+from flows.stage import Stage
 from infra.execution.parcels import NodePlace
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.serial_pool import SerialPool
@@ -34,18 +35,37 @@ class Hub:
 NOBODY = Hub()
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What the workers of a command do, as far as it decides how many there are and how long they may take.
+
+    The fields are those of `flows.stage.Stage`, which says the same of a stage.
+    """
+
+    whole_cards: bool
+    objects_per_job: int
+
+
 @contextmanager
-def open_tools(stage: str, profile: Profile, tracker: Tracker, root: Path, hub: Hub = NOBODY) -> Iterator[Tools]:
-    """Open the tools of one stage; what they hold (Ray, worker processes) is given back at the end.
+def open_tools(
+    stage: str,
+    profile: Profile,
+    tracker: Tracker,
+    root: Path,
+    hub: Hub = NOBODY,
+    workload: Workload | None = None,
+) -> Iterator[Tools]:
+    """Open the tools of one stage or command; what they hold (Ray, worker processes) is given back at the end.
 
     Args:
-        stage: Name of the stage, which names its folder for unfinished work.
-        profile: Where and how fast the stage runs.
-        tracker: The MLflow run of the stage.
+        stage: Its name, which names its folder for unfinished work.
+        profile: Where and how fast it runs.
+        tracker: The MLflow run of a stage.
         root: The checkout.
         hub: The hub of models and data sets, and who asks there.
+        workload: What a command's workers do; None: `stage` is one of STAGES, which says it.
     """
-    profile, resources = _for_stage(stage, profile)
+    profile, resources = _for_workload(workload or STAGES[stage], profile)
     work = root / WORK / stage
     work.mkdir(parents=True, exist_ok=True)
     disk_reserve = int(profile.disk_reserve_gb * 1e9)
@@ -95,15 +115,15 @@ def open_pool(
     return closing(_pool(profile, resources, log_dir))
 
 
-def _for_stage(stage: str, profile: Profile) -> tuple[Profile, Resources]:
-    """Return the profile as it holds for one stage, and what it means on this machine.
+def _for_workload(workload: Workload | Stage, profile: Profile) -> tuple[Profile, Resources]:
+    """Return the profile as it holds for one stage or command, and what it means on this machine.
 
-    Where the workers of a stage take whole cards, there are as many as cards, which `trainers` counts; they are not
+    Where the workers take whole cards, there are as many as cards, which `trainers` counts; they are not
     replaced for their memory or age, since networks do not grow as Blender does and take long to load.
     """
-    row, resources = STAGES[stage], resolve(profile)
-    changes: dict[str, object] = {"time_limit": profile.time_limit * row.objects_per_job}
-    if row.whole_cards and profile.pool == "ray" and resources.device == "cuda":
+    resources = resolve(profile)
+    changes: dict[str, object] = {"time_limit": profile.time_limit * workload.objects_per_job}
+    if workload.whole_cards and profile.pool == "ray" and resources.device == "cuda":
         here = resources.trainers if profile.ray_address else min(resources.trainers, num_cuda_gpus())
         resources = replace(resources, workers=max(1, here))
         changes |= {"worker_gpus": 1.0, "memory_limit_gb": float("inf"), "recycle_after": sys.maxsize}

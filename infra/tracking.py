@@ -209,6 +209,33 @@ class RunTracker:
             _end(self.client, self.run_id, status)
 
 
+class Untracked:
+    """Records nothing, for commands that are no stage and so have no run."""
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Pass over numbers."""
+
+    def image(self, path: Path, name: str) -> None:
+        """Pass over an image file."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Pass over a file or folder."""
+
+    def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
+        """Pass over a sealed folder that is read."""
+
+    def model(self, path: Path, name: str) -> None:
+        """Pass over a saved model."""
+
+    def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
+        """Pass over a table."""
+
+    @contextmanager
+    def part(self, name: str, tags: Mapping[str, str]) -> Iterator["Untracked"]:  # noqa: ARG002 as RunTracker's
+        """Open nothing."""
+        yield self
+
+
 def _end(client: Any, run_id: str, status: Status) -> None:
     if client.get_run(run_id).info.status == "RUNNING":
         client.set_terminated(run_id, status)

@@ -104,15 +104,23 @@ def seal(
     return manifest
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a sealed folder of any kind.
+
+    Raises ValueError when the folder is absent or unsealed.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{folder} has no {MANIFEST}: the stage that makes it did not finish; run `dvc repro`")
+    return Manifest(**read_json(path))
+
+
 def open_manifest(folder: Path, kind: Kind) -> Manifest:
     """Read the manifest of a sealed folder.
 
     Raises ValueError when the folder is absent, unsealed or of another kind.
     """
-    path = folder / MANIFEST
-    if not path.exists():
-        raise ValueError(f"{folder} has no {MANIFEST}: the stage that makes it did not finish; run `dvc repro`")
-    manifest = Manifest(**read_json(path))
+    manifest = read_manifest(folder)
     if manifest.kind != kind:
         raise ValueError(f"{folder} holds {manifest.kind!r}, expected {str(kind)!r}")
     return manifest
