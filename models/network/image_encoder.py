@@ -1,6 +1,6 @@
 """The CLIP image encoder whose embeddings of the condition images all views attend to (sec. 4.2)."""
 
-# Shapes: K image, D embedding width
+# Shapes: K image, D embedding width, H and W input size
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +92,6 @@ def build_image_processor(image_size: int) -> CLIPImageProcessorPil:
     )
 
 
-@torch.no_grad()
 def embed_images(
     encoder: CLIPVisionModelWithProjection,
     processor: CLIPImageProcessorPil,
@@ -110,8 +109,21 @@ def embed_images(
     Returns:
         (K, D) projected embeddings.
     """
-    pixels = processor([on_white(_rgba(image)) for image in images], return_tensors="pt")["pixel_values"]
-    embeds: Tensor = encoder(pixels.to(device or encoder.device, encoder.dtype)).image_embeds
+    return embed_pixels(encoder, preprocess_images(processor, images), device)
+
+
+def preprocess_images(processor: CLIPImageProcessorPil, images: Sequence[ImageInput]) -> Tensor:
+    """Composite images, which `embed_images` describes, on white and preprocess them: (K, 3, H, W), float32."""
+    pixels_K3HW: Tensor = processor([on_white(_rgba(image)) for image in images], return_tensors="pt")["pixel_values"]
+    return pixels_K3HW
+
+
+@torch.no_grad()
+def embed_pixels(
+    encoder: CLIPVisionModelWithProjection, pixels_K3HW: Tensor, device: torch.device | None = None
+) -> Tensor:
+    """Embed preprocessed images, on the encoder's device where `device` is None; returns (K, D)."""
+    embeds: Tensor = encoder(pixels_K3HW.to(device or encoder.device, encoder.dtype)).image_embeds
     return embeds
 
 

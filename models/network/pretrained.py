@@ -1,9 +1,11 @@
-"""Where published weights lie, whether they are what params.yaml says, and how loaded weights lie in memory."""
+"""Where published weights lie, whether they are what was asked for, and how loaded weights lie in memory."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from models.data.hub_weights import HubWeights
@@ -32,6 +34,15 @@ def load_published(load: Callable[..., Model], name: str, **settings: Any) -> Mo
     model = load(weights.repository, revision=weights.revision, **place, **settings)
     weights.check_files()
     return model
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Return the SHA-256 of a model's weights: their names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def forget_origin(model: Any) -> None:
