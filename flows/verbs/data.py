@@ -1,14 +1,32 @@
-"""Verbs about data sets: which objects were selected, and the card of rendered views."""
+"""Verbs about data sets: how objects look in numbers, which were selected, and the card of rendered views."""
 
 # A verb imports what it needs when it runs: with torch, MLflow, DVC, Prefect and pydantic at the top, `--help` and a
 # mistyped verb would take ten seconds instead of a quarter of one.
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.app import app
+from flows.app import app, say
+from flows.environment import hub_token, hub_url, profile_name
+from flows.options import with_options
+from tasks.commands.aesthetic.options import AestheticOptions
+
+
+@app.command()
+@with_options(AestheticOptions)
+def aesthetic_scores(options: AestheticOptions) -> int:
+    """Score objects by their images with LAION's predictor (docs/selection.md). Interrupted, it goes on."""
+    # Before torch loads OpenMP, as for a stage
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from flows.aesthetic_scores import aesthetic_scores as score_objects
+    from flows.wiring import Hub
+
+    score_objects(options, Path.cwd(), profile_name(), Hub(hub_url() or Hub.url, hub_token()), say)
+    return 0
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""The command `aesthetic-scores`: scores of objects, computed from their images."""
