@@ -14,7 +14,7 @@ Examples:
   python -m flows sample --model models_out/stage3 photo.png --out drawn
   python -m flows score outputs --layout syncdreamer --name syncdreamer
   python -m flows export data/views --layout huggingface --out hub
-  python -m flows aesthetic-scores data/views scores.parquet --encoder MODEL --head FILE   tables for catalog.scores
+  python -m flows aesthetic-scores --help           scores of your own objects, computed from their images
   python -m flows export-selection list.csv         what was selected, for select.list elsewhere
   python -m flows dataset-card data/views card      licences and authors of rendered views
   python -m flows status                            how each stage ended

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.wiring import open_tools
+from flows.wiring import Workload, open_tools
 from infra.execution.ray_pool import RayPool
 from infra.profile import load_profile
 from tests.tasks.toolbox import MemoryTracker
@@ -83,3 +83,17 @@ def test_tools_with_a_store_bring_files_of_jobs_and_of_trainings_through_it(tmp_
         assert (place.store.url, place.folder, place.limit_bytes) == (url, profile.node_folder, 2_500_000_000)
         assert tools.launcher is not None
         assert tools.launcher.count == 2
+
+
+def test_tools_of_a_command_have_the_workers_that_its_work_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.wiring.num_cuda_gpus", lambda: 8)
+    profile = load_profile("ci").model_copy(update={"device": "cuda", "trainers": 8})
+    work = Workload(whole_cards=True, objects_per_job=3)
+    with open_tools("some-command", profile, MemoryTracker(), tmp_path, workload=work) as tools:
+        assert (tools.worker_device, tools.pool.num_workers) == ("cuda", 8)
+        assert isinstance(tools.pool, RayPool)
+        assert tools.pool.limits.time_limit == 3 * profile.time_limit
+        assert tools.work.is_relative_to(tmp_path)
+        assert tools.work.name == "some-command"

@@ -1,7 +1,7 @@
 """Fetches the thumbnails whose addresses a catalog has, each once however often the command is given."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ import pyarrow as pa
 from tasks.artifacts.manifest import MAX_FAILED_SHARE, check_failed_share
 from tasks.artifacts.tables import Entry
 from tasks.config import DownloadConfig
-from tasks.outcome import Done, Outcome
+from tasks.outcome import Done, Failed, Outcome, Rejected
 from tasks.ports import Store, Tools
 from tasks.sources.fetching import Fetcher
 from tasks.sources.parallel_fetching import MAX_CONSECUTIVE_OFFLINE, fetch_in_parallel
@@ -70,6 +70,7 @@ def fetch_thumbnails(catalog: pa.Table, tools: Tools) -> dict[str, Thumbnail]:
     fetcher = Fetcher(Thumbnails(tools.store), LIMITS, tools.work / "thumbnails", tools.hub_url)
     outcomes = _fetch_all(entries, fetcher, tools)
     check_failed_share(LABEL, outcomes.values(), MAX_FAILED_SHARE)
+    _say_what_is_missing(outcomes, fetcher, tools)
     done = {uid: row for uid, row in sorted(outcomes.items()) if isinstance(row, Done)}
     folder_of = {entry.uid: fetcher.folder(entry) for entry in entries if entry.uid in done}
     return {
@@ -102,3 +103,18 @@ def _fetch_all(entries: Sequence[Entry], fetcher: Fetcher, tools: Tools) -> dict
             f"profile). Free space under {tools.work} and give the command again: what is here stays"
         ) from error
     return found
+
+
+def _say_what_is_missing(outcomes: Mapping[str, Outcome], fetcher: Fetcher, tools: Tools) -> None:
+    failed = [row for row in outcomes.values() if isinstance(row, Failed)]
+    rejected = [row for row in outcomes.values() if isinstance(row, Rejected)]
+    if failed:
+        tools.progress.note(
+            f"{LABEL}: {len(failed)} thumbnails did not come, such as that of {failed[0].uid}: {failed[0].error}; "
+            "remove the table and give the command again to ask for them"
+        )
+    if rejected:
+        tools.progress.note(
+            f"{LABEL}: {len(rejected)} thumbnails are not to be had, such as that of {rejected[0].uid}: "
+            f"{rejected[0].reason}; delete {fetcher.rejected_path} to ask for them again"
+        )

@@ -1,6 +1,8 @@
 """Aesthetic scores computed from views and from thumbnails, by the command and over pools."""
 
 import io
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tasks.ports import Tools
 from tasks.validation.appearance import looked_at
 from tests.infra.server import Fault, WebServer
 from tests.models.aesthetic_networks import clip_pixels, head_state, score_of, write_encoder, write_head
+from tests.models.inference.hub import COMMIT, ask, served
 from tests.tasks.hub import catalog_config
 from tests.tasks.small_views import LOOP, write_small_views
 from tests.tasks.test_select import catalog_of
@@ -232,6 +235,25 @@ def test_thumbnails_that_a_server_would_not_give_now_are_asked_for_the_next_time
     assert web.requests.count("b.jpeg") == 1
 
 
+def test_few_thumbnails_that_do_not_come_are_said_and_left_without_a_score(
+    made: Path, tmp_path: Path, web: WebServer
+) -> None:
+    rows = [{"uid": f"o{number}", "thumbnail": f"{web.url}/a.jpeg?{number}"} for number in range(4)]
+    rows += [{"uid": "busy", "thumbnail": f"{web.url}/b.jpeg"}, {"uid": "gone", "thumbnail": f"{web.url}/gone.jpeg"}]
+    for number in range(4):
+        (web.folder / f"a.jpeg?{number}").write_bytes(jpeg(number))
+    web.faults["b.jpeg"] = [Fault(status=500)]
+    options, tools = options_of(made, catalog_of(tmp_path, rows), tmp_path / "scores.parquet"), patient(tmp_path)
+    write_scores(options, tools)
+    assert [uid for uid, (score, _) in rows_of(options.out).items() if score is None] == ["busy", "gone"]
+    failed, rejected = notes_of(tools)
+    assert re.search(r"1 thumbnails did not come, such as that of busy: .*; remove the table and give", failed)
+    assert re.search(r"1 thumbnails are not to be had, such as that of gone: .*; delete \S+rejected.jsonl", rejected)
+    options.out.unlink()
+    write_scores(options, tools)
+    assert [uid for uid, (score, _) in rows_of(options.out).items() if score is None] == ["gone"]
+
+
 def test_thumbnails_of_a_server_that_is_gone_are_one_sentence(made: Path, tmp_path: Path) -> None:
     catalog = catalog_of(tmp_path, [{"uid": "a", "thumbnail": "http://127.0.0.1:9/a.jpeg"}])
     with pytest.raises(ConnectionError, match=r"the server of the thumbnails does not answer: .* stays"):
@@ -268,6 +290,24 @@ def test_sources_without_images_are_refused(made: Path, tmp_path: Path) -> None:
         write_scores(options_of(made, catalog, out), tools)
     with pytest.raises(ValueError, match=r"nowhere has no manifest.json"):
         write_scores(options_of(made, tmp_path / "nowhere", out), tools)
+
+
+def test_networks_of_a_hub_are_pinned_and_named_in_the_table(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = shutil.copytree(made / "encoder", tmp_path / "repository")
+    shutil.copy(made / "head.pth", repository / "head.pth")
+    out = tmp_path / "scores.parquet"
+    with served(repository) as url:
+        ask(url, tmp_path / "cache", monkeypatch)
+        options = options_of(made, made / "views", out, encoder="owner/name", head=f"owner/name@{COMMIT}/head.pth")
+        write_scores(options, make_tools(tmp_path))
+    assert pq.read_schema(out).metadata[b"encoder"].decode() == f"owner/name@{COMMIT}"
+    write_scores(options_of(made, made / "views", tmp_path / "folder.parquet"), make_tools(tmp_path))
+    assert rows_of(out) == rows_of(tmp_path / "folder.parquet")
+    hashes = [pq.read_schema(path).metadata for path in (out, tmp_path / "folder.parquet")]
+    assert hashes[0][b"encoder_sha256"] == hashes[1][b"encoder_sha256"]
+    assert hashes[0][b"head_sha256"] == hashes[1][b"head_sha256"]
 
 
 def test_scores_that_are_no_numbers_stop_the_command(made: Path, tmp_path: Path) -> None:
