@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-reconstruct bench-catalog study small-model ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-checkpoints: bootstrap ## how long a training waits for its checkpoints (a
 
 bench-evaluate: bootstrap ## CPU seconds of scoring one object, and minutes for 30 objects in 15 cases (a minute)
 	$(RUN) tests.bench.evaluate $(ARGS)
+
+bench-aesthetic: bootstrap ## images per second of the aesthetic predictor (a minute; ARGS="--device cuda --precision bf16")
+	$(RUN) tests.bench.aesthetic $(ARGS)
 
 bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10 minutes; ARGS="--folder gso-eval --look look.png")
 	$(RUN) tests.bench.reconstruct $(ARGS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from models.network.initialization import seeded_weights
 
@@ -29,6 +29,24 @@ def write_encoder(folder: Path, *, projection_dim: int = 768, seed: int = 0) -> 
             initializer_factor=3.0,
         )
         CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+def write_full_encoder(folder: Path) -> Path:
+    """Save a CLIP model whose image tower is ViT-L/14's, with a small text tower, in one file as OpenAI's is."""
+    vision = {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "patch_size": 14,
+        "projection_dim": 768,
+    }
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with seeded_weights(0):
+        config = CLIPConfig(vision_config=CLIPVisionConfig(**vision).to_dict(), text_config=text, projection_dim=768)
+        CLIPModel(config).save_pretrained(folder)
     return folder
 
 

@@ -7,11 +7,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from models.network.aesthetic_predictor import AestheticPredictor, load_aesthetic_head
-from models.network.initialization import seeded_weights
-from tests.models.aesthetic_networks import clip_pixels, head_state, score_of, write_encoder, write_head
+from tests.models.aesthetic_networks import (
+    clip_pixels,
+    head_state,
+    score_of,
+    write_encoder,
+    write_full_encoder,
+    write_head,
+)
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -96,29 +102,15 @@ def test_encoder_hash_is_of_weights_and_activation_and_of_nothing_else(tmp_path:
 
 @pytest.mark.slow(seconds=15)
 def test_predictor_of_full_size_scores_a_whole_clip_model_as_written_out(tmp_path: Path) -> None:
-    vision = {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "patch_size": 14,
-        "projection_dim": 768,
-    }
-    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    with seeded_weights(0):
-        config = CLIPConfig(
-            vision_config=CLIPVisionConfig(**vision).to_dict(), text_config=text, projection_dim=768
-        )  # openai/clip-vit-large-patch14 has both towers in one file
-        CLIPModel(config).save_pretrained(tmp_path / "clip")
+    clip = write_full_encoder(tmp_path / "clip")
     head = write_head(tmp_path / "head.pth")
-    predictor = AestheticPredictor.load(str(tmp_path / "clip"), head)
+    predictor = AestheticPredictor.load(str(clip), head)
     images = [picture(512, 512), picture(301, 227, seed=1)]
     pixels = predictor.preprocess(images)
     expected = torch.cat([clip_pixels(image, 224) for image in images])
     torch.testing.assert_close(pixels, expected, rtol=0, atol=1e-5)
     scores = predictor.score(pixels)
     with torch.no_grad():
-        embeds = CLIPModel.from_pretrained(tmp_path / "clip").get_image_features(expected)
+        embeds = CLIPModel.from_pretrained(clip).get_image_features(expected)
     embeds = getattr(embeds, "pooler_output", embeds)
     assert scores == pytest.approx([score_of(row, head_state()) for row in embeds], abs=1e-3)
