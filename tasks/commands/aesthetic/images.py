@@ -19,6 +19,11 @@ class ObjectImages(Protocol):
         """Uid and name of each image, those of an object in sequence."""
         ...
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files that hold them."""
+        ...
+
     def read(self, uid: str, name: str) -> Image.Image | None:
         """Read an image as RGBA with straight alpha; None where it is no image that can be decoded."""
         ...
@@ -38,6 +43,11 @@ class ViewImages:
         """Uid and name of each view."""
         return [(uid, name) for uid, names in self.chosen.items() for name in names]
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The objects' shards."""
+        return self.views.shards
+
     def read(self, uid: str, name: str) -> Image.Image:
         """Read a view.
 
@@ -56,6 +66,11 @@ class ThumbnailImages:
     def names(self) -> Sequence[tuple[str, str]]:
         """Uid and file name of each picture."""
         return [(uid, path.name) for uid, path in self.paths.items()]
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The pictures."""
+        return list(self.paths.values())
 
     def read(self, uid: str, name: str) -> Image.Image | None:  # noqa: ARG002 an object has one
         """Read a picture; None where a server has sent something else in its place."""

@@ -45,6 +45,17 @@ class ScoreImagesJob:
     images: ObjectImages
     predictor: PredictorSource
 
+    @property
+    def reads(self) -> Sequence[Path]:
+        """The images and the networks, but for an encoder at a hub, which the worker fetches itself."""
+        encoder = Path(self.predictor.encoder)
+        return (*self.images.files, self.predictor.head, *([encoder] if encoder.exists() else []))
+
+    @property
+    def writes(self) -> Sequence[Path]:
+        """No file: scores are facts of the outcome."""
+        return ()
+
 
 @lru_cache(maxsize=1)
 def load_predictor(source: PredictorSource) -> AestheticPredictor:
