@@ -27,6 +27,7 @@ from tasks.artifacts.tables import OBJECTS
 from tasks.catalog import make_catalog
 from tasks.config import CatalogConfig, SelectConfig
 from tasks.select import select_objects
+from tests.bench.peak_memory import peak_mib
 from tests.tasks.toolbox import make_tools
 
 FOLDERS = 160
@@ -88,7 +89,7 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "cpu": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1024,
+        "peak_mb": peak_mib(),
         "rows": pq.read_metadata(out / OBJECTS).num_rows,
         "mb": sum(file.stat().st_size for file in out.iterdir()) / 1e6,
     }

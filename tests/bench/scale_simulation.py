@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import resource
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from tasks.normalize import NormalizeJob
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Job, Pool
 from tasks.render import RenderJob
+from tests.bench.peak_memory import peak_mib
 from tests.tasks.hub import glb
 
 GLB = glb()
@@ -91,11 +91,6 @@ def _write_template(path: Path, job: RenderJob) -> Path:
     image = np.full((SIDE, SIDE, 4), 255, np.uint8)
     write_views(path, cameras, [View(image) for _ in cameras], {"placement": job.placement.as_json()})
     return path
-
-
-def peak_mib() -> float:
-    """Return the largest resident memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def resident_mib() -> float:

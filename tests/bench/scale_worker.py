@@ -24,10 +24,10 @@ from tasks.normalize import normalize_objects
 from tasks.outcome import Failed, Outcome
 from tasks.ports import Tools
 from tasks.render import render_objects
+from tests.bench.peak_memory import peak_mib
 from tests.bench.scale_simulation import (
     SimulatedHub,
     SimulatingPool,
-    peak_mib,
     resident_mib,
     simulate_measuring,
     simulate_rendering,

@@ -67,8 +67,9 @@ def family(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
     return found
 
 
-def wait_for_stage(hub: WebServer, process: subprocess.Popen[str], requests: int) -> None:
-    while len(hub.requests) < requests:
+def wait_for_stage(hub: WebServer, process: subprocess.Popen[str], number: int) -> None:
+    """Return once the stage has asked for the index as often as `number`."""
+    while sum(path.endswith(INDEX) for path in hub.requests) < number:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
 
