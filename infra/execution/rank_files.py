@@ -7,7 +7,7 @@ that appear in the stage's folder without content, such as the wish to stop, are
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,24 +58,15 @@ class RankFiles:
     @contextmanager
     def kept_alike(self) -> Iterator[None]:
         """Send what changes as long as the context lasts, and everything at its end."""
-        has_ended = threading.Event()
-
-        def work() -> None:
-            while not has_ended.wait(POLL_SECONDS):
-                try:
-                    self.send()
-                    self._make_signals()
-                except OSError as error:  # it is tried again in a second, and said at the end
-                    logger.warning("files of the training are not sent: %s", error)
-
-        thread = threading.Thread(target=work, name="rank-files", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeated(self._exchange, "files of the training are not sent"):
+                yield
         finally:
-            has_ended.set()
-            thread.join()
             self.send()
+
+    def _exchange(self) -> None:
+        self.send()
+        self._make_signals()
 
     def send(self) -> None:
         """Send the files that are new or have changed, then the list of all; remove those that are on it no longer."""
@@ -132,22 +123,10 @@ class StageFiles:
     @contextmanager
     def kept_alike(self) -> Iterator[None]:
         """Bring what the rank sends as long as the context lasts, and everything at its end."""
-        has_ended = threading.Event()
-
-        def work() -> None:
-            while not has_ended.wait(POLL_SECONDS):
-                try:
-                    self.exchange()
-                except OSError as error:  # what cannot be brought now is brought later, or said at the end
-                    logger.warning("files of the training are not brought: %s", error)
-
-        thread = threading.Thread(target=work, name="stage-files", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeated(self.exchange, "files of the training are not brought"):
+                yield
         finally:
-            has_ended.set()
-            thread.join()
             self.exchange()
             self.discard()
 
@@ -175,6 +154,30 @@ class StageFiles:
             store.delete(blob)
         for name in (LISTING, SIGNALS):
             store.remove(f"{results}/{name}")
+
+
+@contextmanager
+def repeated(step: Callable[[], None], complaint: str) -> Iterator[None]:
+    """Do `step` in a thread every POLL_SECONDS as long as the context lasts.
+
+    What an OSError keeps it from is tried again by the next step, and said at once in the words of `complaint`.
+    """
+    has_ended = threading.Event()
+
+    def work() -> None:
+        while not has_ended.wait(POLL_SECONDS):
+            try:
+                step()
+            except OSError as error:
+                logger.warning("%s: %s", complaint, error)
+
+    thread = threading.Thread(target=work, name="kept-alike", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 def is_signal(path: Path) -> bool:
