@@ -98,8 +98,8 @@ def run_stage(
     end_abandoned(root, name, store)
     tag_outputs(root, store)
     key = repository.run_key(name) or ""
-    hashes = repository.dep_hashes(name)
-    known = hashes | repository.dep_file_hashes(name)
+    known = repository.dep_hashes(name, with_files=True)
+    hashes = {path: known[path] for path in stage.deps if path in known}
     tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
     with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
         with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:

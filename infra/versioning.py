@@ -173,24 +173,22 @@ class Repository:
         node.save_deps(allow_missing=True)
         return _key(node)
 
-    def dep_hashes(self, name: str) -> dict[str, str]:
-        """Path to DVC hash of every dependency that exists now."""
-        node = self._fresh(name)
-        node.save_deps(allow_missing=True)
-        hashes = {dep.def_path: dep.hash_info.value for dep in node.deps if not _is_params(dep)}
-        return {path: value for path, value in hashes.items() if value}
+    def dep_hashes(self, name: str, *, with_files: bool = False) -> dict[str, str]:
+        """Path to DVC hash of every dependency that exists now.
 
-    def dep_file_hashes(self, name: str) -> dict[str, str]:
-        """Path to DVC hash of every file that lies directly in a folder which the stage depends on, such as a shard."""
+        With `with_files` also of every file that lies directly in a folder among them, such as a shard.
+        """
         node = self._fresh(name)
         node.save_deps(allow_missing=True)
-        return {
-            f"{dep.def_path}/{parts[0]}": hash_info.value
-            for dep in node.deps
-            if isinstance(dep.obj, Tree)
-            for parts, _, hash_info in dep.obj
-            if len(parts) == 1
-        }
+        hashes: dict[str, str] = {}
+        for dep in node.deps:
+            if _is_params(dep) or not dep.hash_info.value:
+                continue
+            hashes[dep.def_path] = dep.hash_info.value
+            if with_files and isinstance(dep.obj, Tree):
+                direct = ((parts[0], info.value) for parts, _, info in dep.obj if len(parts) == 1)
+                hashes |= {f"{dep.def_path}/{file}": value for file, value in direct}
+        return hashes
 
     def _node(self, name: str) -> Any:
         if name not in self._nodes:

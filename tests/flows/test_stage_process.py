@@ -127,8 +127,7 @@ def test_stage_is_told_the_hashes_of_its_inputs(root: Path) -> None:
         make_catalog(params, tools)
 
     assert run_catalog(root, step) == 0
-    repository = Repository(root)
-    assert told == repository.dep_hashes("catalog") | repository.dep_file_hashes("catalog")
+    assert told == Repository(root).dep_hashes("catalog", with_files=True)
     assert told["data/source"].endswith(".dir")
 
 

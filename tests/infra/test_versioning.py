@@ -134,7 +134,7 @@ def test_hashes_are_those_of_the_lock_file(made: Path) -> None:
     entry = yaml.safe_load((made / "dvc.lock").read_text())["stages"]["third"]
     assert lock_entry(made, "third") == entry
     assert Repository(made).dep_hashes("third") == {dep["path"]: dep["md5"] for dep in entry["deps"]}
-    files = Repository(made).dep_file_hashes("third")
+    files = Repository(made).dep_hashes("third", with_files=True)
     assert {path: md5 for path, md5 in files.items() if path.startswith("data/second/")} == {
         path.relative_to(made).as_posix(): hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         for path in (made / "data/second").iterdir()
