@@ -148,10 +148,7 @@ def _encoded(
 
 def shards_of(views: ViewSet) -> dict[str, list[str]]:
     """Objects of each shard of latents: those of the views' shard of that number, so few change when objects come."""
-    members: dict[str, list[str]] = {}
-    for uid in views.uids:
-        members.setdefault(f"latents-{number_of(views.reader.shard(uid).name):05d}.safetensors", []).append(uid)
-    return dict(sorted(members.items()))
+    return {f"latents-{number_of(shard.name):05d}.safetensors": uids for shard, uids in views.by_shard().items()}
 
 
 def index_rows(views: ViewSet, members: Mapping[str, list[str]], grid: TargetGrid) -> dict[str, ObjectRow]:

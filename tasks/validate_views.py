@@ -75,7 +75,7 @@ def validate_views(views: Path, config: ValidateConfig, out: Path, tools: Tools)
     Raises ValueError when an expectation does not hold that says `on_failure: stop`, RuntimeError for a damaged shard.
     """
     view_set = ViewSet.open(views)
-    appearance = _measured(view_set, views, config, tools)
+    appearance = _measured(view_set, config, tools)
     splits = view_set.facts("split")
     is_val = np.array([splits[str(uid)] == "val" for uid in appearance.uid])
     found, alike = check(appearance, is_val, config)
@@ -116,25 +116,17 @@ def lookalike_sheet(views: ViewSet, appearance: Appearance, alike: LookAlikes, v
     return encode_png(contact_sheet(images, columns=2 * len(images) // len(chosen[: 2 * MAX_PAIRS])))
 
 
-def _measured(view_set: ViewSet, views: Path, config: ValidateConfig, tools: Tools) -> Appearance:
+def _measured(view_set: ViewSet, config: ValidateConfig, tools: Tools) -> Appearance:
     """Measure all objects over the pool, shard by shard; what was measured of the same views is kept."""
     store = KeyedFiles(tools.work / fingerprint(Kind.VALIDATION, config.recipe, config.views_each), ".npz")
     jobs = []
-    for shard, uids in _shards(view_set).items():
-        content = fingerprint(shard, content_of(views / shard, tools))
-        jobs.append(ValidateJob(shard, view_set.only(uids), config.views_each, store.path(content)))
+    for shard, uids in view_set.by_shard().items():
+        key = fingerprint(shard.name, content_of(shard, tools))
+        jobs.append(ValidateJob(shard.name, view_set.only(uids), config.views_each, store.path(key)))
     outcomes = run_resumable("validate-views", measure_shard, jobs, tools, store.folder, store)
     check_failed_share("validate-views", outcomes, 0.0)
     store.keep({job.key for job in jobs})
     return Appearance.join(Appearance.load(job.item) for job in jobs)
-
-
-def _shards(views: ViewSet) -> dict[str, list[str]]:
-    """Objects of each shard."""
-    members: dict[str, list[str]] = {}
-    for uid in views.uids:
-        members.setdefault(views.reader.shard(uid).name, []).append(uid)
-    return dict(sorted(members.items()))
 
 
 def _refuse(failed: Sequence[Expectation]) -> None:

@@ -110,7 +110,14 @@ class ViewSet:
     @property
     def shards(self) -> list[Path]:
         """The files that the objects' views lie in, sorted."""
-        return sorted({self.reader.shard(uid) for uid in self.reader.uids})
+        return list(self.by_shard())
+
+    def by_shard(self) -> dict[Path, list[str]]:
+        """Return the objects of each file that their views lie in; both are sorted."""
+        members: dict[Path, list[str]] = {}
+        for uid in self.uids:
+            members.setdefault(self.reader.shard(uid), []).append(uid)
+        return dict(sorted(members.items()))
 
     def names(self, uid: str, kind: ViewKind | None = None) -> list[str]:
         """Return the names of an object's views, or of those of one kind, in the order of the cameras."""

@@ -111,11 +111,8 @@ def identify(source: PredictorSource) -> Identity:
 
 def jobs_of_views(views: ViewSet, views_each: int, source: PredictorSource) -> list[ScoreImagesJob]:
     """Return a job for each shard; it is done again when the shard's file is another, by its size and time."""
-    members: dict[Path, list[str]] = {}
-    for uid in views.uids:
-        members.setdefault(views.reader.shard(uid), []).append(uid)
     jobs = []
-    for shard, uids in sorted(members.items()):
+    for shard, uids in views.by_shard().items():
         chosen = {uid: _chosen(views, uid, views_each) for uid in uids}
         state = shard.stat()
         key = fingerprint("views", shard.name, state.st_size, state.st_mtime_ns, chosen)
