@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from render.images import decode_png
+from tasks.artifacts.manifest import Manifest
 from tasks.report.charts import histograms
 from tasks.report.inputs import ReportInputs
 from tasks.report.pictures import Picture, chart, picture
@@ -37,9 +38,8 @@ class DataChecks:
     """(channel, mean, deviation) of the scaled latents; empty where they were not measured."""
 
 
-def data_checks(inputs: ReportInputs) -> DataChecks:
-    """Read what the stages validate-views and encode have measured."""
-    manifests = inputs.manifests()
+def data_checks(inputs: ReportInputs, manifests: Mapping[str, Manifest]) -> DataChecks:
+    """Read what the stages validate-views and encode have measured; manifests by stage."""
     appearance = Appearance.load(inputs.validation / APPEARANCE)
     sheet = inputs.validation / LOOKALIKES
     svg = histograms({"coverage": appearance.coverage, "brightness": appearance.brightness}, "objects")

@@ -93,7 +93,7 @@ def make_report(inputs: ReportInputs, scores: Sequence[ObjectScore], cases: Sequ
         trainings=tuple(training_charts(inputs)),
         data=summarise_data(manifests),
         ledgers=tuple(read_ledgers(inputs, manifests)),
-        checks=data_checks(inputs),
+        checks=data_checks(inputs, manifests),
         sheets=tuple(_sheet(path) for path in sorted((inputs.views / "sheets").glob("*.png"))[:MAX_SHEETS]),
     )
 
