@@ -133,9 +133,16 @@ class ViewSet:
 
         Raises KeyError for an object or view that there is none of, ValueError for a truncated or damaged shard.
         """
+        return self.file(uid, view)[1]
+
+    def file(self, uid: str, view: str) -> tuple[bytes, Image]:
+        """Read one view as the PNG file that it is, and decoded.
+
+        Raises as `image` does.
+        """
         content = self.reader.read(uid, f"{view}.png")
         try:
-            return decode_png(content)
+            return content, decode_png(content)
         except UNREADABLE as error:
             raise ValueError(
                 f"{self.reader.shard(uid)} is damaged: {uid}.{view}.png cannot be decoded ({error}); "

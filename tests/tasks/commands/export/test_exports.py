@@ -34,15 +34,15 @@ def test_export_that_broke_off_goes_on_to_the_same_files(
     export(Source.open(views), layout, tmp_path / "whole")
     read: list[str] = []
     broken = {("b", "t03")}
-    image = ViewSet.image
+    whole = ViewSet.file
 
     def watched(self: ViewSet, uid: str, view: str) -> Any:
         read.append(uid)
         if (uid, view) in broken:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return image(self, uid, view)
+        return whole(self, uid, view)
 
-    monkeypatch.setattr(ViewSet, "image", watched)
+    monkeypatch.setattr(ViewSet, "file", watched)
     with pytest.raises(OSError, match="No space left"):
         export(Source.open(views), layout, tmp_path / "out")
     assert not (tmp_path / "out").exists()
