@@ -59,13 +59,7 @@ class S3Remote:
 
     @cached_property
     def _client(self) -> Any:
-        config = Config(
-            connect_timeout=self.connect_timeout,
-            read_timeout=self.read_timeout,
-            max_pool_connections=CONNECTIONS,
-            retries={"total_max_attempts": 1},
-        )
-        return boto3.Session().client("s3", endpoint_url=self.endpoint_url, config=config)
+        return s3_client(self.endpoint_url, self.connect_timeout, self.read_timeout)
 
     @contextmanager
     def open(self, url: str, start: int, version: str | None) -> Iterator[Body]:
@@ -79,7 +73,7 @@ class S3Remote:
         server = f"s3://{bucket}"
         asked_at = time.monotonic()
         try:
-            with self.gate.connection(server):
+            with other_errors(), whole_bodies(), self.gate.connection(server):
                 asked_at = self.gate.wait(server)
                 head = self._head(where)
                 resumed = bool(start) and head["ETag"] == version and start < head["ContentLength"]
@@ -94,14 +88,6 @@ class S3Remote:
             if isinstance(raised, RateLimitError):
                 self.gate.heed(server, _retry_after(error), is_refused=True, asked_at=asked_at)
             raise raised from error
-        except s3_errors.FlexibleChecksumError as error:  # also of a part, where the service names the whole's
-            raise BrokenBodyError(str(error)) from error
-        except NETWORK_ERRORS as error:
-            raise ConnectionError(innermost(error)) from error
-        except (s3_errors.NoCredentialsError, s3_errors.PartialCredentialsError) as error:
-            raise PermissionError(f"no credentials for S3 were found; {WRONG_KEYS}") from error
-        except s3_errors.BotoCoreError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
 
     def _head(self, where: Mapping[str, str]) -> Any:
         """Ask for size and version. A refusal of that has no body, so that its reason is asked for by the file."""
@@ -112,6 +98,39 @@ class S3Remote:
                 raise
             self._client.get_object(**where)["Body"].close()
             raise
+
+
+def s3_client(endpoint_url: str | None, connect_timeout: float, read_timeout: float) -> Any:
+    """Return a client that does not retry; `endpoint_url` is the service's address, None: Amazon's."""
+    config = Config(
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        max_pool_connections=CONNECTIONS,
+        retries={"total_max_attempts": 1},
+    )
+    return boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
+
+
+@contextmanager
+def whole_bodies() -> Iterator[None]:
+    """Raise BrokenBodyError for a body that is not what the service names."""
+    try:
+        yield
+    except s3_errors.FlexibleChecksumError as error:  # also of a part, where the service names the whole's
+        raise BrokenBodyError(str(error)) from error
+
+
+@contextmanager
+def other_errors() -> Iterator[None]:
+    """Turn what boto3 raises into errors of the standard library, but for what the service itself answers."""
+    try:
+        yield
+    except NETWORK_ERRORS as error:
+        raise ConnectionError(innermost(error)) from error
+    except (s3_errors.NoCredentialsError, s3_errors.PartialCredentialsError) as error:
+        raise PermissionError(f"no credentials for S3 were found; {WRONG_KEYS}") from error
+    except s3_errors.BotoCoreError as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def _status(error: s3_errors.ClientError) -> int:

@@ -8,14 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as s3_errors
-from botocore.config import Config
 
-from infra.storage.http_remote import CONNECTIONS, innermost
-from infra.storage.s3_remote import NETWORK_ERRORS, WRONG_KEYS, s3_error
+from infra.storage.s3_remote import other_errors, s3_client, s3_error
 
 PART_BYTES = 64 * 2**20
 """Larger files travel in parts of this size; S3 takes 10,000 of them."""
@@ -76,19 +73,14 @@ class S3Uploads:
 
     @cached_property
     def _client(self) -> Any:
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-            max_pool_connections=CONNECTIONS,
-            retries={"total_max_attempts": 1},
-        )
-        return boto3.Session().client("s3", endpoint_url=self.endpoint_url, config=config)
+        return s3_client(self.endpoint_url, CONNECT_TIMEOUT, READ_TIMEOUT)
 
     @contextmanager
     def _answers(self) -> Iterator[None]:
         """Turn what boto3 raises into errors of the standard library."""
         try:
-            yield
+            with other_errors():
+                yield
         except s3_errors.ClientError as error:
             raise s3_error(error, self._bucket) from error
         except S3UploadFailedError as error:
@@ -96,9 +88,3 @@ class S3Uploads:
             raise (
                 s3_error(cause, self._bucket) if isinstance(cause, s3_errors.ClientError) else OSError(str(error))
             ) from error
-        except NETWORK_ERRORS as error:
-            raise ConnectionError(innermost(error)) from error
-        except (s3_errors.NoCredentialsError, s3_errors.PartialCredentialsError) as error:
-            raise PermissionError(f"no credentials for S3 were found; {WRONG_KEYS}") from error
-        except s3_errors.BotoCoreError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
