@@ -255,6 +255,9 @@ class StageConfig(TrainingConfig):
     drawn_objects: int = Field(default=1, ge=1, exclude_if=partial(eq, 1))
     """How many held-out objects every validation draws, the first by uid; their scores are averaged. One tells the
     azimuth hit rate by yes or no alone. The paper does not say."""
+    max_objects: int | None = Field(default=None, ge=1, exclude_if=partial(eq, None))
+    """How many of the training objects to learn from, the first by the hash of their uids, so that those of a smaller
+    number are among those of a larger one; null: all, as in the paper."""
 
     @property
     def condition_shares(self) -> dict[int, float]:

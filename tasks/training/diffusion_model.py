@@ -21,7 +21,7 @@ from tasks.artifacts.manifest import Kind, open_manifest
 from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
 from tasks.training.run import DRAWN
-from tasks.training.stage import RAW, UNET, StageTraining
+from tasks.training.stage import RAW, UNET, StageTraining, training_objects
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:
@@ -123,7 +123,7 @@ def read_by_ranks(latents: Path, previous: Path | None, vae: Path) -> list[Path]
 def about_model(unet: MultiViewUNet, latents: Path, config: StageConfig, previous: Path | None) -> dict[str, Any]:
     """Say how many objects a network has learnt from, how many parameters it has, and which weights it began with."""
     return {
-        "num_objects": len(LatentSet.open(latents).uids("train")),
+        "num_objects": len(training_objects(LatentSet.open(latents), config)),
         "num_parameters": count_parameters(unet),
         "base": base_model(config, previous),
     }

@@ -25,7 +25,7 @@ from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
 from models.training.validation import ValidationSampler
-from tasks.artifacts.randomness import seed_of
+from tasks.artifacts.randomness import seed_of, share_of
 from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
 from tasks.training.images import write_comparison
@@ -78,7 +78,7 @@ class StageTraining:
             layouts = may_choose_layouts(device)
             for part in parts_of(unet) if ranks.size > 1 else [unet]:
                 compile_in_place(part, layouts=layouts)
-        train_uids = latents.uids("train")
+        train_uids = training_objects(latents, self.config)
         held_out = latents.uids("val") or train_uids
         make_reader = partial(
             read_samples,
@@ -157,6 +157,14 @@ def start_network(
         max_condition_views=unet.config.max_condition_views,
     )
     return unet
+
+
+def training_objects(latents: LatentSet, config: StageConfig) -> list[str]:
+    """Return the sorted uids of the objects that a training learns from: `max_objects` of the split train, or all."""
+    uids = latents.uids("train")
+    if config.max_objects is None or config.max_objects >= len(uids):
+        return uids
+    return sorted(sorted(uids, key=lambda uid: share_of("train", uid))[: config.max_objects])
 
 
 def read_samples(

@@ -39,10 +39,11 @@ from tasks.train_diffusion import train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.training.diffusion_model import base_model
 from tasks.training.images import evenly_spaced, keep_in_memory, list_images
-from tasks.training.stage import RAW, start_network
+from tasks.training.stage import RAW, start_network, training_objects
 from tests.forked_ranks import ForkedRanks, start
 from tests.infra.s3 import S3Server
 from tests.models.precision_checks import LATENTS_DB, AttentionQueries, below_spread
+from tests.models.toy_latents import write_toy_latents
 from tests.models.toy_models import NOISE, UNET, VAE
 from tests.tasks import held_training
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
@@ -562,6 +563,28 @@ def test_validation_averages_over_the_objects_that_it_draws_and_shows_all(made: 
 def test_number_of_drawn_objects_changes_no_manifest_until_it_is_another() -> None:
     assert "drawn_objects" not in STAGE1.model_dump(mode="json")
     assert STAGE1.model_copy(update={"drawn_objects": 2}).model_dump(mode="json")["drawn_objects"] == 2
+
+
+def test_fewer_objects_are_among_more_and_spread_over_the_uids(tmp_path: Path) -> None:
+    latents = write_toy_latents(tmp_path, num_objects=21)
+    drawn = {
+        count: training_objects(latents, STAGE1.model_copy(update={"max_objects": count}))
+        for count in (2, 8, 20, 1000, None)
+    }
+    everything = latents.uids("train")
+    assert drawn[20] == drawn[1000] == drawn[None] == everything
+    assert [len(drawn[2]), len(drawn[8])] == [2, 8]
+    assert set(drawn[2]) < set(drawn[8])
+    assert drawn[8] == sorted(drawn[8]) != everything[:8]
+
+
+def test_model_of_fewer_objects_says_how_many_it_has_learnt_from(made: Path, tmp_path: Path) -> None:
+    few = STAGE1.model_copy(update={"max_objects": 1, "loop": LOOP.model_copy(update={"samples": 4}), "drawn_steps": 0})
+    train_stage("stage1", made / "latents", None, made / "vae", few, 0, tmp_path / "few", make_tools(tmp_path))
+    manifest = open_manifest(tmp_path / "few", Kind.DIFFUSION_MODEL)
+    assert manifest.facts["num_objects"] == 1
+    assert manifest.config["max_objects"] == 1
+    assert "max_objects" not in open_manifest(made / "stage1", Kind.DIFFUSION_MODEL).config
 
 
 DISTIL = DistilConfig(recipe=1, steps=2, teacher_steps=10, drawn_objects=1, optimizer=OPTIMIZER, loop=LOOP)
