@@ -5,10 +5,10 @@ import difflib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.nodes import ScalarNode
@@ -97,9 +97,26 @@ def _set(content: CommentedMap, key: str, value: Any) -> None:
             section[name] = copy.deepcopy(section[name])
             section[name].yaml_set_anchor(None)
         section = section[name]
-    if last not in section:
+    if last not in section and not _has_default(key):
         raise ValueError(_unknown(content, key))
     section[last] = value
+
+
+def _has_default(key: str) -> bool:
+    """Return whether `key` is a field of the params that their file may leave out."""
+    section: Any = Params
+    *outer, last = key.split(".")
+    for name in outer:
+        field = getattr(section, "model_fields", {}).get(name)
+        section = None if field is None else _section_of(field.annotation)
+    field = getattr(section, "model_fields", {}).get(last)
+    return field is not None and not field.is_required()
+
+
+def _section_of(annotation: Any) -> Any:
+    """The section that an annotation names, also where null stands for none."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _is_alias(content: CommentedMap, parent: CommentedMap, name: str) -> bool:

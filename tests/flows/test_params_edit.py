@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.params import load_params
 from flows.params_edit import parse_assignments, set_params
 from infra.versioning import leaves
 
@@ -59,6 +60,15 @@ def test_set_of_a_whole_section_replaces_it(path: Path) -> None:
     assert changed(path) == {f"render.light.{key}": value for key, value in light.items()}
 
 
+def test_set_of_a_field_that_the_file_leaves_at_its_default_adds_it(path: Path) -> None:
+    added = {"train_stage2.max_objects": 5, "train_stage3.loop.max_skipped_steps": 2}
+    set_params(path, added)
+    before, after = (leaves(yaml.safe_load(file.read_text())) for file in (HERE / "params.yaml", path))
+    assert {key: value for key, value in after.items() if key not in before} == added
+    assert {key: after[key] for key in before} == before
+    assert load_params(path).train_stage2.max_objects == 5
+
+
 def test_set_twice_returns_to_the_same_values(path: Path) -> None:
     set_params(path, {"train_stage2.noise.timesteps": 500, "render.conditions": 32})
     set_params(path, {"train_stage2.noise.timesteps": 1000, "render.conditions": 12})
@@ -71,6 +81,8 @@ def test_set_twice_returns_to_the_same_values(path: Path) -> None:
         ({"render.condtions": 4}, r"no key 'render.condtions'; did you mean 'render.conditions'"),
         ({"rendr.conditions": 4}, r"no key 'rendr.conditions'; did you mean 'render.conditions'"),
         ({"seed.a": 4}, r"no key 'seed.a'"),
+        ({"train_stage1.max_object": 4}, r"no key 'train_stage1.max_object'"),
+        ({"train_stage1.max_objects": 0}, r"train_stage1.max_objects: .* greater than or equal to 1 \(got 0\)"),
         ({"select.min_score": 50}, r"select.min_score: .* less than or equal to 10 \(got 50\)"),
         ({"train_stage3.kept_targets": 33}, r"train_stage3.kept_targets is 33; render makes only 32 targets"),
     ],
