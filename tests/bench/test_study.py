@@ -73,6 +73,13 @@ def test_key_with_a_star_is_set_in_all_stages_and_the_variants_own_value_wins() 
     assert rates == {"whole": [0.005] * 3, "slow": [0.005, 0.001, 0.005]}
 
 
+def test_run_names_the_values_of_each_stage_that_a_star_means() -> None:
+    """MLflow takes no star in the name of a parameter."""
+    study = changed(variants={"whole": {}, "few": {"params": {"train_stage*.max_objects": 2, "sample.steps": 3}}})
+    few = next(cell for cell in list_cells(study) if cell.variant == "few")
+    assert few.changes == {f"train_stage{number}.max_objects": 2 for number in (1, 2, 3)} | {"sample.steps": 3}
+
+
 def test_budget_is_shared_among_the_stages_that_a_variant_trains() -> None:
     variants = {"whole": {}, "no stage 1": {"stages": ["stage2", "stage3"]}}
     loops = {"train_stage2.loop.samples": 8, "train_stage3.loop.samples": 16, "train_stage1.loop.samples": 8}

@@ -100,7 +100,7 @@ class Cell:
     """Training samples of all stages together."""
     params: Params
     changes: Changes
-    """Of the variant alone."""
+    """Of the variant alone, with a key of its own for every stage."""
 
     @property
     def name(self) -> str:
@@ -133,10 +133,17 @@ def list_cells(study: Study) -> list[Cell]:
                 f"{', '.join(params.sample.stages)}; let it sample a stage that is trained"
             )
         samples = sum(loop_of(params, stage).samples for stage in variant.stages)
-        cells.append(Cell(name, variant.stages, seed, samples, params, variant.params))
+        changes = {full: value for key, value in variant.params.items() for full in keys_of(key)}
+        cells.append(Cell(name, variant.stages, seed, samples, params, changes))
     if len({cell.name for cell in cells}) < len(cells):
         raise ValueError(f"budgets {budgets} come to the same samples in whole batches; give them further apart")
     return cells
+
+
+def keys_of(key: str) -> list[str]:
+    """The keys that a key means: `train_stage*.optimizer` one for each stage, any other itself."""
+    section, dot, rest = key.partition(".")
+    return [found + dot + rest for found in fnmatch.filter(Params.model_fields, section)]
 
 
 def loop_of(params: Params, stage: str) -> Any:
