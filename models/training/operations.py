@@ -3,7 +3,7 @@
 Counts are 10^12 floating-point operations: a multiplication and an addition are two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,11 @@ from models.network.image_encoder import ImageEncoderShape, build_image_encoder
 from models.network.mask_vae import build_mask_vae
 from models.network.multiview_unet import MultiViewUNet, build_unet
 from models.training.cost import count_parameters, meta_inputs, meta_tflop, unet_tflop, vae_cost
+
+Count = Callable[[MultiViewUNet, int, int], float]
+"""Counts an operation of a UNet, given the numbers of condition and target views."""
+COUNTED = (2, 3, 4)
+"""Numbers of condition views whose counts give those of all larger ones."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,25 @@ class NetworkOperations:
 
     def train_unet(self, conditions: int, targets: int) -> float:
         """Forward and backward pass of one sample of a diffusion training, without what is computed again."""
-        key = ("train", conditions, targets)
-        if key not in self._counted:
-            self._counted[key] = unet_tflop(self.meta_unet, conditions, targets)
-        return self._counted[key]
+        return self._counted_once("train", conditions, targets, unet_tflop)
 
     def denoise(self, conditions: int, targets: int) -> float:
         """One sampling step of one object, without guidance."""
-        key = ("denoise", conditions, targets)
+        return self._counted_once("denoise", conditions, targets, denoising_tflop)
+
+    def _counted_once(self, work: str, conditions: int, targets: int, count: Count) -> float:
+        """Count, or take what was counted; with many condition views, from the counts with 2, 3 and 4.
+
+        Attention takes pairs of views, and all else each view by itself: a polynomial of degree two. One condition view
+        is none of its points, since attention to a single token needs no scores.
+        """
+        if conditions > COUNTED[-1]:
+            first, second, third = (self._counted_once(work, few, targets, count) for few in COUNTED)
+            steps = conditions - COUNTED[0]
+            return first + steps * (second - first) + steps * (steps - 1) / 2 * (third - 2 * second + first)
+        key = (work, conditions, targets)
         if key not in self._counted:
-            inputs = meta_inputs(self.meta_unet, conditions, conditions + targets, torch.float32)
-            with torch.no_grad():
-                self._counted[key] = meta_tflop(lambda: self.meta_unet(**inputs))
+            self._counted[key] = count(self.meta_unet, conditions, targets)
         return self._counted[key]
 
     def train_vae(self, side: int) -> float:
@@ -108,6 +120,13 @@ class NetworkOperations:
         """The VAE without weights."""
         with torch.device("meta"):
             return build_mask_vae(self.vae.model_copy(update={"pretrained": None}))
+
+
+def denoising_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
+    """Count one forward pass of a UNet on the meta device with so many condition and target views."""
+    inputs = meta_inputs(unet, conditions, conditions + targets, torch.float32)
+    with torch.no_grad():
+        return meta_tflop(lambda: unet(**inputs))
 
 
 def embedding_tflop(shape: ImageEncoderShape) -> float:

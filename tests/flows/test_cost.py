@@ -60,7 +60,7 @@ def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> N
     assert [row.disk_gb for row in few.values()] == [row.disk_gb for row in many.values()]
 
 
-@pytest.mark.slow(seconds=60)
+@pytest.mark.slow(seconds=25)
 @pytest.mark.parametrize(
     ("params", "machines", "objects", "seconds_of_a_view", "samples", "tflop"),
     [
@@ -92,7 +92,7 @@ def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
     assert longest(list(rows.values())).startswith("train-stage3 takes longest")
 
 
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow(seconds=25)
 def test_the_papers_run_keeps_128_cards_and_512_cores_busy_where_it_takes_long() -> None:
     machines = Machines(512, 128, "H100")
     rows = costs("params/paper.yaml", machines)

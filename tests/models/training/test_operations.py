@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.training.cost import unet_tflop, vae_cost
-from models.training.operations import NetworkOperations, embedding_tflop
+from models.training.operations import NetworkOperations, denoising_tflop, embedding_tflop
 from tests.models.toy_models import GEOMETRY, UNET, VAE, Tower
 
 
@@ -18,6 +18,19 @@ def test_operations_are_those_of_the_networks_that_params_describe() -> None:
     assert vae_cost(networks.meta_vae, 16, None).tflop == networks.train_vae(16)
     assert networks.train_vae(16) == pytest.approx(3 * both, rel=0.05)
     assert 0 < networks.encode() < networks.decode()
+
+
+@pytest.mark.parametrize("attention", [True, False, ("rows", "all"), ("near", "all"), ("none", "rows")])
+def test_operations_with_many_condition_views_follow_from_those_with_few(attention: bool | tuple[str, ...]) -> None:
+    unet = UNET.model_copy(update={"global_attention": attention})
+    networks = NetworkOperations(vae=VAE, unet=unet, side=16, geometry=GEOMETRY)
+    for conditions in (1, 2, 5, 10):
+        assert networks.train_unet(conditions, 3) == pytest.approx(
+            unet_tflop(networks.meta_unet, conditions, 3), rel=1e-12
+        )
+        assert networks.denoise(conditions, 4) == pytest.approx(
+            denoising_tflop(networks.meta_unet, conditions, 4), rel=1e-12
+        )
 
 
 def test_pretrained_weights_are_not_looked_up() -> None:
