@@ -4,10 +4,13 @@ import logging
 import os
 import secrets
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 from infra.execution.ray_session import SessionFolder
@@ -26,6 +29,20 @@ def environment_of_nodes(*, sends_code: bool) -> dict[str, Any]:
         code = {"py_modules": [str(CODE / name) for name in PACKAGES], "excludes": ["**/__pycache__"]}
         return {"env_vars": HIDE_CARDS, **code}
     return {"env_vars": {"PYTHONPATH": str(Path.cwd()), **HIDE_CARDS}}
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Let a Ray that is started meanwhile listen on the loopback address alone.
+
+    Ray does so where clusters are not supported (macOS, Windows: issue 18730 of ray-project/ray), and has no public
+    setting for it elsewhere: an address that is handed to `ray.init` is replaced by the machine's own.
+    """
+    was_enabled, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = was_enabled
 
 
 class RayConnection:
@@ -59,8 +76,9 @@ class RayConnection:
         signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
 
     def _start(self, options: dict[str, Any]) -> None:
-        # Ray's ports are open to the network and guarded by a token, which it takes from the environment and would
-        # otherwise write to the home folder. It remembers the first one for the life of this process.
+        # Other users of this machine reach Ray's ports too. They are guarded by a token, which Ray takes from the
+        # environment and would otherwise write to the home folder. It remembers the first one for the life of this
+        # process.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray would run workers at niceness 15: beside any other work an item then waits until its time limit.
@@ -69,7 +87,8 @@ class RayConnection:
         options |= {"num_cpus": self._num_workers, "object_store_memory": OBJECT_STORE_BYTES}
         # A worker that is killed leaves temporary files, Blender one folder each time.
         options["runtime_env"] = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}
-        ray.init("local", include_dashboard=False, _temp_dir=str(self._session.path), **options)
+        with loopback_only():
+            ray.init("local", include_dashboard=False, _temp_dir=str(self._session.path), **options)
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster."""

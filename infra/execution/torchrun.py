@@ -135,7 +135,13 @@ def local_environment(count: int, meeting_point: Path) -> dict[str, str]:
     torchrun would set OMP_NUM_THREADS to 1 where it is not set, and says so at length.
     """
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, available_cpus() // count)))
-    return {"MVDPP_STORE": str(meeting_point), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": threads}
+    return {
+        "MVDPP_STORE": str(meeting_point),
+        "GLOO_SOCKET_IFNAME": "lo",
+        # torchrun would keep a store of keys and values for them, which whoever reaches this machine may write to
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "OMP_NUM_THREADS": threads,
+    }
 
 
 def _first_failure(logs: Path, count: int) -> str | None:
