@@ -1,11 +1,14 @@
 """Reads params.yaml as one typed value; everything in it is checked before anything runs."""
 
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from infra.addresses import require_no_secrets
 from models.config import DistilConfig, MaskVAEConfig, ReconstructConfig, StageConfig
 from render.config import RenderConfig
 from tasks.config import (
@@ -47,6 +50,12 @@ class Params(BaseModel):
     sample: SampleConfig
     reconstruct: ReconstructConfig
     evaluate: EvaluateConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_secrets(cls, content: Any) -> Any:
+        require_no_secrets(content, "params.yaml")
+        return content
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Params":
@@ -120,6 +129,12 @@ class Params(BaseModel):
         return unet.max_condition_views if unet else self.render.conditions
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlist = _SHORT.maxtuple = 20
+_SHORT.maxlevel = 3
+
+
 def load_params(path: Path) -> Params:
     """Read and check a params file.
 
@@ -144,6 +159,6 @@ def describe(error: ValidationError) -> str:
         key = ".".join(str(part) for part in item["loc"]) or "params"
         is_value = item["type"] not in ("missing", "extra_forbidden") and not isinstance(item["input"], dict)
         hint = {"extra_forbidden": "no such key; check the spelling", "missing": "is missing"}.get(item["type"])
-        value = f" (got {item['input']!r})" if is_value else ""
+        value = f" (got {_SHORT.repr(item['input'])})" if is_value else ""
         lines.append(f"  {key}: {hint or item['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)

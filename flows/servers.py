@@ -15,6 +15,7 @@ from prefect.settings import get_current_settings
 
 from flows.pipeline import WORK
 from flows.status import deep_links, training_runs
+from infra.addresses import shown
 from infra.execution.processes import ProcessGroup, signals_raise
 from infra.health import mlflow_error, request_error
 from infra.tracking import TrackingStore, server_command
@@ -109,7 +110,7 @@ def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Se
         return []
     place = urlsplit(api)
     if place.hostname not in LOOPBACK:
-        raise RuntimeError(f"no Prefect server answers at {api}; start it, or set PREFECT_API_URL={DEFAULT_API}")
+        raise RuntimeError(f"no Prefect server answers at {shown(api)}; start it, or set PREFECT_API_URL={DEFAULT_API}")
     say("starting a Prefect server (half a minute) ...")
     words = _words("server", "start", "--host", "127.0.0.1", "--port", str(place.port))
     env = _env(api) | {"PREFECT_HOME": str((root / WORK / "prefect").resolve())}

@@ -6,11 +6,12 @@ Chosen by the environment variable MVDPP_PROFILE: a name in infra/profiles/ or t
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 
+from infra.addresses import require_no_secrets
 from infra.machine import available_cpus, available_memory_gb, cuda_capability, num_cuda_gpus, torch_device
 from models.config import AttentionKernel, Precision
 from models.network.kernel_needs import check_attention_kernel
@@ -116,6 +117,12 @@ class Profile(BaseModel):
     """Price of a card for an hour with the cores beside it, in the same currency."""
     price_gb_month: float | None = Field(default=None, ge=0)
     """Price of 10^9 bytes on disk for a month."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_secrets(cls, content: Any) -> Any:
+        require_no_secrets(content, "a profile")
+        return content
 
     @field_validator("worker_gpus")
     @classmethod

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from infra.addresses import shown
 from infra.health import mlflow_error
 from infra.setup import bootstrap
 
@@ -136,9 +137,12 @@ def check_dvc(root: Path) -> Check:
     is_there = _answers(address) if "://" in address else (root / ".dvc" / address).exists()
     if not is_there and not address.startswith("s3://"):
         return Check(
-            "dvc", "WARN", f"remote {name} at {address} cannot be reached", "start it, or run without push and pull"
+            "dvc",
+            "WARN",
+            f"remote {name} at {shown(address)} cannot be reached",
+            "start it, or run without push and pull",
         )
-    return Check("dvc", "PASS", f"remote {name} at {url}")
+    return Check("dvc", "PASS", f"remote {name} at {shown(url)}")
 
 
 def check_disk(free_gb: float) -> Check:

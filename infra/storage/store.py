@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from infra.addresses import shown
 from infra.storage.body import CHUNK_BYTES, Body
 from infra.storage.errors import BrokenBodyError, RateLimitError, ServerBusyError
 from infra.storage.gate import LONGEST_BACKOFF, LONGEST_PAUSE, Gate
@@ -90,7 +91,7 @@ class RemoteStore:
         """
         remote = self._remotes.get(urlsplit(url).scheme)
         if remote is None:
-            raise ValueError(f"cannot read {url!r}: use http://, https://, s3://, file:// or a path")
+            raise ValueError(f"cannot read {shown(url)!r}: use http://, https://, s3://, file:// or a path")
         part = PartFile(target, self._disk_reserve)
         attempts = Retrying(
             stop=stop_after_attempt(self._attempts),
@@ -103,7 +104,7 @@ class RemoteStore:
             attempts(_receive, part, remote, url, max_bytes, iter(range(MAX_PAUSES)))
             part.finish()
         except (ConnectionError, ServerBusyError, BrokenBodyError) as error:
-            raise type(error)(f"{url}: {error} (tried {self._attempts} times)") from error
+            raise type(error)(f"{shown(url)}: {shown(str(error))} (tried {self._attempts} times)") from error
         except OSError as error:
             part.discard()
             raise _about(url, error) from error
@@ -144,8 +145,8 @@ def _may_be_mended(error: BaseException) -> bool:
 
 
 def _about(url: str, error: OSError) -> OSError:
-    text = error.strerror or str(error)
-    return type(error)(error.errno, f"{url}: {text}") if error.errno else type(error)(f"{url}: {text}")
+    text = f"{shown(url)}: {shown(error.strerror or str(error))}"
+    return type(error)(error.errno, text) if error.errno else type(error)(text)
 
 
 class PartFile:

@@ -19,7 +19,7 @@ import yaml
 
 from flows.params_edit import set_params
 from tasks.artifacts.views import ViewSet
-from tests.e2e.tiny_project import environment, make_project, repro
+from tests.e2e.tiny_project import CANARY, environment, make_project, repro
 from tests.infra.hidden_node import hidden_node
 from tests.infra.s3 import S3Server
 from tests.project_copy import write_profile
@@ -66,6 +66,13 @@ def test_pipeline_broken_object_is_rejected_in_ledger_and_report_and_the_rest_co
     assert "broken" in page
     assert reason[:40] in page
     assert ViewSet.open(made / "data" / "views").uids == ["car", "mug", "robot"]
+
+
+def test_pipeline_writes_no_secret_of_its_environment_anywhere(made: Path) -> None:
+    """Data, models, ledgers, logs, MLflow's database and artifacts, DVC's files, and the report."""
+    files = [path for path in made.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "dvc.lock", "index.html", "ledger.jsonl"} <= {path.name for path in files}
+    assert not [path for path in files if CANARY.encode() in path.read_bytes()]
 
 
 def test_pipeline_second_repro_runs_nothing(made: Path) -> None:

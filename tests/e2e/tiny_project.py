@@ -11,6 +11,15 @@ from tests.project_copy import copy_project, write_profile
 
 SERIAL = "serial.yaml"
 """The profile of continuous integration, but everything in the stage's own process."""
+CANARY = "canary-4f1d2b"
+"""A text that stands in every secret which the pipeline is given, and must stand nowhere in what it leaves."""
+SECRETS = {
+    "HF_TOKEN": f"hf_{CANARY}",
+    "AWS_ACCESS_KEY_ID": f"AKIA{CANARY}",
+    "AWS_SECRET_ACCESS_KEY": f"secret/{CANARY}",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "MLFLOW_TRACKING_PASSWORD": CANARY,
+}
 FAMILIES = {"mug": 0, "car": 2, "robot": 11}
 TRAININGS = ("train_vae", "train_stage1", "train_stage2", "train_stage3")
 LOOP = {"batch_size": 2, "samples": 8, "log_every": 1, "validate_every": 2, "checkpoint_every": 1}
@@ -66,7 +75,7 @@ def environment(profile: str = SERIAL) -> dict[str, str]:
     No worker processes unless the profile starts them: seven stages would each start Ray and import torch twice more.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "MVDPP_PROFILE": profile}
+    return os.environ | SECRETS | {"PATH": path, "MVDPP_PROFILE": profile}
 
 
 def repro(folder: Path, *targets: str) -> str:
