@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from models.data.images import as_rgba, change_fov, crop_to_object, resized, to_tensor
+from models.data.weight_files import require_safetensors
 from models.inference.callbacks import TENSOR_INPUTS, StepCallbacks
 from models.inference.checks import (
     check_finite,
@@ -361,10 +362,14 @@ def load_pipeline(
         device: Device of all components, such as "cpu" or "cuda".
         dtype: Of UNet and image encoder. The VAE is float32 whatever it is: bfloat16 shows in what it decodes, and it
             takes a small part of the time (docs/model.md).
+
+    Raises:
+        ValueError: A part has its weights as a pickle alone.
     """
     logging.disable_progress_bar()
     dtypes = {"unet": dtype, "image_encoder": dtype, "default": torch.float32}
-    pipeline = MVDiffusionPipeline.from_pretrained(folder, dtype=dtypes)
+    require_safetensors(folder)
+    pipeline = MVDiffusionPipeline.from_pretrained(folder, dtype=dtypes, use_safetensors=True)
     is_made_for_steps = pipeline.config.get("num_inference_steps") is not None
     if scheduler is not None or not is_made_for_steps:
         pipeline.scheduler = change_scheduler(pipeline.scheduler, scheduler or FAST_SCHEDULER)

@@ -129,7 +129,7 @@ class AestheticPredictor:
 
 def _load_encoder(name: str) -> CLIPVisionModelWithProjection:
     try:
-        encoder = load_published(_from_pretrained, name)
+        encoder = load_published(_from_pretrained, name, use_safetensors=True)
     except ConnectionError:
         raise
     except OSError as error:

@@ -75,14 +75,16 @@ def build_image_encoder(shape: ImageEncoderShape, *, seed: int) -> CLIPVisionMod
             untrained = {"intermediate_size": 4 * shape.hidden_size, "initializer_factor": UNTRAINED_FACTOR}
             encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**untrained, **wanted))
     else:
-        encoder = align(load_published(CLIPVisionModelWithProjection.from_pretrained, shape.pretrained))
+        encoder = align(
+            load_published(CLIPVisionModelWithProjection.from_pretrained, shape.pretrained, use_safetensors=True)
+        )
         require_equal(wanted, encoder.config.to_dict(), shape.pretrained)
     return encoder.eval().requires_grad_(False)
 
 
 def load_image_encoder(folder: Path) -> CLIPVisionModelWithProjection:
     """The tower saved in `folder`; it computes the same bits as the one that was saved."""
-    return align(CLIPVisionModelWithProjection.from_pretrained(folder))
+    return align(CLIPVisionModelWithProjection.from_pretrained(folder, use_safetensors=True))
 
 
 def build_image_processor(image_size: int) -> CLIPImageProcessorPil:

@@ -35,7 +35,7 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
     """
     shape = config.model_dump(exclude={"pretrained"})
     if config.pretrained is not None:
-        vae = align(load_published(AutoencoderKL.from_pretrained, config.pretrained))
+        vae = align(load_published(AutoencoderKL.from_pretrained, config.pretrained, use_safetensors=True))
         found = dict(vae.config) | {"block_out_channels": tuple(vae.config.block_out_channels)}
         require_equal(shape, found, config.pretrained)
         forget_origin(vae)
@@ -52,7 +52,7 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
 
 def load_mask_vae(folder: Path) -> AutoencoderKL:
     """The VAE saved in `folder`; it computes the same bits as the one that was saved."""
-    return align(AutoencoderKL.from_pretrained(folder))
+    return align(AutoencoderKL.from_pretrained(folder, use_safetensors=True))
 
 
 def extend_to_mask(vae: AutoencoderKL) -> AutoencoderKL:

@@ -304,7 +304,9 @@ def from_inpainting(path_or_id: str, *, latent_size: int, **settings: Any) -> Mu
     Raises:
         ValueError: The network does not have an inpainting UNet's 2 C + 1 input channels.
     """
-    base = load_published(UNet2DConditionModel.from_pretrained, path_or_id, sample_size=latent_size)
+    base = load_published(
+        UNet2DConditionModel.from_pretrained, path_or_id, sample_size=latent_size, use_safetensors=True
+    )
     expected = 2 * base.config.out_channels + 1
     if base.config.in_channels != expected:
         raise ValueError(

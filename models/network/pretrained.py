@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.data.hub_weights import HubWeights
+from models.data.weight_files import CONVERT, require_safetensors
 
 ALIGNMENT = 64
 """Bytes; torch places every tensor that it allocates on the CPU at a multiple of it."""
@@ -25,13 +26,22 @@ def load_published(load: Callable[..., Model], name: str, **settings: Any) -> Mo
         settings: Further arguments of the method.
 
     Raises:
-        ValueError: There is neither; or a file is not what the hub says.
+        ValueError: There is neither; a file is not what the hub says; or its weights are a pickle alone, where
+            `settings` has use_safetensors.
     """
+    is_safe = settings.get("use_safetensors", False)
     if Path(name).is_dir():
+        if is_safe:
+            require_safetensors(Path(name))
         return load(name, **settings)
     weights = HubWeights.parse(name).pinned()
     place = {"subfolder": weights.subfolder} if weights.subfolder else {}
-    model = load(weights.repository, revision=weights.revision, **place, **settings)
+    try:
+        model = load(weights.repository, revision=weights.revision, **place, **settings)
+    except OSError as error:
+        if is_safe and "safetensors" in str(error):
+            raise ValueError(f"{name} has no weights as .safetensors, and no pickle is read; {CONVERT}") from error
+        raise
     weights.check_files()
     return model
 

@@ -28,6 +28,6 @@ class DistilTraining:
         assert self.stage.previous is not None, "distillation has a teacher"
         assert self.config.steps is not None, "whoever calls has seen to it"
         training = self.stage(device, ranks)
-        teacher = MultiViewUNet.from_pretrained(self.stage.previous / "unet").to(device)
+        teacher = MultiViewUNet.from_pretrained(self.stage.previous / "unet", use_safetensors=True).to(device)
         segments = Segments(training.diffusion, self.config.teacher_steps, self.config.steps)
         return distillation_of(training, teacher, segments)

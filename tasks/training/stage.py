@@ -133,7 +133,9 @@ def start_network(
     layout = latents.layout
     config.check_network(is_first=previous is None)
     if previous is not None:
-        unet = MultiViewUNet.from_pretrained(previous / (UNET if config.start_from == "ema" else RAW))
+        unet = MultiViewUNet.from_pretrained(
+            previous / (UNET if config.start_from == "ema" else RAW), use_safetensors=True
+        )
     else:
         assert config.unet is not None, "check_network has refused it"
         with seeded_weights(seed_of(seed, f"train-{stage}", "weights")):
