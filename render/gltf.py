@@ -75,7 +75,10 @@ def parse_json(content: bytes) -> Any:
     Raises ValueError when it is no JSON.
     """
     encoding = json.detect_encoding(content)
-    return json.loads(content.rstrip(b"\0") if encoding.startswith("utf-8") else content)
+    try:
+        return json.loads(content.rstrip(b"\0") if encoding.startswith("utf-8") else content)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
 
 
 def file_names(path: Path) -> list[str]:

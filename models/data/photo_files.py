@@ -61,6 +61,8 @@ def read_photo(path: Path, *, is_mask: bool = False) -> Upright:
         raise ValueError(f"{path} does not exist")
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name the image files in it")
+    if not path.is_file():
+        raise ValueError(f"{path} is a device or a pipe; name an image file")
     if path.suffix.lower() in RAW_SUFFIXES:
         raise ValueError(f"{path} is a raw photo; develop it to JPEG, PNG or TIFF")
     try:

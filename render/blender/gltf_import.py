@@ -21,6 +21,7 @@ from render.blender.gltf_json import lenient_json
 from render.blender.gltf_values import has_twins, replace_not_finite, require_finite_positions
 from render.errors import Unrenderable
 from render.gltf import read_document
+from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
 
 TRIANGLE_MODES = {None, 4, 5, 6}
@@ -49,6 +50,7 @@ def import_gltf(path: Path, *, animated: bool) -> None:
 
     Raises Unrenderable with the reason, RuntimeError with the importer's.
     """
+    check_before_import(path)
     hooks = glTF2ImportUserExtension
     hooks.problems, hooks.animated = [], animated
     bpy.context.preferences.addons.new().module = __name__
@@ -56,6 +58,15 @@ def import_gltf(path: Path, *, animated: bool) -> None:
         bpy.ops.import_scene.gltf(filepath=str(path), disable_bone_shape=True)
     for problem in hooks.problems:
         raise problem
+
+
+def check_before_import(path: Path) -> None:
+    """Raise Unrenderable for a file that the importer must not begin with; it says itself what is no JSON."""
+    try:
+        document = read_document(path)
+    except ValueError:
+        return
+    check_document(path, document)
 
 
 class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)

@@ -11,6 +11,7 @@ from render.axes import UpAxis
 from render.blender.blend_file import import_blend
 from render.blender.dae_file import import_dae
 from render.blender.gltf_object import load_gltf
+from render.blender.image_limits import check_image_sizes
 from render.blender.meshes import vertices_of
 from render.blender.ply_file import import_ply
 from render.blender.usd_file import stage_up_axis
@@ -43,6 +44,7 @@ def import_file(path: Path) -> None:
     }
     kind = format_of(path).name
     readers[kind](path)
+    check_image_sizes()
     if kind in {"FBX", "Blender"}:
         find_lost_images(path.parent)
 

@@ -17,10 +17,7 @@ def import_ply(path: Path) -> None:
     onto it.
     """
     header = read_ply_header(path)
-    if header.is_splat and not header.num_faces:
-        raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
-    if not has_finite_positions(path, header):
-        raise Unrenderable("vertices are not finite")
+    check_header(path, header)
     if header.colours.startswith("face") and not header.textures:
         raise Unrenderable(
             "its colours belong to faces, which Blender does not read from PLY: convert it to GLB or OBJ"
@@ -40,6 +37,18 @@ def import_ply(path: Path) -> None:
                 "convert it to GLB or OBJ"
             )
         mesh.materials.append(textured_material(path.parent / header.textures[0]))
+
+
+def check_header(path: Path, header: PlyHeader) -> None:
+    """Raise Unrenderable for a splat, for positions that are not finite, and for more elements than there are bytes."""
+    size = path.stat().st_size
+    for what, count in (("vertices", header.num_vertices), ("faces", header.num_faces)):
+        if count > size:
+            raise Unrenderable(f"the header says {count} {what}, but the file has {size} bytes: it is cut off")
+    if header.is_splat and not header.num_faces:
+        raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
+    if not has_finite_positions(path, header):
+        raise Unrenderable("vertices are not finite")
 
 
 def import_mesh(path: Path, header: PlyHeader) -> None:

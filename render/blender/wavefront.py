@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from render.blender.image_limits import check_image_sizes
 from render.blender.meshes import read_attribute
 from render.errors import Unrenderable
 from render.images import UNREADABLE
@@ -35,6 +36,7 @@ def import_obj(path: Path) -> None:
         bpy.ops.wm.obj_import(filepath=str(file.path))
     if file.has_faces and not any(len(mesh.polygons) for mesh in bpy.data.meshes):
         raise Unrenderable("no faces: those of the file name vertices that are not there, or not yet")
+    check_image_sizes()
     bpy.context.scene[MISSING_LIBRARIES] = "\n".join(file.missing_libraries)
     show_vertex_colours()
     for material in bpy.data.materials:

@@ -15,6 +15,8 @@ from trimesh.visual import ColorVisuals, TextureVisuals
 
 from models.data.photo_files import BROKEN
 from models.reconstruction.mesh import NO_COLOUR, Mesh
+from render.gltf import read_document
+from render.gltf_limits import check_document
 from tasks.peers.layout import Request
 
 ENDINGS = (".glb", ".obj", ".ply")
@@ -67,6 +69,8 @@ def read_surfaces(path: Path) -> list[Surface]:
     Raises ValueError when it cannot be read or holds no triangles.
     """
     try:
+        if path.suffix.lower() in (".glb", ".gltf"):
+            check_document(path, read_document(path))
         scene = trimesh.load_scene(path, process=False)
     except Exception as fault:  # trimesh's readers raise whatever they stumble upon
         raise ValueError(f"{path} cannot be read as a mesh ({fault!r}); write it again") from fault

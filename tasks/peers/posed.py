@@ -86,6 +86,6 @@ def read_eschernet(request: Request) -> list[PeerView]:
 def _zero123_camera(path: Path) -> PeerCamera:
     try:
         camera_from_world = _pose(np.load(path, allow_pickle=False), str(path))
-    except (OSError, EOFError) as fault:
+    except (OSError, EOFError, ValueError, MemoryError) as fault:
         raise ValueError(f"{path} cannot be read as an array ({fault}); write it again") from fault
     return PeerCamera(np.linalg.inv(camera_from_world), fov_deg=SYNCDREAMER_FOV_DEG)

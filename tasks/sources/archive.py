@@ -1,6 +1,7 @@
 """Unpacks a .zip file that holds one object; what it may cost is limited before anything is written."""
 
 import errno
+import lzma
 import shutil
 import stat
 import tempfile
@@ -25,6 +26,10 @@ SMALL = 10**7
 """Bytes of content that cost nothing, whatever the ratio."""
 
 
+UNUSABLE_NAMES = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
+"""What the system says of names that cannot be given to files; None: what bz2 says of damaged data."""
+
+
 def unpack(archive: Path, target: Path, *, max_bytes: int | None = None) -> Path:
     """Write the files of an archive into the folder `target`, whole or not at all; return the object's main file.
 
@@ -41,8 +46,16 @@ def unpack(archive: Path, target: Path, *, max_bytes: int | None = None) -> Path
             with atomic_folder(target) as part:
                 for member in members:
                     write_member(content, member, part)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise Unrenderable(f"the archive cannot be unpacked ({error}): pack it again as a plain .zip file") from error
+    except OSError as error:
+        if error.errno not in UNUSABLE_NAMES:
+            raise
+        said = error.strerror or str(error)
+        raise Unrenderable(
+            f"the archive cannot be unpacked ({said}): pack it again as a plain .zip file, with short names, and none "
+            "for a file and a folder"
+        ) from error
     return target / main
 
 

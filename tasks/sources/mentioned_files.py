@@ -1,8 +1,6 @@
 """Finds the files that PLY, FBX, USD, Collada and .blend files name: textures and, for USD, further layers."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,6 +8,7 @@ from urllib.parse import unquote
 from render.blender.usd_file import needed_files
 from render.formats import IMAGE_SUFFIXES, format_of
 from render.ply import read_ply_header
+from tasks.sources.gunzip import gunzip
 
 ENDINGS = "|".join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))
 IMAGE_ENDING = re.compile(f"(?:{ENDINGS})(?![A-Za-z0-9])".encode(), re.IGNORECASE)
@@ -58,8 +57,8 @@ def _of_binary(main: Path) -> Iterator[Path]:
     content = main.read_bytes()
     if content.startswith(GZIP):
         try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error):
+            content = gunzip(content)
+        except ValueError:
             return
     is_readable = not content.startswith(ZSTD)
     names = [_name_before(content, match.end()) for match in IMAGE_ENDING.finditer(content)]

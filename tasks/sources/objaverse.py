@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import from_json
 
+from render import gltf
+from render.errors import Unrenderable
 from tasks.artifacts.catalog_columns import CATALOG
 from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.tables import Entry
@@ -34,6 +36,9 @@ from tasks.sources.threads import download_threads
 INDEX = "object-paths.json.gz"
 LVIS = "lvis-annotations.json.gz"
 """Uids by category of LVIS (Gupta et al. 2019), of the 47,000 objects that Objaverse's authors have checked."""
+
+MAX_INDEX_BYTES = 4 * 10**9
+"""Of an index or of the notes of a folder, unpacked; those of the hub have less than 0.2 GB."""
 
 
 class ObjaverseSource:
@@ -92,6 +97,9 @@ class ObjaverseSource:
         """Download an object's GLB file."""
         target = folder / f"{entry.uid}.glb"
         self._tools.store.fetch(f"{self._hub}/{entry.location}", target, max_bytes=max_bytes)
+        for name in gltf.file_names(target):
+            if name.startswith(("/", "..")):
+                raise Unrenderable(f"refers to {name}, which lies outside of its folder, where it came without it")
         return target
 
     def _download(self, names: Sequence[str]) -> None:
@@ -111,10 +119,13 @@ class ObjaverseSource:
         """Download a gzip file and check that it is whole before it gets the name that the package looks for."""
         unchecked = self._cache / f"{name}.unchecked"
         self._tools.store.fetch(f"{self._hub}/{name}", unchecked)
+        num_bytes = 0
         try:
             with gzip.open(unchecked) as file:
-                while file.read(1 << 20):
-                    pass
+                while chunk := file.read(1 << 20):
+                    num_bytes += len(chunk)
+                    if num_bytes > MAX_INDEX_BYTES:
+                        raise EOFError(f"more than {MAX_INDEX_BYTES} bytes come out of it")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             unchecked.unlink()
             raise OSError(

@@ -1,16 +1,15 @@
 """Reads tables as people save them from spreadsheet programs: UTF-8 or UTF-16, commas, semicolons or tabs."""
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from render.lfs import REMEDY, STARTS
 from render.text_encoding import marked_encoding
+from tasks.sources.gunzip import gunzip
 
 _GZIP = b"\x1f\x8b"
 _WORKBOOKS = {
@@ -102,9 +101,9 @@ def _unpack(content: bytes, name: str) -> bytes:
     if not content.startswith(_GZIP):
         return content
     try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{name} is not a whole gzip file ({error}); fetch it again") from error
+        return gunzip(content)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
 
 
 def _decode(content: bytes, name: str) -> str:
