@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
+.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -50,6 +50,18 @@ plan: bootstrap ## what would run, and why
 
 doctor: ## check this machine, with a remedy for everything that is missing
 	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.setup.doctor; fi
+
+docs: bootstrap ## build the site of the documentation into site/, with warnings as errors; needs no network
+	.venv/bin/mkdocs build --quiet --strict
+
+audit: bootstrap ## ask for known faults of the pinned packages (needs network: the advisories of PyPI)
+	.venv/bin/pip-audit --requirement requirements.txt --disable-pip --no-deps --progress-spinner off $(ARGS)
+
+licences: bootstrap ## write sbom.json (CycloneDX): every installed package with its licence; needs no network
+	$(RUN) infra.setup.bill_of_materials sbom.json
+
+wheel: bootstrap ## build the package into dist/
+	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 bench-render: bootstrap ## cost and quality of rendering, beside others' settings (an hour; ARGS=... for less)
 	$(RUN) tests.bench.render $(ARGS)
