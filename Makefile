@@ -52,7 +52,7 @@ doctor: ## check this machine, with a remedy for everything that is missing
 	@if [ -e .venv/bootstrap.stamp ]; then $(RUN) flows doctor; else $(PYTHON) -m infra.setup.doctor; fi
 
 docs: bootstrap ## build the site of the documentation into site/, with warnings as errors; needs no network
-	.venv/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet --strict
 
 audit: bootstrap ## ask for known faults of the pinned packages (needs network: the advisories of PyPI)
 	.venv/bin/pip-audit --requirement requirements.txt --disable-pip --no-deps --progress-spinner off $(ARGS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.project_copy import ROOT
 
 WALKTHROUGH = ROOT / "docs" / "walkthrough.md"
-LINK = re.compile(r"\[(?P<text>[^\]\n]+)\]\((?P<target>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 
 
 @dataclass(frozen=True)
