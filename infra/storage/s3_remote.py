@@ -150,6 +150,8 @@ def s3_error(error: s3_errors.ClientError, bucket: str) -> OSError:
     raised = OSError(str(error))
     if code == "NoSuchBucket":
         raised = OSError(f"there is no bucket {bucket!r}; check its name and s3_endpoint in the profile")
+    elif code == "NoSuchUpload":  # of what was sent in parts nothing is left: the whole is sent again
+        raised = ServerBusyError("the server has lost an upload in parts before it was complete", asked)
     elif status == 404:
         raised = FileNotFoundError("not on the server (404)")
     elif status in REFUSED or code in REFUSED_CODES:

@@ -122,6 +122,19 @@ def test_file_in_parts_that_breaks_leaves_no_parts(
     assert (tmp_path / "got").read_bytes() == CONTENT * 12
 
 
+@pytest.mark.slow(seconds=3)
+def test_file_in_parts_whose_upload_the_server_has_lost_is_sent_again(
+    s3: S3Server, bucket: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(CONTENT * 12)
+    parts = TransferConfig(multipart_threshold=6 << 20, multipart_chunksize=6 << 20, max_concurrency=1)
+    monkeypatch.setattr(s3_uploads, "TRANSFER", parts)
+    s3.answers = [Answer(404, "NotFound"), Answer(), Answer(), Answer(404, "NoSuchUpload")]
+    bucket.get(bucket.put(large), tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == CONTENT * 12
+
+
 def test_check_removes_the_parts_that_a_killed_process_left_a_day_ago(
     s3: S3Server, bucket: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
