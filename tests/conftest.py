@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from infra.execution.processes import is_alive
-from infra.execution.ray_pool import OBJECT_STORE_BYTES
+from tests.infra.ray_cluster import ray_cluster
 
 if TYPE_CHECKING:
     from tests.infra.s3 import S3Server
@@ -142,31 +142,14 @@ def s3(s3_credentials: None) -> Iterator["S3Server"]:  # noqa: ARG001 - usefixtu
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster() -> Iterator[Any]:
     """A head with one processor; `add_node` starts further raylets."""
-    yield from _cluster(monkeypatch, head_cpus=1)
+    with ray_cluster(head_cpus=1) as started:
+        yield started
 
 
 @pytest.fixture
-def headless_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def headless_cluster() -> Iterator[Any]:
     """A head that does no work itself."""
-    yield from _cluster(monkeypatch, head_cpus=0)
-
-
-def _cluster(monkeypatch: pytest.MonkeyPatch, head_cpus: int) -> Iterator[Any]:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # as a private Ray of ours; Ray's own is starved by other tests
-    from ray.cluster_utils import Cluster  # Ray costs every session a second
-
-    (Path(tempfile.gettempdir()) / "ray").mkdir(exist_ok=True)  # where Ray notes the cluster it started last
-    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES}
-    with tempfile.TemporaryDirectory(
-        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:  # short: a socket
-        head = {**node, "num_cpus": head_cpus, "temp_dir": folder, "include_dashboard": False}
-        cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-        cluster.node = node
-        try:
-            yield cluster
-        finally:
-            cluster.shutdown()
+    with ray_cluster(head_cpus=0) as started:
+        yield started

@@ -15,6 +15,14 @@ import pytest
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 
 START_SECONDS = 300.0
+UNSHARE = ("unshare", "--mount", "--propagation", "private")
+
+
+def may_hide() -> bool:
+    """Whether this process may make name spaces of file systems."""
+    if not shutil.which(UNSHARE[0]):
+        return False
+    return not subprocess.run([*UNSHARE, "true"], check=False, capture_output=True, timeout=60).returncode
 
 
 @contextmanager
@@ -23,8 +31,7 @@ def hidden_node(address: str, hidden: Path, num_cpus: int) -> Iterator[Path]:
 
     Skips where this process may not make name spaces of file systems.
     """
-    unshare = ["unshare", "--mount", "--propagation", "private"]
-    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+    if not may_hide():
         pytest.skip("no right to make a name space of file systems")
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", f"--num-cpus={num_cpus}"]
     options = [
@@ -35,7 +42,7 @@ def hidden_node(address: str, hidden: Path, num_cpus: int) -> Iterator[Path]:
         "--block",
     ]
     script = 'mount -t tmpfs tmpfs "$0" && cd / && exec "$@"'
-    words = [*unshare, "bash", "-c", script, str(hidden), *ray, *options]
+    words = [*UNSHARE, "bash", "-c", script, str(hidden), *ray, *options]
     process = subprocess.Popen(words, start_new_session=True, env=os.environ, stdout=subprocess.DEVNULL)
     try:
         _await_mount(process, hidden)
