@@ -9,10 +9,10 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
+.PHONY: help bootstrap demo demo-s3 test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 bootstrap: ## create or update .venv (at once when nothing changed)
 	@$(PYTHON) infra/setup/bootstrap.py
@@ -21,6 +21,9 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 	.venv/bin/dvc repro
 	@$(RUN) flows tag-runs
 	@$(RUN) flows results
+
+demo-s3: bootstrap ## the demo through S3, whose server is killed again and again (half an hour; ARGS="--like CHECKOUT" compares with a run of `make demo`)
+	$(RUN) tests.e2e.through_s3 $(ARGS)
 
 test: bootstrap ## every test but the nightly ones, as CI runs them
 	$(RUN) pytest $(PARALLEL) -m "not nightly" --durations=20 --cov

@@ -9,20 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from flows.params_edit import set_params
 from tasks.artifacts.views import ViewSet
+from tests.e2e.through_s3 import KILLED_IN, differences, make_through_s3
 from tests.e2e.tiny_project import CANARY, environment, make_project, repro
-from tests.infra.hidden_node import hidden_node
-from tests.infra.s3 import S3Server
-from tests.project_copy import write_profile
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.blender, pytest.mark.timeout(7200)]
 
@@ -130,63 +126,11 @@ def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(
     assert contents(folder / out) == contents(made / out)
 
 
-POOL_STAGES = (
-    "normalize",
-    "render",
-    "validate-views",
-    "encode",
-    "render-test",
-    "gso-eval",
-    "baselines",
-    "sample",
-    "reconstruct",
-    "evaluate",
-)
-
-
 @pytest.mark.nightly
-def test_pipeline_on_a_node_without_shared_disk_makes_equal_bytes_though_the_store_is_killed(
-    made: Path, headless_cluster: Any, s3: S3Server, tmp_path: Path
-) -> None:
-    folder = tmp_path / "project"
-    shutil.copytree(made, folder, symlinks=True, ignore=shutil.ignore_patterns(".work"))
-    outs = {stage: stage_out(folder, stage) for stage in POOL_STAGES}
-    for out in outs.values():
-        shutil.rmtree(folder / out)
-    s3.client().create_bucket(Bucket="apart")
-    write_profile(
-        folder / "apart.yaml",
-        ray_address=headless_cluster.address,
-        store_url="s3://apart/tiny",
-        s3_endpoint=s3.url,
-        node_folder=str(tmp_path / "node"),
-        retries=8,
-    )
-    with hidden_node(headless_cluster.address, folder, num_cpus=2) as as_seen_there, ExitStack() as servers:
-        for stage in POOL_STAGES:
-            words, env = [sys.executable, "-m", "flows", "stage", stage], environment("apart.yaml")
-            process = subprocess.Popen(words, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
-            if stage == "render":
-                wait_for_results(s3, process)
-                s3.__exit__(None, None, None)
-                time.sleep(3)
-                servers.enter_context(S3Server(urlsplit(s3.url).port or 0))
-            said = process.communicate(timeout=900)[1]
-            assert process.returncode == 0, said[-3000:]
-            assert not list(as_seen_there.iterdir())
-    for stage, out in outs.items():
-        assert contents(folder / out) == contents(made / out), stage
-
-
-def wait_for_results(s3: S3Server, process: "subprocess.Popen[str]") -> None:
-    while not any(request.startswith("PUT /apart/tiny/results/") for request in s3.requests):
-        assert process.poll() is None, process.communicate()[1][-3000:]
-        time.sleep(0.05)
-
-
-def stage_out(folder: Path, stage: str) -> str:
-    [out] = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]["outs"]
-    return str(next(iter(out)) if isinstance(out, dict) else out)
+def test_pipeline_through_s3_that_is_killed_again_and_again_makes_equal_bytes(made: Path, tmp_path: Path) -> None:
+    first = make_project(tmp_path / "first")
+    assert make_through_s3(first, tmp_path, base="ci") == [*KILLED_IN, "push", "pull"]
+    assert differences(first, made) == []
 
 
 def contents(folder: Path) -> dict[str, bytes]:
