@@ -127,7 +127,18 @@ def costs_table(rows: Sequence[Row]) -> Table:
     """CPU seconds, growth and memory of each step."""
     growth = {(large["step"], large["run"], large["count"]): exponent(small, large) for small, large in _growths(rows)}
     table = Table(title="what the steps cost")
-    for column in ("step", "run", "objects", "CPU s", "power", "peak MiB", "index MiB", "made", "shards written"):
+    for column in (
+        "step",
+        "run",
+        "objects",
+        "CPU s",
+        "power",
+        "peak MiB",
+        "index MiB",
+        "worker MiB",
+        "made",
+        "shards written",
+    ):
         table.add_column(column, justify="left" if column in ("step", "run") else "right")
     for row in rows:
         power = growth.get((row["step"], row["run"], row["count"]))
@@ -139,7 +150,7 @@ def costs_table(rows: Sequence[Row]) -> Table:
             f"{row['cpu']:.2f}",
             "" if power is None else f"{power:.2f}",
             f"{row['mib']:.0f}",
-            f"{row['own_mib']:.0f}" if "own_mib" in row else "",
+            *(f"{row[key]:.0f}" if key in row else "" for key in ("own_mib", "worker_mib")),
             str(row.get("made", "")),
             written,
         )

@@ -87,7 +87,9 @@ def render(count: int, folder: Path, params: Params) -> Row:
 def render_ray(count: int, folder: Path, params: Params) -> Row:
     """Do the same through Ray, with one worker."""
     with RayPool[Outcome](failed=Failed, workers=1, limits=LIMITS, log_dir=folder / "logs") as ray:
-        return _render(count, folder, params, SimulatingPool(simulate_rendering, ray))
+        row = _render(count, folder, params, SimulatingPool(simulate_rendering, ray))
+    notes = [float(note.read_text()) for note in (folder / "work" / "render").glob("*/worker-mib")]
+    return row | {"worker_mib": max(notes)}
 
 
 def _render(count: int, folder: Path, params: Params, pool: SimulatingPool) -> Row:
@@ -98,8 +100,7 @@ def _render(count: int, folder: Path, params: Params, pool: SimulatingPool) -> R
     row = _measure(lambda: render_objects(*inputs, params.render, params.seed, out, tools), count, out, pool=pool)
     after = {path.name: path.stat().st_ino for path in out.glob("*.tar")}
     written = sum(before.get(name) != inode for name, inode in after.items())
-    notes = [float(note.read_text()) for note in tools.work.glob("*/worker-mib")]
-    return row | {"shards": len(after), "shards_written": written} | ({"worker_mib": max(notes)} if notes else {})
+    return row | {"shards": len(after), "shards_written": written}
 
 
 def read(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001 of all steps
@@ -129,7 +130,6 @@ def read(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001 of al
 
 def encode(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001
     """Make the rows of the latents' index, and the jobs' parts of the views' index; nothing is encoded."""
-
     from models.data.latent_index import LatentIndex, LatentLayout
     from tasks.encode import index_rows, shards_of
 
@@ -143,7 +143,8 @@ def encode(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001
         (folder / "latents").mkdir(exist_ok=True)
         LatentIndex.of(rows).write(folder / "latents", LatentLayout(32, 8, 4, 64, 1024, {}))
 
-    return _measure(work, count, folder / "latents")
+    before = resident_mib()
+    return _measure(work, count, folder / "latents") | {"own_mib": max(0.0, peak_mib() - before)}
 
 
 def train(count: int, folder: Path, params: Params) -> Row:  # noqa: ARG001
