@@ -4,6 +4,7 @@
 # mistyped verb would take ten seconds instead of a quarter of one.
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,16 +33,12 @@ def look(options: LookOptions) -> int:
 @with_options(SampleOptions)
 def sample(options: SampleOptions) -> int:
     """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
-    from infra.machine import torch_device
-    from infra.profile import check_kernel_on, load_profile, precision_on
-    from tasks.commands.photos import Compute, sample_photos
+    from flows.inference import inference_compute
+    from flows.model_reference import resolve_model
+    from tasks.commands.photos import sample_photos
 
-    device = options.device or torch_device()
-    profile = load_profile(profile_name())
-    precision = precision_on(device, profile.inference_precision)
-    if options.attention_chunk is None:
-        check_kernel_on(device, profile.attention_kernel, precision)
-    compute = Compute(device, precision, profile.attention_kernel)
+    options = replace(options, model=resolve_model(str(options.model)))
+    compute = inference_compute(profile_name(), options.device, options.attention_chunk)
     files = sample_photos(options, compute, lambda line: print(line, file=sys.stderr))
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
     others = ", ".join(str(file.relative_to(options.out)) for file in files if file not in views)

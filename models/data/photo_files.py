@@ -44,7 +44,7 @@ BROKEN = (
 """What Pillow raises on damaged files (its issues 1163 and 1950), and on larger ones than it decodes."""
 
 
-def read_photo(path: Path, *, is_mask: bool = False) -> Upright:
+def read_photo(path: Path, *, is_mask: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Upright:
     """Read a photo upright, in 8-bit sRGB, its longest side at most `upright.WORKING_SIDE` pixels.
 
     A large JPEG is decoded at a smaller size. Of an animation or of several pages the first picture is taken.
@@ -52,9 +52,10 @@ def read_photo(path: Path, *, is_mask: bool = False) -> Upright:
     Args:
         path: JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, JPEG 2000, PSD, or HEIC where pillow-heif is installed.
         is_mask: It is a mask and no photo, so no colour profile is applied.
+        max_megapixels: Largest image that is decoded.
 
     Raises:
-        ValueError: The file is missing, is no image, is damaged or has more than `MAX_MEGAPIXELS`; the sentence names
+        ValueError: The file is missing, is no image, is damaged or has more than `max_megapixels`; the sentence names
             it.
     """
     if not path.exists():
@@ -67,7 +68,7 @@ def read_photo(path: Path, *, is_mask: bool = False) -> Upright:
         raise ValueError(f"{path} is a raw photo; develop it to JPEG, PNG or TIFF")
     try:
         with _opened(path) as image:
-            return _decoded(image, path, is_mask)
+            return _decoded(image, path, is_mask, max_megapixels)
     except PermissionError:
         raise ValueError(f"{path} may not be read by this user; change its permissions") from None
     except ValueError as error:
@@ -112,12 +113,12 @@ def _register_heif() -> None:
         ) from None
 
 
-def _decoded(image: Image.Image, path: Path, is_mask: bool) -> Upright:
+def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: float) -> Upright:
     width, height = image.size
     megapixels = width * height / 1e6
-    if megapixels > MAX_MEGAPIXELS:
+    if megapixels > max_megapixels:
         raise ValueError(
-            f"has {width} x {height} pixels, {megapixels:.0f} megapixels; at most {MAX_MEGAPIXELS} are read; save it "
+            f"has {width} x {height} pixels, {megapixels:.0f} megapixels; at most {max_megapixels:g} are read; save it "
             "smaller"
         )
     if image.format == "TIFF" and DNG_VERSION in getattr(image, "tag_v2", {}):

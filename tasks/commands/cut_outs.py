@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from models.data.background import foreground_mask
+from models.data.findings import findings
 from models.data.grabcut import Box, cut_in_box
 from models.data.images import with_alpha
 from models.data.learned_matte import MatteNetwork, load_matte_network
 from models.data.masks import SOLID, alpha_of, checked, fitted, mask_of, require_same_shape, unpremultiplied
-from models.data.photo_files import read_photo
+from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import Upright
 from tasks.commands.sample_options import SampleOptions
 
@@ -23,8 +24,33 @@ class CutOut:
 
     image: Image.Image
     """RGBA with straight alpha, upright, sRGB."""
-    story: str
+    name: str
+    """Of the photo."""
+    steps: tuple[str, ...]
     """What was done to the photo, in words."""
+    warnings: tuple[str, ...] = ()
+    """What may spoil the views, a sentence each."""
+
+    @property
+    def story(self) -> str:
+        """What was done to the photo and what may spoil the views, in one line."""
+        return "; ".join([f"{self.name}: {', '.join(self.steps)}", *self.warnings])
+
+
+@dataclass(frozen=True)
+class Matting:
+    """How the object of a photo is found."""
+
+    reads_alpha: bool = True
+    """An alpha that is a mask says what the object is."""
+    network: MatteNetwork | None = None
+    """Finds the object where neither mask nor alpha says it; None: it stands before a plain background."""
+    network_name: str = ""
+    is_square: bool = False
+    """Photos must be square, since they are not cropped."""
+    max_megapixels: float = MAX_MEGAPIXELS
+    remedy: str = ""
+    """What else helps where the background is not plain, as the end of a sentence."""
 
 
 def cut_out_photos(options: SampleOptions) -> list[CutOut]:
@@ -35,18 +61,49 @@ def cut_out_photos(options: SampleOptions) -> list[CutOut]:
             photo is named.
     """
     _check_choice(options)
-    network = load_matte_network(options.matte_model) if options.matte == "rembg" else None
+    matting = Matting(
+        reads_alpha=options.matte == "auto",
+        network=load_matte_network(options.matte_model) if options.matte == "rembg" else None,
+        network_name=Path(options.matte_model).name,
+        is_square=options.as_is,
+        remedy="; or choose --matte grabcut with --box, or --matte rembg",
+    )
     masks: Sequence[Path | None] = options.mask or [None] * len(options.photos)
     boxes: Sequence[Box | None] = [_parse_box(box) for box in options.box or []] or [None] * len(options.photos)
     cut_outs, problems = [], []
     for path, mask, box in zip(options.photos, masks, boxes, strict=True):
         try:
-            cut_outs.append(_cut_out(path, mask, box, options, network))
+            cut_outs.append(cut_out(path, matting, mask=mask, box=box))
         except ValueError as error:
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
     return cut_outs
+
+
+def cut_out(path: Path, matting: Matting, *, mask: Path | None = None, box: Box | None = None) -> CutOut:
+    """Cut the object out of one photo.
+
+    Args:
+        path: The photo.
+        matting: How the object is found.
+        mask: White, or opaque, is the object; None: there is no such file.
+        box: Around the object, in pixels of the upright photo, for GrabCut; None: there is none.
+
+    Raises:
+        ValueError: The photo or its mask cannot be used; the sentence names both.
+    """
+    photo = read_photo(path, max_megapixels=matting.max_megapixels)
+    given = read_photo(mask, is_mask=True, max_megapixels=matting.max_megapixels) if mask else None
+    try:
+        image, alpha, how = _matted(photo, given, box, matting)
+        share = float((np.asarray(checked(alpha)) > SOLID).mean())
+        if matting.is_square and image.width != image.height:
+            raise ValueError(f"image is {photo.size[0]} x {photo.size[1]}; pad it to a square, or leave out --as-is")
+    except ValueError as error:
+        raise ValueError(f"{path}{f' with {mask}' if mask else ''}: {error}") from error
+    steps = (f"{photo.size[0]} x {photo.size[1]}", *photo.notes, f"cut out by {how}, {share:.0%} of the image")
+    return CutOut(with_alpha(image, alpha), str(path), steps, findings(alpha))
 
 
 def _check_choice(options: SampleOptions) -> None:
@@ -71,43 +128,25 @@ def _parse_box(words: str) -> Box:
     return left, top, right, bottom
 
 
-def _cut_out(
-    path: Path, mask: Path | None, box: Box | None, options: SampleOptions, network: MatteNetwork | None
-) -> CutOut:
-    photo = read_photo(path)
-    given = read_photo(mask, is_mask=True) if mask else None
-    try:
-        image, alpha, how = _matted(photo, given, box, options, network)
-        share = float((np.asarray(checked(alpha)) > SOLID).mean())
-        if options.as_is and image.width != image.height:
-            raise ValueError(f"image is {photo.size[0]} x {photo.size[1]}; pad it to a square, or leave out --as-is")
-    except ValueError as error:
-        raise ValueError(f"{path}{f' with {mask}' if mask else ''}: {error}") from error
-    steps = [f"{photo.size[0]} x {photo.size[1]}", *photo.notes, f"cut out by {how}, {share:.0%} of the image"]
-    return CutOut(with_alpha(image, alpha), f"{path}: {', '.join(steps)}")
-
-
 def _matted(
-    photo: Upright, mask: Upright | None, box: Box | None, options: SampleOptions, network: MatteNetwork | None
+    photo: Upright, mask: Upright | None, box: Box | None, matting: Matting
 ) -> tuple[Image.Image, Image.Image, str]:
     """Return the photo's colours, its mask, and where the mask is from."""
     image = photo.image
     if mask is not None:
         require_same_shape(mask.size, photo.size)
         return image, fitted(mask_of(mask.image), image.size), "the given mask"
-    if options.matte == "auto" and (own := alpha_of(image)) is not None:
+    if matting.reads_alpha and (own := alpha_of(image)) is not None:
         straight, was_premultiplied = unpremultiplied(image)
         return straight, own, f"its alpha{' (premultiplied colours divided by it)' if was_premultiplied else ''}"
-    alpha, how = _segmented(photo, box, options, network)
+    alpha, how = _segmented(photo, box, matting)
     return image, alpha, how
 
 
-def _segmented(
-    photo: Upright, box: Box | None, options: SampleOptions, network: MatteNetwork | None
-) -> tuple[Image.Image, str]:
+def _segmented(photo: Upright, box: Box | None, matting: Matting) -> tuple[Image.Image, str]:
     pixels = np.asarray(photo.image.convert("RGB"))
-    if network is not None:
-        return Image.fromarray(network.mask(pixels)), f"the network {Path(options.matte_model).name}"
+    if matting.network is not None:
+        return Image.fromarray(matting.network.mask(pixels)), f"the network {matting.network_name}"
     if box is not None:
         scale = photo.image.width / photo.size[0]
         left, top, right, bottom = box
@@ -117,4 +156,4 @@ def _segmented(
     try:
         return Image.fromarray(foreground_mask(pixels)), "its plain background"
     except ValueError as error:
-        raise ValueError(f"{error}; or choose --matte grabcut with --box, or --matte rembg") from error
+        raise ValueError(f"{error}{matting.remedy}") from error

@@ -8,13 +8,15 @@ import typer
 
 from models.network.scheduler_names import SchedulerName
 
+MODEL_HELP = "A saved pipeline: a folder such as models_out/stage3, or owner/name@COMMIT at a hub."
+
 
 @dataclass(frozen=True)
 class SampleOptions:
     """What to sample from, how, and where to; the command line makes its parser from these fields."""
 
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of one object, in any order, no poses.")]
-    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A saved pipeline, such as models_out/stage3.")]
+    model: Annotated[Path, typer.Option(metavar="MODEL", help=MODEL_HELP)]
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")]
     mask: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="White, or opaque, is the object; once per photo.")
