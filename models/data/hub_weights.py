@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     RemoteEntryNotFoundError,
@@ -27,6 +27,8 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # its HTTP
 
 logger = logging.getLogger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
+PIPELINE_FILES = ("*.safetensors", "*.json", "*.txt")
+"""What is taken of a saved pipeline: no pickled weights, which run code when they are read."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,27 @@ def weights_file(name: str, remedy: str = "name a file, or owner/name@COMMIT/fil
     weights = HubWeights.parse(name)
     with _errors_explained(weights, f"{name} is no file here, and the hub does not give it"):
         return Path(hf_hub_download(weights.repository, weights.subfolder, revision=weights.revision))
+
+
+def weights_folder(name: str) -> Path:
+    """Return the folder of a saved pipeline at a hub, downloaded: its safetensors and JSON files, no code.
+
+    Args:
+        name: `owner/name`, `owner/name@COMMIT`, or either with `/folder` inside the repository.
+
+    Raises:
+        ValueError: The name is none of a hub's, the hub does not have it, or it is gated there.
+        ConnectionError: The hub does not answer.
+    """
+    weights = HubWeights.parse(name).pinned()
+    inside = f"{weights.subfolder}/" if weights.subfolder else ""
+    with _errors_explained(weights, f"{name} is no folder here, and the hub does not give it"):
+        top = snapshot_download(
+            weights.repository,
+            revision=weights.revision,
+            allow_patterns=[f"{inside}{kind}" for kind in PIPELINE_FILES],
+        )
+    return Path(top) / weights.subfolder
 
 
 def _newest_commit(weights: HubWeights) -> str:
