@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, PackageLoader
 
 from render.images import decode_png
 from tasks.artifacts.atomic import write_bytes
@@ -24,6 +24,7 @@ from tasks.report.ledger import MAX_LISTED, StageLedger, read_ledgers
 from tasks.report.paper_tables import PaperTable, paper_tables
 from tasks.report.pictures import ERROR_SCALE, Picture, chart, picture, shrink
 from tasks.report.tables import ResultTable, all_groups, result_tables
+from tasks.report.templating import escaping_environment
 from tasks.report.training import training_charts
 from tasks.report.verdicts import Verdict, verdicts
 from tasks.report.viewer import three_js
@@ -120,15 +121,8 @@ def render_page(report: Report) -> str:
 
 
 def open_templates(loader: BaseLoader) -> Environment:
-    """Return what fills templates: text that looks like markup is escaped, and an unknown name is an error."""
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """Return what fills the report's templates: escaping, and with the report's words as filters."""
+    environment = escaping_environment(loader)
     environment.filters |= {one.__name__: one for one in WORDS}
     environment.filters["as_json"] = partial(json.dumps, indent=1, sort_keys=True)
     return environment

@@ -1,5 +1,6 @@
 """A server in a thread of a test."""
 
+import socket
 import threading
 from http.server import ThreadingHTTPServer
 from types import TracebackType
@@ -29,3 +30,10 @@ class LoopbackServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,21 @@
+"""Verbs with a face: the page for photos, the data browser, and the service that draws over HTTP."""
+
+# A verb imports what it needs when it runs: with torch, Ray and Gradio at the top, `--help` and a mistyped verb would
+# take ten seconds instead of a quarter of one.
+
+from pathlib import Path
+
+from flows.app import app, say
+from flows.environment import profile_name
+from flows.options import with_options
+from tasks.commands.page.options import PageOptions
+
+
+@app.command()
+@with_options(PageOptions)
+def page(options: PageOptions) -> int:
+    """Serve a page where photos are dropped and views and a mesh come out, until Ctrl-C (docs/pages.md)."""
+    from flows.page import page as serve_page
+
+    serve_page(options, Path.cwd(), profile_name(), say)
+    return 0

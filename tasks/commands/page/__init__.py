@@ -1,0 +1,1 @@
+"""The page of `python -m flows page`: photos in, views and a mesh out, in a browser."""

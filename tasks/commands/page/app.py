@@ -1,0 +1,267 @@
+"""The page itself: what is on it, what happens when a visitor does something, and its server."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from tasks.commands.loopback import OwnHosts, SelfContained, is_loopback
+from tasks.commands.page import fragments
+from tasks.commands.page.drawing import Drawer, Progress
+from tasks.commands.page.options import PageOptions
+from tasks.commands.sample_files import TEXTURED_MESH
+from tasks.commands.sampler import SampleSettings
+from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, read_uploads
+
+TITLE = "MVDiffusion++"
+LEAD = (
+    "One to ten photos of an object, in any order and without poses, become 32 views around it and a mesh. "
+    "Photos stay on the machine that serves this page."
+)
+KEPT_SECONDS = 3600
+"""What visitors brought and got is deleted after this time, or when the page ends."""
+REFUSED_FACTOR = 4
+"""Files of this many times the limit are broken off while they come; those in between get a sentence."""
+ARCHIVE = "views.zip"
+NOTHING_YET = '<p class="subdued">Nothing is drawn yet: drop photos, then press the button.</p>'
+LIMITS = UploadLimits()
+DRAWING = "drawing"
+"""What shares one queue: sampling."""
+
+
+@contextmanager
+def served_page(
+    options: PageOptions, drawer: Drawer, models: Sequence[str], limits: UploadLimits = LIMITS
+) -> Iterator[str]:
+    """Serve the page while this is open; yields its address. What visitors left is removed at the end.
+
+    Args:
+        options: Address, port and queue.
+        drawer: Samples for the visitors.
+        models: Names of models to choose from, the first one chosen.
+        limits: What is taken of a visitor.
+
+    Raises:
+        ValueError: The port cannot be had.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="mvdpp-page-", ignore_cleanup_errors=True) as folder,
+        # where Gradio keeps what visitors bring and get, and whether it tells its makers what is used
+        _variables(GRADIO_TEMP_DIR=f"{folder}/kept", GRADIO_ANALYTICS_ENABLED="False"),
+    ):
+        making = Path(folder) / "making"  # not below Gradio's: from there it serves what is deleted meanwhile
+        making.mkdir()
+        page = build_page(options, drawer, models, limits, making)
+        try:
+            yield _launch(page, options, limits, making)
+        finally:
+            page.close(verbose=False)
+
+
+@contextmanager
+def _variables(**values: str) -> Iterator[None]:
+    """Set environment variables, which is how Gradio is told, while this is open."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
+def build_page(
+    options: PageOptions, drawer: Drawer, models: Sequence[str], limits: UploadLimits, folder: Path
+) -> gr.Blocks:
+    """Return the page, not served yet; `folder` takes what is being made for visitors."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS // 4, KEPT_SECONDS)) as page:
+        photos = gr.State(Photos(), time_to_live=KEPT_SECONDS)
+        made = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
+        gr.HTML(f'<div class="masthead"><h1>{TITLE}</h1><p>{LEAD}</p></div>')
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=300):
+                gr.HTML(_heading("1. Photos of one object"))
+                files = gr.File(
+                    file_count="multiple",
+                    label=f"Drop 1 to {limits.photos} photos, {limits.megabytes:g} MB each at most",
+                    height=150,
+                    elem_id="photos",
+                )
+                found = gr.HTML(elem_id="found")
+                gr.HTML(_heading("2. Model"))
+                model = _model_choice(options, models)
+                settings = _settings()
+                with gr.Row():
+                    draw = gr.Button("Draw the views", variant="primary", elem_id="draw")
+                    stop = gr.Button("Stop", elem_id="stop")
+            with gr.Column(scale=7, min_width=300):
+                results = _results()
+
+        def inspect(paths: list[str] | None) -> tuple[Photos, str]:
+            seen = read_uploads([Upload(Path(path).name, Path(path)) for path in paths or []], limits)
+            return seen, fragments.shown_photos(seen)
+
+        files.change(inspect, files, [photos, found], concurrency_limit=1, api_visibility="private")
+        told, _, mesh, archive = results
+        drawing = draw.click(
+            _draw_with(drawer, folder),
+            [photos, made, model, *settings],
+            [made, *results],
+            concurrency_limit=1,
+            concurrency_id=DRAWING,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        # In an event of its own: Gradio's viewer stays empty when its value is set again while its code is loaded,
+        # which the end of an event that yields does.
+        drawing.then(
+            _mesh_and_archive,
+            made,
+            [mesh, archive],
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
+        stop.click(
+            lambda: '<p class="subdued">Stopped.</p>',
+            None,
+            told,
+            cancels=[drawing],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    page.queue(max_size=options.waiting, default_concurrency_limit=1)
+    return page
+
+
+def _results() -> list[Any]:
+    """What tells of the drawing, the views, the mesh and the archive, below each other and beside each other."""
+    gr.HTML(_heading("3. Views and mesh"))
+    told = gr.HTML(NOTHING_YET, elem_id="told")
+    with gr.Row(equal_height=False):
+        views = gr.HTML(elem_id="views", visible=False, min_width=280)
+        with gr.Column(min_width=280):
+            mesh = gr.Model3D(
+                label="Mesh (GLB): drag to turn it",
+                elem_id="mesh",
+                visible=False,
+                height=420,
+                clear_color=(0.96, 0.96, 0.95, 1.0),
+            )
+            archive = gr.DownloadButton("Download everything (ZIP)", elem_id="archive", visible=False)
+    return [told, views, mesh, archive]
+
+
+def _heading(text: str) -> str:
+    return f'<h2 class="heading">{text}</h2>'
+
+
+def _model_choice(options: PageOptions, models: Sequence[str]) -> gr.Dropdown:
+    """Whoever sits at another machine chooses among the models that are offered, and names no folder of this one."""
+    may_name = is_loopback(options.host)
+    return gr.Dropdown(
+        list(models),
+        value=models[0] if models else None,
+        allow_custom_value=may_name,
+        label="Model",
+        info="A folder, or owner/name of a hub." if may_name else None,
+        elem_id="model",
+    )
+
+
+def _settings() -> list[Any]:
+    """Steps, guidance, seed and scheduler, in the order of the arguments of drawing."""
+    with gr.Accordion("Settings", open=False), gr.Row():
+        steps = gr.Number(None, label="Denoising steps", info="Empty: the model's own.", precision=0, elem_id="steps")
+        guidance = gr.Number(1.0, label="Guidance", info="1: none.", minimum=1)
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+    return [steps, guidance, seed]
+
+
+def _draw_with(drawer: Drawer, folder: Path) -> Callable[..., Iterator[list[Any]]]:
+    def draw(
+        photos: Photos,
+        before: Path | None,
+        model: str | None,
+        steps: float | None,
+        guidance: float | None,
+        seed: float | None,
+    ) -> Iterator[list[Any]]:
+        _forget(before)
+        hidden = [gr.update(visible=False)] * 3
+        if not photos.cut_outs:
+            yield [None, fragments.shown_fault("there is no photo to draw from: drop one that can be used"), *hidden]
+            return
+        if not model:
+            yield [None, fragments.shown_fault("no model is chosen: name the folder of one"), *hidden]
+            return
+        yield [None, fragments.shown_progress(Progress("waiting for the visitor before", 0.0)), *hidden]
+        settings = SampleSettings(steps=None if steps is None else int(steps), guidance=guidance or 1.0)
+        images, out = [cut.image for cut in photos.cut_outs], Path(tempfile.mkdtemp(dir=folder)) / "views"
+        try:
+            for news in drawer.draw(model, images, settings, int(seed or 0), out):
+                if isinstance(news, Progress):
+                    yield [gr.skip(), fragments.shown_progress(news), *[gr.skip()] * 3]
+                else:
+                    shutil.make_archive(str(out), "zip", out)
+                    has_mesh = (out / TEXTURED_MESH).exists()
+                    note = "" if has_mesh else fragments.shown_note("the views enclose nothing, so there is no mesh")
+                    views = gr.update(value=fragments.shown_views(news), visible=True)
+                    yield [out.parent, note, views, gr.update(visible=has_mesh), gr.update(visible=True)]
+                    return
+        except (ValueError, RuntimeError, ConnectionError) as error:
+            sentence = str(error)
+        except OSError as error:
+            sentence = f"the views cannot be written ({error.strerror or error}): free some space, then draw again"
+        _forget(out.parent)
+        yield [None, fragments.shown_fault(sentence), *hidden]
+
+    return draw
+
+
+def _mesh_and_archive(made: Path | None) -> list[Any]:
+    if made is None:
+        return [gr.update(value=None, visible=False)] * 2
+    mesh = made / "views" / TEXTURED_MESH
+    return [gr.update(value=str(mesh) if mesh.exists() else None), gr.update(value=str(made / ARCHIVE))]
+
+
+def _forget(made: Path | None) -> None:
+    """Delete what was made for a visitor."""
+    if made is not None:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _launch(page: gr.Blocks, options: PageOptions, limits: UploadLimits, making: Path) -> str:
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    templates = resources.files("tasks.commands.page") / "templates"
+    try:
+        _, address, _ = page.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            enable_monitoring=False,
+            footer_links=[],
+            allowed_paths=[str(making)],
+            max_file_size=int(limits.megabytes * MB * REFUSED_FACTOR),
+            theme=gr.themes.Default(font=sans, font_mono=["ui-monospace", "Menlo", "monospace"]),
+            css=(templates / "page.css").read_text(encoding="utf-8"),
+            head=f"<script>{(templates / 'turntable.js').read_text(encoding='utf-8')}</script>",
+            app_kwargs={"middleware": [Middleware(OwnHosts, host=options.host), Middleware(SelfContained)]},
+        )
+    except OSError as error:
+        raise ValueError(
+            f"port {options.port} of {options.host} cannot be had ({error}): give another one with --port"
+        ) from error
+    return str(address)
