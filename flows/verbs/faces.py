@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.app import app, say
 from flows.environment import profile_name
 from flows.options import with_options
+from tasks.commands.browse.options import BrowseOptions
 from tasks.commands.page.options import PageOptions
 
 
@@ -18,4 +19,14 @@ def page(options: PageOptions) -> int:
     from flows.page import page as serve_page
 
     serve_page(options, Path.cwd(), profile_name(), say)
+    return 0
+
+
+@app.command()
+@with_options(BrowseOptions)
+def browse(options: BrowseOptions) -> int:
+    """Serve a browser of the data until Ctrl-C: search, failures, contact sheets, licences (docs/pages.md)."""
+    from flows.browse import browse as serve_browser
+
+    serve_browser(options, say)
     return 0

@@ -15,6 +15,10 @@ POLICY = (
     "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; frame-ancestors 'self'"
 )
 
+"""Of pages with scripts."""
+STILL = "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; form-action 'self'"
+"""Of pages without any."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a server that is bound to `host`."""
@@ -49,16 +53,16 @@ class OwnHosts:
 class SelfContained:
     """Tells browsers to fetch nothing for these pages from anywhere else."""
 
-    def __init__(self, app: App) -> None:
-        """Add the header to what `app` answers."""
-        self._app = app
+    def __init__(self, app: App, policy: str = POLICY) -> None:
+        """Add the header with `policy` to what `app` answers."""
+        self._app, self._policy = app, policy.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back with the header."""
 
         async def with_policy(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY.encode())]
+                message["headers"] = [*message.get("headers", []), (b"content-security-policy", self._policy)]
             await send(message)
 
         await self._app(scope, receive, with_policy)
