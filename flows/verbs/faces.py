@@ -10,6 +10,7 @@ from flows.environment import profile_name
 from flows.options import with_options
 from tasks.commands.browse.options import BrowseOptions
 from tasks.commands.page.options import PageOptions
+from tasks.commands.service.options import ServiceOptions
 
 
 @app.command()
@@ -29,4 +30,14 @@ def browse(options: BrowseOptions) -> int:
     from flows.browse import browse as serve_browser
 
     serve_browser(options, say)
+    return 0
+
+
+@app.command()
+@with_options(ServiceOptions)
+def serve_model(options: ServiceOptions) -> int:
+    """Serve a model over HTTP until Ctrl-C: photos in, views and a mesh out, in batches (docs/pages.md)."""
+    from flows.serve_model import serve_model as serve_views
+
+    serve_views(options, profile_name(), say)
     return 0

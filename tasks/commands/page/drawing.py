@@ -1,19 +1,19 @@
 """Samples views in a thread and tells of it while it goes on, with one model in memory at a time."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from render.images import Rgba
+from tasks.commands.background import Result, narrated
 from tasks.commands.sample_files import MeshSettings, write_sample
 from tasks.commands.sampler import (
     Compute,
-    InterruptedSamplingError,
     SampledViews,
     Sampler,
     SampleSettings,
@@ -58,28 +58,8 @@ class Drawer:
 
         Raises what went wrong: ValueError for a mistake, OSError where `out` cannot be written.
         """
-        told: queue.Queue[Progress | SampledViews | Exception] = queue.Queue()
-        is_wanted = threading.Event()
-        is_wanted.set()
-
-        def work() -> None:
-            try:
-                told.put(self._drawn(model, photos, settings, seed, out, told.put, is_wanted.is_set))
-            except InterruptedSamplingError:
-                return
-            except Exception as error:  # noqa: BLE001  it crosses to the thread that yields, which raises it
-                told.put(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        try:
-            while not isinstance(news := told.get(), SampledViews):
-                if isinstance(news, Exception):
-                    raise news
-                yield news
-            yield news
-        finally:
-            is_wanted.clear()
+        for news in narrated(partial(self._drawn, model, photos, settings, seed, out)):
+            yield news.value if isinstance(news, Result) else news
 
     def _drawn(
         self,
