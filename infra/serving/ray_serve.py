@@ -3,6 +3,7 @@
 What the application and the workers do is handed in: this module knows processes, addresses and how they end.
 """
 
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
@@ -197,6 +198,9 @@ def _start(serving: Serving) -> Service:
         http_options=HTTPOptions(host=serving.host, port=serving.port, location="HeadOnly"),
         logging_config=QUIET,
     )
+    logging.getLogger("ray.serve").setLevel(
+        logging.ERROR
+    )  # it tells of every step, and of a busy machine as of a fault
     sampler = serve.deployment(_Sampler).options(
         name=SAMPLER,
         num_replicas=serving.replicas,

@@ -37,7 +37,7 @@ class MeshSettings:
 
 
 def write_sample(
-    out: Path, cut_outs: Sequence[Image.Image], sampled: SampledViews, share: float | None, mesh: MeshSettings
+    out: Path, cut_outs: Sequence[Image.Image], sampled: SampledViews, share: float | None, mesh: MeshSettings | None
 ) -> None:
     """Write everything about one object into the new folder `out`, which appears whole or not at all.
 
@@ -48,7 +48,7 @@ def write_sample(
         cut_outs: The cut-out photos, RGBA.
         sampled: What was made of them.
         share: Share of the image's side that the object was made to take; None: the photos were framed already.
-        mesh: How the mesh is made.
+        mesh: How the mesh is made; None: there is none to be.
     """
     cameras, images = sampled.cameras, sampled.images
     with atomic_folder(out) as part:
@@ -64,7 +64,8 @@ def write_sample(
         sheet = contact_sheet(images, columns, labels=[_label(camera) for camera in cameras])
         write_bytes(part / SHEET, encode_png(sheet))
         write_turntables(part, cameras, images)
-        _write_meshes(part, sampled, mesh)
+        if mesh is not None:
+            _write_meshes(part, sampled, mesh)
 
 
 def _label(camera: Camera) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tasks.commands.service.jobs import Asked, Job
 from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, read_uploads
 
 PHOTOS = "photos"
-FIELDS = {"steps": int, "guidance": float, "seed": int}
+FIELDS = {"steps": int, "guidance": float, "seed": int, "mesh": int}
 MOST_FILES = 100
 """Files of a request that are read at all; the limit of photos is told of by a sentence."""
 EXTRA_BYTES = 1 << 20
@@ -104,9 +104,9 @@ def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
             raise HTTPException(400, f"send the photos as multipart/form-data, each in a part named {PHOTOS}")
         async with request.form(max_files=MOST_FILES, max_fields=len(FIELDS) + 1) as form:
-            settings, seed = _settings(form)
+            values = _values(form)
             photos = await _read(form, limits, reader)
-        job = await engine.submit(_asked(photos, settings, seed))
+        job = await engine.submit(_asked(photos, values))
         return JSONResponse(job.described(engine.position(job)), 202, headers={"location": f"/jobs/{job.id}"})
 
     _serve_jobs(app, engine)
@@ -178,18 +178,23 @@ def _explain_errors(app: FastAPI, limits: UploadLimits) -> None:
         return JSONResponse({"errors": str(error.detail).splitlines()}, error.status_code)
 
 
-def _settings(form: FormData) -> tuple[SampleSettings, int]:
+def _values(form: FormData) -> dict[str, float]:
+    """Return the numbers of a request, checked."""
     unknown = sorted(set(form) - {PHOTOS, *FIELDS})
     if unknown:
         raise HTTPException(
             400, f"{', '.join(unknown)} is no part of a request; there are {PHOTOS}, {', '.join(FIELDS)}"
         )
     values = {name: _number(name, form[name]) for name in FIELDS if name in form}
-    for name, low, high in (("steps", 1, MAX_STEPS), ("guidance", 1.0, MAX_GUIDANCE), ("seed", 0, MAX_SEED)):
+    for name, low, high in (
+        ("steps", 1, MAX_STEPS),
+        ("guidance", 1.0, MAX_GUIDANCE),
+        ("seed", 0, MAX_SEED),
+        ("mesh", 0, 1),
+    ):
         if name in values and not low <= values[name] <= high:
             raise HTTPException(422, f"{name} is {form[name]}; it must be from {low} to {high}")
-    steps = int(values["steps"]) if "steps" in values else None
-    return SampleSettings(steps=steps, guidance=float(values.get("guidance", 1.0))), int(values.get("seed", 0))
+    return values
 
 
 def _number(name: str, value: object) -> float:
@@ -223,8 +228,16 @@ async def _saved(parts: Sequence[UploadFile], folder: Path) -> list[Upload]:
     return uploads
 
 
-def _asked(photos: Photos, settings: SampleSettings, seed: int) -> Asked:
+def _asked(photos: Photos, values: Mapping[str, float]) -> Asked:
     if photos.faults:
         raise HTTPException(422, "\n".join(photos.faults))
     warnings = [f"{cut.name}: {warning}" for cut in photos.cut_outs for warning in cut.warnings]
-    return Asked([cut.image for cut in photos.cut_outs], settings, seed, [*photos.notes, *warnings])
+    return Asked(
+        photos=[cut.image for cut in photos.cut_outs],
+        settings=SampleSettings(
+            steps=int(values["steps"]) if "steps" in values else None, guidance=values.get("guidance", 1.0)
+        ),
+        seed=int(values.get("seed", 0)),
+        notes=[*photos.notes, *warnings],
+        has_mesh=bool(values.get("mesh", 1)),
+    )

@@ -37,6 +37,8 @@ class Asked:
     seed: int
     notes: list[str]
     """A sentence about each photo that is not used or may spoil the views."""
+    has_mesh: bool = True
+    """A mesh is wanted, which on a processor takes longer than the views."""
 
     @property
     def key(self) -> Hashable:

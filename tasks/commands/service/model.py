@@ -67,5 +67,6 @@ class LoadedModel:
 
 def finish(out: Path, photos: Sequence[Image.Image], sampled: SampledViews, asked: Asked) -> None:
     """Write the views of one object with turntables and mesh into the new folder `out`, and an archive beside it."""
-    write_sample(out, photos, sampled, asked.settings.share, MeshSettings(seed=asked.seed))
+    mesh = MeshSettings(seed=asked.seed) if asked.has_mesh else None
+    write_sample(out, photos, sampled, asked.settings.share, mesh)
     shutil.make_archive(str(out), "zip", out)

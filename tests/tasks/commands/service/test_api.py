@@ -187,6 +187,7 @@ def test_service_requests_that_are_none_are_4xx_with_a_sentence(model: LoadedMod
             (service.post(*others), 422, "4 photos were given; at most 3 are taken: leave 1 out"),
             (service.post(photo, steps=0), 422, "steps is 0; it must be from 1 to 1000"),
             (service.post(photo, guidance="nan"), 422, "guidance is nan; it must be from 1.0 to 100.0"),
+            (service.post(photo, mesh=2), 422, "mesh is 2; it must be from 0 to 1"),
             (service.post(photo, seed="x" * 500), 422, "it must be a whole number"),
             (service.post(photo, strength=1), 400, "strength is no part of a request; there are photos, steps"),
             (requests.post(jobs, json={}, timeout=60), 400, "send the photos as multipart/form-data"),
