@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-s3 test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog study small-model ci clean
+.PHONY: help bootstrap demo demo-s3 test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog bench-serve bench-browse browser study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ demo: bootstrap ## objects to trained model to report at toy size, on a laptop w
 
 demo-s3: bootstrap ## the demo through S3, whose server is killed again and again (half an hour; ARGS="--like CHECKOUT" compares with a run of `make demo`)
 	$(RUN) tests.e2e.through_s3 $(ARGS)
+
+browser: ## install the browser that drives the pages in tests (Debian's chromium, as root)
+	@$(PYTHON) infra/setup/browser.py
 
 test: bootstrap ## every test but the nightly ones, as CI runs them
 	$(RUN) pytest $(PARALLEL) -m "not nightly" --durations=20 --cov
@@ -104,6 +107,12 @@ bench-aesthetic: bootstrap ## images per second of the aesthetic predictor (a mi
 
 bench-reconstruct: bootstrap ## meshes from true views: hull beside SDF fits (10 minutes; ARGS="--folder gso-eval --look look.png")
 	$(RUN) tests.bench.reconstruct $(ARGS)
+
+bench-serve: bootstrap ## throughput and latency of serve-model against offered load, with batches and without (8 minutes; ARGS="--model models_out/stage3")
+	$(RUN) tests.bench.serve $(ARGS)
+
+bench-browse: bootstrap ## start and searches of the data browser with 180,000 objects (10 minutes, 12 GB; ARGS="--objects 10000")
+	$(RUN) tests.bench.browse $(ARGS)
 
 bench-catalog: bootstrap ## CPU seconds and memory of catalog and select with 800,000 objects (5 minutes; ARGS="--objects 80000")
 	$(RUN) tests.bench.catalog_scale $(ARGS)

@@ -12,6 +12,9 @@ Examples:
   python -m flows run render --set render.quality=draft
   python -m flows look path/to/objects              how they stand, before anything is rendered
   python -m flows sample --model models_out/stage3 photo.png --out drawn
+  python -m flows page                              the same in a browser
+  python -m flows browse data                       look at objects, failures, licences
+  python -m flows serve-model --model models_out/stage3   the same over HTTP
   python -m flows score outputs --layout syncdreamer --name syncdreamer
   python -m flows export data/views --layout huggingface --out hub
   python -m flows aesthetic-scores --help           scores of your own objects, computed from their images

@@ -1,6 +1,5 @@
 """A headless Chromium that drives pages in tests: the distribution's, since Playwright's own is never downloaded."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -8,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from infra.setup.browser import NAMES, found
+
 FLAGS = (
     "--no-sandbox",  # which root cannot have
     "--use-angle=swiftshader",  # WebGL without a graphics card
@@ -42,7 +42,7 @@ class Visitor:
 @contextmanager
 def visitor() -> Iterator[Visitor]:
     """Open a browser with one empty page; the test is skipped where there is none."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
+    program = found()
     if program is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed, which drives the pages: `make browser` on Debian")
     with sync_playwright() as playwright:
