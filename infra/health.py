@@ -1,6 +1,10 @@
-"""Asks servers whether they are well. Standard library only."""
+"""Asks servers whether they are well. Standard library only.
+
+`python -m infra.health URL` ends with 0 when the page comes, else with 1 and the reason on stderr.
+"""
 
 import http.client
+import sys
 import urllib.error
 import urllib.request
 
@@ -26,3 +30,8 @@ def mlflow_error(uri: str, timeout: float = 5.0) -> Exception | None:
     if isinstance(error, urllib.error.HTTPError) and error.code < 500:
         return None
     return error
+
+
+if __name__ == "__main__":
+    if reason := request_error(sys.argv[1]):
+        sys.exit(f"{sys.argv[1]}: {reason}")

@@ -125,6 +125,7 @@ def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo:
     assert names(repo, env, "third") == ["Cached", "Completed", "Completed"]
 
 
+@pytest.mark.nightly  # tests/e2e/test_services.py serves and runs a deployment too, with a server that is there
 def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict[str, str]) -> None:
     project = copy_project(tmp_path / "project")
     for name in ("prefect.yaml", "prefect.toml"):

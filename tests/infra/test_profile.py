@@ -18,7 +18,7 @@ def changed(folder: Path, **values: object) -> str:
 
 
 def test_profiles_shipped_are_the_documented_ones() -> None:
-    assert SHIPPED == ["ci", "cluster", "cluster_s3", "laptop", "workstation"]
+    assert SHIPPED == ["ci", "cluster", "cluster_s3", "laptop", "services", "workstation"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
