@@ -94,7 +94,7 @@ def run_stage(
     if is_under_dvc:
         repository.end_with_dvc(name)
     _clear_unsealed(root, stage.outs)
-    store = TrackingStore(root, profile.tracking_uri)
+    store = TrackingStore(root, profile.tracking_uri, attempts=profile.retries + 1)
     end_abandoned(root, name, store)
     tag_outputs(root, store)
     key = repository.run_key(name) or ""

@@ -23,6 +23,8 @@ from infra.moved_runs import adopt_runs
 EXPERIMENT = "mvdiffusion-pp"
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 5.0
+LONGEST_WAIT = 120.0
+"""Seconds between two questions to a server that does not answer."""
 SAMPLING_SECONDS = 10.0
 """Time between samples of the system metrics; a shorter run has none."""
 PARAMS_PER_CALL = 100
@@ -32,6 +34,7 @@ DIGEST_CHARACTERS = 36
 LOCKED = (
     "another process writes to it and does not end; end that one (`fuser FILE` names it), and give the command again"
 )
+logger = logging.getLogger(__name__)
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -41,15 +44,22 @@ class TrackingStore:
     `client` is MLflow's own, for what is read back of the runs.
     """
 
-    def __init__(self, root: Path, uri: str | None) -> None:
-        """Connect and make the experiment; `uri` None: mlruns/mlflow.db under `root`.
+    def __init__(self, root: Path, uri: str | None, *, attempts: int = 1) -> None:
+        """Connect and make the experiment.
 
-        Raises RuntimeError, naming the address and the remedy, when nothing there takes runs.
+        Args:
+            root: The checkout.
+            uri: A server or store; None: mlruns/mlflow.db under `root`.
+            attempts: How often a server is asked that does not answer, with waits that double from a second to two
+                minutes.
+
+        Raises:
+            RuntimeError: Nothing there takes runs; names the address and the remedy.
         """
         self.uri = uri or local_uri(root)
         self.is_server = self.uri.startswith(("http://", "https://"))
         if self.is_server:
-            self._check_server()
+            self._check_server(attempts)
         mlflow = _import_mlflow()
         artifacts = root.resolve() / "mlruns" / "artifacts"
         try:
@@ -115,10 +125,17 @@ class TrackingStore:
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
         return str(found.experiment_id)
 
-    def _check_server(self) -> None:
-        """Ask once, because MLflow's own client asks for minutes before it gives up."""
-        if error := mlflow_error(self.uri, timeout=15):
-            raise RuntimeError(f"MLflow at {self.uri} does not answer ({error}); {self._remedy()}") from error
+    def _check_server(self, attempts: int) -> None:
+        """Ask here, because MLflow's own client asks for minutes before it gives up, and says nothing meanwhile."""
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(min(2.0 ** (attempt - 1), LONGEST_WAIT))
+            error = mlflow_error(self.uri, timeout=15)
+            if error is None:
+                return
+            if attempt == 0 and attempts > 1:
+                logger.warning("MLflow at %s does not answer (%s); asking again", self.uri, error)
+        raise RuntimeError(f"MLflow at {self.uri} does not answer ({error}); {self._remedy()}") from error
 
     def _remedy(self) -> str:
         if self.is_server:

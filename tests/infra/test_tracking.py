@@ -170,6 +170,21 @@ def test_tracker_has_the_methods_of_the_port(tracker: RunTracker) -> None:
     assert port is tracker
 
 
+def test_store_asks_again_for_a_server_that_comes_up_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = iter([ConnectionRefusedError("refused"), ConnectionRefusedError("refused"), None])
+    waits: list[float] = []
+    monkeypatch.setattr("infra.tracking.mlflow_error", lambda *_, **__: next(answers))
+    monkeypatch.setattr("infra.tracking.time.sleep", waits.append)
+    monkeypatch.setattr(TrackingStore, "_find_experiment", lambda *_: "1")
+    TrackingStore(tmp_path, "http://127.0.0.1:1", attempts=5)
+    assert waits == [1.0, 2.0]
+    assert [record.message for record in caplog.records] == [
+        "MLflow at http://127.0.0.1:1 does not answer (refused); asking again"
+    ]
+
+
 def test_store_without_a_server_names_the_address_and_the_remedy(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
