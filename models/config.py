@@ -26,7 +26,7 @@ class Section(BaseModel):
     render/config.py has the same three lines, because models and render do not import each other.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class VAEConfig(Section):

@@ -16,7 +16,7 @@ class Section(BaseModel):
     models/config.py has the same three lines, because models and render do not import each other.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class LightConfig(Section):
