@@ -3,7 +3,8 @@
 The lock is the kernel's (flock, through filelock), so nothing is to be cleaned up after a process that was killed.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,18 +12,35 @@ from filelock import FileLock, Timeout
 
 from flows.pipeline import WORK
 
+POLL_SECONDS = 1.0
+
 
 @contextmanager
-def only_run(root: Path) -> Iterator[None]:
+def only_run(root: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the checkout's lock for the length of a `with` block.
 
-    Raises RuntimeError when another process holds it.
+    Args:
+        root: The checkout.
+        waiting: Is told once that another process holds the lock, which is then waited for; None: that is an error.
+
+    Raises:
+        RuntimeError: Another process holds it.
     """
     path = root / WORK / "flow.lock"
     path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
+    has_said = False
     with ExitStack() as stack:
-        try:
-            stack.enter_context(FileLock(path, timeout=0, fallback_to_soft=False))
-        except Timeout:
-            raise RuntimeError(f"{root} already has a run; wait for it, cancel it, or use another clone") from None
+        while True:
+            try:
+                stack.enter_context(lock)
+                break
+            except Timeout:
+                if waiting is None:
+                    message = f"{root} already has a run; wait for it, cancel it, or use another clone"
+                    raise RuntimeError(message) from None
+            if not has_said:
+                waiting(f"{root} already has a run; waiting for its end")
+                has_said = True
+            time.sleep(POLL_SECONDS)
         yield

@@ -34,6 +34,7 @@ class ProcessGroup:
         root: Path,
         env: Mapping[str, str] | None = None,
         output: IO[str] | int | None = None,
+        grace: float = TERM_GRACE,
     ) -> None:
         """Start the command. The thread that does so must live as long as the command.
 
@@ -43,7 +44,9 @@ class ProcessGroup:
             env: Variables added to this process's environment.
             output: Takes stdout and stderr: an open file, subprocess.PIPE for `lines()`, or None for those of this
                 process.
+            grace: Seconds that the command has between SIGTERM and SIGKILL at the end of the `with` block.
         """
+        self._grace = grace
         self._process = subprocess.Popen(
             tied(command),
             cwd=root,
@@ -60,7 +63,7 @@ class ProcessGroup:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        self.stop(self._grace)
 
     def lines(self) -> Iterator[str]:
         """Yield what the command prints, line by line, until it ends."""
