@@ -28,6 +28,7 @@ Examples:
 \b
 Environment:
   MVDPP_PROFILE   where and how fast: a name in infra/profiles/ or a YAML file (default: laptop)
+  MVDPP_NOTIFY    Prefect block that `serve` tells of failed and late runs, such as slack-webhook/team
   HF_TOKEN        token of an account at the hub: more requests, gated weights and data sets
 """
 app = typer.Typer(

@@ -25,6 +25,11 @@ def hub_url() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
+def notify_block() -> str | None:
+    """Return the Prefect block that tells of failed and late runs, as "type/name", or None."""
+    return os.environ.get("MVDPP_NOTIFY") or None
+
+
 def flow_run() -> str:
     """Return the address or id of the Prefect flow run that this process belongs to; empty: none."""
     return os.environ.get(FLOW_RUN, "")

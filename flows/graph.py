@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from flows.pipeline import FLOWS, STAGES
-from flows.stage import Flow, Stage
+from flows.stage import Flow, Stage, Trigger
 from tasks.artifacts.atomic import write_bytes
 
 LINE = 120
@@ -44,10 +44,26 @@ def prefect_deployments(flows: Iterable[Flow], work_pool: Mapping[str, str]) -> 
             "entrypoint": flow.entrypoint,
             "description": flow.description,
             "concurrency_limit": 1,
+            "tags": [work_pool["name"]],
+            **({"schedules": [_schedule(flow.schedule)]} if flow.schedule else {}),
+            **({"triggers": [_trigger(flow, trigger) for trigger in flow.triggers]} if flow.triggers else {}),
             "work_pool": work_pool,
         }
         for flow in flows
     ]
+
+
+def _schedule(cron: str) -> dict[str, Any]:
+    return {"slug": "by-clock", "cron": cron, "timezone": "UTC", "active": False}
+
+
+def _trigger(flow: Flow, trigger: Trigger) -> dict[str, Any]:
+    return {
+        "name": f"{flow.name}/{trigger.name}",
+        "description": trigger.description,
+        "enabled": trigger.enabled,
+        "expect": [trigger.event],
+    }
 
 
 def stale_files(root: Path) -> list[str]:

@@ -13,25 +13,36 @@ from typing import Any
 
 import psutil
 from prefect import flow, get_run_logger, runtime, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 from prefect.states import Completed
+from prefect.tasks import exponential_backoff
 
 from flows.checkout_lock import only_run
-from flows.environment import FLOW_RUN
+from flows.environment import FLOW_RUN, profile_name
 from flows.params import load_params
 from flows.params_edit import set_params as write_params
 from flows.pipeline import FLOWS
+from flows.run_artifacts import MADE, Progress, show_stages
+from flows.settings import chosen, settings_model
+from flows.stage import made_event
 from infra.execution.end_with import end_with
 from infra.execution.processes import TERM_GRACE, ProcessGroup
+from infra.execution.torchrun import SHUTDOWN_SECONDS
+from infra.mlflow_pages import MlflowPages
+from infra.profile import load_profile
 from infra.versioning import Repository, StageInfo, repro_command
 
 PROJECT = Path(__file__).resolve().parents[1]
 LINES_IN_ERROR = 5
+RETRY_SECONDS = 10
+"""Wait before the first further attempt at a stage; the next waits are 2, 4, ... times as long."""
+MAX_STARTS = 5
+"""How often a run may begin. One that crashes is scheduled again (flows/automations.py), but not for ever."""
 
 
-def walk(root: Path, target: str, *, force: bool) -> list[State]:
+def walk(root: Path, target: str, *, force: bool, pages: MlflowPages | None = None) -> list[State]:
     """Bring a stage and what it needs up to date, in running order; to be called inside a flow.
 
     After a failure the stages that do not need its output still run.
@@ -40,6 +51,7 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
         root: The checkout.
         target: Name of the stage.
         force: Run every stage, also those that are up to date.
+        pages: The MLflow server whose runs Prefect's artifacts link to; None: they link to none.
 
     Returns:
         How each stage ended: Completed, Cached (it was up to date), Restored (DVC held the result) or Failed.
@@ -47,12 +59,16 @@ def walk(root: Path, target: str, *, force: bool) -> list[State]:
     states: dict[str, State] = {}
     repository = Repository(root)
     repository.await_others()
-    for stage in repository.stages([target]):
+    stages = repository.stages([target])
+    progress = Progress(target, [stage.name for stage in stages])
+    for stage in stages:
         upstream = [states[name] for name in stage.upstream]
         run = _task(stage)
-        states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
-    rows = [{"stage": name, "state": state.name, "message": state.message} for name, state in states.items()]
-    create_table_artifact(table=rows, key="stages", description=f"How the stages up to {target} ended")
+        with progress.stage(stage.name):
+            states[stage.name] = run(root, stage.name, force, wait_for=upstream, return_state=True)
+        if states[stage.name].name in MADE:
+            emit_event(made_event(stage.name), resource={"prefect.resource.id": f"mvdpp.stage.{stage.name}"})
+    show_stages(root, target, states, pages)
     return list(states.values())
 
 
@@ -75,7 +91,8 @@ def reproduce(root: Path, name: str, force: bool) -> State:
     tail: deque[str] = deque(maxlen=LINES_IN_ERROR)
     command = repro_command(name, single=True, force=force)
     env = {FLOW_RUN: runtime.flow_run.ui_url or runtime.flow_run.id or ""}
-    with ProcessGroup(command, root=root, env=env, output=subprocess.PIPE) as group:
+    # A training that is told to end saves its state first, which may take longer than a process usually has.
+    with ProcessGroup(command, root=root, env=env, output=subprocess.PIPE, grace=SHUTDOWN_SECONDS) as group:
         for line in filter(None, group.lines()):
             log.info(line)
             tail.append(line)
@@ -94,7 +111,7 @@ def _task(stage: StageInfo) -> Any:
         task_run_name=stage.name,
         description=stage.desc,
         retries=policy.get("retries", 0),
-        retry_delay_seconds=policy.get("retry_delay_seconds", 10),
+        retry_delay_seconds=exponential_backoff(policy.get("retry_delay_seconds", RETRY_SECONDS)),
         timeout_seconds=policy.get("timeout_seconds"),
         cache_policy=NO_CACHE,
     )(reproduce)
@@ -103,22 +120,30 @@ def _task(stage: StageInfo) -> Any:
 def deployed_flow(name: str) -> Any:
     """Make the Prefect flow of one row of FLOWS, over this checkout."""
     (row,) = (row for row in FLOWS if row.name == name)
+    form = settings_model(f"{name.title().replace('-', '')}Settings", row.settings)
 
     @flow(name=row.name, description=row.description)
-    def run(set_params: dict[str, Any] | None = None, force: bool = False) -> list[State]:
+    def run(
+        settings: form | None = None,  # type: ignore[valid-type]  # made above
+        set_params: dict[str, Any] | None = None,
+        force: bool = False,
+    ) -> list[State]:
         """Bring the flow's target up to date.
 
         Args:
-            set_params: values to write into params.yaml first, such as {"render.quality": "draft"}.
+            settings: values to write into params.yaml first, checked before anything is scheduled.
+            set_params: further values by their full key, such as {"render.quality": "draft"}.
             force: run every stage, also those that are up to date.
         """
+        _refuse_endless_crashes()
         for worker in _worker_processes():
-            end_with(worker, "the Prefect worker", 2 * TERM_GRACE)
-        with only_run(PROJECT):
-            if set_params:
-                write_params(PROJECT / "params.yaml", set_params)
+            end_with(worker, "the Prefect worker", SHUTDOWN_SECONDS + 2 * TERM_GRACE)
+        changes = {**(chosen(settings, row.settings) if settings else {}), **(set_params or {})}
+        with only_run(PROJECT, get_run_logger().warning):
+            if changes:
+                write_params(PROJECT / "params.yaml", changes)
             load_params(PROJECT / "params.yaml")
-            states = walk(PROJECT, row.target, force=force)
+            states = walk(PROJECT, row.target, force=force, pages=_mlflow_pages())
         command = [sys.executable, "-m", "flows", "tag-runs"]
         with ProcessGroup(command, root=PROJECT, output=subprocess.PIPE) as tagging:
             for line in tagging.lines():
@@ -126,6 +151,21 @@ def deployed_flow(name: str) -> Any:
         return states
 
     return run
+
+
+def _refuse_endless_crashes() -> None:
+    """Raise RuntimeError when this run has begun too often, so that it fails instead of crashing once more."""
+    starts = runtime.flow_run.run_count or 0
+    if starts > MAX_STARTS:
+        raise RuntimeError(
+            f"this run has crashed {starts - 1} times; read its logs and those in .work/logs, mend the cause, and "
+            "start a new run: what is finished stays"
+        )
+
+
+def _mlflow_pages() -> MlflowPages | None:
+    uri = load_profile(profile_name()).tracking_uri
+    return MlflowPages(uri) if uri and uri.startswith(("http://", "https://")) else None
 
 
 def _worker_processes() -> list[psutil.Process]:

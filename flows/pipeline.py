@@ -7,7 +7,7 @@ a section in flows/params.py and params.yaml, and a file in tasks/. `Stage` says
 
 from pathlib import Path
 
-from flows.stage import DAY, HOUR, Flow, Policy, Stage
+from flows.stage import DAY, HOUR, Flow, Policy, Stage, Trigger, made_event
 from tasks.report.inputs import ReportInputs
 
 CATALOG = Path("data/catalog")
@@ -229,10 +229,24 @@ _ROWS = (
 )
 STAGES: dict[str, Stage] = {stage.name: stage for stage in _ROWS}
 
+NIGHTLY = "0 3 * * *"
+NEW_UIDS = Trigger("new-uids", "mvdpp.uids.new", "Somebody has said that there are new objects.")
+NEW_VIEWS = Trigger(
+    "new-views", made_event("render"), "Views were rendered; off until switched on, for it trains.", enabled=False
+)
+_OBJECTS = ("catalog.folder", "catalog.max_objects", "render.resolution", "render.conditions")
+_VAE = ("train_vae.loop.samples", "train_vae.loop.batch_size")
+_DIFFUSION = tuple(f"train_{stage}.loop.samples" for stage in MODELS)
 FLOWS = (
-    Flow("render-objaverse", "render", "Catalog to rendered views."),
-    Flow("train-mask-vae", "train-vae", "The mask-aware VAE, and the views it learns from."),
-    Flow("train-diffusion", "train-stage3", "The three stages of diffusion training, and what they need."),
-    Flow("evaluate", "evaluate", "The report, and what it needs."),
-    Flow("data-to-model", "evaluate", "Everything, from the catalog to the report."),
+    Flow("render-objaverse", "render", "Catalog to rendered views.", _OBJECTS, schedule=NIGHTLY, triggers=(NEW_UIDS,)),
+    Flow("train-mask-vae", "train-vae", "The mask-aware VAE, and the views it learns from.", _VAE),
+    Flow(
+        "train-diffusion",
+        "train-stage3",
+        "The three stages of diffusion training, and what they need.",
+        _VAE + _DIFFUSION,
+        triggers=(NEW_VIEWS,),
+    ),
+    Flow("evaluate", "evaluate", "The report, and what it needs.", ("sample.steps", "evaluate.points")),
+    Flow("data-to-model", "evaluate", "Everything, from the catalog to the report.", _OBJECTS + _VAE + _DIFFUSION),
 )

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from prefect.settings import get_current_settings
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.workers.process import ProcessWorker
 
+from flows.automations import register
 from flows.pipeline import WORK
 from flows.status import deep_links, training_runs
 from infra.addresses import shown
@@ -22,6 +26,8 @@ from infra.tracking import TrackingStore, server_command
 
 WORK_POOL = "mvdiffusion-pp"
 DEFAULT_API = "http://127.0.0.1:4200/api"
+HEARTBEAT_SECONDS = 180
+"""Prefect's own, where its settings switch heartbeats off."""
 LOOPBACK = ("127.0.0.1", "localhost")
 START_SECONDS = 300.0
 """A cold start of Prefect takes half a minute on two busy cores."""
@@ -43,25 +49,28 @@ def configured_api() -> str:
     return str(get_current_settings().api.url or DEFAULT_API).rstrip("/")
 
 
-def serve(root: Path, api: str, say: Say) -> None:
+def serve(root: Path, api: str, say: Say, *, notify: str | None = None, name: str = "local") -> None:
     """Start a Prefect server (unless one answers), register the deployments and run a worker, until a signal comes.
 
-    The worker takes one flow run at a time, because they share this checkout.
+    The work pool takes one flow run at a time, however many workers it has, because they share this checkout.
 
     Args:
         root: The checkout, which holds prefect.yaml.
         api: Address of Prefect's API.
         say: Receives what the user should read.
+        notify: Notification block, as "type/name", that tells of failed and late runs; None: nobody is told.
+        name: Name of the worker, by which Prefect tells those of several machines apart.
 
     Raises:
         RuntimeError: A server does not start, or ends by itself.
+        ValueError: Prefect's server has no such block.
     """
     with signals_raise(), ExitStack() as stack:
         servers = _prefect_server(root, api, stack, say)
         say("registering the deployments of prefect.yaml ...")
-        _prefect(root, api, "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite")
+        make_work_pool(api, notify)
         _prefect(root, api, "deploy", "--all")
-        worker = ("worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "local", "--limit", "1")
+        worker = ("worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", name, "--limit", "1")
         servers.append(_start(root, "prefect-worker", _words(*worker), _env(api), stack))
         _wait(servers, lambda: _has_worker(api), "the worker")
         say(
@@ -74,6 +83,19 @@ def serve(root: Path, api: str, say: Say) -> None:
             "Ctrl-C ends everything.\n"
         )
         _watch(servers)
+
+
+def make_work_pool(api: str, notify: str | None) -> None:
+    """Make or renew the work pool and its automations on a Prefect server; `serve` says what `notify` is.
+
+    Raises:
+        ValueError: The server has no such block.
+    """
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        template = ProcessWorker.get_default_base_job_template()
+        pool = WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=template, concurrency_limit=1)
+        client.create_work_pool(pool, overwrite=True)
+        register(client, WORK_POOL, get_current_settings().flows.heartbeat_frequency or HEARTBEAT_SECONDS, notify)
 
 
 def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> None:

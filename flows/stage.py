@@ -18,7 +18,7 @@ class Policy:
     """How a Prefect flow treats a stage. It changes no result."""
 
     retries: int
-    """Further attempts after a failure."""
+    """Further attempts after a failure; each waits twice as long as the one before (flows/orchestrate.py)."""
     timeout_seconds: int
     """Time limit of one attempt."""
 
@@ -84,6 +84,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """An event upon which a deployment runs."""
+
+    name: str
+    event: str
+    """Name of the event; a flow emits `made_event(STAGE)` for each stage that it has made, others anybody may emit."""
+    description: str
+    enabled: bool = True
+    """Whether it holds from the start; a disabled one waits to be switched on in Prefect (docs/services.md)."""
+
+
+def made_event(stage: str) -> str:
+    """Return the name of the event that a stage has made or restored its output."""
+    return f"mvdpp.{stage}.made"
+
+
+@dataclass(frozen=True)
 class Flow:
     """One Prefect deployment: it brings a stage, and whatever that stage needs, up to date."""
 
@@ -91,6 +108,11 @@ class Flow:
     target: str
     """Name of the stage."""
     description: str
+    settings: tuple[str, ...] = ()
+    """Keys of params.yaml that Prefect's form asks for by name, with their types and bounds."""
+    schedule: str | None = None
+    """When it runs by itself, as cron has it, in UTC; the schedule is off until it is switched on in Prefect."""
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def entrypoint(self) -> str:

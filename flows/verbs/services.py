@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.app import app, say
-from flows.environment import profile_name
+from flows.environment import notify_block, profile_name
 
 
 @app.command()
@@ -34,6 +34,16 @@ def serve(
             min=1, max=65535, metavar="PORT", help="Port of Prefect's server; default: as configured (prefect.toml)."
         ),
     ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE/NAME",
+            help="Prefect block that tells of failed and late runs, such as slack-webhook/team; default: MVDPP_NOTIFY.",
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the worker; each machine's its own.", show_default=True)
+    ] = "local",
 ) -> int:
     """Start Prefect on this machine, until Ctrl-C. Starts a server and a worker and registers the deployments."""
     from flows import servers
@@ -42,7 +52,7 @@ def serve(
     root = Path.cwd()
     load_params(root / "params.yaml")
     api = f"http://127.0.0.1:{port}/api" if port else servers.configured_api()
-    servers.serve(root, api, say)
+    servers.serve(root, api, say, notify=notify or notify_block(), name=name)
     return 0
 
 

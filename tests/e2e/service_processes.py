@@ -5,7 +5,6 @@ servers that speak the same interfaces.
 """
 
 import json
-import os
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -108,11 +107,15 @@ class ServiceProcesses:
 
     def ask(self, path: str, **body: Any) -> Any:
         """Send a POST request to Prefect's API and return its answer."""
+        return json.loads(self.send(path, body))
+
+    def send(self, path: str, body: object) -> bytes:
+        """Send any body to Prefect's API and return the bytes of the answer."""
         request = urllib.request.Request(
             f"{self.api}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            return bytes(answer.read())
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -136,8 +139,3 @@ class ServiceProcesses:
             return "Ctrl-C" in self.said(name)
         words = self.services[name].definition["healthcheck"]["test"]
         return request_error(words[-1]) is None
-
-
-def environment_of(services: ServiceProcesses) -> dict[str, str]:
-    """The environment of a command of the user's, in whose shell the virtual environment is activated."""
-    return os.environ | services.client

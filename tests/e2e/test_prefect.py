@@ -8,8 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,6 +21,7 @@ import pytest
 from flows.servers import QUIET
 from infra.execution.processes import ProcessGroup, environment, is_alive
 from infra.health import request_error
+from tests.infra.server import WebServer
 from tests.project_copy import ROOT, copy_project
 from tests.tiny_repo import copy_repo, edit, repro, runs
 
@@ -160,3 +165,80 @@ def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict
     assert served.returncode == 0
     assert len(family) >= 2  # the server and the worker
     assert not [process for process in family if is_alive(process)]
+
+
+AUTOMATE = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from flows.automations import register
+block, url = (*sys.argv[1:], None, None)[:2]
+if url:
+    told = {"subject": "{{subject}}", "body": "{{body}}"}
+    CustomWebhookNotificationBlock(name="team", url=url, method="GET", params=told).save("team")
+with get_client(sync_client=True) as client:
+    print("\\n".join(register(client, "pool", heartbeat=4, block=block)))
+"""
+"""Registers the automations of a pool; a heartbeat of four seconds lets a silent run count as dead after twelve."""
+
+
+def ask(env: dict[str, str], path: str, body: object) -> Any:
+    request = urllib.request.Request(
+        env["PREFECT_API_URL"] + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def automate(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", AUTOMATE, *words]
+    return subprocess.run(command, cwd=ROOT, env=environment(env), capture_output=True, text=True, timeout=600)
+
+
+def make_run(env: dict[str, str]) -> str:
+    """A run of a deployment that has the pool's tag, as a worker has begun it; its id."""
+    flow = ask(env, "/flows/", {"name": "watched"})["id"]
+    deployment = ask(env, "/deployments/", {"name": "local", "flow_id": flow, "tags": ["pool"]})["id"]
+    run = str(ask(env, f"/deployments/{deployment}/create_flow_run", {"tags": ["pool"]})["id"])
+    for state in ("PENDING", "RUNNING"):
+        ask(env, f"/flow_runs/{run}/set_state", {"state": {"type": state}})
+    return run
+
+
+def beat(env: dict[str, str], run: str) -> None:
+    """Send a heartbeat, as Prefect's engine does for a run that has a deployment."""
+    event = {
+        "id": str(uuid.uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "prefect.flow-run.heartbeat",
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{run}"},
+        "related": [{"prefect.resource.id": "prefect.tag.pool", "prefect.resource.role": "tag"}],
+    }
+    ask(env, "/events", [event])
+
+
+def states_of(env: dict[str, str], run: str) -> list[str]:
+    address = f"{env['PREFECT_API_URL']}/flow_run_states/?flow_run_id={run}"
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return [state["type"] for state in json.load(answer)]
+
+
+def test_run_whose_heartbeat_stops_crashes_and_goes_on(env: dict[str, str]) -> None:
+    done = automate(env)
+    assert done.stdout.splitlines() == ["pool: a run without heartbeat has crashed", "pool: a crashed run goes on"]
+    run = make_run(env)
+    beat(env, run)
+    wait_for(lambda: states_of(env, run)[-2:] == ["CRASHED", "SCHEDULED"], 300)
+
+
+def test_failed_run_is_told_of_and_an_unknown_block_is_refused(env: dict[str, str], tmp_path: Path) -> None:
+    refused = automate(env, "slack-webhook/nobody")
+    assert "Prefect's server has no block 'slack-webhook/nobody'; make one" in refused.stderr
+    with WebServer(tmp_path) as web:
+        assert len(automate(env, "custom-webhook/team", f"{web.url}/told").stdout.splitlines()) == 3
+        run = make_run(env)
+        ask(env, f"/flow_runs/{run}/set_state", {"state": {"type": "FAILED", "message": "the disk is full"}})
+        wait_for(lambda: bool(web.requests), 300)
+    assert web.requests[0].startswith("told?subject=watched")
+    assert "Failed" in web.requests[0]
+    assert "the disk is full" in web.requests[0].replace("+", " ")

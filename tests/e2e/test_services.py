@@ -1,9 +1,14 @@
-"""A deployment run through real services: Prefect and MLflow on PostgreSQL, artifacts in S3, two Ray nodes, a worker."""
+"""A deployment run through real services: Prefect and MLflow on PostgreSQL, S3, a worker, two Ray nodes."""
 
+import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ from infra.execution.processes import environment
 from infra.profile import load_profile
 from infra.tracking import Untracked
 from tasks.sources.procedural.objects import write_object
-from tests.e2e.service_processes import ServiceProcesses
+from tests.e2e.service_processes import ServiceProcesses, wait_for
 from tests.e2e.tiny_project import FAMILIES, TINY
 from tests.project_copy import ROOT, copy_project, write_profile
 
@@ -95,8 +100,8 @@ def test_deployment_run_goes_through_postgresql_s3_and_two_ray_nodes(team: Servi
     assert tasks == dict.fromkeys(BEFORE, "Cached") | {"render": "Completed"}
     assert team.postgres.query("prefect", "SELECT state_name FROM flow_run") == [("Completed",)]
 
-    rows = team.postgres.query("mlflow", "SELECT name, status, artifact_uri FROM runs")
-    assert [row[:2] for row in rows] == [("render", "FINISHED")]
+    runs = team.postgres.query("mlflow", "SELECT name, status, run_uuid FROM runs")
+    assert [row[:2] for row in runs] == [("render", "FINISHED")]
     listed = team.s3.client().list_objects_v2(Bucket="mlflow", Prefix="artifacts/")["Contents"]
     names = {entry["Key"].rpartition("/artifacts/")[2] for entry in listed}
     assert "manifest.json" in names
@@ -105,3 +110,26 @@ def test_deployment_run_goes_through_postgresql_s3_and_two_ray_nodes(team: Servi
     assert [log.read_text().count("=== ") for log in logs] == [1, 1], "one object on each node"
 
     assert "up to date" in dvc(project, "status", *BEFORE, "render")
+    check_artifacts(team, str(runs[0][2]))
+    check_form_and_trigger(team)
+
+
+def check_artifacts(team: ServiceProcesses, run_id: str) -> None:
+    """Prefect shows how far the run came, each stage with its MLflow run, and a contact sheet."""
+    shown = {row["key"]: row for row in team.ask("/artifacts/filter")}
+    assert shown["progress"]["data"] == 100
+    [rendered] = [row for row in json.loads(shown["stages"]["data"]) if row["stage"] == "render"]
+    assert rendered["MLflow"] == f"[{run_id}]({team.mlflow}/#/experiments/1/runs/{run_id})"
+    with urllib.request.urlopen(shown["sheet-render"]["data"], timeout=60) as sheet:
+        assert sheet.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def check_form_and_trigger(team: ServiceProcesses) -> None:
+    """A value out of bounds is refused before anything is scheduled; the event of new objects schedules a run."""
+    [deployment] = [row for row in team.ask("/deployments/filter") if row["entrypoint"].endswith("render_objaverse")]
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        team.ask(f"/deployments/{deployment['id']}/create_flow_run", parameters={"settings": {"render_resolution": 8}})
+    team.stop("worker")
+    event = {"event": "mvdpp.uids.new", "resource": {"prefect.resource.id": "mvdpp.catalog"}, "id": str(uuid.uuid4())}
+    team.send("/events", [event | {"occurred": datetime.now(UTC).isoformat()}])
+    wait_for(lambda: len(team.ask("/flow_runs/filter")) == 2, "the event starts no run", 120)
