@@ -59,9 +59,10 @@ def tag_outputs(root: Path, store: TrackingStore) -> list[str]:
     return tagged
 
 
-def note_start(root: Path, stage: str, run_id: str) -> None:
-    """Record that this process has an MLflow run open."""
-    write_json(_running(root, stage), {"run_id": run_id, "pid": os.getpid(), "root": str(root.resolve())})
+def note_start(root: Path, stage: str, run_id: str, pipeline: str = "") -> None:
+    """Record that this process has an MLflow run open, and below which run of a whole pipeline run; "": none."""
+    note = {"run_id": run_id, "pipeline": pipeline, "pid": os.getpid(), "root": str(root.resolve())}
+    write_json(_running(root, stage), note)
 
 
 def note_end(root: Path, stage: str) -> None:
@@ -70,12 +71,13 @@ def note_end(root: Path, stage: str) -> None:
 
 
 def end_abandoned(root: Path, stage: str, store: TrackingStore) -> None:
-    """End the MLflow run that a killed process of this stage has left open, as KILLED."""
+    """End the MLflow runs that a killed process of this stage has left open, as KILLED."""
     path = _running(root, stage)
     if path.exists() and not is_running(root, stage):
-        run_id = _read_note(path).get("run_id")
-        if run_id and store.knows(run_id):
-            store.end(run_id, "KILLED")
+        note = _read_note(path)
+        for run_id in (note.get("run_id"), note.get("pipeline")):
+            if run_id and store.knows(run_id):
+                store.end(run_id, "KILLED")
         path.unlink()
 
 

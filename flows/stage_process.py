@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from flows.params import Params, load_params
 from flows.pipeline import WORK
 from flows.run_records import RunRecord, end_abandoned, note_end, note_start, tag_outputs, write_record
 from infra.execution.processes import signals_raise
+from infra.machine import user_name
 from infra.profile import Profile, load_profile
-from infra.tracking import TrackingStore
+from infra.tracking import PARENT_TAG, TrackingStore
 from infra.versioning import Repository, StageInfo, commit, leaves
 from tasks.artifacts.atomic import read_json, write_bytes
 from tasks.artifacts.manifest import MANIFEST
@@ -24,6 +25,11 @@ from tasks.ports import Tools, Tracker
 
 SHEETS_PER_RUN = 12
 DISK_FULL = "; free space there and give the same command again: what is finished stays"
+PIPELINE_TAGS = {
+    "mlflow.note.content": "The stages that one `dvc repro`, `python -m flows run` or Prefect flow has run.",
+    "mlflow.source.name": "dvc.yaml",
+    "mlflow.source.type": "PROJECT",
+}
 Step = Callable[[Params, Tools], None]
 OpenTools = Callable[[str, Profile, Tracker, Path], AbstractContextManager[Tools]]
 
@@ -91,8 +97,7 @@ def run_stage(
     params = load_params(root / "params.yaml")
     repository = Repository(root)
     stage = repository.stage(name)
-    if is_under_dvc:
-        repository.end_with_dvc(name)
+    dvc_command = repository.end_with_dvc(name) if is_under_dvc else ""
     _clear_unsealed(root, stage.outs)
     store = TrackingStore(root, profile.tracking_uri, attempts=profile.retries + 1)
     end_abandoned(root, name, store)
@@ -100,9 +105,16 @@ def run_stage(
     key = repository.run_key(name) or ""
     known = repository.dep_hashes(name, with_files=True)
     hashes = {path: known[path] for path in stage.deps if path in known}
-    tags = _tags(stage, repository, key, hashes) | ({"prefect.flow_run": flow_run} if flow_run else {})
-    with signals_raise(), store.run(name, tags=tags, params=_params(params, stage)) as tracker:
-        with _noted(root, name, tracker.run_id), pipeline.open_tools(name, profile, tracker, root) as tools:
+    origin = _origin(repository) | ({"prefect.flow_run": flow_run} if flow_run else {})
+    tags = _tags(stage, key, hashes) | origin
+    with ExitStack() as stack:
+        stack.enter_context(signals_raise())
+        above = ""
+        if started_by := flow_run or dvc_command:
+            above = stack.enter_context(store.pipeline(started_by, origin | PIPELINE_TAGS))
+            tags[PARENT_TAG] = above
+        tracker = stack.enter_context(store.run(name, tags=tags, params=_params(params, stage)))
+        with _noted(root, name, tracker.run_id, above), pipeline.open_tools(name, profile, tracker, root) as tools:
             start = time.monotonic()
             pipeline.steps[name](params, replace(tools, input_hashes=known))
             seconds = time.monotonic() - start
@@ -110,10 +122,16 @@ def run_stage(
     write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
 
 
-def _tags(stage: StageInfo, repository: Repository, key: str, hashes: Mapping[str, str]) -> dict[str, str]:
+def _origin(repository: Repository) -> dict[str, str]:
+    """Return who runs which code, under MLflow's names and under ours, which also say what MLflow has no name for."""
     code = commit(repository.root)
+    tags = {"mlflow.user": user_name(), "git.commit": code.revision, "git.dirty": str(code.is_dirty).lower()}
+    return tags | ({"mlflow.source.git.commit": code.revision} if code.is_known else {})
+
+
+def _tags(stage: StageInfo, key: str, hashes: Mapping[str, str]) -> dict[str, str]:
     tags = {"stage": stage.name, "dvc.stage": stage.name, "dvc.run_key": key, "mlflow.note.content": stage.desc}
-    tags |= {"git.commit": code.revision, "git.dirty": str(code.is_dirty).lower()}
+    tags |= {"mlflow.source.name": stage.cmd, "mlflow.source.type": "PROJECT"}
     return tags | {f"dvc.dep.{path}": value for path, value in hashes.items()}
 
 
@@ -149,8 +167,8 @@ def _report(tracker: Tracker, outs: Sequence[Path], seconds: float) -> None:
 
 
 @contextmanager
-def _noted(root: Path, name: str, run_id: str) -> Iterator[None]:
-    note_start(root, name, run_id)
+def _noted(root: Path, name: str, run_id: str, pipeline: str) -> Iterator[None]:
+    note_start(root, name, run_id, pipeline)
     try:
         yield
     finally:

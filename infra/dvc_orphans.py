@@ -59,17 +59,18 @@ def end_orphans(root: Path, tmp_dir: Path, stage: str = "") -> None:
     _signal(left, signal.SIGKILL)
 
 
-def end_with_dvc(tmp_dir: Path, outs: Collection[str]) -> None:
+def end_with_dvc(tmp_dir: Path, outs: Collection[str]) -> psutil.Process:
     """Let this process get SIGTERM when the DVC command ends that has started it to make `outs` (absolute paths).
 
-    After SHUTDOWN_SECONDS more it is killed with all that it has started. Raises RuntimeError when DVC has ended
-    already.
+    After SHUTDOWN_SECONDS more it is killed with all that it has started. Returns the process of the DVC command. Raises
+    RuntimeError when DVC has ended already.
     """
     above = {process.pid: process for process in psutil.Process().parents()}
     ours = [holder.pid for holder in holders(tmp_dir, outs) if holder.pid in above]
     if not ours:
         raise RuntimeError("the `dvc` that started this stage has ended, so the stage does not begin")
     end_with(above[ours[0]], "the `dvc` of this stage", SHUTDOWN_SECONDS)
+    return above[ours[0]]
 
 
 def _orphans(root: Path, tmp_dir: Path, stage: str) -> Iterator[psutil.Process]:

@@ -6,6 +6,7 @@ ignores CUDA_VISIBLE_DEVICES.
 """
 
 import ctypes
+import getpass
 import os
 from functools import partial
 from importlib import metadata
@@ -90,6 +91,14 @@ def cuda_driver() -> Any | None:
 def torch_device() -> str:
     """Return the fastest device that torch has here: "cuda" or "cpu"."""
     return "cuda" if num_cuda_gpus() else "cpu"
+
+
+def user_name() -> str:
+    """Return the name of the user; "unknown" where the machine has none for the number, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def _capability(driver: Any, ordinal: int) -> tuple[int, int]:

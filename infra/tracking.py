@@ -1,5 +1,7 @@
 """Records stages in MLflow: one run per stage, in one experiment, so that trainings line up in its UI.
 
+The stages of one pipeline run hang below a run of their own.
+
 Satisfies `Tracker` of tasks/ports.py. Knows neither stages nor DVC: whoever starts a run hands it its tags.
 """
 
@@ -35,6 +37,9 @@ LOCKED = (
     "another process writes to it and does not end; end that one (`fuser FILE` names it), and give the command again"
 )
 logger = logging.getLogger(__name__)
+PIPELINE_TAG = "pipeline.run"
+"""Tag of the run of a whole pipeline run: what started it."""
+PARENT_TAG = "mlflow.parentRunId"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -78,6 +83,27 @@ class TrackingStore:
         tracker = self._start(name, tags, params)
         with tracker.ending(), self._watched(tracker.run_id):
             yield tracker
+
+    @contextmanager
+    def pipeline(self, key: str, tags: Mapping[str, str]) -> Iterator[str]:
+        """Open the run of a whole pipeline run while one of its stages runs, and yield its id.
+
+        No process lives as long as a pipeline run everywhere: under `dvc repro` each stage is a process of its own. So
+        the first stage makes the run, every stage opens it again, and it ends as the last one did.
+
+        Args:
+            key: What started the stages, alike for all of them and for no other pipeline run.
+            tags: Of the run, when it is made.
+        """
+        found = self.client.search_runs([self.experiment_id], f"tags.`{PIPELINE_TAG}` = '{key}'", max_results=1)
+        if found:
+            run_id = found[0].info.run_id
+            self.client.update_run(run_id, status="RUNNING")
+        else:
+            made = self.client.create_run(self.experiment_id, tags={**tags, PIPELINE_TAG: key}, run_name="pipeline")
+            run_id = made.info.run_id
+        with RunTracker(self.client, self.experiment_id, run_id).ending():
+            yield run_id
 
     def knows(self, run_id: str) -> bool:
         """Return whether the run is kept here; it is not after the store was deleted or exchanged."""
@@ -204,9 +230,7 @@ class RunTracker:
     @contextmanager
     def part(self, name: str, tags: Mapping[str, str]) -> Iterator["RunTracker"]:
         """Open a run below this one; it ends as `TrackingStore.run` says."""
-        run = self.client.create_run(
-            self._experiment_id, tags={**tags, "mlflow.parentRunId": self.run_id}, run_name=name
-        )
+        run = self.client.create_run(self._experiment_id, tags={**tags, PARENT_TAG: self.run_id}, run_name=name)
         part = RunTracker(self.client, self._experiment_id, run.info.run_id)
         with part.ending():
             yield part

@@ -7,6 +7,7 @@ tests/infra/test_versioning.py.
 
 import contextlib
 import copy
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,11 @@ class Commit:
     is_dirty: bool
     """Whether tracked files differ from it; dvc.lock is not asked, for DVC rewrites it after every stage."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a commit."""
+        return self.revision != "none"
+
 
 class Repository:
     """One checkout as DVC sees it at the moment it is opened; open it again after a stage has run."""
@@ -104,14 +110,17 @@ class Repository:
             await_others(self.root, self._tmp_dir)
         self.forget_ended_runs()
 
-    def end_with_dvc(self, name: str) -> None:
+    def end_with_dvc(self, name: str) -> str:
         """Let this process, which DVC has started to run the stage, end when that DVC command does.
 
-        Waits first for what a killed one has left of the stage. Raises RuntimeError when DVC has ended already.
+        Waits first for what a killed one has left of the stage. Returns a name of the DVC command that no other has, on
+        any machine; "" where DVC keeps no notes. Raises RuntimeError when DVC has ended already.
         """
-        if self._tmp_dir is not None:
-            end_with_dvc(self._tmp_dir, [out.fs_path for out in self._node(name).outs])
-            end_orphans(self.root, self._tmp_dir, name)
+        if self._tmp_dir is None:
+            return ""
+        command = end_with_dvc(self._tmp_dir, [out.fs_path for out in self._node(name).outs])
+        end_orphans(self.root, self._tmp_dir, name)
+        return f"dvc {command.pid} of {socket.gethostname()} since {command.create_time():.2f}"
 
     @property
     def _tmp_dir(self) -> Path | None:

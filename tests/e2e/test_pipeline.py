@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from flows.params_edit import set_params
+from flows.pipeline import STAGES
+from infra.tracking import TrackingStore
 from tasks.artifacts.views import ViewSet
 from tests.e2e.through_s3 import KILLED_IN, differences, make_through_s3
 from tests.e2e.tiny_project import CANARY, environment, make_project, repro
@@ -73,6 +75,16 @@ def test_pipeline_writes_no_secret_of_its_environment_anywhere(made: Path) -> No
 
 def test_pipeline_second_repro_runs_nothing(made: Path) -> None:
     assert ran(repro(made)) == []
+
+
+def test_pipeline_stages_hang_below_one_run_of_mlflow(made: Path) -> None:
+    store = TrackingStore(made, None)
+    above = store.client.search_runs([store.experiment_id], "tags.mlflow.source.name = 'dvc.yaml'")
+    assert [(run.info.run_name, run.info.status) for run in above] == [("pipeline", "FINISHED")]
+    below = store.client.search_runs(
+        [store.experiment_id], f"tags.mlflow.parentRunId = '{above[0].info.run_id}'", order_by=["attributes.start_time"]
+    )
+    assert [run.info.run_name for run in below] == list(STAGES)
 
 
 @pytest.mark.nightly

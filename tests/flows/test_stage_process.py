@@ -1,4 +1,5 @@
 import errno
+import getpass
 import json
 import os
 import shutil
@@ -104,6 +105,10 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
         "dvc.dep.data/source": repository.dep_hashes("catalog")["data/source"],
         "git.commit": head.strip(),
         "git.dirty": "false",
+        "mlflow.source.git.commit": head.strip(),
+        "mlflow.source.name": "python -m flows stage catalog",
+        "mlflow.source.type": "PROJECT",
+        "mlflow.user": getpass.getuser(),
         "prefect.flow_run": "http://127.0.0.1/runs/1",
     }
     assert {key: found.data.tags.get(key) for key in expected} == expected
@@ -117,6 +122,24 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     executed = read_record(root, "catalog")
     assert executed is not None
     assert (executed.run_id, executed.key) == (found.info.run_id, repository.run_key("catalog"))
+
+
+def test_stages_of_one_flow_run_hang_below_one_run_and_a_stage_by_itself_below_none(root: Path) -> None:
+    store = TrackingStore(root, None)
+    parents = []
+    for flow_run in ("flow-7", "flow-7", "flow-8"):
+        assert run_catalog(root, make_catalog, flow_run=flow_run) == 0
+        parents.append(last_run(root).data.tags["mlflow.parentRunId"])
+        shutil.rmtree(root / OUT)
+    assert parents[0] == parents[1] != parents[2]
+    above = store.client.get_run(parents[0])
+    assert (above.info.run_name, above.info.status) == ("pipeline", "FINISHED")
+    assert above.data.tags["pipeline.run"] == above.data.tags["prefect.flow_run"] == "flow-7"
+    assert {"mlflow.user", "mlflow.source.git.commit", "mlflow.note.content"} <= set(above.data.tags)
+    assert run_catalog(root, failing(ValueError("broken")), flow_run="flow-7") == 1
+    assert store.client.get_run(parents[0]).info.status == "FAILED"
+    assert run_catalog(root, make_catalog) == 0
+    assert "mlflow.parentRunId" not in last_run(root).data.tags
 
 
 def test_stage_is_told_the_hashes_of_its_inputs(root: Path) -> None:
@@ -230,14 +253,14 @@ def test_stage_that_is_stopped_cleans_up_and_ends_its_run(root: Path, number: in
 @pytest.mark.slow(seconds=1)
 def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
     store = TrackingStore(root, None)
-    left = store.client.create_run(store.experiment_id).info.run_id
+    left, above = (store.client.create_run(store.experiment_id).info.run_id for _ in range(2))
     pid = os.fork()
     if pid == 0:
-        note_start(root, "catalog", left)
+        note_start(root, "catalog", left, above)
         os._exit(0)
     os.waitpid(pid, 0)
     assert run_catalog(root, make_catalog) == 0
-    assert store.client.get_run(left).info.status == "KILLED"
+    assert [store.client.get_run(run_id).info.status for run_id in (left, above)] == ["KILLED", "KILLED"]
 
 
 def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
