@@ -78,6 +78,7 @@ def run(
     from flows.params import load_params
     from flows.params_edit import parse_assignments, set_params
     from infra.execution.processes import ProcessGroup, signals_raise
+    from infra.execution.torchrun import SHUTDOWN_SECONDS
     from infra.versioning import Repository, repro_command
 
     root = Path.cwd()
@@ -89,7 +90,8 @@ def run(
         if target:
             repository.stage(target)
         repository.await_others()
-        with signals_raise(), ProcessGroup(repro_command(target, force=force), root=root) as group:
+        command = repro_command(target, force=force)
+        with signals_raise(), ProcessGroup(command, root=root, grace=SHUTDOWN_SECONDS) as group:
             code = group.wait()
     if code:
         return 1

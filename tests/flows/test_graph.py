@@ -27,6 +27,11 @@ def test_files_of_the_project_say_what_the_tables_say() -> None:
     assert stale_files(ROOT) == [], "run `python -m flows graph --write`"
 
 
+def test_deployments_carry_the_pool_as_a_tag_by_which_automations_find_their_runs() -> None:
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert [row["tags"] for row in deployments] == [[WORK_POOL]] * len(FLOWS)
+
+
 def test_dvc_reads_the_stages_as_the_table_has_them() -> None:
     folders = {"${catalog.folder}": "data/source", "${render_test.folder}": "data/source"} | {
         "${gso_eval.folder}": "data/gso_source",

@@ -172,7 +172,7 @@ SLURM = {
 """Stand-ins for Slurm's commands: they note what they are asked, and the step saves when it is told to end."""
 
 
-def test_slurm_job_that_is_taken_away_lets_the_run_save_and_queues_again(tmp_path: Path) -> None:
+def test_slurm_job_that_is_told_to_end_waits_for_its_step_and_queues_again(tmp_path: Path) -> None:
     tools, venv = tmp_path / "tools", tmp_path / ".venv" / "bin"
     for folder in (tools, venv):
         folder.mkdir(parents=True)
