@@ -16,8 +16,13 @@ from prefect.exceptions import ObjectNotFound
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")
 MISSED_HEARTBEATS = 3
 """So many may be missing before a run counts as dead."""
-TOLD = ("Failed", "TimedOut", "Late")
-"""States of a run that somebody should hear of. A crashed one goes on by itself, until it fails."""
+MAX_STARTS = 5
+"""So often a run may begin; one that crashes after that stays Crashed. So does one that crashes before it has begun,
+because its code could not be loaded the next time either."""
+PENDING_SECONDS = 900
+"""So long a run may be Pending, which a worker makes it before it starts its process; then the worker is gone."""
+TOLD = ("Failed", "TimedOut", "Crashed", "Late")
+"""States of a run that somebody should hear of."""
 
 
 def automations(pool: str, heartbeat: int, notify: str | None) -> list[AutomationCore]:
@@ -31,31 +36,50 @@ def automations(pool: str, heartbeat: int, notify: str | None) -> list[Automatio
     ours = ResourceSpecification({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{pool}"})
     beat = "prefect.flow-run.heartbeat"
 
-    def about(expect: Sequence[str], **more: object) -> EventTrigger:
-        runs = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-        posture = Posture.Proactive if "after" in more else Posture.Reactive
+    def upon(*states: str, **labels: list[str]) -> EventTrigger:
+        """Fire when a run comes into one of the states."""
         return EventTrigger(
-            expect={f"prefect.flow-run.{state}" for state in expect} | ({beat} if "after" in more else set()),
-            match=runs,
+            expect={f"prefect.flow-run.{state}" for state in states},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*", **labels}),
             match_related=ours,
-            posture=posture,
+            posture=Posture.Reactive,
             threshold=1,
             for_each={"prefect.resource.id"},
-            **more,
         )
 
+    def silent(after: str, expect: Sequence[str], seconds: int) -> EventTrigger:
+        """Fire when none of the events follows `after` in time."""
+        return EventTrigger(
+            after={after},
+            expect=set(expect),
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ours,
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=seconds),
+            for_each={"prefect.resource.id"},
+        )
+
+    ends = [f"prefect.flow-run.{state}" for state in ENDS]
+    resumed = [str(starts) for starts in range(1, MAX_STARTS)]
     silence = MISSED_HEARTBEATS * heartbeat
     found = [
         AutomationCore(
             name=f"{pool}: a run without heartbeat has crashed",
             description=f"Its process has not been heard of for {silence} s: the machine or the worker is gone.",
-            trigger=about(ENDS, after={beat}, within=timedelta(seconds=silence)),
+            trigger=silent(beat, [beat, *ends], silence),
             actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat for {silence} s")],
         ),
         AutomationCore(
+            name=f"{pool}: a run that no process takes up has crashed",
+            description=f"It has been Pending for {PENDING_SECONDS} s, and would keep others waiting.",
+            trigger=silent("prefect.flow-run.Pending", ["prefect.flow-run.Running", *ends], PENDING_SECONDS),
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="no process has taken it up")],
+        ),
+        AutomationCore(
             name=f"{pool}: a crashed run goes on",
-            description="It is scheduled again and goes on where it was, on any worker of the pool.",
-            trigger=about(["Crashed"]),
+            description=f"It is scheduled again, until it has begun {MAX_STARTS} times, on any worker of the pool.",
+            trigger=upon("Crashed", **{"prefect.run-count": resumed}),
             actions=[ChangeFlowRunState(state=StateType.SCHEDULED, message="goes on after a crash")],
         ),
     ]
@@ -69,8 +93,8 @@ def automations(pool: str, heartbeat: int, notify: str | None) -> list[Automatio
         found.append(
             AutomationCore(
                 name=f"{pool}: a failed or late run is told of",
-                description="A run has failed, or no worker has taken it in time.",
-                trigger=about(TOLD),
+                description="A run has failed or crashed, or no worker has taken it in time.",
+                trigger=upon(*TOLD),
                 actions=[told],
             )
         )

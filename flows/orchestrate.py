@@ -38,8 +38,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 LINES_IN_ERROR = 5
 RETRY_SECONDS = 10
 """Wait before the first further attempt at a stage; the next waits are 2, 4, ... times as long."""
-MAX_STARTS = 5
-"""How often a run may begin. One that crashes is scheduled again (flows/automations.py), but not for ever."""
 
 
 def walk(root: Path, target: str, *, force: bool, pages: MlflowPages | None = None) -> list[State]:
@@ -135,7 +133,6 @@ def deployed_flow(name: str) -> Any:
             set_params: further values by their full key, such as {"render.quality": "draft"}.
             force: run every stage, also those that are up to date.
         """
-        _refuse_endless_crashes()
         for worker in _worker_processes():
             end_with(worker, "the Prefect worker", SHUTDOWN_SECONDS + 2 * TERM_GRACE)
         changes = {**(chosen(settings, row.settings) if settings else {}), **(set_params or {})}
@@ -151,16 +148,6 @@ def deployed_flow(name: str) -> Any:
         return states
 
     return run
-
-
-def _refuse_endless_crashes() -> None:
-    """Raise RuntimeError when this run has begun too often, so that it fails instead of crashing once more."""
-    starts = runtime.flow_run.run_count or 0
-    if starts > MAX_STARTS:
-        raise RuntimeError(
-            f"this run has crashed {starts - 1} times; read its logs and those in .work/logs, mend the cause, and "
-            "start a new run: what is finished stays"
-        )
 
 
 def _mlflow_pages() -> MlflowPages | None:

@@ -11,6 +11,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,41 +131,69 @@ def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo:
     assert names(repo, env, "third") == ["Cached", "Completed", "Completed"]
 
 
-@pytest.mark.nightly  # tests/e2e/test_services.py serves and runs a deployment too, with a server that is there
-def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict[str, str]) -> None:
-    project = copy_project(tmp_path / "project")
+def serve_project(folder: Path) -> Path:
+    """The project with one short stage, which notes its environment and each of its starts."""
+    project = copy_project(folder)
     for name in ("prefect.yaml", "prefect.toml"):
         shutil.copyfile(ROOT / name, project / name)
     (project / "dvc.yaml").write_text(
-        "stages:\n  render:\n    cmd: mkdir -p data/views && env > data/views/env\n"
-        "    params: [render]\n    outs: [data/views]\n"
+        "stages:\n  render:\n    cmd: echo start >> starts && mkdir -p data/views && env > data/views/env"
+        " && while test -e hold; do sleep 0.1; done\n    params: [render]\n    outs: [data/views]\n"
     )
-    client = env | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "MVDPP_PROFILE": "ci"}
-    served = subprocess.Popen(
-        [sys.executable, "-m", "flows", "serve"],
-        cwd=project,
-        env=environment(client),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    return project
+
+
+@contextmanager
+def served(project: Path, client: dict[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m flows serve` in the project, once it says that it is ready."""
+    command = [sys.executable, "-m", "flows", "serve", *words]
+    process = subprocess.Popen(command, cwd=project, env=environment(client), stdout=subprocess.PIPE, text=True)
     try:
-        assert served.stdout is not None
-        said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, served.stdout))
+        assert process.stdout is not None
+        said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, process.stdout))
         assert "prefect deployment run render-objaverse/local --watch" in said
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=600)
+
+
+@pytest.mark.nightly  # tests/e2e/test_services.py serves and runs a deployment too, with a server that is there
+def test_serve_runs_a_deployment_and_leaves_no_process(tmp_path: Path, env: dict[str, str]) -> None:
+    project = serve_project(tmp_path / "project")
+    client = env | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "MVDPP_PROFILE": "ci"}
+    with served(project, client) as process:
         watch = [sys.executable, "-m", "prefect", "deployment", "run", "render-objaverse/local", "--watch"]
         words = [*watch, "--param", 'set_params={"render.conditions": 31}']
         done = subprocess.run(words, cwd=project, env=environment(client), capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stdout + done.stderr
-    finally:
-        family = psutil.Process(served.pid).children(recursive=True)
-        served.send_signal(signal.SIGTERM)
-        served.communicate(timeout=600)
+        family = psutil.Process(process.pid).children(recursive=True)
     assert "conditions: 31" in (project / "params.yaml").read_text()
     assert "MVDPP_PROFILE=ci" in (project / "data/views/env").read_text()
     assert "MVDPP_FLOW_RUN=http://127.0.0.1" in (project / "data/views/env").read_text()
-    assert served.returncode == 0
+    assert process.returncode == 0
     assert len(family) >= 2  # the server and the worker
     assert not [process for process in family if is_alive(process)]
+
+
+@pytest.mark.nightly
+def test_run_whose_machine_dies_goes_on_at_another_worker(tmp_path: Path, env: dict[str, str]) -> None:
+    project = serve_project(tmp_path / "project")
+    (project / "hold").touch()
+    client = env | {"MVDPP_PROFILE": "ci", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    with served(project, client, "--name", "first") as first:
+        words = [sys.executable, "-m", "prefect", "deployment", "run", "render-objaverse/local"]
+        subprocess.run(words, cwd=project, env=environment(client), check=True, timeout=600, capture_output=True)
+        wait_for(lambda: (project / "starts").exists())
+        for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
+            process.kill()
+    (project / "hold").unlink()
+    with served(project, client, "--name", "second"):
+        wait_for(lambda: deployed_run(env)["state_type"] == "COMPLETED")
+    run = deployed_run(env)
+    assert run["run_count"] == 2
+    assert "CRASHED" in states_of(env, run["id"])
+    assert (project / "starts").read_text().split() == ["start", "start"]
 
 
 AUTOMATE = """
@@ -200,9 +229,13 @@ def make_run(env: dict[str, str]) -> str:
     flow = ask(env, "/flows/", {"name": "watched"})["id"]
     deployment = ask(env, "/deployments/", {"name": "local", "flow_id": flow, "tags": ["pool"]})["id"]
     run = str(ask(env, f"/deployments/{deployment}/create_flow_run", {"tags": ["pool"]})["id"])
-    for state in ("PENDING", "RUNNING"):
-        ask(env, f"/flow_runs/{run}/set_state", {"state": {"type": state}})
+    set_state(env, run, "PENDING", "RUNNING")
     return run
+
+
+def set_state(env: dict[str, str], run: str, *states: str) -> None:
+    for state in states:
+        ask(env, f"/flow_runs/{run}/set_state", {"state": {"type": state}})
 
 
 def beat(env: dict[str, str], run: str) -> None:
@@ -217,6 +250,12 @@ def beat(env: dict[str, str], run: str) -> None:
     ask(env, "/events", [event])
 
 
+def deployed_run(env: dict[str, str]) -> dict[str, Any]:
+    """The one run of the deployment render-objaverse."""
+    [run] = ask(env, "/flow_runs/filter", {"flows": {"name": {"any_": ["render-objaverse"]}}})
+    return dict(run)
+
+
 def states_of(env: dict[str, str], run: str) -> list[str]:
     address = f"{env['PREFECT_API_URL']}/flow_run_states/?flow_run_id={run}"
     with urllib.request.urlopen(address, timeout=60) as answer:
@@ -225,17 +264,35 @@ def states_of(env: dict[str, str], run: str) -> list[str]:
 
 def test_run_whose_heartbeat_stops_crashes_and_goes_on(env: dict[str, str]) -> None:
     done = automate(env)
-    assert done.stdout.splitlines() == ["pool: a run without heartbeat has crashed", "pool: a crashed run goes on"]
+    assert done.stdout.splitlines() == [
+        "pool: a run without heartbeat has crashed",
+        "pool: a run that no process takes up has crashed",
+        "pool: a crashed run goes on",
+    ]
     run = make_run(env)
     beat(env, run)
     wait_for(lambda: states_of(env, run)[-2:] == ["CRASHED", "SCHEDULED"], 300)
+
+
+def test_run_that_crashes_goes_on_four_times_and_no_more(env: dict[str, str]) -> None:
+    assert automate(env).returncode == 0
+    run = make_run(env)
+    for _ in range(4):
+        set_state(env, run, "CRASHED")
+        wait_for(lambda: states_of(env, run)[-1] == "SCHEDULED", 300)
+        set_state(env, run, "PENDING", "RUNNING")
+    other = make_run(env)
+    set_state(env, run, "CRASHED")
+    set_state(env, other, "CRASHED")  # an event after the one that must start nothing
+    wait_for(lambda: states_of(env, other)[-1] == "SCHEDULED", 300)
+    assert states_of(env, run)[-1] == "CRASHED"
 
 
 def test_failed_run_is_told_of_and_an_unknown_block_is_refused(env: dict[str, str], tmp_path: Path) -> None:
     refused = automate(env, "slack-webhook/nobody")
     assert "Prefect's server has no block 'slack-webhook/nobody'; make one" in refused.stderr
     with WebServer(tmp_path) as web:
-        assert len(automate(env, "custom-webhook/team", f"{web.url}/told").stdout.splitlines()) == 3
+        assert len(automate(env, "custom-webhook/team", f"{web.url}/told").stdout.splitlines()) == 4
         run = make_run(env)
         ask(env, f"/flow_runs/{run}/set_state", {"state": {"type": "FAILED", "message": "the disk is full"}})
         wait_for(lambda: bool(web.requests), 300)
