@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,11 +26,11 @@ START_SECONDS = 900.0
 DATABASES = ("prefect", "mlflow")
 
 
-def wait_for(is_true: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Return once `is_true()`; fail with `what` after `seconds`."""
+def wait_for(is_true: Callable[[], bool], why_not: Callable[[], str], seconds: float = START_SECONDS) -> None:
+    """Return once `is_true()`; fail with what `why_not()` says after `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_true():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, why_not()
         time.sleep(0.2)
 
 
@@ -88,7 +89,7 @@ class ServiceProcesses:
             group = ProcessGroup(self.services[name].command, root=root, env=self._of(self.services[name]), output=log)
             self._groups[name] = self._stack.enter_context(group)
         for name in names:
-            wait_for(lambda name=name: self._is_ready(name), f"{name} does not answer:\n{self.said(name)}")  # type: ignore[misc]
+            wait_for(partial(self._is_ready, name), partial(self.said, name))
 
     def run(self, name: str) -> None:
         """Run a service that does one thing and ends."""

@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,4 +133,4 @@ def check_form_and_trigger(team: ServiceProcesses) -> None:
     team.stop("worker")
     event = {"event": "mvdpp.uids.new", "resource": {"prefect.resource.id": "mvdpp.catalog"}, "id": str(uuid.uuid4())}
     team.send("/events", [event | {"occurred": datetime.now(UTC).isoformat()}])
-    wait_for(lambda: len(team.ask("/flow_runs/filter")) == 2, "the event starts no run", 120)
+    wait_for(lambda: len(team.ask("/flow_runs/filter")) == 2, partial(team.said, "prefect"), 300)
