@@ -27,7 +27,7 @@ def services(variables: Mapping[str, str]) -> dict[str, Service]:
 
     Raises ValueError with the file's own words for a variable that is needed and missing or empty.
     """
-    filled = yaml.safe_load(VARIABLE.sub(lambda found: _value(found, variables), COMPOSE.read_text()))
+    filled = _filled(yaml.safe_load(COMPOSE.read_text()), variables)
     return {
         name: Service(
             [str(word) for word in entry.get("command", [])],
@@ -36,6 +36,15 @@ def services(variables: Mapping[str, str]) -> dict[str, Service]:
         )
         for name, entry in filled["services"].items()
     }
+
+
+def _filled(node: Any, variables: Mapping[str, str]) -> Any:
+    """Fill in the variables of every text; an empty one stays a text, as it does for Compose."""
+    if isinstance(node, dict):
+        return {key: _filled(value, variables) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value, variables) for value in node]
+    return VARIABLE.sub(lambda found: _value(found, variables), node) if isinstance(node, str) else node
 
 
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
