@@ -58,7 +58,7 @@ def make_catalog(config: CatalogConfig, seed: int, out: Path, tools: Tools) -> N
         facts["scores"] = [{**match.facts(), **_examples(match)} for match in matches]
     elif scored:
         facts["scores"] = [own_facts(table, config.source)]
-    ledger = LedgerTable.of_rows(table["uid"].to_pylist(), listing.turned_away)
+    ledger = LedgerTable.of_rows(table["uid"], listing.turned_away)
     inputs = {"seed": str(seed), "objects": sha256_of(out / OBJECTS)}
     seal(out, Kind.CATALOG, config=config, inputs=inputs, outcomes=ledger, facts=facts)
 

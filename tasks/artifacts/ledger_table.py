@@ -39,10 +39,11 @@ class LedgerTable:
         return cls(table.cast(_SCHEMA).sort_by("uid"))
 
     @classmethod
-    def of_rows(cls, done: Sequence[str], rejected: Sequence[Rejected]) -> "LedgerTable":
+    def of_rows(cls, done: pa.ChunkedArray, rejected: Sequence[Rejected]) -> "LedgerTable":
         """Make a ledger of the uids that are done and of rows that are rejected."""
-        uids = pa.array([*done, *(row.uid for row in rejected)], pa.string())
-        return cls.of(uids, pa.array([*(None for _ in done), *(row.reason for row in rejected)], pa.string()))
+        uids = pa.chunked_array([*done.chunks, pa.array([row.uid for row in rejected], pa.string())], pa.string())
+        reasons = [pa.nulls(len(done), pa.string()), pa.array([row.reason for row in rejected], pa.string())]
+        return cls.of(uids, pa.chunked_array(reasons, pa.string()))
 
     @property
     def counts(self) -> dict[str, int]:

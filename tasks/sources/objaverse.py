@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import objaverse
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,37 +62,38 @@ class ObjaverseSource:
         """
         self._download([INDEX, LVIS])
         objaverse._VERSIONED_PATH = str(self._cache)
-        paths: dict[str, str] = objaverse._load_object_paths()
-        choice = choose(paths, self._config, self._seed)
-        members: dict[str, list[str]] = {}
-        for uid in choice.kept:
-            members.setdefault(_folder_of(paths[uid]), []).append(uid)
-        self._download([_annotations_of(folder) for folder in members])
+        index, unmatched, others = self._index()
+        rows = _rows_by_folder(index)
+        self._download([_annotations_of(folder) for folder in rows])
         categories = {uid: name for name, uids in objaverse.load_lvis_annotations().items() for uid in uids}
         table = pa.concat_tables(
-            self._read_folder(folder, {uid: paths[uid] for uid in uids}, categories)
-            for folder, uids in sorted(members.items())
+            self._read_folder(folder, index["uid"].take(pa.array(numbers)).to_pylist(), categories)
+            for folder, numbers in rows.items()
         )
-        others = [row.uid for row in choice.dropped]
-        order, columns = pc.sort_indices(table["uid"]), table.columns
-        del paths, members, table  # with a sorted copy they would be the most that the stage holds
-        for index in range(len(columns)):
-            columns[index] = columns[index].take(order)
-        return Listing(pa.Table.from_arrays(columns, schema=CATALOG), others=others, unmatched=choice.unmatched)
+        order, annotated, names = np.argsort(np.concatenate(list(rows.values()))), table.columns, table.column_names
+        del table  # with a sorted copy it would be the most that the stage holds, so it is sorted column by column
+        for number in range(len(annotated)):
+            annotated[number] = annotated[number].take(pa.array(order))
+        pa.default_memory_pool().release_unused()  # which keeps what sorting has used for later arrays
+        columns = {"uid": index["uid"], "location": index["location"], **dict(zip(names, annotated, strict=True))}
+        columns["source"] = pa.repeat("objaverse", len(index))
+        rest = {column.name: pa.nulls(len(index), column.type) for column in CATALOG if column.name not in columns}
+        return Listing(pa.Table.from_pydict(columns | rest, CATALOG), others=others, unmatched=unmatched)
 
-    def _read_folder(self, folder: str, paths: Mapping[str, str], categories: Mapping[str, str]) -> pa.Table:
-        """Return the catalog's rows of objects, given with their paths, that lie in one folder of the hub."""
+    def _index(self) -> tuple[pa.Table, Sequence[str], Sequence[str]]:
+        """Return uid and location of the wanted objects, sorted by uid; patterns that match none; all other uids."""
+        paths: dict[str, str] = objaverse._load_object_paths()
+        choice = choose(paths, self._config, self._seed)
+        locations = [paths[uid] for uid in choice.kept]
+        index = pa.table({"uid": choice.kept, "location": locations})
+        return index, choice.unmatched, [row.uid for row in choice.dropped]
+
+    def _read_folder(self, folder: str, uids: Sequence[str], categories: Mapping[str, str]) -> pa.Table:
+        """Return what annotations and LVIS say of objects that lie in one folder of the hub."""
         with _without_cycle_search():
             notes = from_json(gzip.decompress((self._cache / _annotations_of(folder)).read_bytes()))
-            columns = {
-                "uid": pa.array(paths),
-                "location": pa.array(paths.values()),
-                "source": pa.array(["objaverse"] * len(paths)),
-                "lvis_category": pa.array([categories.get(uid) for uid in paths], pa.string()),
-                **annotated_columns(notes.get(uid, {}) for uid in paths),
-            }
-            rest = {column.name: pa.nulls(len(paths), column.type) for column in CATALOG if column.name not in columns}
-            return pa.Table.from_pydict(columns | rest, CATALOG)
+            lvis = pa.array([categories.get(uid) for uid in uids], pa.string())
+            return pa.table({"lvis_category": lvis, **annotated_columns(notes.get(uid, {}) for uid in uids)})
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Download an object's GLB file."""
@@ -148,9 +150,15 @@ def _without_cycle_search() -> Iterator[None]:
             gc.enable()
 
 
-def _folder_of(path: str) -> str:
-    """The folder of the hub in which an object lies."""
-    return path.split("/")[1]
+def _rows_by_folder(index: pa.Table) -> dict[str, np.ndarray]:
+    """Return the numbers of the rows whose objects lie in one folder of the hub, by its name."""
+    folders = (
+        pc.replace_substring_regex(index["location"], r"^[^/]*/([^/]*)/.*$", r"\1").dictionary_encode().combine_chunks()
+    )
+    codes = folders.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return {folders.dictionary[codes[part[0]]].as_py(): part for part in parts}
 
 
 def _annotations_of(folder: str) -> str:

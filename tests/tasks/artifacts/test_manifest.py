@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
@@ -67,7 +68,7 @@ def test_manifest_holds_no_time_and_no_absolute_path(tmp_path: Path) -> None:
 
 
 def test_ledger_as_a_table_is_read_like_the_other(tmp_path: Path) -> None:
-    rows = LedgerTable.of_rows(["c", "a"], [Rejected("b", "score 4 < 5")])
+    rows = LedgerTable.of_rows(pa.chunked_array([["c"], ["a"]]), [Rejected("b", "score 4 < 5")])
     seal(tmp_path, Kind.SELECTED, config=Config(size=1), inputs={}, outcomes=OUTCOMES)
     manifest = seal(tmp_path, Kind.SELECTED, config=Config(size=1), inputs={}, outcomes=rows)
     assert manifest.counts == {"done": 2, "rejected": 1, "failed": 0}
