@@ -11,7 +11,7 @@ from render.passes import View
 from tasks.artifacts.ledger_table import LedgerTable
 from tasks.artifacts.manifest import Kind, seal
 from tasks.artifacts.shards import lay_out, read_item
-from tasks.artifacts.tables import OBJECTS, ObjectFile, write_objects, write_table
+from tasks.artifacts.tables import OBJECTS, ObjectFile, Split, write_objects, write_table
 from tasks.artifacts.views import seal_views, write_views
 from tasks.config import DownloadConfig
 from tasks.outcome import Done, Failed, Outcome, Rejected
@@ -65,5 +65,5 @@ def _catalog(uids: list[str]) -> pa.Table:
 
 
 def _file(uid: str) -> ObjectFile:
-    split = "val" if uid == "boat" else "train"
+    split: Split = "val" if uid == "boat" else "train"
     return ObjectFile(uid, f"{uid}.glb", "0" * 64, 20, split, None, f"A <b>{uid}</b>", "by", author="Ada")
