@@ -24,6 +24,9 @@ APPLICATION = "views"
 LOST = (RayActorError, ActorDiedError, ActorUnavailableError)
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 START_SECONDS = 600.0
+# whose annotations are incomplete
+deployment: Any = serve.deployment
+stop_serve: Callable[[], None] = serve.shutdown
 
 
 class Loaded(Protocol):
@@ -41,8 +44,10 @@ class Loaded(Protocol):
 class Stoppable(Protocol):
     """An application that computes on an event loop of its own and is stopped gracefully."""
 
-    app: Callable[..., Any]
-    """ASGI."""
+    @property
+    def app(self) -> Any:
+        """The ASGI application."""
+        ...
 
     def start(self) -> None:
         """Begin; called in the event loop."""
@@ -125,7 +130,8 @@ class RayWorkers:
     async def sample(self, *arguments: Any) -> AsyncIterator[Any]:
         """Sample in the next process that is free; yields its news, at last its result."""
         try:
-            async for news in self._sampler.options(stream=True).sample.remote(*arguments):
+            streamed: Any = self._sampler.options(stream=True).sample.remote(*arguments)
+            async for news in streamed:
                 yield news
         except (*LOST, RayTaskError) as error:
             raise _plain(error) from error
@@ -188,7 +194,7 @@ def served(serving: Serving) -> Iterator[Service]:
     try:
         yield _start(serving)
     finally:
-        serve.shutdown()
+        stop_serve()
         connection.close()
 
 
@@ -201,21 +207,21 @@ def _start(serving: Serving) -> Service:
     logging.getLogger("ray.serve").setLevel(
         logging.ERROR
     )  # it tells of every step, and of a busy machine as of a fault
-    sampler = serve.deployment(_Sampler).options(
+    sampler = deployment(_Sampler).options(
         name=SAMPLER,
         num_replicas=serving.replicas,
         max_ongoing_requests=1,
         ray_actor_options={"num_cpus": 0, "num_gpus": serving.gpus},
         logging_config=QUIET,
     )
-    finisher = serve.deployment(_Finisher).options(
+    finisher = deployment(_Finisher).options(
         name=FINISHER,
         num_replicas=serving.finishers,
         max_ongoing_requests=1,
         ray_actor_options={"num_cpus": 0},
         logging_config=QUIET,
     )
-    gateway = serve.deployment(serve.ingress(_Late())(_Gateway)).options(
+    gateway = deployment(serve.ingress(_Late())(_Gateway)).options(
         name=GATEWAY,
         num_replicas=1,
         max_ongoing_requests=1000,
