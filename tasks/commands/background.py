@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,7 +21,7 @@ class Result(Generic[ResultT]):
 
 def narrated(
     work: Callable[[Callable[[NewsT], None], Callable[[], bool]], ResultT],
-) -> Iterator[NewsT | Result[ResultT]]:
+) -> Generator[NewsT | Result[ResultT], None, None]:
     """Do `work` in a thread and yield what it tells meanwhile, at last its result.
 
     Args:

@@ -205,8 +205,10 @@ def _draw_with(drawer: Drawer, folder: Path) -> Callable[..., Iterator[list[Any]
             return
         yield [None, fragments.shown_progress(Progress("waiting for the visitor before", 0.0)), *hidden]
         settings = SampleSettings(steps=None if steps is None else int(steps), guidance=guidance or 1.0)
-        images, out = [cut.image for cut in photos.cut_outs], Path(tempfile.mkdtemp(dir=folder)) / "views"
+        images, made = [cut.image for cut in photos.cut_outs], None
         try:
+            made = Path(tempfile.mkdtemp(dir=folder))
+            out = made / "views"
             for news in drawer.draw(model, images, settings, int(seed or 0), out):
                 if isinstance(news, Progress):
                     yield [gr.skip(), fragments.shown_progress(news), *[gr.skip()] * 3]
@@ -215,13 +217,13 @@ def _draw_with(drawer: Drawer, folder: Path) -> Callable[..., Iterator[list[Any]
                     has_mesh = (out / TEXTURED_MESH).exists()
                     note = "" if has_mesh else fragments.shown_note("the views enclose nothing, so there is no mesh")
                     views = gr.update(value=fragments.shown_views(news), visible=True)
-                    yield [out.parent, note, views, gr.update(visible=has_mesh), gr.update(visible=True)]
+                    yield [made, note, views, gr.update(visible=has_mesh), gr.update(visible=True)]
                     return
         except (ValueError, RuntimeError, ConnectionError) as error:
             sentence = str(error)
         except OSError as error:
             sentence = f"the views cannot be written ({error.strerror or error}): free some space, then draw again"
-        _forget(out.parent)
+        _forget(made)
         yield [None, fragments.shown_fault(sentence), *hidden]
 
     return draw

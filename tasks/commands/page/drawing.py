@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,15 +52,16 @@ class Drawer:
 
     def draw(
         self, model: str, photos: Sequence[Image.Image], settings: SampleSettings, seed: int, out: Path
-    ) -> Iterator[Progress | SampledViews]:
+    ) -> Generator[Progress | SampledViews, None, None]:
         """Sample the views of one object and write them, with a mesh, into the new folder `out`.
 
         Yields how far it is, at last the views. Closing the iterator stops the sampling.
 
         Raises what went wrong: ValueError for a mistake, OSError where `out` cannot be written.
         """
-        for news in narrated(partial(self._drawn, model, photos, settings, seed, out)):
-            yield news.value if isinstance(news, Result) else news
+        with closing(narrated(partial(self._drawn, model, photos, settings, seed, out))) as told:
+            for news in told:
+                yield news.value if isinstance(news, Result) else news
 
     def _drawn(
         self,

@@ -76,6 +76,7 @@ class Engine:
         self._queue = BatchQueue[Job](bounds.batch, bounds.batch_wait)
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
+        self._num_changes = 0
         self._seconds = FIRST_GUESS
         self.is_stopping = False
 
@@ -121,11 +122,12 @@ class Engine:
     async def follow(self, job: Job) -> AsyncIterator[None]:
         """Yield now and after every change of any job, until this one is over."""
         while True:
+            seen, is_over = self._num_changes, job.is_over
             yield
-            if job.is_over:
+            if is_over:
                 return
             async with self._news:
-                await self._news.wait()
+                await self._news.wait_for(lambda seen=seen: self._num_changes != seen)  # type: ignore[misc]
 
     async def stop(self, seconds: float) -> None:
         """Take no more requests, refuse those that wait, and give those under way some seconds to end."""
@@ -210,6 +212,7 @@ class Engine:
         await self._tell()
 
     async def _tell(self) -> None:
+        self._num_changes += 1
         async with self._news:
             self._news.notify_all()
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -47,8 +48,9 @@ class LoadedModel:
         self, objects: Sequence[Sequence[Image.Image]], settings: SampleSettings, seeds: Sequence[int]
     ) -> Iterator[tuple[int, int] | list[SampledViews]]:
         """Sample objects together; yields the number of each step with that of all steps, at last the views."""
-        for news in narrated(partial(self._sampled, objects, settings, seeds)):
-            yield news.value if isinstance(news, Result) else news
+        with closing(narrated(partial(self._sampled, objects, settings, seeds))) as told:
+            for news in told:
+                yield news.value if isinstance(news, Result) else news
 
     def _sampled(
         self,
