@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import ray
 from ray import serve
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 from ray.serve.config import HTTPOptions
@@ -190,12 +191,23 @@ def served(serving: Serving) -> Iterator[Service]:
     """
     _check_port(serving.host, serving.port)
     connection = RayConnection(None, 1)
-    connection.open()
     try:
+        _open(connection)
         yield _start(serving)
     finally:
-        stop_serve()
+        if ray.is_initialized():
+            stop_serve()
         connection.close()
+
+
+def _open(connection: RayConnection) -> None:
+    try:
+        connection.open()
+    except Exception as error:
+        last = str(error).strip().splitlines()[0]
+        raise RuntimeError(
+            f"Ray did not start ({last}); wait until the machine is less busy, then try again"
+        ) from error
 
 
 def _start(serving: Serving) -> Service:
