@@ -1,6 +1,6 @@
 """What is known of an object before it is rendered, and whether the object is good enough."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from render.enclosure import Enclosure
 from render.errors import Unrenderable
 from render.placement import Point
+from render.shape import Shape
 
 Pose = Literal["as stored", "first frame", "rest"]
 """What poses an object: a file without animations; the beginning of its first animation; its nodes, because most of it
@@ -34,6 +35,8 @@ class ObjectReport:
     num_animations: int
     pose: Pose
     enclosure: Enclosure
+    shape: Shape | None = field(compare=False)
+    """By which copies of the object are recognised; None: the surface has no area."""
 
 
 def check_usable(

@@ -6,7 +6,7 @@ and costs no second copy of the data set.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from render.axes import UpAxis
@@ -17,10 +17,14 @@ from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import Kind, check_failed_share, fingerprint, open_manifest, require_some, seal
 from tasks.artifacts.placements import PLACEMENTS
 from tasks.artifacts.resume import run_resumable
+from tasks.artifacts.shapes import SHAPES, Shapes, shape_as_text, shape_of_text
 from tasks.artifacts.tables import OBJECTS, read_objects
 from tasks.config import NormalizeConfig
 from tasks.outcome import Done, Outcome, Rejected
 from tasks.ports import Tools
+
+SHAPE = "shape"
+"""Fact of a journal's row."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class NormalizeJob:
 
 
 def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: Tools) -> None:
-    """Measure every object and write `placements.jsonl`; what cannot be rendered is rejected with the reason.
+    """Measure every object and write `placements.jsonl` and `shapes.npz`; the unrenderable is rejected with the reason.
 
     Args:
         objects: Sealed folder of objects.
@@ -71,6 +75,9 @@ def normalize_objects(objects: Path, config: NormalizeConfig, out: Path, tools: 
     ]
     outcomes = run_resumable("normalize", normalize_object, jobs, tools, tools.work / fingerprint(config))
     check_failed_share("normalize", outcomes, config.max_failed_share)
+    shapes = {row.uid: row.facts[SHAPE] for row in outcomes if isinstance(row, Done) and SHAPE in row.facts}
+    Shapes.of({uid: shape_of_text(str(text)) for uid, text in shapes.items()}).save(out / SHAPES)
+    outcomes = [_without_shape(row) for row in outcomes]
     done = require_some("normalize", outcomes)
     rows = [json.dumps({"uid": row.uid, **row.facts}, sort_keys=True) for row in done]
     write_bytes(out / PLACEMENTS, "".join(row + "\n" for row in rows).encode())
@@ -93,4 +100,12 @@ def normalize_object(job: NormalizeJob) -> Outcome:
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
     pose = {"pose": report.pose} if report.pose == "rest" else {}
-    return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces, **pose})
+    shape = {} if report.shape is None else {SHAPE: shape_as_text(report.shape)}
+    return Done(job.uid, {**placement.as_json(), "num_faces": report.num_faces, **pose, **shape})
+
+
+def _without_shape(outcome: Outcome) -> Outcome:
+    """Return an outcome for the ledger, which need not repeat the 50 numbers."""
+    if not isinstance(outcome, Done):
+        return outcome
+    return replace(outcome, facts={name: value for name, value in outcome.facts.items() if name != SHAPE})

@@ -15,6 +15,7 @@ from render.blender.wavefront import missing_libraries
 from render.errors import Unrenderable
 from render.placement import Placement, Point
 from render.report import ObjectReport
+from render.shape import Shape, describe_shape
 from render.stdout import captured_stdout
 
 
@@ -44,7 +45,18 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
             num_animations=len(bpy.data.actions),
             pose=bpy.context.scene.get(POSE, "as stored"),
             enclosure=measure_enclosure(),
+            shape=describe_shape(found),
         )
+
+
+def shape_of(path: Path) -> Shape | None:
+    """Describe the shape of what Blender makes of a file (render.shape); None for a surface without area.
+
+    Raises Unrenderable when Blender cannot read the file.
+    """
+    with captured_stdout():
+        load(path)
+        return describe_shape(mesh_instances())
 
 
 def triangles(path: Path, placement: Placement) -> tuple[npt.NDArray[np.float32], Triangles]:

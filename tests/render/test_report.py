@@ -7,7 +7,7 @@ from render.errors import Unrenderable, importer_reason
 from render.report import ObjectReport, check_usable
 
 GOOD = ObjectReport(
-    (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0, "as stored", Enclosure(0.0, 0.0, "", 0.0)
+    (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 12, 1, 1, (), (), False, 0, "as stored", Enclosure(0.0, 0.0, "", 0.0), None
 )
 
 
