@@ -162,6 +162,13 @@ class LookAlikeExpectation(ShareExpectation):
     alike."""
 
 
+class CopyExpectation(ShareExpectation):
+    """An object has not the shape of another."""
+
+    distance: float = Field(gt=0, lt=1)
+    """Distance of their shapes (render/shape.py) up to which two objects count as one."""
+
+
 class ValidateConfig(Section):
     """What the rendered views must hold before anything is trained on them (docs/mechanisms.md)."""
 
@@ -178,6 +185,11 @@ class ValidateConfig(Section):
     """No object looks like another."""
     leaks: LookAlikeExpectation
     """No object of validation looks like one of training."""
+    shape_leaks: CopyExpectation
+    """No object of validation has the shape of one of training."""
+    test_leaks: CopyExpectation
+    """No object of gso_eval.folder, or of render_test.folder where that is the source, has the shape of one of
+    training."""
 
 
 class EncoderConfig(Section):

@@ -1,27 +1,33 @@
 """Views that should not be trained on are found: empty, dark, copied, leaked, incomplete."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 
 from flows.params import load_params
 from render.cameras import Camera
 from render.config import RenderConfig
 from render.passes import View
+from render.shape import Shape, describe_shape
 from render.views import target_cameras
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.content import hash_files
 from tasks.artifacts.manifest import Kind, open_manifest, seal
+from tasks.artifacts.shapes import SHAPES, Shapes
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import ValidateConfig
 from tasks.outcome import Done
+from tasks.sources.object_list import load_object_list
 from tasks.validate_views import validate_views
 from tasks.validation.appearance import looked_at
-from tasks.validation.folder import APPEARANCE, LOOKALIKES, PASSED
+from tasks.validation.folder import APPEARANCE, LEAVE_OUT, LOOKALIKES, PASSED
 from tasks.validation.lookalikes import find_lookalikes
 from tests.tasks.made_run import PARAMS
 from tests.tasks.toolbox import make_tools, notes_of
@@ -48,7 +54,9 @@ def seal_objects(folder: Path, objects: Mapping[str, Mapping[str, Any]], config:
     cameras = target_cameras(config)
     for uid, options in objects.items():
         like, count = options.get("like", uid), options.get("views", len(cameras))
-        drawn = {name: value for name, value in options.items() if name not in ("split", "like", "views")}
+        drawn = {
+            name: value for name, value in options.items() if name not in ("split", "like", "views", "shaped_like")
+        }
         views = [View(picture_of(like, number, **drawn)) for number in range(count)]
         write_views(folder / "items" / f"{uid}.tar", cameras[:count], views, {})
     out = folder / "views"
@@ -63,10 +71,38 @@ def plain_objects(count: int = 10) -> dict[str, dict[str, Any]]:
     return {f"object{number}": {"split": "val" if number == 0 else "train"} for number in range(count)}
 
 
+def seal_shapes(folder: Path, objects: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Placements with a shape of its own for each object, or that of the object that `shaped_like` names."""
+    shapes = {uid: blob_of(options.get("shaped_like", uid)) for uid, options in objects.items()}
+    out = folder / "normalized"
+    Shapes.of({uid: shape for uid, shape in shapes.items() if shape is not None}).save(out / SHAPES)
+    seal(out, Kind.PLACEMENTS, config=PARAMS_READ.normalize, inputs={})
+    return out
+
+
+def blob_of(name: str | None) -> Shape | None:
+    """The shape of a closed surface that nothing but its name decides."""
+    if name is None:
+        return None
+    mesh = blob_mesh(name)
+    return describe_shape([(mesh.vertices, mesh.faces)])
+
+
+@lru_cache
+def blob_mesh(name: str) -> trimesh.Trimesh:
+    rng = np.random.default_rng([*name.encode()])
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    rays, scales = rng.normal(size=(3, 3)), rng.uniform(0.4, 1.0, 3)
+    bumps = np.exp(-((ball.vertices[:, None] - rays / np.linalg.norm(rays, axis=1)[:, None]) ** 2).sum(-1)).sum(1)
+    return trimesh.Trimesh(ball.vertices * bumps[:, None] * scales, ball.faces, process=False)
+
+
 def validated(folder: Path, objects: Mapping[str, Mapping[str, Any]], **changes: Any) -> dict[str, dict[str, Any]]:
     """The expectations by name, after the stage has run."""
     config = ValidateConfig.model_validate(CONFIG.model_dump() | changes)
-    validate_views(seal_objects(folder, objects), config, folder / "out", make_tools(folder))
+    validate_views(
+        seal_objects(folder, objects), seal_shapes(folder, objects), config, folder / "out", make_tools(folder)
+    )
     facts = open_manifest(folder / "out", Kind.VALIDATION).facts
     return {row["name"]: row for row in facts["expectations"]}
 
@@ -74,7 +110,7 @@ def validated(folder: Path, objects: Mapping[str, Mapping[str, Any]], **changes:
 def test_sound_views_pass_every_expectation(tmp_path: Path) -> None:
     found = validated(tmp_path, plain_objects())
     assert {name: row["failed"] for name, row in found.items()} == dict.fromkeys(
-        ("views", "coverage", "brightness", "duplicates", "leaks"), 0
+        ("views", "coverage", "brightness", "duplicates", "leaks", "shape_leaks", "test_leaks"), 0
     )
     assert all(row["passed"] for row in found.values())
     assert found["coverage"]["objects"] == 10
@@ -91,6 +127,7 @@ def test_sound_views_pass_every_expectation(tmp_path: Path) -> None:
         ("views", {"views": 7}, "bad with 7"),
         ("duplicates", {"like": "object1"}, "bad like object1 (0.0000)"),
         ("leaks", {"like": "object1", "split": "val"}, "bad like object1 (0.0000)"),
+        ("shape_leaks", {"shaped_like": "object1", "split": "val"}, "bad like object1 (0.0000)"),
     ],
 )
 def test_object_that_is_not_as_expected_is_named(
@@ -113,10 +150,65 @@ def test_stopping_expectation_names_share_bound_and_remedy_and_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_copies_of_validation_objects_are_a_list_that_select_leaves_out(tmp_path: Path) -> None:
+    copies = {"second": {"shaped_like": "object0"}, "first": {"shaped_like": "object0"}, "flat": {"shaped_like": None}}
+    found = validated(tmp_path, plain_objects() | copies)["shape_leaks"]
+    assert (found["failed"], found["objects"]) == (1, 1), "one validation object, however many copies it has"
+    listed = load_object_list(str(tmp_path / "out" / LEAVE_OUT), make_tools(tmp_path))
+    assert listed.uids.to_pylist() == ["first", "second"]
+
+
+def test_stop_because_of_copies_names_the_list_and_leaves_no_folder(tmp_path: Path) -> None:
+    objects = plain_objects() | {"copy": {"shaped_like": "object0"}}
+    bound = CONFIG.shape_leaks.model_dump() | {"on_failure": "stop"}
+    with pytest.raises(ValueError, match=r"shape_leaks: .* 1 of 1 objects .*\((\S+) lists those") as caught:
+        validated(tmp_path, objects, shape_leaks=bound)
+    named = re.search(r"\((\S+\.csv) lists", str(caught.value))
+    assert named is not None
+    assert Path(named[1]).read_text().startswith("uid,like,distance\ncopy,object0,0.0000\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_placements_of_an_earlier_version_say_what_to_run(tmp_path: Path) -> None:
+    views, normalized = seal_objects(tmp_path, plain_objects(3)), seal_shapes(tmp_path, plain_objects(3))
+    (normalized / SHAPES).unlink()
+    with pytest.raises(ValueError, match=r"shapes\.npz does not exist; .* run `dvc repro normalize`"):
+        validate_views(views, normalized, CONFIG, tmp_path / "out", make_tools(tmp_path))
+
+
+@pytest.mark.blender
+def test_turned_copies_of_test_objects_are_found_in_training(tmp_path: Path) -> None:
+    scans, gso = tmp_path / "scans", tmp_path / "gso"
+    for folder, name in ((gso / "mug", "model"), (gso / "no_mesh", "000"), (scans, "vase"), (scans, "broken")):
+        folder.mkdir(parents=True, exist_ok=True)
+        if name in ("model", "vase"):
+            mesh = blob_mesh("object1" if name == "model" else "object2")
+            turned = mesh.copy().apply_transform(trimesh.transformations.euler_matrix(0.3, 1.2, 2.0)).apply_scale(7)
+            turned.export(folder / f"{name}.obj")
+    (scans / "broken.glb").write_bytes(b"glTF")
+    render_test = PARAMS_READ.render_test.model_copy(update={"source": "folder", "folder": str(scans)})
+    gso_eval = PARAMS_READ.gso_eval.model_copy(update={"folder": str(gso)})
+    views, shapes, tools = (
+        seal_objects(tmp_path, plain_objects()),
+        seal_shapes(tmp_path, plain_objects()),
+        make_tools(tmp_path),
+    )
+    validate_views(views, shapes, CONFIG, tmp_path / "out", tools, render_test=render_test, gso_eval=gso_eval)
+    facts = open_manifest(tmp_path / "out", Kind.VALIDATION).facts
+    found = next(row for row in facts["expectations"] if row["name"] == "test_leaks")
+    assert (found["failed"], found["objects"]) == (2, 2)
+    assert sorted(text.split(" (")[0] for text in found["examples"]) == ["mug like object1", "vase like object2"]
+    assert set(facts["tested_without_shape"]) == {"broken", "no_mesh"}
+    assert any(
+        "2 objects that are tested on have no shape to compare, such as broken" in text for text in notes_of(tools)
+    )
+
+
 def test_warning_goes_on_and_says_so(tmp_path: Path) -> None:
     tools = make_tools(tmp_path)
-    views = seal_objects(tmp_path, plain_objects(4) | {"bad": {"covered": 2}})
-    validate_views(views, CONFIG, tmp_path / "out", tools)
+    objects = plain_objects(4) | {"bad": {"covered": 2}}
+    views, shapes = seal_objects(tmp_path, objects), seal_shapes(tmp_path, objects)
+    validate_views(views, shapes, CONFIG, tmp_path / "out", tools)
     assert any(
         note.startswith("warning: coverage: coverage from 0.02 to 0.75 does not hold for 1 of 5 objects (20.0%")
         for note in notes_of(tools)
@@ -131,9 +223,10 @@ def test_gate_has_the_same_bytes_whatever_the_bounds_and_objects(tmp_path: Path)
 
 
 def test_second_run_measures_nothing_again_and_gives_equal_bytes(tmp_path: Path) -> None:
-    views, tools = seal_objects(tmp_path, plain_objects()), make_tools(tmp_path)
-    validate_views(views, CONFIG, tmp_path / "first", tools)
-    validate_views(views, CONFIG, tmp_path / "second", tools)
+    views, shapes = seal_objects(tmp_path, plain_objects()), seal_shapes(tmp_path, plain_objects())
+    tools = make_tools(tmp_path)
+    validate_views(views, shapes, CONFIG, tmp_path / "first", tools)
+    validate_views(views, shapes, CONFIG, tmp_path / "second", tools)
     assert "validate-views: 3 of 3 were finished before, 0 to go" in notes_of(tools)
     assert hash_files(tmp_path / "first") == hash_files(tmp_path / "second")
     assert (tmp_path / "first" / APPEARANCE).exists()
