@@ -76,6 +76,7 @@ def open_tools(
         token_urls=(hub.url, profile.hub_url),
         connections=profile.connections,
         disk_reserve=disk_reserve,
+        mirrors={Hub.url: hub.url} | profile.mirrors,
     )
     with closing(store), open_pool(profile, resources, work / "logs") as pool:
         transport = pool.transport if isinstance(pool, RayPool) else None

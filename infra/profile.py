@@ -88,6 +88,10 @@ class Profile(BaseModel):
     """MLflow server or store; null: mlruns/mlflow.db in the project."""
     hub_url: str
     """Where Objaverse lies: http(s)://, s3://, file:// or a folder with the same layout."""
+    mirrors: dict[str, str] = Field(default_factory=dict)
+    """Where other addresses are read instead, by how they begin: the data sets of a hub, GitHub's files, such as
+    {https://huggingface.co/datasets/allenai/objaverse-xl/resolve/main: s3://bucket/xl}. For https://huggingface.co
+    stands HF_ENDPOINT where that is set and nothing is said here."""
     latents_url: str | None
     """Where the files of data/latents lie too: s3://, http(s)://, file:// or a folder. Each node then copies a shard to
     its own disk when a training first reads it. null: trainings read data/latents itself."""

@@ -15,6 +15,9 @@ Flag = Literal["is_multi_object", "is_scene", "is_figure", "is_transparent", "is
 Measure = Literal["num_faces", "num_vertices", "num_animations", "view_count", "like_count", "bytes", "quality"]
 """What a catalog counts of an object; quality is Objaverse++'s class: 0 low, 1 medium, 2 high, 3 superior."""
 
+IndexPart = Literal["sketchfab", "sketchfab-alignment", "github", "github-alignment", "smithsonian", "thingiverse"]
+"""A list of Objaverse-XL's index."""
+
 
 def check_up_axis(section: str, source: str, up_axis: str | None) -> None:
     """Raise ValueError when an up axis is given for objects that do not come from a folder."""
@@ -28,7 +31,9 @@ class CatalogConfig(Section):
     """Where objects come from and how many are listed."""
 
     recipe: int = Field(ge=1)
-    source: Literal["procedural", "folder", "objaverse"]
+    source: Literal["procedural", "folder", "objaverse", "objaverse-xl", "texverse"]
+    """objaverse: Objaverse 1.0; objaverse-xl: what the lists in `parts` name; texverse: Sketchfab's objects with large
+    textures (docs/selection.md)."""
     folder: str
     """For `folder`: where the files of the objects lie; `~` is the home folder (docs/folders.md). DVC watches it."""
     up_axis: UpAxisField = Field(default=None, exclude_if=partial(eq, None))
@@ -42,6 +47,9 @@ class CatalogConfig(Section):
     """For `procedural`: the indices from 0 to N - 1, 12 of each 23 of which make an object. Other sources ignore it."""
     procedural_families: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=partial(eq, None))
     """For `procedural`: the kinds of objects among them, such as duck; null: all. Other sources ignore it."""
+    parts: tuple[IndexPart, ...] | None = Field(default=None, min_length=1, exclude_if=partial(eq, None))
+    """For `objaverse-xl`: which of its lists; null: the two of the objects that it was tuned on (sketchfab-alignment,
+    github-alignment). Other sources ignore it."""
     scores: str | tuple[str, ...] | None
     """Table of scores, or several, of which the first that scores an object counts (CSV or Parquet file, http(s):// or
     s3://; docs/selection.md): columns `uid` (or TRELLIS-500K's `file_identifier`) and `aesthetic_score`, or

@@ -8,7 +8,7 @@ docs/conventions.md says who else retries what.
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +50,7 @@ class RemoteStore:
         token_urls: Collection[str] = (),
         connections: int = 16,
         disk_reserve: int = 0,
+        mirrors: Mapping[str, str] | None = None,
     ) -> None:
         """Say how patient the store is.
 
@@ -63,7 +64,9 @@ class RemoteStore:
             token_urls: Addresses at servers that are sent the token, over https or on this machine; no other is.
             connections: To one server at once; what a server's redirects lead to counts as that server.
             disk_reserve: Bytes of the disk that downloads leave free.
+            mirrors: Where addresses that begin with a key are read instead: what the key stands for, then the rest.
         """
+        self._mirrors = sorted((mirrors or {}).items(), key=lambda pair: len(pair[0]), reverse=True)
         self._gate = Gate(connections, backoff)
         servers = frozenset(server_of(url) for url in token_urls)
         web = HttpRemote(connect_timeout, read_timeout, self._gate, token, servers)
@@ -89,6 +92,7 @@ class RemoteStore:
                 server.
             ValueError: The url is of an unknown kind.
         """
+        url = self._mirrored(url)
         remote = self._remotes.get(urlsplit(url).scheme)
         if remote is None:
             raise ValueError(f"cannot read {shown(url)!r}: use http://, https://, s3://, file:// or a path")
@@ -108,6 +112,14 @@ class RemoteStore:
         except OSError as error:
             part.discard()
             raise _about(url, error) from error
+
+    def _mirrored(self, url: str) -> str:
+        """Return where `url` is read: at the mirror of the longest address that it begins with."""
+        for address, mirror in self._mirrors:
+            start = address.rstrip("/")
+            if url == start or url.startswith(f"{start}/"):
+                return mirror.rstrip("/") + url[len(start) :]
+        return url
 
     def close(self) -> None:
         """Let no thread wait any longer; what waits raises ConnectionError."""

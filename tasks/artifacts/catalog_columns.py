@@ -22,6 +22,7 @@ CATALOG = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
         pa.field("up_axis", pa.string()),
+        pa.field("sha256", pa.string()),
         pa.field(SCORE_SOURCE, pa.string()),
         pa.field(QUALITY, pa.int64()),
         *(pa.field(flag, pa.bool_()) for flag in FLAGS),
@@ -38,7 +39,7 @@ CATALOG = pa.schema(
         pa.field("thumbnail", pa.string()),
     ]
 )
-"""The first columns, up to the up axis, are those of tasks.artifacts.tables.Entry. `published` is a date and time as
+"""The first columns, up to the hash, are those of tasks.artifacts.tables.Entry. `published` is a date and time as
 the hub writes it (ISO 8601), `thumbnail` an address."""
 SELECTED = CATALOG.append(pa.field("split", pa.string(), nullable=False))
 """A catalog's columns, and the split of a kept object."""

@@ -6,8 +6,8 @@ by one reads rows. The tables know no source and no network.
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -45,6 +45,8 @@ class Entry:
     author: str = field(default="", kw_only=True)
     up_axis: UpAxis | None = field(default=None, kw_only=True)
     """Axis of the file that points up; None: the one that its format says."""
+    sha256: str | None = field(default=None, kw_only=True)
+    """Of its file, as the source's index says; what was downloaded is compared with it. None: nobody said it."""
 
     def __post_init__(self) -> None:
         check_uid(self.uid)
@@ -208,10 +210,16 @@ def _as_table(rows: Sequence[RowT], kind: type[RowT], schema: pa.Schema) -> pa.T
 
 
 def _as_rows(table: pa.Table, kind: type[RowT]) -> list[RowT]:
-    names = [column.name for column in fields(kind)]
+    names = _names_in(table.column_names, kind)
     columns = [table[name].to_pylist() for name in names]
     return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _read(path: Path, kind: type[RowT]) -> list[RowT]:
-    return _as_rows(read_columns(path, [column.name for column in fields(kind)]), kind)
+    known = pq.read_schema(path).names if path.exists() else []
+    return _as_rows(read_columns(path, _names_in(known, kind)), kind)
+
+
+def _names_in(known: Collection[str], kind: type[RowT]) -> list[str]:
+    """Return the columns of a row; one with a default may be lacking in a table that an earlier version made."""
+    return [column.name for column in fields(kind) if column.default is MISSING or column.name in known]

@@ -20,7 +20,9 @@ def annotated_columns(annotations: Iterable[Annotation]) -> dict[str, pa.Array]:
 
 
 def _line(value: object) -> str:
-    """A text on one line."""
+    """A text on one line; of what the interface names by a dictionary the name."""
+    if isinstance(value, dict):
+        value = value.get("label") or value.get("name")
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 
@@ -35,7 +37,7 @@ def _whole(name: str) -> Callable[[Annotation], int | None]:
 def _names(name: str) -> Callable[[Annotation], list[str] | None]:
     def read(row: Annotation) -> list[str] | None:
         values = row.get(name)
-        return [str(value["name"]) for value in values if "name" in value] if isinstance(values, list) else None
+        return [text for value in values if (text := _line(value))] if isinstance(values, list) else None
 
     return read
 
@@ -69,7 +71,7 @@ def _thumbnail(row: Annotation) -> str | None:
 _COLUMNS: Mapping[str, Callable[[Annotation], object]] = {
     "title": lambda row: _line(row.get("name")),
     "license": lambda row: _line(row.get("license")),
-    "author": lambda row: _line((row.get("user") or {}).get("username")),
+    "author": lambda row: _line(user.get("username") if isinstance(user := row.get("user"), dict) else user),
     "tags": _names("tags"),
     "categories": _names("categories"),
     "num_faces": _num_faces,

@@ -66,7 +66,7 @@ class Fetcher:
         What is damaged in the same way both times is so at its source, unless the first look tells otherwise.
         """
         main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
-        defect = _find_defect(main, folder)
+        defect = _find_defect(main, folder, entry)
         if defect is None:
             return main, None
         if not self.source.is_permanent:
@@ -74,7 +74,7 @@ class Fetcher:
         before = sha256_of(main)
         shutil.rmtree(folder)
         main = self.source.fetch(entry, folder, max_bytes=self._max_bytes)
-        defect = _find_defect(main, folder)
+        defect = _find_defect(main, folder, entry)
         if defect is not None and sha256_of(main) != before:
             return main, Defect(f"{defect.reason}; the server sent other bytes before", is_of_the_server=True)
         return main, defect
@@ -159,9 +159,16 @@ class Fetcher:
         return (error.strerror or str(error)).replace(self.hub_url.rstrip("/") + "/", "")
 
 
-def _find_defect(main: Path, folder: Path) -> Defect | None:
+def _find_defect(main: Path, folder: Path, entry: Entry) -> Defect | None:
     odd = _odd_name(folder)
-    return Defect(odd) if odd else find_defect(main)
+    return Defect(odd) if odd else find_defect(main) or _other_content(main, entry)
+
+
+def _other_content(main: Path, entry: Entry) -> Defect | None:
+    """Return that an object is not the one of which its source's index has the hash."""
+    if entry.sha256 is None or (found := sha256_of(main)) == entry.sha256:
+        return None
+    return Defect(f"its SHA-256 is {found[:16]}..., the index says {entry.sha256[:16]}...: it is another file by now")
 
 
 def _odd_name(folder: Path) -> str | None:

@@ -12,7 +12,6 @@ or holds all annotations at once.
 
 import gc
 import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,20 +25,18 @@ from pydantic_core import from_json
 from render import gltf
 from render.errors import Unrenderable
 from tasks.artifacts.catalog_columns import CATALOG
-from tasks.artifacts.manifest import fingerprint
 from tasks.artifacts.tables import Entry
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.annotations import annotated_columns
+from tasks.sources.hub_index import HubIndex, check_gzip
 from tasks.sources.source import Listing, choose
-from tasks.sources.threads import download_threads
 
 INDEX = "object-paths.json.gz"
 LVIS = "lvis-annotations.json.gz"
 """Uids by category of LVIS (Gupta et al. 2019), of the 47,000 objects that Objaverse's authors have checked."""
 
-MAX_INDEX_BYTES = 4 * 10**9
-"""Of an index or of the notes of a folder, unpacked; those of the hub have less than 0.2 GB."""
+REMEDY = f"Check the network, or set hub_url in the profile to a mirror that holds {INDEX}, {LVIS}, metadata/ and glbs/"
 
 
 class ObjaverseSource:
@@ -53,7 +50,8 @@ class ObjaverseSource:
         self._seed = seed
         self._tools = tools
         self._hub = tools.hub_url.rstrip("/")
-        self._cache = tools.work / f"hub-{fingerprint(self._hub)[:8]}"
+        self._files = HubIndex("Objaverse", self._hub, tools, REMEDY)
+        self._cache = self._files.folder
 
     def listing(self) -> Listing:
         """List the wanted objects, downloading their metadata only; Objaverse has no scores of its own.
@@ -61,13 +59,12 @@ class ObjaverseSource:
         Raises ConnectionError when the hub cannot be reached, FileNotFoundError when it lacks a part of the layout.
         """
         self._download([INDEX, LVIS])
-        objaverse._VERSIONED_PATH = str(self._cache)
-        index, unmatched, others = self._index()
-        rows = _rows_by_folder(index)
+        chosen, unmatched, others = self._chosen()
+        rows = _rows_by_folder(chosen)
         self._download([_annotations_of(folder) for folder in rows])
         categories = {uid: name for name, uids in objaverse.load_lvis_annotations().items() for uid in uids}
         table = pa.concat_tables(
-            self._read_folder(folder, index["uid"].take(pa.array(numbers)).to_pylist(), categories)
+            self._read_folder(folder, chosen["uid"].take(pa.array(numbers)).to_pylist(), categories)
             for folder, numbers in rows.items()
         )
         order, annotated, names = np.argsort(np.concatenate(list(rows.values()))), table.columns, table.column_names
@@ -75,18 +72,18 @@ class ObjaverseSource:
         for number in range(len(annotated)):
             annotated[number] = annotated[number].take(pa.array(order))
         pa.default_memory_pool().release_unused()  # which keeps what sorting has used for later arrays
-        columns = {"uid": index["uid"], "location": index["location"], **dict(zip(names, annotated, strict=True))}
-        columns["source"] = pa.repeat("objaverse", len(index))
-        rest = {column.name: pa.nulls(len(index), column.type) for column in CATALOG if column.name not in columns}
+        columns = {"uid": chosen["uid"], "location": chosen["location"], **dict(zip(names, annotated, strict=True))}
+        columns["source"] = pa.repeat("objaverse", len(chosen))
+        rest = {column.name: pa.nulls(len(chosen), column.type) for column in CATALOG if column.name not in columns}
         return Listing(pa.Table.from_pydict(columns | rest, CATALOG), others=others, unmatched=unmatched)
 
-    def _index(self) -> tuple[pa.Table, Sequence[str], Sequence[str]]:
+    def _chosen(self) -> tuple[pa.Table, Sequence[str], Sequence[str]]:
         """Return uid and location of the wanted objects, sorted by uid; patterns that match none; all other uids."""
-        paths: dict[str, str] = objaverse._load_object_paths()
+        paths = self.paths()
         choice = choose(paths, self._config, self._seed)
         locations = [paths[uid] for uid in choice.kept]
-        index = pa.table({"uid": choice.kept, "location": locations})
-        return index, choice.unmatched, [row.uid for row in choice.dropped]
+        chosen = pa.table({"uid": choice.kept, "location": locations})
+        return chosen, choice.unmatched, [row.uid for row in choice.dropped]
 
     def _read_folder(self, folder: str, uids: Sequence[str], categories: Mapping[str, str]) -> pa.Table:
         """Return what annotations and LVIS say of objects that lie in one folder of the hub."""
@@ -94,6 +91,13 @@ class ObjaverseSource:
             notes = from_json(gzip.decompress((self._cache / _annotations_of(folder)).read_bytes()))
             lvis = pa.array([categories.get(uid) for uid in uids], pa.string())
             return pa.table({"lvis_category": lvis, **annotated_columns(notes.get(uid, {}) for uid in uids)})
+
+    def paths(self) -> dict[str, str]:
+        """Return where each object lies at the hub, by uid."""
+        self._download([INDEX])
+        objaverse._VERSIONED_PATH = str(self._cache)
+        paths: dict[str, str] = objaverse._load_object_paths()
+        return paths
 
     def fetch(self, entry: Entry, folder: Path, *, max_bytes: int | None = None) -> Path:
         """Download an object's GLB file."""
@@ -105,35 +109,7 @@ class ObjaverseSource:
         return target
 
     def _download(self, names: Sequence[str]) -> None:
-        missing = [name for name in names if not (self._cache / name).exists()]
-        if missing:
-            self._tools.progress.note(f"fetching {len(missing)} of {len(names)} index files from {self._hub}")
-        try:
-            with download_threads(self.num_connections) as threads:
-                list(threads.map(self._download_whole, missing))
-        except (ConnectionError, FileNotFoundError) as error:
-            raise type(error)(
-                f"Objaverse cannot be read at {self._hub}: {error}. Check the network, or set hub_url in the profile "
-                f"to a mirror that holds {INDEX}, {LVIS}, metadata/ and glbs/"
-            ) from error
-
-    def _download_whole(self, name: str) -> None:
-        """Download a gzip file and check that it is whole before it gets the name that the package looks for."""
-        unchecked = self._cache / f"{name}.unchecked"
-        self._tools.store.fetch(f"{self._hub}/{name}", unchecked)
-        num_bytes = 0
-        try:
-            with gzip.open(unchecked) as file:
-                while chunk := file.read(1 << 20):
-                    num_bytes += len(chunk)
-                    if num_bytes > MAX_INDEX_BYTES:
-                        raise EOFError(f"more than {MAX_INDEX_BYTES} bytes come out of it")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            unchecked.unlink()
-            raise OSError(
-                f"{self._hub}/{name} is not a whole gzip file ({error}): try again or another hub_url"
-            ) from error
-        unchecked.replace(self._cache / name)
+        self._files.fetch(names, check_gzip)
 
 
 @contextmanager

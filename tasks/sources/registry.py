@@ -4,8 +4,10 @@ from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.folder import FolderSource
 from tasks.sources.objaverse import ObjaverseSource
+from tasks.sources.objaverse_xl import ObjaverseXLSource
 from tasks.sources.procedural.source import ProceduralSource
 from tasks.sources.source import Source
+from tasks.sources.texverse import TexVerseSource
 
 
 def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
@@ -15,5 +17,9 @@ def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
             return FolderSource(config, seed, tools.work / "uids.json")
         case "objaverse":
             return ObjaverseSource(config, seed, tools)
+        case "objaverse-xl":
+            return ObjaverseXLSource(config, seed, tools)
+        case "texverse":
+            return TexVerseSource(config, seed, tools)
         case "procedural":
             return ProceduralSource(config, seed)
