@@ -1,5 +1,7 @@
 """The section `render` of params.yaml: what a view set is. Everything here changes pixels."""
 
+from functools import partial
+from operator import eq
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -86,6 +88,9 @@ class RenderConfig(Section):
     """Range of the condition cameras' elevation, drawn uniformly (sec. 5.1)."""
     condition_distance: tuple[float, float]
     """Range of the condition cameras' distance from the centre, drawn uniformly (sec. 5.1)."""
+    given_views: Literal["ignore", "conditions"] = Field(default="ignore", exclude_if=partial(eq, "ignore"))
+    """What becomes of views that an object brings along (source proobjaverse): conditions, they are its condition views
+    as far as they can be (docs/rendering.md), and the rest is rendered; ignore, all are rendered."""
     light: LightConfig
     gates: GatesConfig
     objects_per_shard: int = Field(ge=1, le=100_000)
@@ -101,6 +106,8 @@ class RenderConfig(Section):
     def _has_passes(self) -> Self:
         if self.passes and self.engine != "cycles":
             raise ValueError(f"passes is {list(self.passes)} and engine {self.engine}; only cycles takes them")
+        if self.passes and self.given_views != "ignore":
+            raise ValueError(f"passes is {list(self.passes)}, which given views have not; set given_views to ignore")
         farthest = max(self.distance, *self.condition_distance) + 1
         if "depth" in self.passes and farthest > FARTHEST:
             raise ValueError(f"cameras see as far as {farthest:g}; the steps of a depth file end at {FARTHEST:g}")

@@ -42,21 +42,23 @@ def describe_shape(parts: Iterable[Part]) -> Shape | None:
 
     Returns (D,), or None for a surface without area or with a vertex that is not finite.
     """
-    meshes = [part for part in parts if len(part[1])]
-    areas_F = np.concatenate([np.zeros(0), *(_areas(*part) for part in meshes)])
-    total = areas_F.sum()
-    if not 0 < total < np.inf:
-        return None
     rng = np.random.default_rng(0)
-    wanted_S = (np.arange(SAMPLES) + rng.random(SAMPLES)) / SAMPLES * total
-    chosen_S = np.minimum(np.searchsorted(np.cumsum(areas_F), wanted_S), len(areas_F) - 1)
-    corners_S33 = _corners(meshes, chosen_S)
+    corners_S33 = _drawn_triangles(parts, SAMPLES, rng)
+    if corners_S33 is None:
+        return None
     points_S3 = _points_in(corners_S33, rng)
     points_S3 -= points_S3.mean(axis=0)
     size = np.sqrt((points_S3**2).sum(axis=1).mean())
     if not 0 < size < np.inf:
         return None
     return _distributions(points_S3 / size, _normals(corners_S33), rng)
+
+
+def surface_points(parts: Iterable[Part], count: int) -> npt.NDArray[np.float64] | None:
+    """Return points (S, 3) spread over the surface of some meshes; None for one without area or not finite."""
+    rng = np.random.default_rng(0)
+    corners_S33 = _drawn_triangles(parts, count, rng)
+    return None if corners_S33 is None else _points_in(corners_S33, rng)
 
 
 def shape_distance(one: Shape, other: Shape) -> float:
@@ -75,6 +77,17 @@ def _distributions(
     quantities = (from_centroid_S, np.concatenate(pairs), of_planes_S)
     means = [np.sort(values).reshape(LEVELS, -1).mean(axis=1) for values in quantities]
     return np.concatenate([*means, spread[1:]]).astype(np.float32)
+
+
+def _drawn_triangles(parts: Iterable[Part], count: int, rng: np.random.Generator) -> npt.NDArray[np.float64] | None:
+    """Return the corners (S, 3, 3) of triangles drawn by area; None where there is none, or a vertex is not finite."""
+    meshes = [part for part in parts if len(part[1])]
+    areas_F = np.concatenate([np.zeros(0), *(_areas(*part) for part in meshes)])
+    total = areas_F.sum()
+    if not 0 < total < np.inf:
+        return None
+    wanted_S = (np.arange(count) + rng.random(count)) / count * total
+    return _corners(meshes, np.minimum(np.searchsorted(np.cumsum(areas_F), wanted_S), len(areas_F) - 1))
 
 
 def _areas(vertices_N3: npt.NDArray[np.float64], faces_F3: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:

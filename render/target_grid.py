@@ -6,6 +6,10 @@ from typing import Any
 
 from render.cameras import Camera
 
+COLUMN_TOLERANCE = 0.125
+"""Steps between columns by which a condition view may stand beside one, 5.6 degrees of the paper's 45: a quarter of the
+views that others rendered from anywhere can be used so. Views rendered here stand on the columns."""
+
 
 @dataclass(frozen=True)
 class TargetGrid:
@@ -43,7 +47,7 @@ class TargetGrid:
         columns = []
         for camera in conditions:
             turn = (camera.azimuth_deg - self.azimuths_deg[0]) / (360 / len(self.azimuths_deg))
-            if abs(turn - round(turn)) > 1e-6:
+            if abs(turn - round(turn)) > COLUMN_TOLERANCE + 1e-6:
                 raise ValueError(
                     f"{uid}.{camera.name} stands at azimuth {camera.azimuth_deg} deg, between the target columns; "
                     "training needs condition views on the columns"

@@ -31,11 +31,12 @@ class CatalogConfig(Section):
     """Where objects come from and how many are listed."""
 
     recipe: int = Field(ge=1)
-    source: Literal["procedural", "folder", "objaverse", "objaverse-xl", "texverse"]
+    source: Literal["procedural", "folder", "objaverse", "objaverse-xl", "texverse", "proobjaverse"]
     """objaverse: Objaverse 1.0; objaverse-xl: what the lists in `parts` name; texverse: Sketchfab's objects with large
-    textures (docs/selection.md)."""
+    textures; proobjaverse: objects of Objaverse 1.0 of which `folder` has views (docs/selection.md)."""
     folder: str
-    """For `folder`: where the files of the objects lie; `~` is the home folder (docs/folders.md). DVC watches it."""
+    """For `folder`: where the files of the objects lie; `~` is the home folder (docs/folders.md). For `proobjaverse`: a
+    copy of ProObjaverse-300K. DVC watches it."""
     up_axis: UpAxisField = Field(default=None, exclude_if=partial(eq, None))
     """For `folder`: axis of the files that points up, such as Z; a cell of the column `up_axis` of its scores.csv
     overrides it for one object. null: what the format says (docs/rendering.md)."""

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from render.config import RenderConfig
 from render.device import Machine
@@ -16,7 +19,9 @@ from tasks.artifacts.randomness import rng_for
 from tasks.artifacts.resume import ItemStore, run_resumable
 from tasks.artifacts.tables import OBJECTS, read_objects
 from tasks.artifacts.views import seal_views, write_views
-from tasks.outcome import Done, Outcome, Rejected
+from tasks.given_views.archive import GIVEN
+from tasks.given_views.conditions import GivenConditions, given_conditions
+from tasks.outcome import Done, Json, Outcome, Rejected
 from tasks.ports import Tools
 
 
@@ -36,6 +41,12 @@ class RenderJob:
     machine: Machine
     item: Path
     """Where the views go."""
+
+    @property
+    def given(self) -> Path | None:
+        """The views that the object brings along, where they are wanted."""
+        path = self.files / GIVEN
+        return path if self.config.given_views == "conditions" and path.is_file() else None
 
     @property
     def reads(self) -> Sequence[Path]:
@@ -85,17 +96,39 @@ def render_object(job: RenderJob) -> Outcome:
     from render.blender.views import render_views
 
     rng = rng_for(job.seed, "render", job.uid)
-    cameras = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
-    inspection = Inspection(job.config.gates, len(cameras))
+    own = [*target_cameras(job.config), *condition_cameras(job.config, rng)]
     try:
+        given = _given(job)
+        replaced = {camera.name for camera in given.cameras}
+        rendered = [camera for camera in own if camera.name not in replaced]
+        inspection = Inspection(job.config.gates, len(own))
         taken = render_views(
-            job.path, job.placement, cameras, job.config, uid=job.uid, seed=job.seed, machine=job.machine
+            job.path, job.placement, rendered, job.config, uid=job.uid, seed=job.seed, machine=job.machine
         )
-        views = list(inspection.watch(cameras, taken))
+        cameras = [*rendered, *given.cameras]
+        views = list(inspection.watch(cameras, chain(taken, given.views)))
     except Unrenderable as reason:
         return Rejected(job.uid, str(reason))
+    places = {camera.name: place for place, camera in enumerate(own)}
+    order = sorted(range(len(cameras)), key=lambda index: places[cameras[index].name])
+    cameras, views = [cameras[index] for index in order], [views[index] for index in order]
     write_views(job.item, cameras, views, {"placement": job.placement.as_json()})
-    return Done(job.uid, {"split": job.split, "views": len(views), **facts(inspection.flags)})
+    brought: dict[str, Json] = {} if job.given is None else {"given_views": len(given.views)}
+    brought |= {"given_views_note": given.note} if given.note else {}
+    return Done(job.uid, {"split": job.split, "views": len(views), **brought, **facts(inspection.flags)})
+
+
+def _given(job: RenderJob) -> GivenConditions:
+    """Return the condition views that the object brings along, where they are wanted."""
+    # as above
+    from render.blender.objects import triangles
+
+    if job.given is None:
+        return GivenConditions()
+    vertices, faces = triangles(job.path, job.placement)
+    return given_conditions(
+        job.given, (vertices.astype(np.float64), faces), job.config, rng_for(job.seed, "given-views", job.uid)
+    )
 
 
 def _jobs(

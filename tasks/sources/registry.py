@@ -6,6 +6,7 @@ from tasks.sources.folder import FolderSource
 from tasks.sources.objaverse import ObjaverseSource
 from tasks.sources.objaverse_xl import ObjaverseXLSource
 from tasks.sources.procedural.source import ProceduralSource
+from tasks.sources.proobjaverse import ProObjaverseSource
 from tasks.sources.source import Source
 from tasks.sources.texverse import TexVerseSource
 
@@ -19,6 +20,8 @@ def open_source(config: CatalogConfig, seed: int, tools: Tools) -> Source:
             return ObjaverseSource(config, seed, tools)
         case "objaverse-xl":
             return ObjaverseXLSource(config, seed, tools)
+        case "proobjaverse":
+            return ProObjaverseSource(config, seed, tools)
         case "texverse":
             return TexVerseSource(config, seed, tools)
         case "procedural":

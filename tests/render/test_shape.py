@@ -63,6 +63,7 @@ def test_other_objects_are_beyond_the_bound() -> None:
 def test_object_of_several_meshes_is_described_as_one() -> None:
     lid = trimesh.creation.cylinder(0.3, 0.2).apply_translation([0, 0, 1.8])
     both = trimesh.util.concatenate([bottle(), lid])
+    assert isinstance(both, trimesh.Trimesh)
     assert shape_distance(described(bottle(), lid), described(both)) == 0
     assert shape_distance(described(bottle()), described(both)) > COPY
 

@@ -27,6 +27,10 @@ def test_target_grid_columns_count_from_the_first_azimuth_and_wrap() -> None:
     assert grid().columns("o0", [Camera("c00", turn, 10.0, 1.8, 60.0) for turn in turns]) == [0, 1, 3, 0, 3]
 
 
+def test_target_grid_condition_of_others_beside_a_column_counts_as_on_it() -> None:
+    assert grid().columns("o0", [Camera(f"c{at}", at, 10.0, 1.8, 60.0) for at in (100.0, 350.0, 80.0)]) == [1, 0, 1]
+
+
 def test_target_grid_condition_between_columns_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 100\.0"):
-        grid().columns("o0", [Camera("c00", 100.0, 10.0, 1.8, 60.0)])
+    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 115\.0"):
+        grid().columns("o0", [Camera("c00", 115.0, 10.0, 1.8, 60.0)])

@@ -1,0 +1,1 @@
+"""Views that an object brings along, rendered by others, as condition views."""
