@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo demo-s3 test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog bench-serve bench-browse browser study small-model ci clean
+.PHONY: help bootstrap demo demo-s3 test test-all test-hard check format ui plan doctor docs audit licences wheel bench-download bench-render bench-scale bench-scaling bench-cost bench-mechanisms bench-model bench-times bench-train bench-checkpoints bench-evaluate bench-aesthetic bench-reconstruct bench-catalog bench-shapes bench-serve bench-browse browser study small-model ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -116,6 +116,9 @@ bench-browse: bootstrap ## start and searches of the data browser with 180,000 o
 
 bench-catalog: bootstrap ## CPU seconds and memory of catalog and select with 800,000 objects (5 minutes; ARGS="--objects 80000")
 	$(RUN) tests.bench.catalog_scale $(ARGS)
+
+bench-shapes: bootstrap ## how far shapes of different objects, and of changed copies, are apart (3 minutes; ARGS="assets --tested gso-eval")
+	$(RUN) tests.bench.shapes $(ARGS)
 
 study: bootstrap ## variants x seeds x budgets compared; by itself what the parts are worth (hours; ARGS="my.yaml --jobs 2")
 	$(RUN) tests.bench.study $(ARGS)

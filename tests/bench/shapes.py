@@ -55,7 +55,7 @@ def print_neighbours(known: Mapping[str, Shape], tested: Mapping[str, Shape]) ->
     uids, rows = list(known), np.stack(list(known.values())).astype(np.float64)
     scale = np.sqrt(rows.shape[1])
     tree = cKDTree(rows)
-    apart, nearest = tree.query(rows, k=2)
+    apart, nearest = (np.asarray(found) for found in tree.query(rows, k=2))
     within = ", ".join(f"{(apart[:, 1] / scale <= bound).sum()} within {bound:g}" for bound in BOUNDS)
     say(
         f"{len(uids)} objects: {within} of another; the median is {np.median(apart[:, 1]) / scale:.4f} from the nearest"
@@ -65,7 +65,7 @@ def print_neighbours(known: Mapping[str, Shape], tested: Mapping[str, Shape]) ->
             say(f"  {apart[row, 1] / scale:.4f} {uids[row]} {uids[nearest[row, 1]]}")
     for uid, shape in tested.items():
         distance, near = tree.query(shape.astype(np.float64))
-        say(f"test object {uid}: {distance / scale:.4f} from {uids[near]}")
+        say(f"test object {uid}: {float(distance) / scale:.4f} from {uids[int(near)]}")
 
 
 def print_changes(name: str, paths: Mapping[str, Path]) -> None:
@@ -74,7 +74,9 @@ def print_changes(name: str, paths: Mapping[str, Path]) -> None:
     for path in paths.values():
         mesh = mesh_in(path)
         shape = None if mesh is None else describe_shape([part_of(mesh)])
-        for change, made in CHANGES.items() if mesh is not None and shape is not None else ():
+        if mesh is None or shape is None:
+            continue
+        for change, made in CHANGES.items():
             copy = describe_shape([part_of(made(mesh.copy()))])
             found[change].append(np.inf if copy is None else shape_distance(shape, copy))
     for change, values in found.items():
@@ -100,7 +102,8 @@ def mesh_in(path: Path) -> trimesh.Trimesh | None:
             parts = [trimesh.Trimesh(*part, process=False) for part in mesh_instances() if len(part[1])]
     except Unrenderable:
         return None
-    return trimesh.util.concatenate(parts) if parts else None
+    joined = trimesh.util.concatenate(parts) if parts else None
+    return joined if isinstance(joined, trimesh.Trimesh) else None
 
 
 def part_of(mesh: trimesh.Trimesh) -> Part:
