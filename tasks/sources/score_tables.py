@@ -16,13 +16,15 @@ from tasks.sources.text_columns import TextColumns, read_text_columns, text_colu
 
 UID = "uid"
 FILE_IDENTIFIER = "file_identifier"
-"""TRELLIS-500K's name for the object's page at Sketchfab, which ends in its uid."""
+"""TRELLIS-500K's name for the object's page at Sketchfab, which ends in its uid, or for its file at GitHub."""
+SHA256 = "sha256"
+"""TRELLIS-500K's hash of the file, which is the uid of an object of Objaverse-XL at GitHub."""
 SCORE = "aesthetic_score"
 CLASS = "score"
 """Objaverse++'s quality class, 0 to 3, beside its traits (TCXX/ObjaversePlusPlus at f54d51a:
 annotation_model/annotate_all.py)."""
 TRAITS: tuple[Flag, ...] = ("is_multi_object", "is_scene", "is_figure", "is_transparent", "is_single_color")
-_COLUMNS = (UID, FILE_IDENTIFIER, SCORE, CLASS, *TRAITS)
+_COLUMNS = (UID, FILE_IDENTIFIER, SHA256, SCORE, CLASS, *TRAITS)
 _QUALITIES = ("0", "1", "2", "3")
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
 
@@ -83,7 +85,11 @@ def _understood(text: TextColumns) -> ScoreTable:
             f"{text.name} has columns {list(text.known)}; needed: {UID} or {FILE_IDENTIFIER}, and {SCORE}, or "
             f"Objaverse++'s {CLASS} with traits such as {TRAITS[0]}"
         )
-    columns = {UID: _uids(text, key)}
+    uids = _uids(text, key)
+    if key == FILE_IDENTIFIER and SHA256 in text.table.column_names:
+        is_at_github = pc.match_substring(text.table[key].fill_null(""), "://github.com/")
+        uids = pc.if_else(is_at_github, pc.utf8_trim_whitespace(text.table[SHA256].fill_null("")), uids)
+    columns = {UID: uids}
     if is_scored:
         columns["score"] = _scores(text)
     else:

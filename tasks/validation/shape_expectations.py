@@ -18,7 +18,8 @@ class ShapeChecks:
 
     expectations: Sequence[Expectation]
     leaking: Sequence[Copy]
-    """Training objects, each once, that have the shape of one that is held out or tested on, sorted by uid."""
+    """Training objects, each once, that have the shape of one that is held out or tested on, sorted by uid; empty where
+    the expectations hold."""
 
 
 def check_shapes(
@@ -37,13 +38,13 @@ def check_shapes(
     training = Shapes(objects.uid[~is_val], objects.shape[~is_val])
     in_validation = find_copies(held_out, training, config.shape_leaks.distance)
     in_tests = find_copies(tested, training, config.test_leaks.distance)
-    return ShapeChecks(
-        [
-            _expectation("shape_leaks", "a validation object", held_out, in_validation, config.shape_leaks),
-            _expectation("test_leaks", "an object that is tested on", tested, in_tests, config.test_leaks),
-        ],
-        _nearest(Copy(pair.like, pair.uid, pair.distance) for pair in (*in_tests, *in_validation)),
-    )
+    asked = {
+        "shape_leaks": ("a validation object", held_out, in_validation, config.shape_leaks),
+        "test_leaks": ("an object that is tested on", tested, in_tests, config.test_leaks),
+    }
+    found = {name: _expectation(name, *question) for name, question in asked.items()}
+    leaking = [pair for name, (_, _, pairs, _) in asked.items() if not found[name].passed for pair in pairs]
+    return ShapeChecks(list(found.values()), _nearest(Copy(pair.like, pair.uid, pair.distance) for pair in leaking))
 
 
 def _expectation(name: str, whose: str, asked: Shapes, copies: Sequence[Copy], bound: CopyExpectation) -> Expectation:

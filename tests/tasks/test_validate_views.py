@@ -34,7 +34,10 @@ from tests.tasks.toolbox import make_tools, notes_of
 
 SIDE = 16
 PARAMS_READ = load_params(PARAMS)
-CONFIG = PARAMS_READ.validate_views
+CONFIG = ValidateConfig.model_validate(
+    PARAMS_READ.validate_views.model_dump()
+    | {"shape_leaks": PARAMS_READ.validate_views.shape_leaks.model_dump() | {"max_share": 0.0}}
+)
 RENDER = PARAMS_READ.render.model_copy(update={"azimuths": 4, "elevations_deg": (0.0, 30.0), "conditions": 1})
 
 
@@ -151,11 +154,22 @@ def test_stopping_expectation_names_share_bound_and_remedy_and_leaves_no_folder(
 
 
 def test_copies_of_validation_objects_are_a_list_that_select_leaves_out(tmp_path: Path) -> None:
-    copies = {"second": {"shaped_like": "object0"}, "first": {"shaped_like": "object0"}, "flat": {"shaped_like": None}}
+    copies: dict[str, dict[str, Any]] = {
+        "second": {"shaped_like": "object0"},
+        "first": {"shaped_like": "object0"},
+        "flat": {"shaped_like": None},
+    }
     found = validated(tmp_path, plain_objects() | copies)["shape_leaks"]
     assert (found["failed"], found["objects"]) == (1, 1), "one validation object, however many copies it has"
     listed = load_object_list(str(tmp_path / "out" / LEAVE_OUT), make_tools(tmp_path))
     assert listed.uids.to_pylist() == ["first", "second"]
+
+
+def test_copies_within_the_share_that_is_allowed_are_counted_and_not_listed(tmp_path: Path) -> None:
+    objects = plain_objects() | {"copy": {"shaped_like": "object0"}}
+    found = validated(tmp_path, objects, shape_leaks=CONFIG.shape_leaks.model_dump() | {"max_share": 1.0})
+    assert (found["shape_leaks"]["failed"], found["shape_leaks"]["passed"]) == (1, True)
+    assert not (tmp_path / "out" / LEAVE_OUT).exists()
 
 
 def test_stop_because_of_copies_names_the_list_and_leaves_no_folder(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ TRELLIS = (
     "11,https://sketchfab.com/3d-models/red-mug-2c3d/,6.5,\n"
     "22,https://sketchfab.com/3d-models/4e5f?ref=x,7,\n"
     "33,hf-objaverse-v1/glbs/000-001/6a7b.glb,8,\n"
+    "44ff,https://github.com/someone/things/blob/0123/models/cup.glb,9,\n"
 )
 PLUS_PLUS = (
     "UID,style,score,is_multi_object,is_scene,is_figure,is_transparent,is_single_color,density\n"
@@ -44,7 +45,13 @@ def test_scores_table_with_uids_skips_empty_cells(tmp_path: Path) -> None:
 def test_scores_table_of_trellis_finds_the_uid_in_the_address(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv.gz"
     path.write_bytes(gzip.compress(TRELLIS.encode("utf-8-sig")))
-    assert scores_of(read_score_table(path)) == {"0a1b": 5.25, "2c3d": 6.5, "4e5f": 7.0, "6a7b": 8.0}
+    assert scores_of(read_score_table(path)) == {
+        "0a1b": 5.25,
+        "2c3d": 6.5,
+        "4e5f": 7.0,
+        "6a7b": 8.0,
+        "44ff": 9.0,
+    }
 
 
 @pytest.mark.parametrize("cell", ["high", "nan", "inf", "5,5"])
