@@ -29,6 +29,8 @@ class RunRecord:
     """Duration of the stage."""
     is_tagged: bool = False
     """Whether the MLflow run has the hashes of the outputs as tags."""
+    experiment_id: str = ""
+    """Of the MLflow run; "" in records of earlier versions."""
 
 
 def read_record(root: Path, stage: str) -> RunRecord | None:

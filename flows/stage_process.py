@@ -113,13 +113,15 @@ def run_stage(
         if started_by := flow_run or dvc_command:
             above = stack.enter_context(store.pipeline(started_by, origin | PIPELINE_TAGS))
             tags[PARENT_TAG] = above
-        tracker = stack.enter_context(store.run(name, tags=tags, params=_params(params, stage)))
+        tracker = stack.enter_context(
+            store.run(name, tags=tags, params=_params(params, stage), places=repository.places())
+        )
         with _noted(root, name, tracker.run_id, above), pipeline.open_tools(name, profile, tracker, root) as tools:
             start = time.monotonic()
             pipeline.steps[name](params, replace(tools, input_hashes=known))
             seconds = time.monotonic() - start
         _report(tracker, [root / out for out in stage.outs], seconds)
-    write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3)))
+    write_record(root, name, RunRecord(tracker.run_id, key, round(seconds, 3), experiment_id=store.experiment_id))
 
 
 def _origin(repository: Repository) -> dict[str, str]:

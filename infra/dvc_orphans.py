@@ -62,8 +62,8 @@ def end_orphans(root: Path, tmp_dir: Path, stage: str = "") -> None:
 def end_with_dvc(tmp_dir: Path, outs: Collection[str]) -> psutil.Process:
     """Let this process get SIGTERM when the DVC command ends that has started it to make `outs` (absolute paths).
 
-    After SHUTDOWN_SECONDS more it is killed with all that it has started. Returns the process of the DVC command. Raises
-    RuntimeError when DVC has ended already.
+    After SHUTDOWN_SECONDS more it is killed with all that it has started. Returns the process of the DVC command.
+    Raises RuntimeError when DVC has ended already.
     """
     above = {process.pid: process for process in psutil.Process().parents()}
     ours = [holder.pid for holder in holders(tmp_dir, outs) if holder.pid in above]

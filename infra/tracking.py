@@ -6,8 +6,6 @@ Satisfies `Tracker` of tasks/ports.py. Knows neither stages nor DVC: whoever sta
 """
 
 import json
-import logging
-import os
 import re
 import sqlite3
 import time
@@ -20,6 +18,9 @@ from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra.health import mlflow_error
+from infra.logged_models.log import log_model
+from infra.logged_models.weights import WeightList
+from infra.mlflow_import import import_mlflow
 from infra.moved_runs import adopt_runs
 
 EXPERIMENT = "mvdiffusion-pp"
@@ -65,7 +66,7 @@ class TrackingStore:
         self.is_server = self.uri.startswith(("http://", "https://"))
         if self.is_server:
             self._check_server(attempts)
-        mlflow = _import_mlflow()
+        mlflow = import_mlflow()
         artifacts = root.resolve() / "mlruns" / "artifacts"
         try:
             if self.uri == local_uri(root):
@@ -78,9 +79,18 @@ class TrackingStore:
             raise RuntimeError(f"MLflow at {self.uri} refuses: {reason}; {remedy}") from error
 
     @contextmanager
-    def run(self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["RunTracker"]:
-        """Record one run; it ends FINISHED, FAILED after an exception, KILLED after KeyboardInterrupt or SystemExit."""
-        tracker = self._start(name, tags, params)
+    def run(
+        self, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any], places: Sequence[str] = ()
+    ) -> Iterator["RunTracker"]:
+        """Record one run; it ends FINISHED, FAILED after an exception, KILLED after KeyboardInterrupt or SystemExit.
+
+        Args:
+            name: Of the run.
+            tags: Of the run.
+            params: Numbers, strings and lists; others than strings are kept as JSON.
+            places: Where files of its models are stored by their MD5 (`WeightList.places`); none: MLflow keeps them.
+        """
+        tracker = self._start(name, tags, params, places)
         with tracker.ending(), self._watched(tracker.run_id):
             yield tracker
 
@@ -107,7 +117,7 @@ class TrackingStore:
 
     def knows(self, run_id: str) -> bool:
         """Return whether the run is kept here; it is not after the store was deleted or exchanged."""
-        mlflow = _import_mlflow()
+        mlflow = import_mlflow()
         try:
             self.client.get_run(run_id)
         except mlflow.exceptions.MlflowException as error:
@@ -128,7 +138,7 @@ class TrackingStore:
     @contextmanager
     def _watched(self, run_id: str) -> Iterator[None]:
         """Log metrics "system/..." of the run meanwhile: processor, memory, disk, network, and graphics cards."""
-        module = _import_mlflow().system_metrics.system_metrics_monitor
+        module = import_mlflow().system_metrics.system_metrics_monitor
         monitor = module.SystemMetricsMonitor(run_id, SAMPLING_SECONDS, tracking_uri=self.uri)
         monitor.start()
         try:
@@ -136,13 +146,15 @@ class TrackingStore:
         finally:
             monitor.finish()
 
-    def _start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> "RunTracker":
-        param = _import_mlflow().entities.Param
+    def _start(
+        self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], places: Sequence[str]
+    ) -> "RunTracker":
+        param = import_mlflow().entities.Param
         run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=name)
         rows = [param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in params.items()]
         for first in range(0, len(rows), PARAMS_PER_CALL):
             self.client.log_batch(run.info.run_id, params=rows[first : first + PARAMS_PER_CALL])
-        return RunTracker(self.client, self.experiment_id, run.info.run_id)
+        return RunTracker(self.client, self.experiment_id, run.info.run_id, places)
 
     def _find_experiment(self, artifacts: Path | None) -> str:
         found = self.client.get_experiment_by_name(EXPERIMENT)
@@ -172,8 +184,9 @@ class TrackingStore:
 class RunTracker:
     """Logs to one MLflow run. Metrics are sent in batches: at most every few seconds, and when the run ends."""
 
-    def __init__(self, client: Any, experiment_id: str, run_id: str) -> None:
+    def __init__(self, client: Any, experiment_id: str, run_id: str, places: Sequence[str] = ()) -> None:
         self.run_id = run_id
+        self._places = places
         self.client = client
         self._experiment_id = experiment_id
         self._waiting: list[Any] = []
@@ -181,7 +194,7 @@ class RunTracker:
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log numbers at a step."""
-        metric = _import_mlflow().entities.Metric
+        metric = import_mlflow().entities.Metric
         now = int(time.time() * 1000)
         self._waiting += [metric(key, float(value), now, step) for key, value in values.items()]
         if len(self._waiting) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
@@ -205,7 +218,7 @@ class RunTracker:
 
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
         """Log a sealed dataset folder; `digest` is its fingerprint (36 characters at most), `context` its use."""
-        entities = _import_mlflow().entities
+        entities = import_mlflow().entities
         assert len(digest) <= DIGEST_CHARACTERS
         source = json.dumps({"uri": path.as_posix()})
         entry = entities.Dataset(name=name, digest=digest, source_type="local", source=source)
@@ -213,13 +226,13 @@ class RunTracker:
             self.run_id, [entities.DatasetInput(entry, [entities.InputTag("mlflow.data.context", context)])]
         )
 
-    def model(self, path: Path, name: str) -> None:
-        """Log a saved model folder as a model of the run; its files are copied to the artifact store once."""
-        model = self.client.create_logged_model(self._experiment_id, name, source_run_id=self.run_id)
-        self.client.log_model_artifacts(model.model_id, str(path))
-        self.client.finalize_logged_model(model.model_id, "READY")
-        output = _import_mlflow().entities.LoggedModelOutput(model.model_id, step=0)
-        self.client.log_outputs(self.run_id, [output])
+    def model(self, path: Path, name: str, leave_out: Sequence[str] = ()) -> None:
+        """Log a saved model folder as a model of the run, in MLflow's form, with the list of its files.
+
+        The files themselves stay where DVC stores them, and are copied only where there is no such place.
+        """
+        weights = WeightList.of(path, self._places, leave_out)
+        log_model(self.client, self._experiment_id, self.run_id, path, name, weights)
 
     def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
         """Log a table as `name`.json, which the UI shows and compares between runs; a missing value stays empty."""
@@ -231,7 +244,7 @@ class RunTracker:
     def part(self, name: str, tags: Mapping[str, str]) -> Iterator["RunTracker"]:
         """Open a run below this one; it ends as `TrackingStore.run` says."""
         run = self.client.create_run(self._experiment_id, tags={**tags, PARENT_TAG: self.run_id}, run_name=name)
-        part = RunTracker(self.client, self._experiment_id, run.info.run_id)
+        part = RunTracker(self.client, self._experiment_id, run.info.run_id, self._places)
         with part.ending():
             yield part
 
@@ -265,7 +278,7 @@ class Untracked:
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
         """Pass over a sealed folder that is read."""
 
-    def model(self, path: Path, name: str) -> None:
+    def model(self, path: Path, name: str, leave_out: Sequence[str] = ()) -> None:
         """Pass over a saved model."""
 
     def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
@@ -293,19 +306,3 @@ def server_command(root: Path, python: str, port: int, uri: str) -> list[str]:
     """Return the command line of MLflow's UI over the database `uri`, on the loopback address."""
     store = ["--backend-store-uri", uri, "--artifacts-destination", str(root.resolve() / "mlruns" / "artifacts")]
     return [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *store]
-
-
-def _import_mlflow() -> Any:
-    """Import MLflow so that it sends no telemetry and does not write to the terminal of the stage.
-
-    Not at the top of the file: the import takes seconds, which commands that open no store save.
-    """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    import mlflow
-    import mlflow.entities
-    import mlflow.system_metrics.system_metrics_monitor
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return mlflow

@@ -126,6 +126,14 @@ class Repository:
     def _tmp_dir(self) -> Path | None:
         return Path(self._repo.tmp_dir) if self._repo.tmp_dir is not None else None
 
+    def places(self) -> list[str]:
+        """Where DVC stores files by their MD5: folder of its cache, and address or folder of its default remote."""
+        name = self._repo.config["core"].get("remote")
+        remote = self._repo.config["remote"].get(name, {}) if name else {}
+        has_others = remote.get("version_aware") or remote.get("worktree")  # which keep files by their names
+        cache = [str(self._repo.cache.local.path)]
+        return cache if not remote or has_others else [*cache, f"{remote['url'].rstrip('/')}/files/md5"]
+
     def stages(self, targets: Iterable[str] = ()) -> list[StageInfo]:
         """All stages, or `targets` and what they need, in an order in which they can run: dvc.yaml's where it can.
 
@@ -239,6 +247,11 @@ def _why_unreadable(root: Path, error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"a .dvcignore or .gitignore in {root} is not UTF-8 ({error}); restore it with `git checkout`"
     return f"{root} has no readable dvc.yaml ({error}); {DVC_YAML_REMEDY}"
+
+
+def places_of(root: Path) -> list[str]:
+    """Return where the checkout's DVC stores files by their MD5; nothing where `root` is no checkout of DVC."""
+    return Repository(root).places() if (root / ".dvc").is_dir() and (root / "dvc.yaml").exists() else []
 
 
 def lock_entry(root: Path, name: str) -> dict[str, Any]:

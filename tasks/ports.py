@@ -93,8 +93,8 @@ class Tracker(Protocol):
         """Log which sealed folder a stage reads; `digest` is its fingerprint, `context` e.g. "training"."""
         ...
 
-    def model(self, path: Path, name: str) -> None:
-        """Log a saved model folder."""
+    def model(self, path: Path, name: str, leave_out: Sequence[str] = ()) -> None:
+        """Log a saved model folder, without the files and folders that are called as in `leave_out`."""
         ...
 
     def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:

@@ -10,6 +10,7 @@ from models.data.hub_weights import pinned, weights_here
 from models.network.mask_vae import load_mask_vae
 from tasks.artifacts.content import work_key
 from tasks.artifacts.manifest import Kind, seal
+from tasks.artifacts.model_folder import RAW
 from tasks.ports import Tools
 from tasks.training.diffusion_model import (
     about_model,
@@ -20,7 +21,6 @@ from tasks.training.diffusion_model import (
     write_card,
 )
 from tasks.training.run import run_training, write_records
-from tasks.training.stage import RAW
 
 
 def train_stage(
@@ -68,4 +68,4 @@ def train_stage(
     write_card(out, stage, config, unet, frozen_vae, about)
     facts: dict[str, Any] = {**write_records(out, trained), **about}
     seal(out, Kind.DIFFUSION_MODEL, config=config, inputs=inputs, facts=facts)
-    tools.tracker.model(out, stage)
+    tools.tracker.model(out, stage, leave_out=[RAW])

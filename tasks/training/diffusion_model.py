@@ -18,10 +18,11 @@ from models.training.cost import count_parameters
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.content import content_of
 from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.artifacts.model_folder import RAW, UNET
 from tasks.ports import Tools
 from tasks.training.model_card import CARD, model_card
 from tasks.training.run import DRAWN
-from tasks.training.stage import RAW, UNET, StageTraining, training_objects
+from tasks.training.stage import StageTraining, training_objects
 
 
 def base_model(config: StageConfig, previous: Path | None) -> str | None:

@@ -25,15 +25,11 @@ from models.training.diffusion import DiffusionTraining
 from models.training.distributed import SINGLE, Ranks
 from models.training.sharding import shard
 from models.training.validation import ValidationSampler
+from tasks.artifacts.model_folder import RAW, UNET
 from tasks.artifacts.randomness import seed_of, share_of
 from tasks.artifacts.views import Image
 from tasks.ports import ComputeOptions
 from tasks.training.images import write_comparison
-
-UNET = "unet"
-"""Folder of the averaged weights of a saved pipeline."""
-RAW = "unet_raw"
-"""Folder of the newest weights beside the averaged ones in `unet`."""
 
 
 @dataclass(frozen=True)

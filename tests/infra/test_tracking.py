@@ -155,7 +155,11 @@ def test_model_folder_is_a_logged_model_of_the_run(tracker: RunTracker, tmp_path
     assert (model.name, model.status, model.source_run_id) == ("stage1", "READY", tracker.run_id)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     stored = Path(model.artifact_location.removeprefix("file://"))
-    assert {str(path.relative_to(stored)) for path in stored.rglob("*") if path.is_file()} == files
+    kept = stored / "weights"
+    assert {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()} == files
+    assert {"MLmodel", "weights.json", "input_example.json", "requirements.txt"} <= {
+        path.name for path in stored.iterdir()
+    }
 
 
 def test_tag_is_added_after_the_run_ended(store: TrackingStore) -> None:

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.versioning import Change, Commit, Repository, commit, lock_entry, lock_key, out_hashes, repro_command
+from infra.logged_models.weights import WeightList
+from infra.versioning import (
+    Change,
+    Commit,
+    Repository,
+    commit,
+    lock_entry,
+    lock_key,
+    out_hashes,
+    places_of,
+    repro_command,
+)
 from tests.tiny_repo import copy_repo, edit, repro
 
 
@@ -31,6 +42,27 @@ def test_stages_of_whole_graph_come_in_running_order(made: Path) -> None:
     assert (stages[0].deps, stages[0].outs) == (("source.txt",), ("data/first",))
     assert stages[0].desc == "the first of three"
     assert stages[0].policy == {"retries": 1, "retry_delay_seconds": 0, "timeout_seconds": 60}
+
+
+def test_places_have_the_files_of_outputs_by_their_md5(made: Path) -> None:
+    (place,) = Repository(made).places()
+    files = WeightList.of(made / "data/third").files
+    assert files
+    for file in files:
+        assert (Path(place) / file.md5[:2] / file.md5[2:]).read_bytes() == (
+            made / "data/third" / file.name
+        ).read_bytes()
+
+
+def test_places_name_the_default_remote_unless_it_keeps_names(tmp_path: Path) -> None:
+    repo = copy_repo(tmp_path / "repo")
+    config = repo / ".dvc/config"
+    remote = "[core]\n    remote = store\n['remote \"store\"']\n    url = s3://bucket/dvc/\n"
+    config.write_text(remote)
+    assert Repository(repo).places()[1:] == ["s3://bucket/dvc/files/md5"]
+    config.write_text(f"{remote}    version_aware = true\n")
+    assert Repository(repo).places()[1:] == []
+    assert places_of(tmp_path) == []
 
 
 def test_stages_of_target_are_it_and_its_ancestors(made: Path) -> None:

@@ -31,6 +31,7 @@ from models.network.multiview_unet import MultiViewUNet
 from models.training.validation import ValidationSampler
 from tasks.artifacts.atomic import read_json
 from tasks.artifacts.manifest import Kind, open_manifest
+from tasks.artifacts.model_folder import RAW
 from tasks.artifacts.views import ViewSet
 from tasks.distil import distil_stage
 from tasks.encode import encode_views
@@ -39,7 +40,7 @@ from tasks.train_diffusion import train_stage
 from tasks.train_vae import check_sizes, train_mask_vae
 from tasks.training.diffusion_model import base_model
 from tasks.training.images import evenly_spaced, keep_in_memory, list_images
-from tasks.training.stage import RAW, start_network, training_objects
+from tasks.training.stage import start_network, training_objects
 from tests.forked_ranks import ForkedRanks, start
 from tests.infra.s3 import S3Server
 from tests.models.precision_checks import LATENTS_DB, AttentionQueries, below_spread

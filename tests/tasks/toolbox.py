@@ -89,7 +89,7 @@ class MemoryTracker:
     def dataset(self, path: Path, name: str, digest: str, context: str) -> None:
         self.datasets.append((path, name, digest, context))
 
-    def model(self, path: Path, name: str) -> None:
+    def model(self, path: Path, name: str, leave_out: Sequence[str] = ()) -> None:  # noqa: ARG002
         self.models.append((path, name))
 
     def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:

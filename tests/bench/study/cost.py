@@ -69,7 +69,7 @@ class Metered:
         """Log which sealed folder is read."""
         self._tracker.dataset(path, name, digest, context)
 
-    def model(self, path: Path, name: str) -> None:
+    def model(self, path: Path, name: str, leave_out: Sequence[str] = ()) -> None:
         """Leave the model where it is."""
 
     def table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
+from tasks.artifacts.model_folder import RAW
 from tasks.commands.export_model import check_new, copy_with_scores
 from tasks.evaluation.object_scores import ObjectScore
 from tasks.evaluation.summary import summarize
 from tasks.report.hub_results import FOLDER, write_hub_results
-from tasks.training.stage import RAW
 from tests.bench.study.results import Results, Run
 
 
