@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from flows.inference import inference_compute
-from flows.model_reference import resolve_model
+from flows.models import resolve_model
 from infra.execution.processes import signals_raise
 from tasks.commands.page.drawing import Drawer
 from tasks.commands.page.options import PageOptions
@@ -30,10 +31,11 @@ def page(options: PageOptions, root: Path, profile: str, say: Callable[[str], No
         from tasks.commands.page.app import served_page  # it is optional, and takes seconds
     except ModuleNotFoundError as error:
         raise ValueError(f"the page needs {error.name}: pip install 'mvdiffusion-pp[pages]'") from error
+    resolve = partial(resolve_model, root=root, profile_name=profile)
     if options.model is not None:
-        resolve_model(options.model)
+        resolve(options.model)
     models = [*([options.model] if options.model else []), *saved_models(root)]
-    drawer = Drawer(inference_compute(profile, options.device), resolve_model)
+    drawer = Drawer(inference_compute(profile, options.device), resolve)
     with signals_raise(), suppress(KeyboardInterrupt, SystemExit), served_page(options, drawer, models) as address:
         say(f"photos to views: {address}\nCtrl-C ends it.")
         while True:

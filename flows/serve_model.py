@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.inference import inference_compute
-from flows.model_reference import resolve_model
+from flows.models import resolve_model
 from infra.execution.processes import signals_raise
 from infra.serving.ray_serve import Serving, served
 from tasks.commands.sampler import check_model
@@ -29,7 +29,7 @@ def serve_model(options: ServiceOptions, profile: str, say: Callable[[str], None
         ValueError: The model is none, or the port cannot be had.
         RuntimeError: A process does not start.
     """
-    folder = resolve_model(options.model)
+    folder = resolve_model(options.model, Path.cwd(), profile)
     check_model(folder)
     compute = inference_compute(profile, options.device)
     model = ServedModel(options.model, folder.absolute(), compute, options.scheduler)

@@ -11,6 +11,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 COLUMNS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 """Where MLflow keeps such addresses; each row of these tables belongs to an experiment."""
+VERSIONS = ("source", "storage_location")
+"""Columns of registered versions with such addresses; a version belongs to the experiment of its run."""
 LOCKED_SECONDS = 10.0
 
 
@@ -43,5 +45,11 @@ def adopt_runs(database: Path, experiment: str, artifacts: Path) -> None:
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - our own names
                 f"WHERE experiment_id = ? AND ({column} = ? OR substr({column}, 1, ?) = ?)",
                 (here, len(before) + 1, number, before, len(before) + 1, f"{before}/"),
+            )
+        for column in VERSIONS if "model_versions" in tables else ():
+            connection.execute(
+                f"UPDATE model_versions SET {column} = ? || substr({column}, ?) "  # noqa: S608 - our own names
+                f"WHERE substr({column}, 1, ?) = ? AND run_id IN (SELECT run_uuid FROM runs WHERE experiment_id = ?)",
+                (here, len(before) + 1, len(before) + 1, f"{before}/", number),
             )
     logger.warning("the project was at %s; its MLflow runs now keep their files in %s", before, artifacts)

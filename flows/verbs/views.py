@@ -34,10 +34,10 @@ def look(options: LookOptions) -> int:
 def sample(options: SampleOptions) -> int:
     """Sample the views of an object from photos of it. Writes views, contact sheet, turntables, cut-outs and meshes."""
     from flows.inference import inference_compute
-    from flows.model_reference import resolve_model
+    from flows.models import resolve_model
     from tasks.commands.photos import sample_photos
 
-    options = replace(options, model=resolve_model(str(options.model)))
+    options = replace(options, model=resolve_model(options.model, Path.cwd(), profile_name()))
     compute = inference_compute(profile_name(), options.device, options.attention_chunk)
     files = sample_photos(options, compute, lambda line: print(line, file=sys.stderr))
     views = [file for file in files if file.stem.startswith("t") and file.suffix == ".png"]
@@ -68,16 +68,20 @@ def export(options: ExportOptions) -> int:
 
 @app.command()
 def export_model(
-    model: Annotated[Path, typer.Argument(help="A trained stage, such as models_out/stage3.", metavar="MODEL")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="A trained stage, such as models_out/stage3 or models:/mvdpp@champion.", metavar="MODEL"),
+    ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder, ready to upload to a model hub.")],
     report: Annotated[Path, typer.Option(metavar="FOLDER", help="The report that evaluated the model.")] = Path(
         "reports"
     ),
 ) -> int:
     """Copy a trained model with its scores beside the card, as model hubs show them."""
+    from flows.models import resolve_model
     from tasks.commands.export_model import export_model as copy_model
 
-    print(copy_model(model, report, out))
+    print(copy_model(resolve_model(model, Path.cwd(), profile_name()), report, out))
     return 0
 
 

@@ -8,7 +8,7 @@ import typer
 
 from models.network.scheduler_names import SchedulerName
 
-MODEL_HELP = "A saved pipeline: a folder such as models_out/stage3, or owner/name@COMMIT at a hub."
+MODEL_HELP = "A saved pipeline: models_out/stage3, owner/name@COMMIT of a hub, models:/mvdpp@champion, runs:/ID/stage3."
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flows.__main__ import main
-from flows.model_reference import resolve_model
+from flows.models import resolve_model
 from flows.page import saved_models
 from models.network.noise import build_scheduler
 from tasks.commands.page.app import served_page
@@ -35,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(model: Path) -> Iterator[str]:
-    drawer = Drawer(Compute("cpu", "fp32"), resolve_model)
+    drawer = Drawer(Compute("cpu", "fp32"), partial(resolve_model, root=Path.cwd(), profile_name="laptop"))
     with served_page(PageOptions(port=free_port()), drawer, [str(model)]) as url:
         yield url
 

@@ -3,11 +3,16 @@
 import logging
 import shutil
 import sqlite3
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 
+from infra.logged_models.weights import WeightList
+from infra.registry import Registry
+from infra.storage.store import RemoteStore
 from infra.tracking import EXPERIMENT, TrackingStore
 
 
@@ -31,7 +36,7 @@ def said(root: Path) -> dict[str, list[str]]:
         (output,) = run.outputs.model_outputs
         model: Any = store.client.get_logged_model(output.model_id)
         stored = Path(model.artifact_location.removeprefix("file://").replace("%20", " "))
-        found[run.info.run_id] = [Path(local).read_text(), (stored / "said.txt").read_text()]
+        found[run.info.run_id] = [Path(local).read_text(), (stored / "weights/said.txt").read_text()]
     return found
 
 
@@ -51,6 +56,23 @@ def test_moved_project_keeps_its_runs_and_logs_beside_them(tmp_path: Path, caplo
     caplog.clear()
     TrackingStore(tmp_path / "a new place", None)
     assert not caplog.records
+
+
+@pytest.mark.slow(seconds=1)
+def test_registered_model_moves_with_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_run(tmp_path / "here", "weights")
+    store = TrackingStore(tmp_path / "here", None)
+    weights = WeightList.of(tmp_path / "here-source")
+    registry = Registry(store, RemoteStore(attempts=1).fetch)
+    model_id = registry.logged(weights)
+    assert model_id is not None
+    registry.register("moved", model_id, weights, tmp_path / "here-source", tags={}, note="")
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.setattr(utils, "_artifact_repos_cache", OrderedDict())  # as in a new process
+    moved = Registry(TrackingStore(tmp_path / "there", None), RemoteStore(attempts=1).fetch)
+    assert (moved.resolve("models:/moved/1", tmp_path / "cache") / "said.txt").read_text() == "weights"
+    address = moved.client.get_model_version_download_uri("moved", "1")
+    assert address.startswith((tmp_path / "there/mlruns/artifacts").as_uri())
 
 
 @pytest.mark.slow(seconds=3)

@@ -1,12 +1,13 @@
 """What the page does when it draws, without a browser."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from flows.model_reference import resolve_model
+from flows.models import resolve_model
 from models.network.noise import build_scheduler
 from tasks.commands.cut_outs import CutOut, Matting, cut_out
 from tasks.commands.page.app import _draw_with
@@ -31,7 +32,7 @@ def photo(tmp_path: Path) -> CutOut:
 
 @pytest.fixture
 def drawer() -> Drawer:
-    return Drawer(Compute("cpu", "fp32"), resolve_model)
+    return Drawer(Compute("cpu", "fp32"), partial(resolve_model, root=Path.cwd(), profile_name="laptop"))
 
 
 @pytest.mark.slow(seconds=3)
