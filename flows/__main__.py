@@ -7,7 +7,7 @@ from typer import TyperException
 
 from flows.app import PROGRAM, app
 from flows.options import sentence_of
-from flows.verbs import data, faces, pipeline, services, views  # noqa: F401 (they add their verbs)
+from flows.verbs import data, faces, models, pipeline, services, views  # noqa: F401 (they add their verbs)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -20,6 +20,7 @@ Examples:
   python -m flows aesthetic-scores --help           scores of your own objects, computed from their images
   python -m flows export-selection list.csv         what was selected, for select.list elsewhere
   python -m flows dataset-card data/views card      licences and authors of rendered views
+  python -m flows promote --dry-run                 is the new model better than the champion?
   python -m flows status                            how each stage ended
   python -m flows doctor                            is this machine ready?
   python -m flows serve                             Prefect: deployments, schedule, retries

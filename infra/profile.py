@@ -22,6 +22,27 @@ BF16_CAPABILITY = (8, 0)
 CountOrAuto = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
+class PromotionGate(BaseModel):
+    """What a model must have been measured to be before it becomes the champion (docs/registry.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="mvdpp", pattern=r"^[\w.-]+$")
+    """The registered model."""
+    metric: str = "psnr"
+    """Metric of the report that decides."""
+    protocol: str = "sparse"
+    """Whose views are scored: sparse, ring or gso."""
+    conditions: int = Field(default=1, ge=1)
+    """Condition views that the models are given."""
+    group: str = "held_out"
+    """Test objects: held_out, train, scan or gso."""
+    margin: float = Field(default=0.1, ge=0)
+    """By how much it must be better than the champion, in units of the metric."""
+    threshold: float | None = None
+    """What it must reach in any case; null: nothing."""
+
+
 class Profile(BaseModel):
     """One machine, or one way to use it."""
 
@@ -86,6 +107,9 @@ class Profile(BaseModel):
     """A ray worker whose resident memory is above this after an object is replaced by a fresh process."""
     tracking_uri: str | None
     """MLflow server or store; null: mlruns/mlflow.db in the project."""
+    promote: PromotionGate | None = None
+    """Gate of the registry, `python -m flows promote`; with one the flow data-to-model ends with a promotion. null: the
+    flow promotes nothing, and the command has the gate's defaults."""
     hub_url: str
     """Where Objaverse lies: http(s)://, s3://, file:// or a folder with the same layout."""
     mirrors: dict[str, str] = Field(default_factory=dict)

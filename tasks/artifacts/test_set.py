@@ -15,6 +15,7 @@ import numpy as np
 from render.cameras import Camera
 from render.images import Rgba, decode_png
 from tasks.artifacts.atomic import read_json, write_json
+from tasks.artifacts.content import sha256_of
 from tasks.artifacts.shards import ShardReader
 from tasks.artifacts.views import CAMERAS
 
@@ -55,6 +56,18 @@ def _describe(reader: ShardReader, uid: str) -> dict[str, Any]:
         views.append(Camera.from_json(row).as_json() | {"side": image.shape[0], "sha256": pixel_hash(image)})
     lines = "".join(f"{view['sha256']}\n" for view in views)
     return {"sha256": hashlib.sha256(lines.encode()).hexdigest(), "views": views}
+
+
+def content_hash(folder: Path) -> str:
+    """Return a hash of what a sealed test set shows: the pixels of every view and the true meshes, by object.
+
+    Raises ValueError where there is no `test_set.json`, or a file that is none.
+    """
+    path = folder / TEST_SET
+    _views_of(path)
+    lines = [f"{row['sha256']}  {uid}\n" for uid, row in sorted(read_json(path)["objects"].items())]
+    lines += [f"{sha256_of(mesh)}  {mesh.name}\n" for mesh in sorted((folder / "meshes").glob("*.ply"))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
