@@ -24,7 +24,7 @@ from flows.environment import FLOW_RUN, profile_name
 from flows.params import load_params
 from flows.params_edit import set_params as write_params
 from flows.pipeline import FLOWS
-from flows.run_artifacts import MADE, Progress, show_stages
+from flows.run_artifacts import MADE, Progress, show_promotion, show_stages, show_trainings
 from flows.settings import chosen, settings_model
 from flows.stage import made_event
 from infra.execution.end_with import end_with
@@ -102,6 +102,24 @@ def reproduce(root: Path, name: str, force: bool) -> State:
     return Completed(message="made")
 
 
+def promote(root: Path) -> None:
+    """Let the model become the champion if it passes the profile's gate; an artifact says what came of it.
+
+    A model that is not better is no failure of the flow. Raises RuntimeError when nobody can say whether it is.
+    """
+    if load_profile(profile_name()).promote is None:
+        return
+    with ProcessGroup([sys.executable, "-m", "flows", "promote"], root=root, output=subprocess.PIPE) as group:
+        said = list(filter(None, group.lines()))
+        code = group.wait()
+    for line in said:
+        get_run_logger().info(line)
+    text = said[-1] if said else "nothing was said"
+    show_promotion(text)
+    if code not in (0, 1):
+        raise RuntimeError(f"`python -m flows promote` ended with exit code {code}: {text}")
+
+
 def _task(stage: StageInfo) -> Any:
     policy = stage.policy
     return task(
@@ -145,6 +163,9 @@ def deployed_flow(name: str) -> Any:
         with ProcessGroup(command, root=PROJECT, output=subprocess.PIPE) as tagging:
             for line in tagging.lines():
                 get_run_logger().info(line)
+        show_trainings(PROJECT, load_profile(profile_name()).tracking_uri)
+        if row.promotes and all(state.is_completed() for state in states):
+            promote(PROJECT)
         return states
 
     return run

@@ -249,5 +249,11 @@ FLOWS = (
         triggers=(NEW_VIEWS,),
     ),
     Flow("evaluate", "evaluate", "The report, and what it needs.", ("sample.steps", "evaluate.points")),
-    Flow("data-to-model", "evaluate", "Everything, from the catalog to the report.", _OBJECTS + _VAE + _DIFFUSION),
+    Flow(
+        "data-to-model",
+        "evaluate",
+        "Everything, from the catalog to the report.",
+        _OBJECTS + _VAE + _DIFFUSION,
+        promotes=True,
+    ),
 )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from prefect.artifacts import (
     create_image_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -14,6 +15,7 @@ from prefect.artifacts import (
 from prefect.client.schemas.objects import State
 
 from flows.run_records import read_record
+from flows.status import training_links
 from infra.mlflow_pages import MlflowPages
 
 MADE = ("Completed", "Restored")
@@ -73,3 +75,15 @@ def show_stages(root: Path, target: str, states: Mapping[str, State], pages: Mlf
         if sheet:
             create_image_artifact(sheet, key=f"sheet-{name}", description=f"A contact sheet of {name}")
     create_table_artifact(table=rows, key="stages", description=f"How the stages up to {target} ended")
+
+
+def show_trainings(root: Path, tracking_uri: str | None) -> None:
+    """Link to where MLflow's UI compares the trainings of a checkout; nothing where there is none yet."""
+    if links := training_links(root, tracking_uri):
+        markdown = "\n".join(f"- {link}" for link in links)
+        create_markdown_artifact(markdown=markdown, key="trainings", description="The trainings in MLflow's UI")
+
+
+def show_promotion(text: str) -> None:
+    """Say whether the model became the champion."""
+    create_markdown_artifact(markdown=text, key="promotion", description="Whether the model became the champion")

@@ -113,6 +113,8 @@ class Flow:
     schedule: str | None = None
     """When it runs by itself, as cron has it, in UTC; the schedule is off until it is switched on in Prefect."""
     triggers: tuple[Trigger, ...] = ()
+    promotes: bool = False
+    """Whether it ends with `python -m flows promote`, where the profile has a gate."""
 
     @property
     def entrypoint(self) -> str:

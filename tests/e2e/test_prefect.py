@@ -22,8 +22,9 @@ import pytest
 from flows.servers import QUIET
 from infra.execution.processes import ProcessGroup, environment, is_alive
 from infra.health import request_error
+from tests.flows.promotion_project import make_model, make_report, make_test_set
 from tests.infra.server import WebServer
-from tests.project_copy import ROOT, copy_project
+from tests.project_copy import ROOT, copy_project, write_profile
 from tests.tiny_repo import copy_repo, edit, repro, runs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -129,6 +130,41 @@ def test_flow_that_is_cancelled_leaves_no_process_and_the_next_one_goes_on(repo:
     assert str(repo) not in commands()
     edit(repo, "second: {depth: 3, seconds: 10000", "second: {depth: 3, seconds: 0")
     assert names(repo, env, "third") == ["Cached", "Completed", "Completed"]
+
+
+@pytest.mark.nightly
+def test_flow_promotes_what_passes_the_gate_of_the_profile_and_says_what_does_not(
+    repo: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    model, test_set = make_model(repo / "models_out/stage3", "weights"), make_test_set(repo, "a" * 64)
+    make_report(repo / "reports", model, test_set, psnr=19.0)
+    gated = write_profile(tmp_path / "gated.yaml", promote={"threshold": 20})
+    client = env | {"MVDPP_PROFILE": str(gated), "PYTHONPATH": str(ROOT)}
+    assert states(repo, client, "first", "--promote")[0] == "Completed"
+    assert "psnr 19 +- 0.2 over 4 objects is below the threshold 20" in promotion_artifacts(env)[0]
+    write_profile(tmp_path / "gated.yaml", promote={"threshold": 18})
+    assert states(repo, client, "first", "--promote")[0] == "Completed"
+    assert "is models:/mvdpp@champion now, version 1" in promotion_artifacts(env)[0]
+    shutil.rmtree(repo / "reports")
+    assert states(repo, client, "first", "--promote")[0] == "Completed", "it is the champion already"
+    (repo / "models_out/stage3/manifest.json").unlink()
+    assert states(repo, client, "first", "--promote")[0] == "Failed"
+    write_profile(tmp_path / "gated.yaml", promote=None)
+    num_before = len(promotion_artifacts(env))
+    assert states(repo, client, "first", "--promote")[0] == "Completed", "without a gate nothing is asked"
+    assert len(promotion_artifacts(env)) == num_before
+
+
+def promotion_artifacts(env: dict[str, str]) -> list[str]:
+    """What the artifacts `promotion` say, newest first."""
+    question = {"artifacts": {"key": {"any_": ["promotion"]}}, "sort": "CREATED_DESC"}
+    request = urllib.request.Request(
+        f"{env['PREFECT_API_URL']}/artifacts/filter",
+        json.dumps(question).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return [row["data"] for row in json.load(answer)]
 
 
 def serve_project(folder: Path) -> Path:
