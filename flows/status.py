@@ -22,6 +22,12 @@ SHEETS = ("data/views", "data/test_views", "data/samples/*")
 MODELS = ("models_out/mask_vae", *(f"models_out/{name}" for name in ("stage1", "stage2", "stage3", "distilled")))
 CONFIGS = ("model_index.json", "config.json")
 """One of them lies in every folder of a model: of a pipeline, of a network."""
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `python -m flows ui` shows MLflow unless told otherwise."""
+TRAINING_VIEW = "workflowType=machine_learning"
+"""Lets MLflow's UI show what belongs to trainings; it opens with what belongs to language models."""
+FLAT = "orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
+"""Sorted by name, because runs that are sorted by time hide below the run of their pipeline."""
 MESH_ENDINGS = (".glb", ".obj", ".ply")
 
 
@@ -74,18 +80,20 @@ def render_status(rows: Iterable[StageStatus]) -> Table:
     return table
 
 
-def render_results(root: Path) -> Panel:
-    """Show where the results lie, and how to open them."""
+def render_results(root: Path, tracking_uri: str | None = None) -> Panel:
+    """Show where the results lie, and how to open them; `tracking_uri` is the profile's."""
     models = [name for name in MODELS if _has_model(root / name)]
     places = {
         "report": _files(root, ["reports"], (".md", ".html")),
         "contact sheets": _folders(root, [f"{name}/sheets" for name in SHEETS], (".png",)),
         "meshes": _folders(root, ["data/meshes"], MESH_ENDINGS),
         "models": models,
-        "runs and curves": ["python -m flows ui"],
+        "runs and curves": ["python -m flows ui", *training_links(root, tracking_uri)],
         "stage by stage": ["python -m flows status"],
     }
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # so that links stay whole
     for what, found in places.items():
         table.add_row(what, "\n".join(found) or "none yet")
     return Panel(table, title="Results", title_align="left", expand=False)
@@ -96,19 +104,39 @@ def _has_model(folder: Path) -> bool:
     return (folder / MANIFEST).exists() and any((folder / name).exists() for name in CONFIGS)
 
 
-def deep_links(base: str, experiment: str, runs: Sequence[str]) -> list[str]:
-    """Return addresses in MLflow's UI: the experiment, and the given runs side by side.
+def deep_links(base: str, experiment: str, runs: Sequence[str]) -> dict[str, str]:
+    """Return addresses in MLflow's UI, by what they show: all runs; with trainings, their curves and their comparison.
 
     Args:
         base: Address of the UI.
         experiment: Id of the experiment.
-        runs: Ids of the runs to compare.
+        runs: Ids of the runs of the trainings to compare.
     """
-    links = [f"{base}/#/experiments/{experiment}/runs"]
+    top = base.rstrip("/")
+    page = f"{top}/#/experiments/{experiment}/runs?{TRAINING_VIEW}&startTime=ALL"
+    links = {"all runs": page}
+    if runs:
+        those = ", ".join(f"'{run}'" for run in runs)
+        search = quote(f"attributes.run_id IN ({those})")
+        links["curves"] = f"{page}&searchFilter={search}&compareRunsMode=CHART&{FLAT}"
     if len(runs) > 1:
         words = [quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (runs, [experiment])]
-        links.append(f"{base}/#/compare-runs?runs={words[0]}&experiments={words[1]}")
+        links["side by side"] = f"{top}/#/compare-runs?{TRAINING_VIEW}&runs={words[0]}&experiments={words[1]}"
     return links
+
+
+def training_links(root: Path, tracking_uri: str | None) -> list[str]:
+    """Return `deep_links` of the last trainings as lines, at the profile's server or at `python -m flows ui`.
+
+    Asks no server: ids stand in the records of the stages. Nothing before the first training.
+    """
+    base = tracking_uri if tracking_uri and tracking_uri.startswith("http") else LOCAL_UI
+    records = [read_record(root, stage) for stage in TRAININGS]
+    known = [record for record in records if record and record.experiment_id]
+    if not known:
+        return []
+    links = deep_links(base, known[-1].experiment_id, [record.run_id for record in known])
+    return [f"{name}: {link}" for name, link in links.items()]
 
 
 def training_runs(root: Path) -> list[str]:

@@ -24,6 +24,8 @@ from infra.mlflow_import import import_mlflow
 from infra.moved_runs import adopt_runs
 
 EXPERIMENT = "mvdiffusion-pp"
+KIND_TAG = ("mlflow.experimentKind", "custom_model_development")
+"""Tag of the experiment that lets MLflow's UI open its view of trainings and not the one of language models."""
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 5.0
 LONGEST_WAIT = 120.0
@@ -160,7 +162,10 @@ class TrackingStore:
         found = self.client.get_experiment_by_name(EXPERIMENT)
         if found is None:
             location = artifacts.as_uri() if artifacts else None
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+            number = self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=dict([KIND_TAG]))
+            return str(number)
+        if KIND_TAG[0] not in found.tags:
+            self.client.set_experiment_tag(found.experiment_id, *KIND_TAG)
         return str(found.experiment_id)
 
     def _check_server(self, attempts: int) -> None:

@@ -131,9 +131,12 @@ def status() -> int:
     """Show how each stage ended last, and whether it is stale."""
     from rich.console import Console
 
-    from flows.status import render_status, stage_status
+    from flows.status import render_status, stage_status, training_links
+    from infra.profile import load_profile
 
     Console().print(render_status(stage_status(Path.cwd())))
+    links = training_links(Path.cwd(), load_profile(profile_name()).tracking_uri)
+    print("\n".join(f"trainings, {link}" for link in links), end="\n" if links else "")
     return 0
 
 
@@ -143,8 +146,9 @@ def results() -> int:
     from rich.console import Console
 
     from flows.status import render_results
+    from infra.profile import load_profile
 
-    Console().print(render_results(Path.cwd()))
+    Console().print(render_results(Path.cwd(), load_profile(profile_name()).tracking_uri))
     return 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from flows.run_records import RunRecord, note_start, write_record
-from flows.status import deep_links, render_results, render_status, stage_status, training_runs
+from flows.status import deep_links, render_results, render_status, stage_status, training_links, training_runs
 from tasks.artifacts.atomic import write_json
 from tests.tiny_repo import copy_repo, edit
 
@@ -78,12 +78,26 @@ def test_results_before_the_first_run_has_nothing(tmp_path: Path) -> None:
 
 def test_deep_links_compare_the_trainings(tmp_path: Path) -> None:
     for stage in ("train-stage1", "train-stage3", "render"):
-        write_record(tmp_path, stage, RunRecord(f"run-{stage}", "", 1.0))
+        write_record(tmp_path, stage, RunRecord(f"run-{stage}", "", 1.0, experiment_id="1"))
     runs = training_runs(tmp_path)
     assert runs == ["run-train-stage1", "run-train-stage3"]
-    experiment, compare = deep_links("http://127.0.0.1:5000", "1", runs)
-    assert experiment == "http://127.0.0.1:5000/#/experiments/1/runs"
-    query = unquote(compare).partition("compare-runs?")[2]
-    runs_word, experiments_word = query.split("&")
+    links = deep_links("http://127.0.0.1:5000", "1", runs)
+    assert links["all runs"].startswith("http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning")
+    assert "attributes.run_id IN ('run-train-stage1', 'run-train-stage3')" in unquote(links["curves"])
+    query = unquote(links["side by side"]).partition("compare-runs?")[2]
+    _, runs_word, experiments_word = query.split("&")
     assert json.loads(runs_word.removeprefix("runs=")) == runs
     assert json.loads(experiments_word.removeprefix("experiments=")) == ["1"]
+    assert training_links(tmp_path, None) == [f"{name}: {link}" for name, link in links.items()]
+    assert (
+        training_links(tmp_path, "https://mlflow.example/")[0]
+        == "all runs: https://mlflow.example/#/experiments/1/runs?workflowType=machine_learning&startTime=ALL"
+    )
+    text = printed(render_results(tmp_path)).replace("\n", "").replace("│", "").replace(" ", "")
+    assert links["curves"] in text, "a link is folded, never cut"
+
+
+def test_links_of_records_without_an_experiment_are_left_out(tmp_path: Path) -> None:
+    assert training_links(tmp_path, None) == []
+    write_record(tmp_path, "train-stage1", RunRecord("run", "", 1.0))
+    assert training_links(tmp_path, None) == []

@@ -40,6 +40,7 @@ def test_store_by_default_lies_in_the_project(store: TrackingStore, root: Path) 
     assert (root / "mlruns/mlflow.db").is_file()
     experiment = store.client.get_experiment_by_name(EXPERIMENT)
     assert experiment.artifact_location == (root / "mlruns/artifacts").as_uri()
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert TrackingStore(root, None).experiment_id == store.experiment_id
 
 
