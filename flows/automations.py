@@ -104,6 +104,9 @@ def automations(pool: str, heartbeat: int, notify: str | None) -> list[Automatio
 def register(client: SyncPrefectClient, pool: str, heartbeat: int, block: str | None) -> list[str]:
     """Bring the server's automations of a pool to what `automations` says; return their names.
 
+    One that says so already is left alone: a new one knows of no heartbeat that came before it, so that a run whose
+    worker has died would never be missed. One that somebody has switched off stays off.
+
     Args:
         client: Of the server.
         pool: Name of the work pool.
@@ -114,11 +117,19 @@ def register(client: SyncPrefectClient, pool: str, heartbeat: int, block: str | 
         ValueError: The server has no such block.
     """
     wanted = automations(pool, heartbeat, _block_id(client, block))
-    for old in client.read_automations():
-        if old.name.startswith(f"{pool}: "):
-            client.delete_automation(old.id)
+    known = {old.name: old for old in client.read_automations() if old.name.startswith(f"{pool}: ")}
     for automation in wanted:
-        client.create_automation(automation)
+        old = known.pop(automation.name, None)
+        if old is None:
+            client.create_automation(automation)
+        elif (old.description, old.trigger, old.actions) != (
+            automation.description,
+            automation.trigger,
+            automation.actions,
+        ):
+            client.update_automation(old.id, automation.model_copy(update={"enabled": old.enabled}))
+    for old in known.values():
+        client.delete_automation(old.id)
     return [automation.name for automation in wanted]
 
 

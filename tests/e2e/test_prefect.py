@@ -310,6 +310,15 @@ def test_run_whose_heartbeat_stops_crashes_and_goes_on(env: dict[str, str]) -> N
     wait_for(lambda: states_of(env, run)[-2:] == ["CRASHED", "SCHEDULED"], 300)
 
 
+def test_automations_that_are_registered_again_stay_the_same_which_know_the_heartbeats(env: dict[str, str]) -> None:
+    assert automate(env).returncode == 0
+    before = {row["id"]: row["name"] for row in ask(env, "/automations/filter", {}) if row["name"].startswith("pool: ")}
+    assert len(before) >= 3
+    assert automate(env).returncode == 0
+    after = {row["id"]: row["name"] for row in ask(env, "/automations/filter", {}) if row["name"].startswith("pool: ")}
+    assert after == {key: name for key, name in before.items() if "told of" not in name}
+
+
 def test_run_that_crashes_goes_on_four_times_and_no_more(env: dict[str, str]) -> None:
     assert automate(env).returncode == 0
     run = make_run(env)
