@@ -319,20 +319,6 @@ def test_automations_that_are_registered_again_stay_the_same_which_know_the_hear
     assert after == {key: name for key, name in before.items() if "told of" not in name}
 
 
-def test_run_that_crashes_goes_on_four_times_and_no_more(env: dict[str, str]) -> None:
-    assert automate(env).returncode == 0
-    run = make_run(env)
-    for _ in range(4):
-        set_state(env, run, "CRASHED")
-        wait_for(lambda: states_of(env, run)[-1] == "SCHEDULED", 300)
-        set_state(env, run, "PENDING", "RUNNING")
-    other = make_run(env)
-    set_state(env, run, "CRASHED")
-    set_state(env, other, "CRASHED")  # an event after the one that must start nothing
-    wait_for(lambda: states_of(env, other)[-1] == "SCHEDULED", 300)
-    assert states_of(env, run)[-1] == "CRASHED"
-
-
 def test_failed_run_is_told_of_and_an_unknown_block_is_refused(env: dict[str, str], tmp_path: Path) -> None:
     refused = automate(env, "slack-webhook/nobody")
     assert "Prefect's server has no block 'slack-webhook/nobody'; make one" in refused.stderr
