@@ -44,7 +44,7 @@ def serve_model(options: ServiceOptions, profile: str, say: Callable[[str], None
             finishers=options.finishers,
             gpus=1.0 if compute.device == "cuda" else 0.0,
         )
-        say("starting the service (half a minute) ...")
+        say("starting the service ...")
         with served(serving) as service:
             say(f"photos to views: POST {service.address}/jobs\nCtrl-C ends it.")
             with suppress(KeyboardInterrupt, SystemExit):
