@@ -24,13 +24,13 @@ from tasks.artifacts.views import ViewSet
 from tasks.config import GsoEvalConfig, RenderTestConfig, ValidateConfig
 from tasks.outcome import Done, Outcome
 from tasks.ports import Tools
+from tasks.sources.tested_shapes import TestedShapes, measure_tested
 from tasks.validation.appearance import Appearance, looked_at, measure_objects
 from tasks.validation.copies import Copy
 from tasks.validation.expectations import Expectation, as_row, check
 from tasks.validation.folder import APPEARANCE, LEAVE_OUT, LOOKALIKES, PASSED
 from tasks.validation.lookalikes import LookAlikes
 from tasks.validation.shape_expectations import check_shapes
-from tasks.validation.tested_shapes import TestedShapes, measure_tested
 
 MAX_PAIRS = 8
 """Pairs of look-alikes on the contact sheet."""

@@ -48,6 +48,7 @@ def boot() -> tuple[np.ndarray, np.ndarray]:
     for box, place in zip(boxes, ((0, 0, 0), (0.3, 0.3, 0), (-0.3, 0, 0.4)), strict=True):
         box.apply_translation(place)
     mesh = trimesh.util.concatenate(boxes)
+    assert isinstance(mesh, trimesh.Trimesh)
     low, high = mesh.bounds
     return (np.asarray(mesh.vertices) - (low + high) / 2) / (high - low).max(), np.asarray(mesh.faces, np.int32)
 

@@ -113,7 +113,7 @@ def test_members_of_a_large_object_are_read_whatever_the_chunks(
     chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "CHUNK", chunk)
-    content = {"a": {"b": [1, {"c": '}\\"{'}]}, "é": None, "n": -12.5, "t": True, "": [], "s": "x" * 50}
+    content: dict[str, Any] = {"a": {"b": [1, {"c": '}\\"{'}]}, "é": None, "n": -12.5, "t": True, "": [], "s": "x" * 50}
     (tmp_path / "one.json").write_text(" " + json.dumps(content, indent=2) + "\n")
     assert dict(json_members(tmp_path / "one.json")) == content
     (tmp_path / "none.json").write_text("{ }")
