@@ -120,7 +120,7 @@ def render_object(job: RenderJob) -> Outcome:
 
 def _given(job: RenderJob) -> GivenConditions:
     """Return the condition views that the object brings along, where they are wanted."""
-    # as above
+    # Blender costs seconds and 200 MB to load: only workers come here
     from render.blender.objects import triangles
 
     if job.given is None:
