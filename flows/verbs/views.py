@@ -15,6 +15,7 @@ from flows.environment import profile_name
 from flows.options import with_options
 from tasks.commands.export.options import ExportOptions
 from tasks.commands.look_options import LookOptions
+from tasks.commands.publish_options import PublishOptions
 from tasks.commands.sample_options import SampleOptions
 from tasks.commands.score_options import ScoreOptions
 
@@ -82,6 +83,19 @@ def export_model(
     from tasks.commands.export_model import export_model as copy_model
 
     print(copy_model(resolve_model(model, Path.cwd(), profile_name()), report, out))
+    return 0
+
+
+@app.command()
+@with_options(PublishOptions)
+def publish(options: PublishOptions) -> int:
+    """Publish a model with its scores, or views with their licences, to a folder or the hub (docs/publishing.md)."""
+    from flows.environment import hub_token, hub_url
+    from flows.wiring import Hub
+    from tasks.commands.publish import Account
+    from tasks.commands.publish import publish as publish_folder
+
+    print(publish_folder(options, Account(hub_url() or Hub.url, hub_token()), say))
     return 0
 
 
