@@ -13,10 +13,9 @@ FENCE = re.compile(r"^```(?:bash|sh|console)?\n(.*?)^```", re.DOTALL | re.MULTIL
 INLINE = re.compile(r"`((?:python -m flows|make|dvc|prefect|mlflow|hf) [^`]+)`")
 STARTS = ("python -m flows", "make", "dvc", "prefect", "mlflow", "hf", "mvdiffusion-pp", "ray", "aws", "sky", "kubectl")
 SHOWN = (ROOT / "README.md", ROOT / "docs")
-BUILDS = "takes what the network or an empty machine has; .ci/run and the workflow run it"
 RUN_BY: dict[str, str] = {
     "python -m flows aesthetic-scores": "tests/tasks/commands/aesthetic/test_scores.py",
-    "python -m flows check-set": "tests/tasks/test_gso_eval.py",
+    "python -m flows check-set": "tests/tasks/commands/test_check_set.py",
     "python -m flows dataset-card": "tests/tasks/commands/test_dataset_card.py",
     "python -m flows doctor": "tests/infra/setup/test_doctor.py",
     "python -m flows export": "tests/tasks/commands/export/test_exports.py",

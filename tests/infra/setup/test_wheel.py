@@ -55,6 +55,7 @@ def test_wheel_imports_every_module_outside_the_checkout(installed: Path, tmp_pa
 @pytest.mark.slow
 def test_wheel_gives_the_command_its_profiles_and_its_types(installed: Path, tmp_path: Path) -> None:
     assert "results" in run(installed / "bin" / "mvdiffusion-pp", "--help", cwd=tmp_path)
+    assert "results" in run(installed / "bin" / "python", "-m", "flows", "--help", cwd=tmp_path)
     load = "from infra.profile import load_profile; print(load_profile('cluster'))"
     assert "pool" in run(installed / "bin" / "python", "-c", load, cwd=tmp_path)
     (site_packages,) = installed.glob("lib/python*/site-packages")
@@ -62,6 +63,22 @@ def test_wheel_gives_the_command_its_profiles_and_its_types(installed: Path, tmp
     templates = [path.relative_to(ROOT) for path in (ROOT / "tasks" / "report" / "templates").iterdir()]
     assert templates
     assert all((site_packages / path).is_file() for path in templates)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_make_wheel_leaves_a_wheel_of_the_version_that_pyproject_states(tmp_path: Path) -> None:
+    """From a copy, so that the build leaves nothing in the checkout."""
+    names = run("git", "ls-files", "-z", *CODE, "pyproject.toml", "README.md", "LICENSE", "Makefile", cwd=ROOT).split(
+        "\0"
+    )
+    for name in filter(None, names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    run("make", "wheel", "--assume-old=bootstrap", "PYTHON=true", cwd=tmp_path)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert [path.name for path in (tmp_path / "dist").iterdir()] == [f"mvdiffusion_pp-{version}-py3-none-any.whl"]
 
 
 def test_version_is_the_same_wherever_it_stands() -> None:
