@@ -6,6 +6,7 @@ Satisfies `Tracker` of tasks/ports.py. Knows neither stages nor DVC: whoever sta
 """
 
 import json
+import logging
 import re
 import sqlite3
 import time
