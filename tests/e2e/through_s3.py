@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 import yaml
@@ -28,12 +27,14 @@ from tests.e2e.tiny_project import TRAININGS, environment, make_project
 from tests.infra.hidden_node import hidden_node, may_hide
 from tests.infra.ray_cluster import ray_cluster
 from tests.infra.s3_on_disk import S3Process
-from tests.project_copy import ROOT, copy_project, write_profile
+from tests.project_copy import copy_project, write_profile
 
 BUCKET = "mvdpp"
 PROFILE = "through_s3.yaml"
 KILLED_IN = ("render", "encode", "sample")
 """Stages during which the server is killed once the first result of one of their items is in the store."""
+SOURCES = ("data/source", "data/gso_source", "data/peers")
+"""Folders that the graph names and no stage makes."""
 AWAY_SECONDS = 5.0
 ATTEMPTS = 3
 CREDENTIALS = {
@@ -137,10 +138,8 @@ def _make(first: Path, kills: Kills) -> None:
 def _push(first: Path, server: S3Process, kills: Kills) -> None:
     dvc(first, "remote", "add", "--default", "store", f"s3://{BUCKET}/dvc")
     dvc(first, "remote", "modify", "store", "endpointurl", server.url)
-    for name in ("source", "gso_source", "peers"):  # folders that the graph names, which git keeps for their README
-        copyfile(ROOT / "data" / name / "README.md", first / "data" / name / "README.md")
     git(first, "add", "--all")
-    git(first, "add", "--force", "data/source", "data/gso_source", "data/peers", "dvc.lock")
+    git(first, "add", "--force", *SOURCES, "dvc.lock")
     git(first, "commit", "-qm", "made")
     kills.arm("push", f"PUT /{BUCKET}/dvc/")
     _again_and_again(first, "push", kills)
@@ -150,6 +149,8 @@ def _push(first: Path, server: S3Process, kills: Kills) -> None:
 
 def _pull(first: Path, second: Path, kills: Kills) -> None:
     git(first, "clone", "-q", str(first), str(second))
+    for name in SOURCES:  # git keeps no empty folder
+        (second / name).mkdir(exist_ok=True, parents=True)
     kills.arm("pull", f"GET /{BUCKET}/dvc/")
     _again_and_again(second, "pull", kills)
     said = dvc(second, "repro")
