@@ -37,20 +37,24 @@ def bill_of_materials() -> dict[str, Any]:
 
 def licence_of(package: Distribution) -> str:
     """Return a package's licence: its SPDX expression, or what its metadata says in other words, or UNKNOWN."""
-    metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
-        return str(expression)
-    classifiers = [text for text in metadata.get_all("Classifier") or [] if text.startswith(CLASSIFIER)]
+    if expression := _field(package, "License-Expression"):
+        return expression
+    classifiers = [text for text in package.metadata.get_all("Classifier") or [] if text.startswith(CLASSIFIER)]
     names = [text.rpartition(" :: ")[2] for text in classifiers if not text.endswith("OSI Approved")]
-    said = (metadata.get("License") or "").strip()
+    said = _field(package, "License").strip()
     if said and "\n" not in said and len(said) <= LONGEST and said.upper() != "UNKNOWN":
         return said
     return " or ".join(names) or UNKNOWN
 
 
 def _installed() -> Iterator[Distribution]:
-    found = {_name(package): package for package in distributions() if package.metadata.get("Name")}
+    found = {_name(package): package for package in distributions() if _field(package, "Name")}
     yield from (found[name] for name in sorted(found) if name != PROJECT)
+
+
+def _field(package: Distribution, name: str) -> str:
+    """Return a field of a package's metadata; empty where there is none."""
+    return str(package.metadata[name]) if name in package.metadata else ""
 
 
 def _name(package: Distribution) -> str:

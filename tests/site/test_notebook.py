@@ -20,7 +20,7 @@ NOTEBOOK = ROOT / "docs" / "notebooks" / "tour.ipynb"
 
 
 def read() -> nbformat.NotebookNode:
-    return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    return nbformat.read(NOTEBOOK, as_version=4)
 
 
 def test_notebook_is_stored_without_outputs() -> None:

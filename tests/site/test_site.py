@@ -105,4 +105,5 @@ def test_page_that_nobody_has_placed_is_added_to_the_navigation(monkeypatch: pyt
     config = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=yaml.SafeLoader)
     monkeypatch.setattr(hooks, "_pages_in_docs", lambda: ["photos.md", "brand-new.md"])
     made = on_config(type("Config", (), {"nav": config["nav"]})())
+    assert made.nav is not None
     assert made.nav[-1] == {"More": ["brand-new.md"]}

@@ -128,7 +128,7 @@ class Hub(BaseHTTPRequestHandler):
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http://{self.headers['Host']}"
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -98,8 +98,8 @@ def test_model_published_at_a_hub_comes_back_with_equal_bytes(
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         )
         names = HfApi(endpoint=url).list_repo_files("me/ducks")
-        place = {"local_dir": tmp_path / "copy", "cache_dir": tmp_path / "cache"}
-        here = Path(snapshot_download("me/ducks", endpoint=url, **place))
+        cache, copy = tmp_path / "cache", tmp_path / "copy"
+        here = Path(snapshot_download("me/ducks", endpoint=url, local_dir=copy, cache_dir=cache))
     source = project / "models_out" / "stage3"
     given = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     assert set(names) == given | {".eval_results/mvdiffusion-pp.yaml"}
