@@ -17,7 +17,7 @@ Examples:
   python -m flows serve-model --model models_out/stage3   the same over HTTP
   python -m flows score outputs --layout syncdreamer --name syncdreamer
   python -m flows export data/views --layout huggingface --out hub
-  python -m flows publish models_out/stage3 hub:me/ducks   card, scores and weights at the hub
+  python -m flows publish models_out/stage3 hub:me/ducks
   python -m flows aesthetic-scores --help           scores of your own objects, computed from their images
   python -m flows export-selection list.csv         what was selected, for select.list elsewhere
   python -m flows dataset-card data/views card      licences and authors of rendered views

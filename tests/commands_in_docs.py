@@ -41,6 +41,7 @@ RUN_BY: dict[str, str] = {
 NOT_RUN: dict[str, str] = {
     "python -m flows tag-runs": "reads what a run of DVC has left; flows/run_records.py has tests",
     "python -m flows ui": "opens two servers until Ctrl-C; their commands are those that serve starts",
+    "python -m flows results": "reads the report; flows/status.py has tests",
     "make": "the targets call commands that are tested one by one",
     "dvc": "DVC's own commands",
     "prefect": "Prefect's own commands",

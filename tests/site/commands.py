@@ -26,7 +26,7 @@ def _table(command: Any) -> Iterator[str]:
     yield f"`{f'{PROGRAM} {command.name} {usage}'.strip()}`\n\n"
     rows = [row for row in command.params if not getattr(row, "hidden", False) and row.name != "help"]
     if rows:
-        yield "| | |\n| --- | --- |\n"
+        yield "| argument | meaning |\n| --- | --- |\n"
     for row in rows:
         names = ", ".join(f"`{name}`" for name in (*row.opts, *row.secondary_opts) if name.startswith("-"))
         value = "" if getattr(row, "is_flag", False) else f" `{_metavar(row)}`"
