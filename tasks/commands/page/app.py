@@ -172,7 +172,7 @@ def _model_choice(options: PageOptions, models: Sequence[str]) -> gr.Dropdown:
         value=models[0] if models else None,
         allow_custom_value=may_name,
         label="Model",
-        info="A folder, or owner/name of a hub." if may_name else None,
+        info="A folder, owner/name of a hub, or models:/NAME@champion." if may_name else None,
         elem_id="model",
     )
 
