@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from infra.execution.ray_pool import Limits, RayPool
-from infra.execution.torchrun import TorchrunLauncher
+from infra.execution.torchrun import TorchrunLauncher, local_environment, local_torchrun
 from tasks.outcome import Failed, Outcome
 from tests.infra.execution.pool_jobs import Task, obey
 from tests.project_copy import CODE, ROOT
@@ -69,6 +69,14 @@ def meet_and_wait(folder: Path) -> None:
             time.sleep(0.05)
 
 
+def test_ranks_of_one_machine_are_told_to_keep_to_it() -> None:
+    told = local_environment(2, Path("meeting"))
+    assert told["GLOO_SOCKET_IFNAME"] == "lo"
+    assert told["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] == "1"
+    assert "--local-addr=localhost" in local_torchrun(2, Path("meeting"))
+
+
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_ranks_of_one_machine_listen_on_the_loopback_address_alone(tmp_path: Path) -> None:
     seen: list[dict[str, list[str]]] = []

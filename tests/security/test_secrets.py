@@ -84,6 +84,7 @@ def test_hub_token_is_sent_and_neither_written_nor_said_whatever_the_hub_answers
     assert not leaks(project)
 
 
+@pytest.mark.nightly  # by day the hub's token, by the same ways of writing
 @pytest.mark.slow
 def test_keys_of_s3_are_neither_written_nor_said_when_the_service_refuses_them(
     project: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

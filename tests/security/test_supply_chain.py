@@ -61,6 +61,8 @@ def test_bill_of_materials_names_every_pin_with_its_licence() -> None:
     assert len(unknown) < len(found) / 20, unknown
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_bill_of_materials_is_valid_cyclonedx(tmp_path: Path) -> None:
     from cyclonedx.model.bom import Bom
 
