@@ -15,6 +15,7 @@ STARTS = ("python -m flows", "make", "dvc", "prefect", "mlflow", "hf", "mvdiffus
 SHOWN = (ROOT / "README.md", ROOT / "docs")
 RUN_BY: dict[str, str] = {
     "python -m flows aesthetic-scores": "tests/tasks/commands/aesthetic/test_scores.py",
+    "python -m flows browse": "tests/tasks/commands/browse/test_app.py",
     "python -m flows check-set": "tests/tasks/commands/test_check_set.py",
     "python -m flows dataset-card": "tests/tasks/commands/test_dataset_card.py",
     "python -m flows doctor": "tests/infra/setup/test_doctor.py",
@@ -23,12 +24,15 @@ RUN_BY: dict[str, str] = {
     "python -m flows export-selection": "tests/tasks/commands/test_export_selection.py",
     "python -m flows graph": "tests/flows/test_graph.py",
     "python -m flows look": "tests/tasks/commands/test_look.py",
+    "python -m flows page": "tests/flows/test_page.py",
     "python -m flows plan": "tests/flows/test_cost.py",
+    "python -m flows promote": "tests/flows/test_promote.py",
     "python -m flows publish": "tests/tasks/commands/test_publish.py",
     "python -m flows run": "tests/e2e/test_kills.py",
     "python -m flows sample": "tests/tasks/commands/test_photos.py",
     "python -m flows score": "tests/tasks/peers/test_scores.py",
     "python -m flows serve": "tests/e2e/test_prefect.py",
+    "python -m flows serve-model": "tests/e2e/test_serve_model.py",
     "python -m flows stage": "tests/e2e/test_pipeline.py",
     "python -m flows status": "tests/flows/test_status.py",
     "dvc repro": "tests/e2e/test_pipeline.py",

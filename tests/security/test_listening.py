@@ -3,6 +3,7 @@
 import ast
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 from infra.execution.ray_pool import Limits, RayPool
 from infra.execution.torchrun import TorchrunLauncher, local_environment, local_torchrun
+from tasks.commands.browse.options import BrowseOptions
+from tasks.commands.page.options import PageOptions
+from tasks.commands.service.options import ServiceOptions
 from tasks.outcome import Failed, Outcome
 from tests.infra.execution.pool_jobs import Task, obey
 from tests.project_copy import CODE, ROOT
@@ -27,6 +31,8 @@ SERVERS = ({"server", "start"}, {"mlflow", "server"}, {"models", "serve"}, {"ray
 """Words that begin a server's command."""
 STARTED_BY_RAY = {"infra/execution/ray_connection.py"}
 """Files that start Ray; the tests below look at its ports."""
+WHERE_ASKED = {"infra/serving/ray_serve.py", "tasks/commands/page/app.py", "tasks/commands/web_server.py"}
+"""Files that listen where `--host` says; a test below looks at what it says by itself."""
 
 
 def listening(process: psutil.Process) -> dict[str, list[str]]:
@@ -111,7 +117,8 @@ def faults(name: str, tree: ast.Module) -> Iterator[str]:
         place = f"{name}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Constant) and node.value == OPEN:
             yield f"{place} names {node.value}"
-        if isinstance(node, ast.Call) and called(node) in BINDING and not set(words_of(node)) & set(LOOPBACK):
+        binds = isinstance(node, ast.Call) and called(node) in BINDING and not set(words_of(node)) & set(LOOPBACK)
+        if isinstance(node, ast.Call) and binds and name not in WHERE_ASKED:
             yield f"{place} calls {called(node)} without naming 127.0.0.1"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.init":
             starts = "local" in words_of(node) or not node.args
@@ -127,6 +134,11 @@ def faults(name: str, tree: ast.Module) -> Iterator[str]:
 def test_whatever_listens_names_the_loopback_address() -> None:
     found = [fault for name, tree in files() for fault in faults(name, tree)]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("options", [PageOptions, BrowseOptions, ServiceOptions])
+def test_host_is_the_loopback_address_unless_another_is_asked_for(options: type) -> None:
+    assert next(field.default for field in fields(options) if field.name == "host") == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
