@@ -13,7 +13,7 @@ import pytest
 
 from flows.params_edit import set_params
 from infra.execution.processes import is_alive
-from infra.tracking import TrackingStore
+from infra.tracking import PIPELINE_TAG, TrackingStore
 from tests.e2e.tiny_project import environment
 from tests.infra.server import Fault, WebServer
 from tests.project_copy import copy_project, write_profile
@@ -92,5 +92,7 @@ def test_command_that_is_killed_anywhere_leaves_nothing_and_goes_on_at_once(proj
     assert last.returncode == 0, said
     assert not [process for process in killed if is_alive(process)]
     store = TrackingStore(project, None)
-    ended = sorted(run.info.status for run in store.client.search_runs([store.experiment_id]))
-    assert ended == ["FINISHED", *["KILLED"] * 4]
+    runs = store.client.search_runs([store.experiment_id])
+    for is_pipeline in (True, False):
+        ended = sorted(run.info.status for run in runs if (PIPELINE_TAG in run.data.tags) is is_pipeline)
+        assert ended == ["FINISHED", *["KILLED"] * 4]

@@ -115,4 +115,4 @@ def test_flow_is_found_where_its_deployment_looks(row: Any) -> None:
     module, _, name = row.entrypoint.rpartition(".")
     found = getattr(orchestrate, name)
     assert (module, found.name, found.description) == ("flows.orchestrate", row.name, row.description)
-    assert set(found.parameters.properties) == {"set_params", "force"}
+    assert set(found.parameters.properties) == {"settings", "set_params", "force"}

@@ -154,7 +154,7 @@ def test_other_test_set_is_refused_by_both_hashes_and_forced_with_a_reason(
         (["--protocol", "round"], "protocol 'round' is none of sparse, ring, gso"),
         (["--group", "gso"], "has no group gso of stage3-sparse-1; it has held_out"),
         (["--model", "data/test_views"], "data/test_views holds 'views', expected 'diffusion_model'"),
-        (["--model", "nowhere"], "nowhere has no manifest.json"),
+        (["--model", "nowhere"], "the model nowhere is no folder here, and no id at a hub"),
         (["--model", "models:/nobody@champion"], "has no models:/nobody@champion"),
         (["--margin", "-1"], "--margin"),
     ],
@@ -190,6 +190,7 @@ def test_folder_is_resolved_without_mlflow(root: Path) -> None:
         "assert resolve_model('models_out/stage3', Path.cwd(), 'ci') == Path('models_out/stage3')\n"
         "print([name for name in ('torch', 'mlflow', 'dvc', 'sqlalchemy') if name in sys.modules])"
     )
+    (root / "models_out" / "stage3").mkdir(parents=True)
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     answer = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env=env, capture_output=True, text=True, timeout=900

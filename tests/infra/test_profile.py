@@ -43,7 +43,7 @@ def test_profile_impossible_value_is_named(tmp_path: Path) -> None:
 
 def test_profile_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        ValueError, match=r"'lpatop' does not exist; known are ci, cluster, cluster_s3, laptop, workstation"
+        ValueError, match=r"'lpatop' does not exist; known are ci, cluster, cluster_s3, laptop, services, workstation"
     ):
         load_profile("lpatop")
 

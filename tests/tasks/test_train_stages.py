@@ -197,8 +197,8 @@ def test_encode_shards_follow_the_views(made: Path) -> None:
 
 
 def test_encode_condition_between_columns_is_refused(made: Path, tmp_path: Path) -> None:
-    views = write_small_views(tmp_path, offset_deg=10.0)
-    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 10\.0"):
+    views = write_small_views(tmp_path, offset_deg=20.0)
+    with pytest.raises(ValueError, match=r"o0\.c00 stands at azimuth 20\.0"):
         encode_views(views, made / "vae", ENCODE, 0, tmp_path / "latents", make_tools(tmp_path))
     assert not (tmp_path / "latents" / "index.safetensors").exists()
 

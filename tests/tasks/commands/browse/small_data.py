@@ -26,7 +26,7 @@ def make_data(data: Path) -> Path:
     uids = ["apple", "boat", "cup", "dome", "edge"]
     rejected = LedgerTable.of(pa.array(uids), pa.array([None, None, None, None, "score 4.2 < 5.0"]))
     for name, kind in (("catalog", Kind.CATALOG), ("selected", Kind.SELECTED)):
-        table = LedgerTable.of_rows(uids, []) if name == "catalog" else rejected
+        table = LedgerTable.of_rows(pa.chunked_array([uids]), []) if name == "catalog" else rejected
         seal(data / name, kind, config=CONFIG, inputs={}, outcomes=table)
     write_table(data / "catalog" / OBJECTS, _catalog(uids))
     write_objects(data / "objects" / OBJECTS, [_file(uid) for uid in uids[:4]])
