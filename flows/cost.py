@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from flows.utilization import pool_busy, ranks_busy
 from infra.machine import available_cpus, num_cuda_gpus
 from infra.profile import Profile
 from infra.rates import Rates
-from models.config import LoopConfig, StageConfig
+from models.config import LoopConfig, StageConfig, UNetConfig, VAEConfig
 from models.training.distillation import PASSES
 from models.training.operations import NetworkOperations, embedding_tflop
 from models.training.throughput import peak_of
@@ -306,13 +308,19 @@ def networks_of(params: Params) -> NetworkOperations:
     """Return the networks that the params describe, to count their operations or parameters."""
     render = params.render
     assert params.train_stage1.unet is not None, "Params has refused it"
-    geometry = {"azimuths": render.azimuths, "elevations_deg": render.elevations_deg}
-    return NetworkOperations(
-        vae=params.train_vae.vae,
-        unet=params.train_stage1.unet,
-        side=render.resolution,
-        geometry={**geometry, "fov_deg": render.fov_deg, "distance": render.distance},
+    geometry = (
+        ("azimuths", render.azimuths),
+        ("elevations_deg", render.elevations_deg),
+        ("fov_deg", render.fov_deg),
+        ("distance", render.distance),
     )
+    return _networks(params.train_vae.vae, params.train_stage1.unet, render.resolution, geometry)
+
+
+@lru_cache(maxsize=4)
+def _networks(vae: VAEConfig, unet: UNetConfig, side: int, geometry: tuple[tuple[str, Any], ...]) -> NetworkOperations:
+    """Return the same networks for the same description, since they remember what they have counted."""
+    return NetworkOperations(vae=vae, unet=unet, side=side, geometry=dict(geometry))
 
 
 def num_objects(params: Params, rates: Rates) -> int:

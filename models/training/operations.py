@@ -39,7 +39,7 @@ class NetworkOperations:
     unet: UNetConfig
     side: int
     geometry: Mapping[str, Any]
-    _counted: dict[tuple[str, int, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _counted: dict[tuple[str | int, ...], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def num_targets(self) -> int:
@@ -53,44 +53,44 @@ class NetworkOperations:
 
     def train_unet(self, conditions: int, targets: int) -> float:
         """Forward and backward pass of one sample of a diffusion training, without what is computed again."""
-        return self._counted_once("train", conditions, targets, unet_tflop)
+        return self._with_conditions("train", conditions, targets, unet_tflop)
 
     def denoise(self, conditions: int, targets: int) -> float:
         """One sampling step of one object, without guidance."""
-        return self._counted_once("denoise", conditions, targets, denoising_tflop)
-
-    def _counted_once(self, work: str, conditions: int, targets: int, count: Count) -> float:
-        """Count, or take what was counted; with many condition views, from the counts with 2, 3 and 4.
-
-        Attention takes pairs of views, and all else each view by itself: a polynomial of degree two. One condition view
-        is none of its points, since attention to a single token needs no scores.
-        """
-        if conditions > COUNTED[-1]:
-            first, second, third = (self._counted_once(work, few, targets, count) for few in COUNTED)
-            steps = conditions - COUNTED[0]
-            return first + steps * (second - first) + steps * (steps - 1) / 2 * (third - 2 * second + first)
-        key = (work, conditions, targets)
-        if key not in self._counted:
-            self._counted[key] = count(self.meta_unet, conditions, targets)
-        return self._counted[key]
+        return self._with_conditions("denoise", conditions, targets, denoising_tflop)
 
     def train_vae(self, side: int) -> float:
         """Forward and backward pass of one image of `side` pixels, without perceptual network and discriminator."""
-        return vae_cost(self.meta_vae, side, None).tflop
+        return self._counted_once(("train_vae", side), lambda: vae_cost(self.meta_vae, side, None).tflop)
 
     def encode(self) -> float:
         """Encode one view."""
         with torch.device("meta"):
             image = torch.empty(1, self.meta_vae.config.in_channels, self.side, self.side)
-        with torch.no_grad():
-            return meta_tflop(lambda: self.meta_vae.encode(image))
+        return self._counted_once(("encode",), lambda: forward_tflop(lambda: self.meta_vae.encode(image)))
 
     def decode(self) -> float:
         """Decode one view."""
         with torch.device("meta"):
             latent = torch.empty(1, self.vae.latent_channels, self.latent_side, self.latent_side)
-        with torch.no_grad():
-            return meta_tflop(lambda: self.meta_vae.decode(latent))
+        return self._counted_once(("decode",), lambda: forward_tflop(lambda: self.meta_vae.decode(latent)))
+
+    def _with_conditions(self, work: str, conditions: int, targets: int, count: Count) -> float:
+        """Count; with many condition views, take it from the counts with 2, 3 and 4.
+
+        Attention takes pairs of views, and all else each view by itself: a polynomial of degree two. One condition view
+        is none of its points, since attention to a single token needs no scores.
+        """
+        if conditions > COUNTED[-1]:
+            first, second, third = (self._with_conditions(work, few, targets, count) for few in COUNTED)
+            steps = conditions - COUNTED[0]
+            return first + steps * (second - first) + steps * (steps - 1) / 2 * (third - 2 * second + first)
+        return self._counted_once((work, conditions, targets), lambda: count(self.meta_unet, conditions, targets))
+
+    def _counted_once(self, key: tuple[str | int, ...], count: Callable[[], float]) -> float:
+        if key not in self._counted:
+            self._counted[key] = count()
+        return self._counted[key]
 
     @cached_property
     def unet_parameters(self) -> int:
@@ -125,8 +125,7 @@ class NetworkOperations:
 def denoising_tflop(unet: MultiViewUNet, conditions: int, targets: int) -> float:
     """Count one forward pass of a UNet on the meta device with so many condition and target views."""
     inputs = meta_inputs(unet, conditions, conditions + targets, torch.float32)
-    with torch.no_grad():
-        return meta_tflop(lambda: unet(**inputs))
+    return forward_tflop(lambda: unet(**inputs))
 
 
 def embedding_tflop(shape: ImageEncoderShape) -> float:
@@ -134,5 +133,10 @@ def embedding_tflop(shape: ImageEncoderShape) -> float:
     with torch.device("meta"):
         encoder: CLIPVisionModelWithProjection = build_image_encoder(shape, seed=0)
         image = torch.empty(1, 3, shape.image_size, shape.image_size)
+    return forward_tflop(lambda: encoder(pixel_values=image))
+
+
+def forward_tflop(work: Callable[[], object]) -> float:
+    """Count what runs on meta tensors without gradients."""
     with torch.no_grad():
-        return meta_tflop(lambda: encoder(pixel_values=image))
+        return meta_tflop(work)

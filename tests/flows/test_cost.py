@@ -51,7 +51,7 @@ def test_costs_of_the_laptop_are_those_by_hand() -> None:
     assert rows["render"].busy == rows["train-stage3"].busy == rows["sample"].busy == 1  # one worker, one process
 
 
-@pytest.mark.slow(seconds=15)
+@pytest.mark.slow(seconds=3)
 def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> None:
     few, many = (costs("params.yaml", Machines(cores=count, cards=count, card="H100")) for count in (2, 4))
     assert few["download"].hours == many["download"].hours  # one process
@@ -60,7 +60,7 @@ def test_costs_halve_with_twice_the_cards_and_cores_where_a_stage_spreads() -> N
     assert [row.disk_gb for row in few.values()] == [row.disk_gb for row in many.values()]
 
 
-@pytest.mark.slow(seconds=25)
+@pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize(
     ("params", "machines", "objects", "seconds_of_a_view", "samples", "tflop"),
     [
@@ -92,7 +92,7 @@ def test_costs_of_one_card_a_node_and_the_paper_are_those_by_hand(
     assert longest(list(rows.values())).startswith("train-stage3 takes longest")
 
 
-@pytest.mark.slow(seconds=25)
+@pytest.mark.slow(seconds=8)
 def test_the_papers_run_keeps_128_cards_and_512_cores_busy_where_it_takes_long() -> None:
     machines = Machines(512, 128, "H100")
     rows = costs("params/paper.yaml", machines)
@@ -129,7 +129,7 @@ def test_costs_of_a_distillation_are_those_of_its_samples_and_of_few_steps(tmp_p
     assert "distil" not in costs("params.yaml", LAPTOP)
 
 
-@pytest.mark.slow(seconds=20)
+@pytest.mark.slow(seconds=3)
 def test_money_is_counted_where_all_prices_are_known(tmp_path: Path) -> None:
     machines = Machines(cores=4, cards=2, card="A100")
     free = costs("params.yaml", machines)
@@ -180,7 +180,7 @@ def test_machines_are_the_profiles_or_those_given() -> None:
     assert machines_of(load_profile("workstation")).cards >= 1
 
 
-@pytest.mark.slow(seconds=12)
+@pytest.mark.slow(seconds=3)
 def test_plan_with_cost_prints_table_totals_and_origins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,17 +20,14 @@ def test_operations_are_those_of_the_networks_that_params_describe() -> None:
     assert 0 < networks.encode() < networks.decode()
 
 
-@pytest.mark.parametrize("attention", [True, False, ("rows", "all"), ("near", "all"), ("none", "rows")])
+@pytest.mark.parametrize("attention", [True, ("rows", "near")])
 def test_operations_with_many_condition_views_follow_from_those_with_few(attention: bool | tuple[str, ...]) -> None:
     unet = UNET.model_copy(update={"global_attention": attention})
     networks = NetworkOperations(vae=VAE, unet=unet, side=16, geometry=GEOMETRY)
-    for conditions in (1, 2, 5, 10):
-        assert networks.train_unet(conditions, 3) == pytest.approx(
-            unet_tflop(networks.meta_unet, conditions, 3), rel=1e-12
-        )
-        assert networks.denoise(conditions, 4) == pytest.approx(
-            denoising_tflop(networks.meta_unet, conditions, 4), rel=1e-12
-        )
+    for conditions in (1, 10):
+        counted = unet_tflop(networks.meta_unet, conditions, 3)
+        assert networks.train_unet(conditions, 3) == pytest.approx(counted, rel=1e-12)
+    assert networks.denoise(7, 4) == pytest.approx(denoising_tflop(networks.meta_unet, 7, 4), rel=1e-12)
 
 
 def test_pretrained_weights_are_not_looked_up() -> None:
