@@ -6,10 +6,10 @@ by one reads rows. The tables know no source and no network.
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -101,6 +101,12 @@ def check_uid(uid: str) -> None:
 def folder_of(uid: str) -> str:
     """Return the folder that `uid` belongs to: two hex digits, so that a folder holds about 1/256 of the objects."""
     return hashlib.sha256(uid.encode()).hexdigest()[:2]
+
+
+def in_columns_of(schema: pa.Schema, columns: Mapping[str, Any], num_rows: int) -> pa.Table:
+    """Return a table of all columns of `schema`, with null in those that are not given."""
+    rest = {column.name: pa.nulls(num_rows, column.type) for column in schema if column.name not in columns}
+    return pa.Table.from_pydict({**columns, **rest}, schema)
 
 
 def catalog_table(entries: Sequence[Entry]) -> pa.Table:
@@ -200,13 +206,12 @@ RowT = TypeVar("RowT", Entry, SelectedEntry, ObjectFile)
 
 def _as_table(rows: Sequence[RowT], kind: type[RowT], schema: pa.Schema) -> pa.Table:
     names = {column.name for column in fields(kind)}
-    columns = [
-        pa.array([getattr(row, column.name) for row in rows], column.type)
-        if column.name in names
-        else pa.nulls(len(rows), column.type)
+    columns = {
+        column.name: pa.array([getattr(row, column.name) for row in rows], column.type)
         for column in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+        if column.name in names
+    }
+    return in_columns_of(schema, columns, len(rows))
 
 
 def _as_rows(table: pa.Table, kind: type[RowT]) -> list[RowT]:

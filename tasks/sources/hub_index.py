@@ -30,7 +30,7 @@ class HubIndex:
     url: str
     """Where it lies, without the last slash."""
     tools: Tools
-    remedy: str
+    remedy: str = "Check the network, or give the address of a copy in mirrors of the profile"
     """What to do where it cannot be read."""
 
     @property

@@ -25,7 +25,7 @@ from pydantic_core import from_json
 from render import gltf
 from render.errors import Unrenderable
 from tasks.artifacts.catalog_columns import CATALOG
-from tasks.artifacts.tables import Entry
+from tasks.artifacts.tables import Entry, in_columns_of
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.annotations import annotated_columns
@@ -74,8 +74,7 @@ class ObjaverseSource:
         pa.default_memory_pool().release_unused()  # which keeps what sorting has used for later arrays
         columns = {"uid": chosen["uid"], "location": chosen["location"], **dict(zip(names, annotated, strict=True))}
         columns["source"] = pa.repeat("objaverse", len(chosen))
-        rest = {column.name: pa.nulls(len(chosen), column.type) for column in CATALOG if column.name not in columns}
-        return Listing(pa.Table.from_pydict(columns | rest, CATALOG), others=others, unmatched=unmatched)
+        return Listing(in_columns_of(CATALOG, columns, len(chosen)), others=others, unmatched=unmatched)
 
     def _chosen(self) -> tuple[pa.Table, Sequence[str], Sequence[str]]:
         """Return uid and location of the wanted objects, sorted by uid; patterns that match none; all other uids."""

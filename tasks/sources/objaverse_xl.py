@@ -35,7 +35,6 @@ HUB = "https://huggingface.co/datasets/allenai/objaverse-xl/resolve/main"
 GITHUB = "https://raw.githubusercontent.com"
 GITHUB_LFS = "https://media.githubusercontent.com/media"
 SMITHSONIAN = "https://3d-api.si.edu"
-REMEDY = "Check the network, or give the address of a copy in mirrors of the profile"
 PARTS: Mapping[IndexPart, str] = {
     "sketchfab": "sketchfab/sketchfab.parquet",
     "sketchfab-alignment": "sketchfab/alignment.parquet",
@@ -64,7 +63,7 @@ class ObjaverseXLSource:
         self._config = config
         self._seed = seed
         self._tools = tools
-        self._index = HubIndex("Objaverse-XL", HUB, tools, REMEDY)
+        self._index = HubIndex("Objaverse-XL", HUB, tools)
 
     def listing(self) -> Listing:
         """List the wanted objects, downloading the lists alone; what cannot be downloaded is turned away with a reason.

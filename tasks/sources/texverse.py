@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.artifacts.catalog_columns import CATALOG
 from tasks.artifacts.manifest import fingerprint
-from tasks.artifacts.tables import Entry, check_uid
+from tasks.artifacts.tables import Entry, check_uid, in_columns_of
 from tasks.config import CatalogConfig
 from tasks.outcome import Rejected
 from tasks.ports import Tools
@@ -25,7 +25,6 @@ from tasks.sources.source import Listing, choose
 HUB = "https://huggingface.co/datasets/YiboZhang2001/TexVerse/resolve/main"
 HUB_1K = "https://huggingface.co/datasets/YiboZhang2001/TexVerse-1K/resolve/main"
 METADATA = "metadata.json"
-REMEDY = "Check the network, or give the address of a copy in mirrors of the profile"
 _FILE = re.compile(r"glbs/glbs_(\w+)/[^/]+/[\w-]+_(\d+)\.glb")
 BATCH = 10_000
 """Objects whose notes are held as Python's objects at once."""
@@ -41,7 +40,7 @@ class TexVerseSource:
         self._config = config
         self._seed = seed
         self._tools = tools
-        self._index = HubIndex("TexVerse", HUB, tools, REMEDY)
+        self._index = HubIndex("TexVerse", HUB, tools)
 
     def listing(self) -> Listing:
         """List the wanted objects, downloading the list alone.
@@ -122,5 +121,4 @@ def _rows(notes: Mapping[str, Any], places: Mapping[str, str]) -> pa.Table:
         "source": pa.array(["texverse"] * len(notes), pa.string()),
         **annotated_columns(notes.values()),
     }
-    rest = {column.name: pa.nulls(len(notes), column.type) for column in CATALOG if column.name not in columns}
-    return pa.Table.from_pydict(columns | rest, CATALOG)
+    return in_columns_of(CATALOG, columns, len(notes))

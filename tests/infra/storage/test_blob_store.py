@@ -107,13 +107,19 @@ def test_file_that_changes_while_it_is_put_is_refused(
     assert "Contents" not in s3.client().list_objects_v2(Bucket=BUCKET)
 
 
-def test_file_in_parts_that_breaks_leaves_no_parts(
-    s3: S3Server, bucket: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large = tmp_path / "large.bin"
-    large.write_bytes(CONTENT * 12)
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is uploaded in parts."""
     parts = TransferConfig(multipart_threshold=6 << 20, multipart_chunksize=6 << 20, max_concurrency=1)
     monkeypatch.setattr(s3_uploads, "TRANSFER", parts)
+    path = tmp_path / "large.bin"
+    path.write_bytes(CONTENT * 12)
+    return path
+
+
+def test_file_in_parts_that_breaks_leaves_no_parts(
+    s3: S3Server, bucket: BlobStore, large: Path, tmp_path: Path
+) -> None:
     s3.answers = [Answer(404, "NotFound"), Answer(), Answer(), Answer(403, "AccessDenied")]
     with pytest.raises(PermissionError, match="s3://between/prefix: the server does not allow it"):
         bucket.put(large)
@@ -124,12 +130,8 @@ def test_file_in_parts_that_breaks_leaves_no_parts(
 
 @pytest.mark.slow(seconds=3)
 def test_file_in_parts_whose_upload_the_server_has_lost_is_sent_again(
-    s3: S3Server, bucket: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3Server, bucket: BlobStore, large: Path, tmp_path: Path
 ) -> None:
-    large = tmp_path / "large.bin"
-    large.write_bytes(CONTENT * 12)
-    parts = TransferConfig(multipart_threshold=6 << 20, multipart_chunksize=6 << 20, max_concurrency=1)
-    monkeypatch.setattr(s3_uploads, "TRANSFER", parts)
     s3.answers = [Answer(404, "NotFound"), Answer(), Answer(), Answer(404, "NoSuchUpload")]
     bucket.get(bucket.put(large), tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == CONTENT * 12
