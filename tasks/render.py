@@ -85,7 +85,7 @@ def render_objects(objects: Path, normalized: Path, config: RenderConfig, seed: 
     keys = {job.uid: job.key for job in jobs if job.uid in made}
     layout = store.lay_out([job.uid for job in jobs], config.objects_per_shard)
     inputs["items"] = fingerprint(keys, layout.of(keys))
-    seal_views(store.readers(keys), layout, out, store.unchanged(keys, layout))
+    seal_views(store.readers(keys), layout, out, store.unchanged(keys, layout), store.releasing(keys))
     seal(out, Kind.VIEWS, config=config, inputs=inputs, outcomes=outcomes)
     store.keep(out, keys, layout)
 

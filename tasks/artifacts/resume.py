@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from tasks.artifacts.atomic import hard_link, read_json, with_filename, write_json
 from tasks.artifacts.manifest import as_row, fingerprint, parse_outcome
-from tasks.artifacts.shard_index import INDEX
+from tasks.artifacts.released_shards import ReleasedShards
+from tasks.artifacts.shard_index import INDEX, ShardIndex
 from tasks.artifacts.shards import Layout, Members, ShardReader, lay_out, read_item
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Job, Tools
@@ -101,7 +102,10 @@ class Journal:
 
 @dataclass(frozen=True)
 class ItemStore:
-    """Finished items: loose tars while the stage runs, hard links to its sealed shards afterwards (no second copy)."""
+    """Finished items: loose tars while the stage runs, hard links to its sealed shards afterwards (no second copy).
+
+    Where a stage seals with `releasing`, loose items go shard by shard, so that the disk never holds all of them twice.
+    """
 
     folder: Path
 
@@ -111,29 +115,41 @@ class ItemStore:
 
     def has(self, uid: str, key: str) -> bool:
         """Whether the item need not be made again."""
-        return self.path(key).exists() or self._sealed.keys.get(uid) == key
+        return self.path(key).exists() or self._released.has(uid, key) or self._sealed.keys.get(uid) == key
 
     def members(self, uid: str, key: str) -> dict[str, bytes]:
         """Read the files of a finished item."""
         if self.path(key).exists():
             return read_item(self.path(key))
-        reader = self._sealed.reader
+        reader = self._released.of(uid, key) or self._sealed.reader
         assert reader is not None, f"{uid} is neither loose nor sealed"
         return {name: reader.read(uid, name) for name in reader.names(uid)}
 
-    def unchanged(self, keys: Mapping[str, str], layout: Layout) -> ShardReader | None:
-        """Return a reader of those shards of the last complete run that hold what they would hold again.
+    def unchanged(self, keys: Mapping[str, str], layout: Layout) -> dict[str, ShardReader]:
+        """Return where shards lie that would hold again what they hold, by name.
 
-        A shard counts that has the same items in `layout`, and whose file is as long as the index says.
+        They are of the last complete run, or of a later one that was killed while it sealed. One counts that has the
+        same items in `layout`, and whose file is as long as the index says.
         """
-        sealed = self._sealed
-        if sealed.reader is None or sealed.layout is None:
-            return None
-        before, now = _by_shard(sealed.keys, sealed.layout), _by_shard(keys, layout)
-        same = [
-            uids for shard, uids in now.items() if before.get(shard) == uids and _is_whole(sealed.reader, max(uids))
-        ]
-        return sealed.reader.only(uid for uids in same for uid in uids)
+        sealed, found = self._sealed, {}
+        before = _by_shard(sealed.keys, sealed.layout) if sealed.layout else {}
+        for shard, items in _by_shard(keys, layout).items():
+            if sealed.reader and before.get(shard) == items and _is_whole(sealed.reader, max(items)):
+                found[shard] = sealed.reader
+            elif released := self._released.find(shard, items):
+                found[shard] = released
+        return found
+
+    def releasing(self, keys: Mapping[str, str]) -> Callable[[Path, ShardIndex], None]:
+        """Return what lets the loose items of a shard go, once it is on the disk, of the items `keys` (uid -> key)."""
+
+        def release(shard: Path, index: ShardIndex) -> None:
+            held = {uid: keys[uid] for uid in index.uids}
+            self._released.add(shard, index, held)
+            for key in held.values():
+                self.path(key).unlink(missing_ok=True)
+
+        return release
 
     def readers(self, keys: Mapping[str, str]) -> dict[str, Callable[[], Members]]:
         """Return a function that reads the item, for each uid of `keys` (uid -> key)."""
@@ -156,8 +172,13 @@ class ItemStore:
         for stale in self.folder.glob("sealed-*"):
             if stale != fresh:
                 shutil.rmtree(stale)
+        self._released.clear()
         for key in keys.values():
             self.path(key).unlink(missing_ok=True)
+
+    @cached_property
+    def _released(self) -> ReleasedShards:
+        return ReleasedShards(self.folder / "released")
 
     @cached_property
     def _sealed(self) -> "Sealed":

@@ -74,7 +74,11 @@ def lay_out(uids: Iterable[str], size: int, before: Layout | None = None) -> Lay
 
 
 def seal_shards(
-    items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path, unchanged: "ShardReader | None" = None
+    items: Mapping[str, Callable[[], Members]],
+    layout: Layout,
+    out: Path,
+    unchanged: "Mapping[str, ShardReader] | None" = None,
+    release: Callable[[Path, ShardIndex], None] | None = None,
 ) -> None:
     """Merge items into shards under `out`, then write the index.
 
@@ -82,23 +86,28 @@ def seal_shards(
         items: How to read the files of each object, by uid.
         layout: Where each object belongs.
         out: Takes the shards.
-        unchanged: All objects of those shards that an earlier set has with the same content; they are linked.
+        unchanged: For shards that have been made with the same content, by name: where; they are linked.
+        release: Told of each shard that was written, once it is on the disk, with its own index.
     """
     members_of: dict[str, list[str]] = {}
     for uid in sorted(items):
         members_of.setdefault(layout.shard_of[uid], []).append(uid)
     index = IndexBuilder()
     for shard, uids in sorted(members_of.items()):
-        if unchanged is not None and uids[0] in unchanged:
-            hard_link(unchanged.shard(uids[0]), out / shard)
-            for uid in uids:
-                index.copy(uid, unchanged.index)
+        if unchanged is not None and shard in unchanged:
+            hard_link(unchanged[shard].shard(uids[0]), out / shard)
+            of_shard = unchanged[shard].index
         else:
-            _write_shard(out / shard, {uid: items[uid] for uid in uids}, index)
+            of_shard = _write_shard(out / shard, {uid: items[uid] for uid in uids})
+            if release is not None:
+                release(out / shard, of_shard)
+        for uid in uids:
+            index.copy(uid, of_shard)
     index.index().write(out / INDEX)
 
 
-def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]], index: IndexBuilder) -> None:
+def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]]) -> ShardIndex:
+    index = IndexBuilder()
     with atomic_file(path) as part, part.open("wb") as tar:
         for uid, read in items.items():
             start, members = tar.tell(), sorted(read().items())
@@ -107,6 +116,7 @@ def _write_shard(path: Path, items: Mapping[str, Callable[[], Members]], index: 
             names, sizes = [name for name, _ in members], [len(content) for _, content in members]
             index.add(uid, number_of(path.name), start, names, sizes)
         _finish(tar)
+    return index.index()
 
 
 def _add(tar: BinaryIO, name: str, content: bytes) -> None:

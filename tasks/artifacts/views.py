@@ -19,7 +19,7 @@ from render.resample import resample
 from render.views import ViewKind
 from tasks.artifacts.atomic import write_bytes
 from tasks.artifacts.manifest import LEDGER, MANIFEST, Kind, Manifest, iterate_ledger, open_manifest
-from tasks.artifacts.shard_index import INDEX, OLD_INDEX
+from tasks.artifacts.shard_index import INDEX, OLD_INDEX, ShardIndex
 from tasks.artifacts.shards import Layout, Members, ShardReader, seal_shards, write_item
 from tasks.outcome import Done
 
@@ -54,10 +54,14 @@ def write_views(
 
 
 def seal_views(
-    items: Mapping[str, Callable[[], Members]], layout: Layout, out: Path, unchanged: ShardReader | None = None
+    items: Mapping[str, Callable[[], Members]],
+    layout: Layout,
+    out: Path,
+    unchanged: Mapping[str, ShardReader] | None = None,
+    release: Callable[[Path, ShardIndex], None] | None = None,
 ) -> None:
     """Merge items into shards as `seal_shards` does, and draw contact sheets of the first objects."""
-    seal_shards(items, layout, out, unchanged)
+    seal_shards(items, layout, out, unchanged, release)
     for uid in sorted(items)[:MAX_SHEETS]:
         write_bytes(out / "sheets" / f"{uid}.png", encode_png(sheet_of(items[uid]())))
 
