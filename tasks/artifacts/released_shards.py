@@ -39,7 +39,7 @@ class ReleasedShards:
     def of(self, uid: str, key: str) -> ShardReader | None:
         """Return a reader of a shard that holds an item."""
         place = self._places.get((uid, key))
-        return place and ShardReader.open(place)
+        return ShardReader.open(place) if place else None
 
     def find(self, shard: str, keys: Mapping[str, str]) -> ShardReader | None:
         """Return a reader of the shard of this name that holds exactly the items `keys` (uid -> key)."""
