@@ -28,6 +28,7 @@ RUN_BY: dict[str, str] = {
     "python -m flows plan": "tests/flows/test_cost.py",
     "python -m flows promote": "tests/flows/test_promote.py",
     "python -m flows publish": "tests/tasks/commands/test_publish.py",
+    "python -m flows push": "tests/infra/test_dvc_remote_lists.py",
     "python -m flows run": "tests/e2e/test_kills.py",
     "python -m flows sample": "tests/tasks/commands/test_photos.py",
     "python -m flows score": "tests/tasks/peers/test_scores.py",

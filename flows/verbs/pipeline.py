@@ -100,6 +100,22 @@ def run(
 
 
 @app.command()
+def push(
+    remote: Annotated[
+        str | None, typer.Option("--remote", "-r", metavar="NAME", help="A remote of DVC; default: the default one.")
+    ] = None,
+) -> int:
+    """Send results to DVC's remote (dvc push), ask it for each of them, and send what an earlier push left out."""
+    from flows.push import push as push_and_ask
+
+    said = push_and_ask(Path.cwd(), remote)
+    if said is None:
+        return 1
+    print(said)
+    return 0
+
+
+@app.command()
 def stage(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A stage of dvc.yaml.")],
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of a failure.")] = False,

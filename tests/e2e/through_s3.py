@@ -1,7 +1,7 @@
 """The whole demo through S3, whose server is killed again and again: `python -m tests.e2e.through_s3` (make demo-s3).
 
 A project is made on a Ray cluster whose node sees nothing of the driver's folder, with a server of S3 on this machine
-as the store and as DVC's remote. The server is killed by SIGKILL while stages, `dvc push` and `dvc pull` are at work,
+as the store and as DVC's remote. The server is killed by SIGKILL while stages, `flows push` and `dvc pull` are at work,
 and started again on the same disk. Then a clone pulls everything and has nothing to run.
 """
 
@@ -112,7 +112,7 @@ def make_through_s3(first: Path, folder: Path, base: str = "laptop") -> list[str
         kills = Kills(server)
         _make(first, kills)
         assert not as_seen_there or not list(as_seen_there.iterdir()), "the node has written into the driver's folder"
-        _push(first, server, kills)
+        _push(first, server.url, kills)
         _pull(first, folder / "second", kills)
         _check_bucket(server)
         return kills.done
@@ -135,16 +135,14 @@ def _make(first: Path, kills: Kills) -> None:
     kills.settle()
 
 
-def _push(first: Path, server: S3Process, kills: Kills) -> None:
+def _push(first: Path, address: str, kills: Kills) -> None:
     dvc(first, "remote", "add", "--default", "store", f"s3://{BUCKET}/dvc")
-    dvc(first, "remote", "modify", "store", "endpointurl", server.url)
+    dvc(first, "remote", "modify", "store", "endpointurl", address)
     git(first, "add", "--all")
     git(first, "add", "--force", *SOURCES, "dvc.lock")
     git(first, "commit", "-qm", "made")
     kills.arm("push", f"PUT /{BUCKET}/dvc/")
-    _again_and_again(first, "push", kills)
-    forget_folders(server)
-    _again_and_again(first, "push", kills)
+    _again_and_again(first, "flows push", kills)
 
 
 def _pull(first: Path, second: Path, kills: Kills) -> None:
@@ -152,7 +150,7 @@ def _pull(first: Path, second: Path, kills: Kills) -> None:
     for name in SOURCES:  # git keeps no empty folder
         (second / name).mkdir(exist_ok=True, parents=True)
     kills.arm("pull", f"GET /{BUCKET}/dvc/")
-    _again_and_again(second, "pull", kills)
+    _again_and_again(second, "dvc pull", kills)
     said = dvc(second, "repro")
     ran = [line for line in said.splitlines() if line.startswith(RAN)]
     assert not ran, f"dvc repro in the clone runs {ran}"
@@ -161,27 +159,16 @@ def _pull(first: Path, second: Path, kills: Kills) -> None:
     say("the clone has every file, and dvc repro runs nothing there")
 
 
-def _again_and_again(root: Path, verb: str, kills: Kills) -> None:
-    """Repeat a command of DVC until it ends well, as a user does."""
+def _again_and_again(root: Path, command: str, kills: Kills) -> None:
+    """Repeat a command until it ends well, as a user does."""
     for _ in range(ATTEMPTS):
         begin = time.monotonic()
-        done = _dvc(root, verb)
+        done = _run(root, command.split())
         kills.settle()
-        say(f"{time.monotonic() - begin:6.0f} s  dvc {verb}: {'done' if not done.returncode else done.stdout[-200:]}")
+        say(f"{time.monotonic() - begin:6.0f} s  {command}: {done.stdout[-200:].strip()}")
         if done.returncode == 0:
             return
-    raise AssertionError(f"dvc {verb} fails {ATTEMPTS} times:\n{done.stdout[-3000:]}")
-
-
-def forget_folders(server: S3Process) -> None:
-    """Remove DVC's lists of folders from its remote, so that the next push asks for each file (docs/cluster.md).
-
-    A push that breaks off while it sends a file of several folders sends the lists of the others all the same
-    (dvc-data 3.18, hashfile/transfer.py: `file_ids -= entry_ids`), and later pushes take what is on a list for sent.
-    """
-    pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="dvc/files/")
-    for key in [item["Key"] for page in pages for item in page.get("Contents", []) if item["Key"].endswith(".dir")]:
-        server.client().delete_object(Bucket=BUCKET, Key=key)
+    raise AssertionError(f"{command} fails {ATTEMPTS} times:\n{done.stdout[-3000:]}")
 
 
 def _check_bucket(server: S3Process) -> None:
@@ -223,14 +210,14 @@ def is_same(one: Path, other: Path) -> bool:
 
 def dvc(root: Path, *words: str) -> str:
     """Run a command of DVC; return what it says. Raises AssertionError when it fails."""
-    done = _dvc(root, *words)
+    done = _run(root, ["dvc", *words])
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 
 
-def _dvc(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def _run(root: Path, module: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=root, env=environment("laptop"), check=False, timeout=3600,
+        [sys.executable, "-m", *module], cwd=root, env=environment("laptop"), check=False, timeout=3600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
