@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -41,7 +41,8 @@ def hidden_node(address: str, hidden: Path, num_cpus: int) -> Iterator[Path]:
         "--disable-usage-stats",
         "--block",
     ]
-    script = 'mount -t tmpfs tmpfs "$0" && cd / && exec "$@"'
+    # again where Ray gives up on a node that has not come up after 30 s of a busy machine
+    script = 'mount -t tmpfs tmpfs "$0" && cd / && for attempt in 1 2 3; do "$@" && break; done'
     words = [*UNSHARE, "bash", "-c", script, str(hidden), *ray, *options]
     process = subprocess.Popen(words, start_new_session=True, env=os.environ, stdout=subprocess.DEVNULL)
     try:
@@ -50,9 +51,13 @@ def hidden_node(address: str, hidden: Path, num_cpus: int) -> Iterator[Path]:
     finally:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.terminate()
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.terminate()
         psutil.wait_procs(family, timeout=30)
         for member in [member for member in family if member.is_running()]:
-            member.kill()
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         process.kill()
         process.wait()
 
