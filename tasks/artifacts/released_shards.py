@@ -30,7 +30,7 @@ class ReleasedShards:
         hard_link(shard, place / shard.name)
         index.write(place / INDEX)
         write_json(place / CONTENTS, {"keys": dict(keys), "shard": shard.name, "bytes": shard.stat().st_size})
-        self._places.update({item: place for item in keys.items()})
+        self._places.update(dict.fromkeys(keys.items(), place))
 
     def has(self, uid: str, key: str) -> bool:
         """Whether an item is in one of the shards."""
@@ -62,5 +62,5 @@ class ReleasedShards:
             contents = read_json(path)
             shard = path.parent / contents["shard"]
             if shard.exists() and shard.stat().st_size == contents["bytes"]:
-                places.update({item: path.parent for item in contents["keys"].items()})
+                places.update(dict.fromkeys(contents["keys"].items(), path.parent))
         return places
