@@ -49,7 +49,9 @@ def configured_api() -> str:
     return str(get_current_settings().api.url or DEFAULT_API).rstrip("/")
 
 
-def serve(root: Path, api: str, say: Say, *, notify: str | None = None, name: str = "local") -> None:
+def serve(
+    root: Path, api: str, say: Say, *, notify: str | None = None, name: str = "local", starts_server: bool = True
+) -> None:
     """Start a Prefect server (unless one answers), register the deployments and run a worker, until a signal comes.
 
     The work pool takes one flow run at a time, however many workers it has, because they share this checkout.
@@ -60,13 +62,19 @@ def serve(root: Path, api: str, say: Say, *, notify: str | None = None, name: st
         say: Receives what the user should read.
         notify: Notification block, as "type/name", that tells of failed and late runs; None: nobody is told.
         name: Name of the worker, by which Prefect tells those of several machines apart.
+        starts_server: Whether a server is started where none answers. A worker beside a server that others keep must
+            not: one that begins while that is away would take its address, with an empty database.
 
     Raises:
-        RuntimeError: A server does not start, or ends by itself.
+        RuntimeError: A server does not start, does not come, or ends by itself.
         ValueError: Prefect's server has no such block.
     """
     with signals_raise(), ExitStack() as stack:
-        servers = _prefect_server(root, api, stack, say)
+        servers: list[Server] = []
+        if starts_server:
+            servers += _prefect_server(root, api, stack, say)
+        else:
+            _await_server(api, say)
         say("registering the deployments of prefect.yaml ...")
         make_work_pool(api, notify)
         _prefect(root, api, "deploy", "--all")
@@ -139,6 +147,22 @@ def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Se
     servers = [_start(root, "prefect-server", words, env, stack)]
     _wait(servers, lambda: request_error(f"{api}/health") is None, "the Prefect server")
     return servers
+
+
+def _await_server(api: str, say: Say) -> None:
+    """Return as soon as Prefect's server answers; raise RuntimeError where it has not within START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    is_told = False
+    while (error := request_error(f"{api}/health")) is not None:
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"no Prefect server answers at {shown(api)} after {START_SECONDS:.0f} s ({error}); start it, set "
+                "PREFECT_API_URL to its address, or leave out --worker-only to start one here"
+            )
+        if not is_told:
+            say(f"waiting for the Prefect server at {shown(api)} ...")
+            is_told = True
+        time.sleep(0.5)
 
 
 def _start(root: Path, name: str, words: Sequence[str], env: Mapping[str, str], stack: ExitStack) -> Server:

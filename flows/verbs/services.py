@@ -44,6 +44,10 @@ def serve(
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the worker; each machine's its own.", show_default=True)
     ] = "local",
+    worker_only: Annotated[
+        bool,
+        typer.Option("--worker-only", help="Start no server, but wait for the one that PREFECT_API_URL names."),
+    ] = False,
 ) -> int:
     """Start Prefect on this machine, until Ctrl-C. Starts a server and a worker and registers the deployments."""
     from flows import servers
@@ -52,7 +56,7 @@ def serve(
     root = Path.cwd()
     load_params(root / "params.yaml")
     api = f"http://127.0.0.1:{port}/api" if port else servers.configured_api()
-    servers.serve(root, api, say, notify=notify or notify_block(), name=name)
+    servers.serve(root, api, say, notify=notify or notify_block(), name=name, starts_server=not worker_only)
     return 0
 
 
