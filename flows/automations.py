@@ -14,8 +14,10 @@ from prefect.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")
-MISSED_HEARTBEATS = 3
-"""So many may be missing before a run counts as dead."""
+MISSED_HEARTBEATS = 6
+"""So many may be missing before a run counts as dead: with one a minute more than the four minutes for which requests
+are repeated, and than the five within which a state that follows another is held back by a server that has restarted
+and does not know the first (infra/decisions/0051-what-the-drill-found.md)."""
 MAX_STARTS = 5
 """So often a run may begin; one that crashes after that stays Crashed. So does one that crashes before it has begun,
 because its code could not be loaded the next time either."""

@@ -242,9 +242,9 @@ if url:
     told = {"subject": "{{subject}}", "body": "{{body}}"}
     CustomWebhookNotificationBlock(name="team", url=url, method="GET", params=told).save("team")
 with get_client(sync_client=True) as client:
-    print("\\n".join(register(client, "pool", heartbeat=4, block=block)))
+    print("\\n".join(register(client, "pool", heartbeat=2, block=block)))
 """
-"""Registers the automations of a pool; a heartbeat of four seconds lets a silent run count as dead after twelve."""
+"""Registers the automations of a pool; a heartbeat of two seconds lets a silent run count as dead after twelve."""
 
 
 def ask(env: dict[str, str], path: str, body: object) -> Any:
