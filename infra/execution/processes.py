@@ -19,6 +19,8 @@ from infra.execution.die_with_parent import tied
 TERM_GRACE = 15.0
 """Seconds between SIGTERM and SIGKILL."""
 KILL_GRACE = 5.0
+KILLED_SECONDS = 60.0
+"""So long a process that was killed may take to be gone beside much other work."""
 
 
 class ProcessGroup:
@@ -183,6 +185,26 @@ def catches_sigterm(process: psutil.Process) -> bool:
         return True
     caught = next((int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:")), -1)
     return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def kill_children(word: str) -> None:
+    """Kill the children of this process whose command line has `word` in it, and all that they have started.
+
+    Returns when none is left.
+    """
+    named = [child for child in _children(psutil.Process()) if word in " ".join(_command(child))]
+    family = {*named, *(descendant for child in named for descendant in _children(child))}
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(list(family), timeout=KILLED_SECONDS)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -12,8 +12,15 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
+from infra.execution.processes import kill_children
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 from infra.execution.ray_session import SessionFolder
+
+START_ATTEMPTS = 2
+"""How often a private Ray is started that runs out of time: beside much other work its own 30 seconds are too few, for
+which it has no setting, and a second start finds in memory what the first had to read."""
+TIMED_OUT = "timed out"
+"""What Ray's exceptions of that kind, which have no type of their own, say."""
 
 HIDE_CARDS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """A worker that reserves no share of a graphics card sees none."""
@@ -21,6 +28,7 @@ HIDE_CARDS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 CODE = Path(__file__).parents[2]
 """Folder of the packages."""
 PACKAGES = ("flows", "infra", "models", "render", "tasks")
+logger = logging.getLogger(__name__)
 
 
 def environment_of_nodes(*, sends_code: bool) -> dict[str, Any]:
@@ -63,17 +71,24 @@ class RayConnection:
         self._session: SessionFolder | None = None
 
     def open(self) -> None:
-        """Start or join Ray, unless this process already has."""
+        """Start or join Ray, unless this process already has.
+
+        Raises:
+            RuntimeError: A private Ray does not start; none of its processes is left.
+            ConnectionError: No cluster answers.
+        """
         if ray.is_initialized():
             return
         self._is_owner = True
         on_terminate = signal.getsignal(signal.SIGTERM)
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if self._address is None:
-            self._start(options)
-        else:
-            ray.init(self._address, runtime_env=environment_of_nodes(sends_code=self._sends_code), **options)
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
+        try:
+            if self._address is None:
+                self._start(options)
+            else:
+                ray.init(self._address, runtime_env=environment_of_nodes(sends_code=self._sends_code), **options)
+        finally:
+            signal.signal(signal.SIGTERM, on_terminate)  # Ray takes it over; the stage has its own way to end
 
     def _start(self, options: dict[str, Any]) -> None:
         # Other users of this machine reach Ray's ports too. They are guarded by a token, which Ray takes from the
@@ -83,17 +98,47 @@ class RayConnection:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray would run workers at niceness 15: beside any other work an item then waits until its time limit.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        for left in reversed(range(START_ATTEMPTS)):
+            try:
+                self._start_once(options)
+            except Exception as error:
+                reason = str(error).strip().partition("\n")[0].rstrip(".")
+                if not left or TIMED_OUT not in reason.lower():
+                    raise RuntimeError(
+                        f"Ray did not start on this machine: {reason}; wait until it is less busy, then give the same "
+                        "command again"
+                    ) from error
+                logger.warning("Ray did not start on this machine: %s; it is tried once more", reason)
+            else:
+                return
+
+    def _start_once(self, options: dict[str, Any]) -> None:
+        """Start a Ray of this process's own; where that fails, or is broken off, nothing of it is left."""
         self._session = SessionFolder()
-        options |= {"num_cpus": self._num_workers, "object_store_memory": OBJECT_STORE_BYTES}
         # A worker that is killed leaves temporary files, Blender one folder each time.
-        options["runtime_env"] = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}
-        with loopback_only():
-            ray.init("local", include_dashboard=False, _temp_dir=str(self._session.path), **options)
+        environment = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}
+        try:
+            with loopback_only():
+                ray.init(
+                    "local",
+                    include_dashboard=False,
+                    num_cpus=self._num_workers,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    runtime_env=environment,
+                    _temp_dir=str(self._session.path),
+                    **options,
+                )
+        except BaseException:
+            ray.shutdown(wait_for_processes=True)
+            kill_children(str(self._session.path))  # which Ray itself forgets of a node that has not come up
+            self._session.remove()
+            self._session = None
+            raise
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster."""
         if self._is_owner:
-            ray.shutdown()
+            ray.shutdown(wait_for_processes=True)
             self._is_owner = False
         if self._session is not None:
             self._session.remove()

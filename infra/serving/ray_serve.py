@@ -192,22 +192,12 @@ def served(serving: Serving) -> Iterator[Service]:
     _check_port(serving.host, serving.port)
     connection = RayConnection(None, 1)
     try:
-        _open(connection)
+        connection.open()
         yield _start(serving)
     finally:
         if ray.is_initialized():
             stop_serve()
         connection.close()
-
-
-def _open(connection: RayConnection) -> None:
-    try:
-        connection.open()
-    except Exception as error:
-        last = str(error).strip().splitlines()[0]
-        raise RuntimeError(
-            f"Ray did not start ({last}); wait until the machine is less busy, then try again"
-        ) from error
 
 
 def _start(serving: Serving) -> Service:
