@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Generic
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from infra.execution.parcels import NodePlace
+from infra.execution.ray_nodes import draining_nodes
 from infra.execution.ray_pool import Limits
 from infra.execution.ray_worker import START_LIMIT, AttemptQueue, Worker, WorkerHandle
 from infra.execution.worker_log import FailedMaker, Job, OutcomeT, WorkError, last_lines
@@ -113,7 +114,10 @@ class Scheduler(Generic[OutcomeT]):
         return [self._fail(worker, outcome.error, outcome.log) if isinstance(outcome, WorkError) else outcome]
 
     def _handle_death(self, worker: WorkerHandle, error: Exception) -> list[OutcomeT]:
-        """Queue the item of a dead worker again, or fail it after its last attempt."""
+        """Queue the item of a dead worker again, or fail it after its last attempt.
+
+        A death with a node that was taken away after notice is no attempt.
+        """
         if worker.attempt is None:
             self._start_deaths += 1
             if self._start_deaths >= MAX_START_DEATHS:
@@ -121,8 +125,9 @@ class Scheduler(Generic[OutcomeT]):
                     f"{MAX_START_DEATHS} Ray workers in a row died at start: {error}\n{worker.log_tail()}"
                 )
             return []
-        if worker.attempt.number < MAX_ATTEMPTS:
-            self._queue.try_again(worker.attempt)
+        is_counted = not (isinstance(error, RayActorError) and error.preempted)
+        if not is_counted or worker.attempt.number < MAX_ATTEMPTS:
+            self._queue.try_again(worker.attempt, is_counted=is_counted)
             return []
         return [self._fail(worker, f"its process died, {worker.attempt.number} times ({type(error).__name__})")]
 
@@ -142,8 +147,11 @@ class Scheduler(Generic[OutcomeT]):
         return []
 
     def _assign_next(self, worker: WorkerHandle) -> None:
-        """Give a worker the next item, in a fresh process where needed; remove idle workers when the queue is empty."""
-        if not worker.is_spent and self._queue.has_more():
+        """Give a worker the next item, in a fresh process where needed; remove idle workers when the queue is empty.
+
+        A worker on a node that will be taken away gets none; the next process begins on another node.
+        """
+        if not worker.is_spent and self._queue.has_more() and worker.node not in draining_nodes():
             worker.start(self._work, self._queue.pop(), self._limits.time_limit)
         else:
             self._remove(worker)

@@ -113,9 +113,9 @@ class AttemptQueue:
         taken, self._next = self._next, None
         return taken or self._again.popleft()
 
-    def try_again(self, attempt: Attempt) -> None:
-        """Put an attempt's job behind all the others."""
-        self._again.append(Attempt(attempt.job, attempt.number + 1))
+    def try_again(self, attempt: Attempt, *, is_counted: bool = True) -> None:
+        """Put an attempt's job behind all the others; `is_counted`: whether the item may have been at fault."""
+        self._again.append(Attempt(attempt.job, attempt.number + is_counted))
 
 
 class WorkerHandle:
@@ -133,6 +133,11 @@ class WorkerHandle:
         self._actor = actor_class.remote(str(Path.cwd()), str(log if place else log.absolute()), place)
         self.pending = self._actor.come_up.remote()
         self.deadline = time.monotonic() + START_LIMIT
+
+    @property
+    def node(self) -> str | None:
+        """Ray's name of the node that the process runs on; None before it has come up."""
+        return self._remote_log.node if self._remote_log else None
 
     def came_up(self, log: WorkerLog) -> None:
         """Note where the process prints to."""
