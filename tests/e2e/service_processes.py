@@ -49,6 +49,7 @@ class ServiceProcesses:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._groups: dict[str, ProcessGroup] = {}
+        self._beginnings: dict[str, int] = {}
         self.logs.mkdir(parents=True)
         try:
             self.postgres = self._stack.enter_context(PostgresServer())
@@ -86,6 +87,7 @@ class ServiceProcesses:
         for name in names:
             root = self.project if name == "worker" else ROOT
             log = self._stack.enter_context((self.logs / f"{name}.log").open("a"))
+            self._beginnings[name] = log.tell()
             group = ProcessGroup(self.services[name].command, root=root, env=self._of(self.services[name]), output=log)
             self._groups[name] = self._stack.enter_context(group)
         for name in names:
@@ -137,6 +139,6 @@ class ServiceProcesses:
     def _is_ready(self, name: str) -> bool:
         assert self._groups[name].exit_code() is None, self.said(name)
         if name == "worker":
-            return "Ctrl-C" in self.said(name)
+            return b"Ctrl-C" in (self.logs / "worker.log").read_bytes()[self._beginnings[name] :]
         words = self.services[name].definition["healthcheck"]["test"]
         return request_error(words[-1]) is None
