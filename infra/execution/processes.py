@@ -187,24 +187,27 @@ def catches_sigterm(process: psutil.Process) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
-def kill_children(word: str) -> None:
-    """Kill the children of this process whose command line has `word` in it, and all that they have started.
+def kill_marked(variable: str, value: str) -> None:
+    """Kill every process that was started with this variable in its environment, orphans included.
 
-    Returns when none is left.
+    Returns when none is left, or after KILLED_SECONDS.
     """
-    named = [child for child in _children(psutil.Process()) if word in " ".join(_command(child))]
-    family = {*named, *(descendant for child in named for descendant in _children(child))}
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(list(family), timeout=KILLED_SECONDS)
+    deadline = time.monotonic() + KILLED_SECONDS
+    while time.monotonic() < deadline and (left := marked(variable, value)):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
 
 
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
+def marked(variable: str, value: str) -> list[psutil.Process]:
+    """Return the living processes that were started with this variable in their environment, but for this one."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(variable) == value and process.pid != os.getpid() and is_alive(process):
+                found.append(process)
+    return found
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -12,13 +12,16 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
-from infra.execution.processes import kill_children
+from infra.execution.processes import kill_marked
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 from infra.execution.ray_session import SessionFolder
 
 START_ATTEMPTS = 2
 """How often a private Ray is started that runs out of time: beside much other work its own 30 seconds are too few, for
 which it has no setting, and a second start finds in memory what the first had to read."""
+MARK = "MVDPP_RAY"
+"""Variable by which the processes of a private Ray are known: the folder of its session. Those of a raylet that ends by
+itself are no children of this process any more."""
 TIMED_OUT = "timed out"
 """What Ray's exceptions of that kind, which have no type of their own, say."""
 
@@ -115,6 +118,7 @@ class RayConnection:
     def _start_once(self, options: dict[str, Any]) -> None:
         """Start a Ray of this process's own; where that fails, or is broken off, nothing of it is left."""
         self._session = SessionFolder()
+        os.environ[MARK] = str(self._session.path)
         # A worker that is killed leaves temporary files, Blender one folder each time.
         environment = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}
         try:
@@ -130,10 +134,12 @@ class RayConnection:
                 )
         except BaseException:
             ray.shutdown(wait_for_processes=True)
-            kill_children(str(self._session.path))  # which Ray itself forgets of a node that has not come up
+            kill_marked(MARK, str(self._session.path))  # which Ray itself forgets of a node that has not come up
             self._session.remove()
             self._session = None
             raise
+        finally:
+            del os.environ[MARK]
 
     def close(self) -> None:
         """End the private Ray, or leave the cluster."""

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.execution.processes import kill_children
+from infra.execution.processes import kill_marked
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
 
 SETTINGS = {
@@ -19,6 +19,7 @@ SETTINGS = {
 }
 
 TIMED_OUT = "timed out"
+MARK = "MVDPP_RAY_CLUSTER"
 
 
 def add_node(start: Callable[..., Any], **options: Any) -> Any:
@@ -48,7 +49,7 @@ def ray_cluster(head_cpus: int) -> Iterator[Any]:
             prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
         ) as folder,
     ):
-        for name, value in SETTINGS.items():
+        for name, value in (*SETTINGS.items(), (MARK, folder)):
             patch.setenv(name, value)
         head = {**node, "num_cpus": head_cpus, "temp_dir": folder, "include_dashboard": False}
         cluster: Any = Cluster()
@@ -59,4 +60,4 @@ def ray_cluster(head_cpus: int) -> Iterator[Any]:
             yield cluster
         finally:
             cluster.shutdown()
-            kill_children(folder)  # nodes that have not come up, of which the cluster does not know
+            kill_marked(MARK, folder)  # nodes that have not come up, of which the cluster does not know

@@ -14,8 +14,8 @@ import pytest
 import ray
 
 from infra.execution import ray_session
-from infra.execution.processes import is_alive, signals_raise
-from infra.execution.ray_connection import RayConnection
+from infra.execution.processes import is_alive, marked, signals_raise
+from infra.execution.ray_connection import MARK, RayConnection
 from tests.infra.ray_cluster import ray_cluster
 
 pytestmark = pytest.mark.slow(seconds=10)
@@ -30,13 +30,13 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def processes_of(place: Path) -> list[psutil.Process]:
-    """What this process has started whose command names the folder of the sessions."""
+    """The processes that were started for a session in this folder, orphans included."""
     found = []
-    for child in psutil.Process().children(recursive=True):
+    for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if is_alive(child) and str(place) in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+            if process.environ().get(MARK, "").startswith(f"{place}/") and is_alive(process):
+                found.append(process)
+    return [process for process in found if process.pid != os.getpid()]
 
 
 @contextmanager
@@ -100,13 +100,17 @@ def test_start_that_is_broken_off_leaves_nothing(place: Path) -> None:
 
 
 @pytest.mark.nightly  # Ray waits for half a minute
-def test_raylet_that_does_not_come_up_is_started_again(place: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["stands_still", "has_ended"])
+def test_raylet_that_does_not_come_up_is_started_again(place: Path, number: int) -> None:
     connection = RayConnection(None, 1)
     try:
-        with first_raylet_gets(signal.SIGSTOP, place):
+        with first_raylet_gets(number, place):
             connection.open()
         assert ray.cluster_resources()["CPU"] == 1
-        assert len(list(place.iterdir())) == 1, "the session of the second start alone"
+        [session] = place.iterdir()
+        assert {process.environ()[MARK] for process in processes_of(place)} == {str(session)}, (
+            "of the second start alone"
+        )
     finally:
         connection.close()
     assert list(place.iterdir()) == []
@@ -114,7 +118,11 @@ def test_raylet_that_does_not_come_up_is_started_again(place: Path) -> None:
 
 def test_cluster_of_tests_that_does_not_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "0")
-    before = psutil.Process().children(recursive=True)
+    before = {process.pid for process in ours()}
     with pytest.raises(Exception, match="Timed out waiting for file"), ray_cluster(head_cpus=0):
         pass
-    assert [child for child in psutil.Process().children() if child not in before and is_alive(child)] == []
+    assert [process for process in ours() if process.pid not in before] == []
+
+
+def ours() -> list[psutil.Process]:
+    return marked("MVDPP_TESTS", os.environ["MVDPP_TESTS"])
