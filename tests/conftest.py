@@ -16,11 +16,13 @@ import psutil
 import pytest
 
 from infra.execution.processes import is_alive
+from tests import untraced
 from tests.infra.ray_cluster import ray_cluster
 
 if TYPE_CHECKING:
     from tests.infra.s3 import S3Server
 
+untraced.install()
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ["DVC_NO_ANALYTICS"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
