@@ -19,7 +19,6 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.servers import QUIET
 from infra.execution.processes import ProcessGroup, environment, is_alive
 from infra.health import request_error
 from tests.flows.promotion_project import make_model, make_report, make_test_set
@@ -54,6 +53,8 @@ def commands() -> str:
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a client of a Prefect server that runs meanwhile."""
+    from flows.servers import QUIET  # Prefect costs every session of tests a second and a half
+
     home = tmp_path_factory.mktemp("prefect")
     port = free_port()
     env = QUIET | {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}

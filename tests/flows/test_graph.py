@@ -9,7 +9,6 @@ import yaml
 from flows.__main__ import main
 from flows.graph import dvc_stages, stale_files, write_files
 from flows.pipeline import FLOWS, STAGES
-from flows.servers import WORK_POOL
 from infra.versioning import Repository
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +27,8 @@ def test_files_of_the_project_say_what_the_tables_say() -> None:
 
 
 def test_deployments_carry_the_pool_as_a_tag_by_which_automations_find_their_runs() -> None:
+    from flows.servers import WORK_POOL  # Prefect costs every session of tests a second and a half
+
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert [row["tags"] for row in deployments] == [[WORK_POOL]] * len(FLOWS)
 
@@ -46,6 +47,8 @@ def test_dvc_reads_the_stages_as_the_table_has_them() -> None:
 
 
 def test_deployments_share_the_work_pool_that_is_served() -> None:
+    from flows.servers import WORK_POOL  # Prefect costs every session of tests a second and a half
+
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert [row["entrypoint"] for row in deployments] == [flow.entrypoint for flow in FLOWS]
     assert {row["work_pool"]["name"] for row in deployments} == {WORK_POOL}

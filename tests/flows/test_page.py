@@ -14,7 +14,6 @@ from flows.__main__ import main
 from flows.models import resolve_model
 from flows.page import saved_models
 from models.network.noise import build_scheduler
-from tasks.commands.page.app import served_page
 from tasks.commands.page.drawing import Drawer
 from tasks.commands.page.options import PageOptions
 from tasks.commands.sampler import Compute
@@ -36,6 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(model: Path) -> Iterator[str]:
+    from tasks.commands.page.app import served_page  # Gradio costs every session of tests two seconds
+
     drawer = Drawer(Compute("cpu", "fp32"), partial(resolve_model, root=Path.cwd(), profile_name="laptop"))
     with served_page(PageOptions(port=free_port()), drawer, [str(model)]) as url:
         yield url

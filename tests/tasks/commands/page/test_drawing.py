@@ -10,7 +10,6 @@ from PIL import Image
 from flows.models import resolve_model
 from models.network.noise import build_scheduler
 from tasks.commands.cut_outs import CutOut, Matting, cut_out
-from tasks.commands.page.app import _draw_with
 from tasks.commands.page.drawing import Drawer, Progress
 from tasks.commands.sampler import Compute, SampledViews, SampleSettings
 from tasks.commands.uploads import Photos
@@ -58,6 +57,8 @@ def test_drawing_tells_of_each_step_and_a_visitor_who_leaves_stops_it(
 def test_drawing_without_room_on_the_disk_is_a_sentence_and_leaves_nothing(
     model: str, photo: CutOut, drawer: Drawer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from tasks.commands.page.app import _draw_with  # Gradio costs every session of tests two seconds
+
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
