@@ -32,12 +32,15 @@ def write_encoder(folder: Path, *, projection_dim: int = 768, seed: int = 0) -> 
     return folder
 
 
-def write_full_encoder(folder: Path) -> Path:
-    """Save a CLIP model whose image tower is ViT-L/14's, with a small text tower, in one file as OpenAI's is."""
+def write_full_encoder(folder: Path, layers: int = 24) -> Path:
+    """Save a CLIP model whose image tower is ViT-L/14's, with a small text tower, in one file as OpenAI's is.
+
+    Fewer `layers` than 24 leave all other sizes as they are.
+    """
     vision = {
         "hidden_size": 1024,
         "intermediate_size": 4096,
-        "num_hidden_layers": 24,
+        "num_hidden_layers": layers,
         "num_attention_heads": 16,
         "image_size": 224,
         "patch_size": 14,

@@ -100,9 +100,10 @@ def test_encoder_hash_is_of_weights_and_activation_and_of_nothing_else(tmp_path:
     assert AestheticPredictor.load(str(copy), head).encoder_sha256() != first
 
 
-@pytest.mark.slow(seconds=15)
-def test_predictor_of_full_size_scores_a_whole_clip_model_as_written_out(tmp_path: Path) -> None:
-    clip = write_full_encoder(tmp_path / "clip")
+@pytest.mark.slow(seconds=3)
+@pytest.mark.parametrize("layers", [2, pytest.param(24, marks=pytest.mark.nightly)])
+def test_predictor_of_full_size_scores_a_whole_clip_model_as_written_out(tmp_path: Path, layers: int) -> None:
+    clip = write_full_encoder(tmp_path / "clip", layers)
     head = write_head(tmp_path / "head.pth")
     predictor = AestheticPredictor.load(str(clip), head)
     images = [picture(512, 512), picture(301, 227, seed=1)]
