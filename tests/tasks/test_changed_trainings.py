@@ -152,12 +152,13 @@ def test_train_stage_continued_with_a_lower_rate_and_killed_equals_an_undisturbe
     made: Path, tmp_path: Path, count: int
 ) -> None:
     slower = STAGE.optimizer.model_copy(update={"learning_rate": 1e-4, "schedule": "constant"})
+    train(made, tmp_path, STAGE, last=24)
+    key = key_in(tmp_path)
+    continued = STAGE.model_copy(update={"optimizer": slower, "continue_from": key})
     weights = {}
     for name, stops in (("straight", [None]), ("killed", [32, 40, None])):
         folder = tmp_path / name
-        train(made, folder, STAGE, last=24)
-        key = key_in(folder)
-        continued = STAGE.model_copy(update={"optimizer": slower, "continue_from": key})
+        shutil.copytree(tmp_path / "work", folder / "work")
         for last in stops:
             reports = train(made, folder, continued, last=last, count=count)
             assert reports[0] > 24

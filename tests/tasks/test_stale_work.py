@@ -93,10 +93,7 @@ def test_encode_of_other_inputs_encodes_anew(made: Path, tmp_path: Path, changed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", ["latents", "vae", "stage1"])
-def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_not(
-    made: Path, tmp_path: Path, changed: str
-) -> None:
+def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_not(made: Path, tmp_path: Path) -> None:
     def train(inputs: dict[str, Path], out: str) -> list[int]:
         """The clock at each report of the training: none when it was finished before."""
         tools, tracker = with_tracker(make_tools(tmp_path))
@@ -106,7 +103,8 @@ def test_train_stage_from_other_inputs_starts_anew_and_from_the_same_ones_does_n
     same = {name: made / name for name in ("latents", "vae", "stage1")}
     assert train(same, "first") == [4]
     assert train(same, "again") == []
-    assert train(same | {changed: made / "other" / changed}, "other") == [4]
+    for changed in same:
+        assert train(same | {changed: made / "other" / changed}, f"other-{changed}") == [4], changed
 
 
 @pytest.mark.slow(seconds=4)
