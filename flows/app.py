@@ -16,6 +16,7 @@ Examples:
   python -m flows browse data                       look at objects, failures, licences
   python -m flows serve-model --model models_out/stage3   the same over HTTP
   python -m flows score outputs --layout syncdreamer --name syncdreamer
+  python -m flows score-model models:/mvdpp@champion    a model, on the test sets
   python -m flows export data/views --layout huggingface --out hub
   python -m flows publish models_out/stage3 hub:me/ducks
   python -m flows aesthetic-scores --help           scores of your own objects, computed from their images

@@ -32,6 +32,7 @@ RUN_BY: dict[str, str] = {
     "python -m flows run": "tests/e2e/test_kills.py",
     "python -m flows sample": "tests/tasks/commands/test_photos.py",
     "python -m flows score": "tests/tasks/peers/test_scores.py",
+    "python -m flows score-model": "tests/flows/test_score_model.py",
     "python -m flows serve": "tests/e2e/test_prefect.py",
     "python -m flows serve-model": "tests/e2e/test_serve_model.py",
     "python -m flows stage": "tests/e2e/test_pipeline.py",

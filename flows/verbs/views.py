@@ -17,6 +17,7 @@ from tasks.commands.export.options import ExportOptions
 from tasks.commands.look_options import LookOptions
 from tasks.commands.publish_options import PublishOptions
 from tasks.commands.sample_options import SampleOptions
+from tasks.commands.score_model_options import ScoreModelOptions
 from tasks.commands.score_options import ScoreOptions
 
 
@@ -54,6 +55,18 @@ def score(options: ScoreOptions) -> int:
     from flows.score import score as score_folder
 
     score_folder(options, Path.cwd(), profile_name(), say)
+    return 0
+
+
+@app.command()
+@with_options(ScoreModelOptions)
+def score_model(options: ScoreModelOptions) -> int:
+    """Score a model that was trained elsewhere, or is registered, on the test sets. Keeps its row in data/peers."""
+    from flows.environment import hub_token, hub_url
+    from flows.score_model import score_model as score_one
+    from flows.wiring import Hub
+
+    score_one(options, Path.cwd(), profile_name(), Hub(hub_url() or Hub.url, hub_token()), say)
     return 0
 
 

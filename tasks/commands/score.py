@@ -71,7 +71,14 @@ def row_name(options: ScoreOptions) -> str:
 
     Raises ValueError for one that cannot be a folder's name or is that of one of our models.
     """
-    name = options.name or options.layout
+    return checked_name(options.name or options.layout)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a row, which also names its folder.
+
+    Raises ValueError for one that cannot be a folder's name or is that of one of this checkout's models.
+    """
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
         raise ValueError(f"name {name!r} must consist of letters, digits, '-', '_' and '.'")
     if name.startswith("stage") or name == DISTILLED:

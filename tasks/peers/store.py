@@ -1,6 +1,7 @@
 """The folder of a peer, data/peers/NAME: sealed views and meshes like those of our own samples.
 
-`views` holds a view set per case, `meshes` a PLY per case and object. Importing a case replaces that case alone.
+`views` holds a view set per case, `meshes` a PLY per case and object. Importing a case replaces that case alone; a
+model that was sampled here replaces its whole folder.
 """
 
 import shutil
@@ -22,7 +23,7 @@ from tasks.peers.import_object import Imported
 
 PANORAMA = "panorama.json"
 TRUTH = "truth"
-"""Name of the test set among the inputs of a case's manifest."""
+"""Name of the test set among the inputs of an imported case's manifest; where it was sampled here, its own name."""
 
 
 class PeerConfig(Section):
@@ -78,15 +79,34 @@ def current_peers(peers: Path, truths: Mapping[TestSet, str], note: Callable[[st
         put_back(left.with_name(left.name.removeprefix(".").removesuffix(".old")))
     for folder in sorted(path.parent.parent for path in peers.glob(f"[!.]*/{VIEWS}/{MANIFEST}")):
         cases = sampled_cases(folder / VIEWS)
-        made_for = {case: open_manifest(folder / VIEWS / case.name, Kind.VIEWS).inputs[TRUTH] for case in cases}
+        made_for = {case: _test_set_of(folder, case) for case in cases}
         stale = [case.name for case in cases if made_for[case] != truths.get(case.test_set)]
         if stale:
             note(
-                f"{folder} is left out: {stale[0]} was imported for another test set; run `python -m flows score` again"
+                f"{folder} is left out: {stale[0]} was made for another test set; run `python -m flows score`, or "
+                "`score-model`, again"
             )
         else:
             current.append(folder)
     return current
+
+
+@contextmanager
+def replaced_peer(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes a peer's place when the block ends without an error.
+
+    Raises ValueError when the folder is there and was not written by this module.
+    """
+    put_back(folder)
+    if folder.exists():
+        open_manifest(folder / VIEWS, Kind.SAMPLES)
+    try:
+        with atomic_folder(folder) as part:
+            yield part
+            if folder.exists():
+                folder.rename(_old(folder))
+    finally:
+        put_back(folder)
 
 
 def put_back(folder: Path) -> None:
@@ -94,6 +114,12 @@ def put_back(folder: Path) -> None:
     if not folder.exists() and _old(folder).exists():
         _old(folder).rename(folder)
     shutil.rmtree(_old(folder), ignore_errors=True)
+
+
+def _test_set_of(folder: Path, case: Case) -> str | None:
+    """Return the fingerprint of the test set that a case of a peer was made for."""
+    inputs = open_manifest(folder / VIEWS / case.name, Kind.VIEWS).inputs
+    return inputs.get(TRUTH, inputs.get(case.test_set))
 
 
 def _old(folder: Path) -> Path:
@@ -128,23 +154,16 @@ def _facts(one: Imported, group: str) -> dict[str, Json]:
 @contextmanager
 def _replaced(folder: Path, case: Case) -> Iterator[tuple[Path, list[Case], list[Outcome]]]:
     """Yield a copy of the folder without `case`, its other cases and their meshes; it takes the folder's place."""
-    cases: list[Case] = []
-    meshes: list[Outcome] = []
-    put_back(folder)
-    if folder.exists():
-        open_manifest(folder / VIEWS, Kind.SAMPLES)
-        cases = [row for row in sampled_cases(folder / VIEWS) if row != case]
-        kept = {row.name for row in cases}
-        meshes = [row for row in read_ledger(folder / MESHES) if row.uid.partition("/")[0] in kept]
-    try:
-        with atomic_folder(folder) as part:
-            for kind in (VIEWS, MESHES):
-                (part / kind).mkdir()
-                for row in cases:
-                    for path in filter(Path.is_file, (folder / kind / row.name).rglob("*")):
-                        hard_link(path, part / path.relative_to(folder))
-            yield part, cases, meshes
-            if folder.exists():
-                folder.rename(_old(folder))
-    finally:
-        put_back(folder)
+    with replaced_peer(folder) as part:
+        cases: list[Case] = []
+        meshes: list[Outcome] = []
+        if folder.exists():
+            cases = [row for row in sampled_cases(folder / VIEWS) if row != case]
+            kept = {row.name for row in cases}
+            meshes = [row for row in read_ledger(folder / MESHES) if row.uid.partition("/")[0] in kept]
+        for kind in (VIEWS, MESHES):
+            (part / kind).mkdir()
+            for row in cases:
+                for path in filter(Path.is_file, (folder / kind / row.name).rglob("*")):
+                    hard_link(path, part / path.relative_to(folder))
+        yield part, cases, meshes

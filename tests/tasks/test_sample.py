@@ -26,9 +26,10 @@ from tasks.artifacts.randomness import seed_of
 from tasks.artifacts.shards import lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
+from tasks.evaluation.sampling import Sampler
 from tasks.outcome import Done, Failed, Outcome
 from tasks.ports import Tools
-from tasks.sample import Sampler, plan_cases, sample_test_sets
+from tasks.sample import plan_cases, sample_test_sets
 from tests.models.precision_checks import VIEWS_DB, AttentionQueries, alike
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.small_views import ENCODE, cameras_of, picture

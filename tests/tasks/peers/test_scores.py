@@ -174,7 +174,7 @@ def test_cases_of_one_row_stand_side_by_side_and_a_failed_import_changes_nothing
         folder
     ]
     assert current_peers(tmp_path / "peers", {"gso_eval": "another"}, notes.append) == []
-    assert "mine-gso-4 was imported for another test set" in notes[0]
+    assert "mine-gso-4 was made for another test set" in notes[0]
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (tmp_path / "in" / "pair" / "007.png").unlink()
     with pytest.raises(ValueError, match=r"pair is incomplete: .* has no pair/r07\.png and no pair/007\.png"):
