@@ -55,12 +55,13 @@ def promote(options: PromoteOptions, root: Path, profile_name: str, say: Say) ->
         say(f"{options.model} is {gate.name}@{CHAMPION} already: version {champion.number}")
         return True
     measured = _measured(options, candidate, gate, root)
-    verdict = _verdict(options, measured, champion, gate)
+    before = Measured.from_tags(champion.tags) if champion else None
+    verdict = _verdict(options, measured, champion, before, gate)
     if options.dry_run or not verdict.is_better:
         word = "would be promoted" if verdict.is_better else "not promoted"
         say(f"{word}: {options.model} has {verdict.reason}{_now(gate.name, champion)}")
         return verdict.is_better
-    tags = measured.as_tags() | _about(options, verdict, champion, gate, root)
+    tags = measured.as_tags() | _about(options, verdict, champion, before, gate, root)
     version = _register(registry, gate.name, candidate, tags, verdict.reason)
     if registry.champion(gate.name) != champion:
         raise RuntimeError(f"somebody else moved {gate.name}@{CHAMPION} meanwhile; give the command again")
@@ -103,22 +104,28 @@ def _measured(options: PromoteOptions, candidate: Candidate, gate: PromotionGate
     return measure(candidate.folder, root / options.report, test_sets, question)
 
 
-def _verdict(options: PromoteOptions, candidate: Measured, champion: Version | None, gate: PromotionGate) -> Verdict:
+def _verdict(
+    options: PromoteOptions, candidate: Measured, champion: Version | None, before: Measured | None, gate: PromotionGate
+) -> Verdict:
+    """Judge the candidate; `before` is what was measured of the champion, None where nobody knows or there is none."""
     if options.force is not None:
         return Verdict(True, f"{candidate}; forced: {options.force}")
-    measured = Measured.from_tags(champion.tags) if champion else None
-    if champion is not None and measured is None:
+    if champion is not None and before is None:
         raise ValueError(
             f"{gate.name}@{CHAMPION}, version {champion.number}, has no tags {TAG}..., so nobody knows how good it is; "
             "give --force with a reason"
         )
-    return judge(candidate, measured, margin=gate.margin, threshold=gate.threshold)
+    return judge(candidate, before, margin=gate.margin, threshold=gate.threshold)
 
 
 def _about(
-    options: PromoteOptions, verdict: Verdict, champion: Version | None, gate: PromotionGate, root: Path
+    options: PromoteOptions,
+    verdict: Verdict,
+    champion: Version | None,
+    before: Measured | None,
+    gate: PromotionGate,
+    root: Path,
 ) -> dict[str, str]:
-    before = Measured.from_tags(champion.tags) if champion else None
     return {
         f"{TAG}reason": verdict.reason,
         f"{TAG}forced": str(options.force is not None).lower(),
