@@ -13,7 +13,7 @@ from tasks.ports import Tools
 
 GIB = 2**30
 TEMPORARY_SHARE = 0.1
-"""Part of a device's memory that advice leaves to temporary buffers and to what the allocator cannot use."""
+"""Part of a device's memory that is left to temporary buffers and to what the allocator cannot use."""
 FROZEN_BYTES = 4
 """Of a parameter that is not trained."""
 UNAVERAGED_BYTES = 16
@@ -45,16 +45,16 @@ class MemoryEstimate:
 
     def fitting(self, memory_gib: float) -> int:
         """Return how many samples at once would fit, with TEMPORARY_SHARE of the memory left over."""
-        return max(0, int(((1 - TEMPORARY_SHARE) * memory_gib - self.state_gib) / self.kept_gib))
+        return max(0, int((usable_gib(memory_gib) - self.state_gib) / self.kept_gib))
 
     def require(self, device: str, memory_gib: float) -> None:
-        """Raise ValueError, with what to do, when a device with so much memory cannot do it."""
-        if self.total_gib <= memory_gib:
+        """Raise ValueError, with what to do, when it is more than a device with so much memory has to use."""
+        if self.total_gib <= usable_gib(memory_gib):
             return
         raise ValueError(
             f"{self.stage} needs at least {self.total_gib:.2f} GiB ({self.state_gib:.2f} for weights, gradients, "
             f"average and optimizer, {self.kept_gib:.3g} for each of {self.at_once} samples at once); {device} has "
-            f"{memory_gib:.2f}: {self._remedy(self.fitting(memory_gib))}"
+            f"{usable_gib(memory_gib):.2f} of {memory_gib:.2f} to use: {self._remedy(self.fitting(memory_gib))}"
         )
 
     def _remedy(self, fitting: int) -> str:
@@ -65,6 +65,11 @@ class MemoryEstimate:
             return f"set {key} to {fitting} in the profile, or {recompute}, or loop.precision to bf16"
         shard = "" if self.is_vae else "or shard_weights with several ranks, "
         return f"set {recompute} in the profile, {shard}loop.precision to bf16, or take a card with more memory"
+
+
+def usable_gib(memory_gib: float) -> float:
+    """Return what a training may plan with: all of a device's memory but TEMPORARY_SHARE."""
+    return (1 - TEMPORARY_SHARE) * memory_gib
 
 
 def check_memory(

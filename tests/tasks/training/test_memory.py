@@ -65,11 +65,23 @@ def test_need_that_cannot_fit_is_refused_with_numbers_and_remedies(
 ) -> None:
     tools, _ = tools_with(tmp_path, memory_gib=memory_gib)
     dear: Any = Dear(training)
-    message = rf"train-stage3 needs at least 8\.\d\d GiB .* for each of 8 samples at once\); cpu has {memory_gib}0: "
-    with pytest.raises(ValueError, match=message + remedy):
+    message = r"train-stage3 needs at least 8\.\d\d GiB .* for each of 8 samples at once\); cpu has "
+    with pytest.raises(ValueError, match=rf"{message}\S+ of {memory_gib}0 to use: {remedy}"):
         check_memory("train-stage3", dear, CONFIG, tools, 1)
     fitting: Any = Dear(training, micro_batch=3)
     check_memory("train-stage3", fitting, CONFIG, replace(tools, memory_gib=3.5), 1)
+
+
+def test_need_is_refused_from_where_the_advice_stops(training: DiffusionTraining, tmp_path: Path) -> None:
+    tools, _ = tools_with(tmp_path)
+    dear: Any = Dear(training)
+    need = estimate("train-stage3", dear, CONFIG, tools, 1)
+    just = need.total_gib / (1 - TEMPORARY_SHARE)
+    need.require("card", 1.001 * just)
+    assert need.fitting(1.001 * just) == need.at_once
+    assert need.fitting(0.999 * just) == need.at_once - 1
+    with pytest.raises(ValueError, match=f"set micro_batch to {need.at_once - 1} in the profile"):
+        need.require("card", 0.999 * just)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +96,7 @@ def test_need_of_the_vae_that_cannot_fit_names_what_the_vae_has(
 ) -> None:
     tools, _ = tools_with(tmp_path, memory_gib=memory_gib)
     dear: Any = Dear(training)
-    with pytest.raises(ValueError, match=f"cpu has {memory_gib}0: {remedy}$"):
+    with pytest.raises(ValueError, match=rf"cpu has \S+ of {memory_gib}0 to use: {remedy}$"):
         check_memory("train-vae", dear, MASK_VAE.model_copy(update={"loop": CONFIG.loop}), tools, 1)
 
 
