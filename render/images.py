@@ -1,6 +1,7 @@
 """Images as arrays, PNG files and contact sheets. An image is uint8 (H, W, 4): sRGB colour, straight alpha."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -75,7 +76,7 @@ def contact_sheet(
     Args:
         images: (H, W, 4) each, of one size.
         columns: Images per row.
-        labels: One line of text under each image.
+        labels: One line of text under each image; columns are as wide as the longest where images are narrower.
         background: What shows through where an image is transparent; the page between the images is white.
 
     Raises ValueError when there is no image, when they differ in size, or when labels and images differ in number.
@@ -84,7 +85,9 @@ def contact_sheet(
     if len(sizes) != 1:
         raise ValueError(f"a contact sheet needs images of one size, got {sorted(sizes) or 'none'}")
     height, width, _ = sizes.pop()
-    step_y, step_x = height + MARGIN_PX + (LABEL_PX if labels else 0), width + MARGIN_PX
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    column = max([width, *(math.ceil(measure.textlength(label)) for label in labels or [])])
+    step_y, step_x = height + MARGIN_PX + (LABEL_PX if labels else 0), column + MARGIN_PX
     rows = -(-len(images) // columns)
     page = Image.new("RGB", (min(columns, len(images)) * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
     draw = ImageDraw.Draw(page)

@@ -59,6 +59,17 @@ def test_contact_sheet_labels_are_written_below_their_images() -> None:
     assert (labelled[bare.shape[0] - MARGIN_PX :, :, :3] < 128).any()
 
 
+def test_contact_sheet_labels_wider_than_their_images_do_not_run_into_each_other() -> None:
+    images = [plain((0, 0, 255, 255))] * 3
+    short, long = (contact_sheet(images, 3, labels=[text, text, text]) for text in ("t", "t07 337.5/-30"))
+    assert short.shape[1] == 3 * (16 + MARGIN_PX) + MARGIN_PX
+    step = (long.shape[1] - MARGIN_PX) // 3
+    below = (long[16 + MARGIN_PX :, :, :3] < 128).any(axis=(0, 2))
+    for column in range(1, 4):
+        assert not below[column * step : column * step + MARGIN_PX].any(), "a label reaches the next column"
+    assert below[:step].any()
+
+
 def test_contact_sheet_wrong_images_or_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="one size"):
         contact_sheet([plain(0, 16), plain(0, 8)], 2)
