@@ -64,3 +64,19 @@ def test_verdicts_judge_the_distilled_model_by_the_tables_alone() -> None:
     assert case_title(distilled) == "Distilled, 1 view given"
     assert case_order(distilled) < case_order(Case("hull-gt-pose", "sparse", 1))
     assert headline_case([distilled, *CASES]) == CASES[3]
+
+
+def test_verdicts_say_mask_iou_and_azimuth_hits_where_they_were_measured() -> None:
+    summary = {case.name: scores(20.0, 6.0, 3.0) for case in CASES}
+    turned = {"objects": 9.0, "mask_iou": 0.8124, "azimuth_hit_rate": 0.375, "azimuth_hit_rate_n": 8.0}
+    summary["stage3-sparse-1"]["train"] |= turned | {"azimuth_chance": 0.15}
+    summary["stage3-sparse-4"]["train"] |= turned | {"azimuth_chance": 0.15, "mask_iou": 0.9, "azimuth_hit_rate": 0.5}
+    sparse, ring, later, more = verdicts(CASES, summary)
+    assert (
+        "dB: Stage 3, 1 view given, over copy; mask IoU 0.812; azimuth hits 3 of 8, 1.2 by guessing" in sparse.numbers
+    )
+    assert "mask IoU" not in ring.numbers
+    assert later.numbers == "gain +0.00 dB; mask IoU 0.812; azimuth hits 3 of 8, 1.2 by guessing"
+    assert more.numbers.endswith(
+        "is no difference; mask IoU 0.900 against 0.812; azimuth hits 4 of 8 against 3 of 8, 1.2 by guessing"
+    )
