@@ -33,7 +33,7 @@ from tasks.validation.lookalikes import LookAlikes
 from tasks.validation.shape_expectations import check_shapes
 
 MAX_PAIRS = 8
-"""Pairs of look-alikes on the contact sheet."""
+"""Pairs on the contact sheet: so many that look alike, and so many of one shape."""
 SHEET_PX = 96
 
 
@@ -108,8 +108,9 @@ def validate_views(
     appearance.save(out / APPEARANCE)
     if listed is not None:
         write_bytes(out / LEAVE_OUT, listed.read_bytes())
-    if len(alike.index):
-        write_bytes(out / LOOKALIKES, lookalike_sheet(view_set, appearance, alike, config.views_each))
+    pairs = sheet_pairs(appearance, alike, by_shape.held_out)
+    if pairs:
+        write_bytes(out / LOOKALIKES, lookalike_sheet(view_set, pairs, config.views_each))
         tools.tracker.image(out / LOOKALIKES, "lookalikes")
     write_json(out / PASSED, {"passed": True})
     facts: dict[str, Any] = {"expectations": [as_row(one) for one in found], "objects": len(appearance.uid)}
@@ -160,20 +161,34 @@ def measure_shard(job: ValidateJob) -> Outcome:
     return Done(job.uid, {"objects": len(job.views.uids)})
 
 
-def lookalike_sheet(views: ViewSet, appearance: Appearance, alike: LookAlikes, views_each: int) -> bytes:
-    """Draw the nearest pairs of look-alikes as a PNG file, a pair in each row: the views that were compared."""
-    chosen: list[int] = []
-    for row in np.argsort(alike.distance, kind="stable").tolist():
-        first, second = int(alike.index[row]), int(alike.nearest[row])
-        if first not in chosen and second not in chosen:
-            chosen += [first, second]
+def sheet_pairs(appearance: Appearance, alike: LookAlikes, held_out: Sequence[Copy]) -> list[tuple[str, str]]:
+    """Choose the nearest pairs that look alike, then the nearest of one shape; no object twice.
+
+    Args:
+        appearance: Of all objects.
+        alike: Objects that look like another one.
+        held_out: Held-out objects with the shape of one in training. Objects of test sets from outside have no views
+            here, so their pairs are not shown.
+    """
+    order = np.argsort(alike.distance, kind="stable").tolist()
+    by_looks = [(str(appearance.uid[alike.index[row]]), str(appearance.uid[alike.nearest[row]])) for row in order]
+    chosen: list[tuple[str, str]] = []
+    for candidates in (by_looks, [(pair.uid, pair.like) for pair in held_out]):
+        most = len(chosen) + MAX_PAIRS
+        for pair in candidates:
+            if len(chosen) < most and not {*pair} & {uid for shown in chosen for uid in shown}:
+                chosen.append(pair)
+    return chosen
+
+
+def lookalike_sheet(views: ViewSet, pairs: Sequence[tuple[str, str]], views_each: int) -> bytes:
+    """Draw pairs of objects as a PNG file, a pair in each row: the views that were compared."""
     images = []
-    for index in chosen[: 2 * MAX_PAIRS]:
-        uid = str(appearance.uid[index])
+    for uid in (uid for pair in pairs for uid in pair):
         targets = views.names(uid, ViewKind.TARGET)
         names = looked_at(targets, min(views_each, len(targets)))
         images += [resample(image, SHEET_PX) for image in views.images(uid, names)]
-    return encode_png(contact_sheet(images, columns=2 * len(images) // len(chosen[: 2 * MAX_PAIRS])))
+    return encode_png(contact_sheet(images, columns=len(images) // len(pairs)))
 
 
 def _measured(view_set: ViewSet, config: ValidateConfig, tools: Tools) -> Appearance:

@@ -20,6 +20,8 @@ class ShapeChecks:
     leaking: Sequence[Copy]
     """Training objects, each once, that have the shape of one that is held out or tested on, sorted by uid; empty where
     the expectations hold."""
+    held_out: Sequence[Copy] = ()
+    """Each held-out object that has the shape of one in training, with the nearest such one; nearest pairs first."""
 
 
 def check_shapes(
@@ -44,7 +46,9 @@ def check_shapes(
     }
     found = {name: _expectation(name, *question) for name, question in asked.items()}
     leaking = [pair for name, (_, _, pairs, _) in asked.items() if not found[name].passed for pair in pairs]
-    return ShapeChecks(list(found.values()), _nearest(Copy(pair.like, pair.uid, pair.distance) for pair in leaking))
+    held_out_pairs = sorted(_nearest(in_validation), key=lambda pair: pair.distance)
+    turned = (Copy(pair.like, pair.uid, pair.distance) for pair in leaking)
+    return ShapeChecks(list(found.values()), _nearest(turned), held_out_pairs)
 
 
 def _expectation(name: str, whose: str, asked: Shapes, copies: Sequence[Copy], bound: CopyExpectation) -> Expectation:

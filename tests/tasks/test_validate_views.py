@@ -13,6 +13,7 @@ import trimesh
 from flows.params import load_params
 from render.cameras import Camera
 from render.config import RenderConfig
+from render.images import MARGIN_PX, decode_png
 from render.passes import View
 from render.shape import Shape, describe_shape
 from render.views import target_cameras
@@ -25,7 +26,7 @@ from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import ValidateConfig
 from tasks.outcome import Done
 from tasks.sources.object_list import load_object_list
-from tasks.validate_views import validate_views
+from tasks.validate_views import SHEET_PX, lookalike_sheet, validate_views
 from tasks.validation.appearance import looked_at
 from tasks.validation.folder import APPEARANCE, LEAVE_OUT, LOOKALIKES, PASSED
 from tasks.validation.lookalikes import find_lookalikes
@@ -249,6 +250,19 @@ def test_second_run_measures_nothing_again_and_gives_equal_bytes(tmp_path: Path)
 def test_lookalikes_stand_side_by_side_on_a_sheet(tmp_path: Path) -> None:
     validated(tmp_path, plain_objects() | {"copy": {"like": "object3", "noise": 0.004}})
     assert (tmp_path / "out" / LOOKALIKES).exists()
+
+
+def test_pairs_of_one_shape_stand_on_the_sheet_below_those_that_look_alike(tmp_path: Path) -> None:
+    copies: dict[str, dict[str, Any]] = {
+        "seen": {"like": "object3", "noise": 0.004},
+        "formed": {"shaped_like": "object0"},
+    }
+    validated(tmp_path, plain_objects() | copies)
+    sheet = decode_png((tmp_path / "out" / LOOKALIKES).read_bytes())
+    views = ViewSet.open(tmp_path / "views")
+    pairs = [("object3", "seen"), ("object0", "formed")]
+    assert np.array_equal(sheet, decode_png(lookalike_sheet(views, pairs, CONFIG.views_each)))
+    assert sheet.shape[0] == 2 * (SHEET_PX + MARGIN_PX) + MARGIN_PX
 
 
 def test_views_that_are_looked_at_differ_in_azimuth_and_elevation() -> None:
