@@ -82,7 +82,9 @@ def sample_model(model: ScoredModel, seed: int, out: Path, tools: Tools) -> None
 
     Raises RuntimeError when an object fails; what was sampled stays.
     """
-    inputs = {name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in model.test_sets.items()}
+    inputs: dict[str, str] = {
+        name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in model.test_sets.items()
+    }
     inputs |= {model.name: (content := content_of(model.folder, tools))}
     tools = replace(tools, input_hashes={**tools.input_hashes, model.folder.as_posix(): content})
     sample_cases(model.cases, model.test_sets, {model.name: model.folder}, model.config, seed, out, tools, inputs)
