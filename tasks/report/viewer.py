@@ -19,6 +19,8 @@ from models.reconstruction.mesh import Mesh
 ARCHIVE, PAGE = "templates/viewer.zip", "viewer.html.template"
 LIBRARY_END = "(function(){const _changeEvent"
 """Where the controls begin that follow three.js in trimesh's page."""
+LOADER_END = "var camera,controls,scene,"
+"""Where the page's own code begins, after controls and the loader of GLB."""
 FACE_BYTES = 15
 """About what a face takes in the page: six bytes of indices and half a vertex of nine, as base64."""
 MIN_FACES, MAX_FACES = 800, 20_000
@@ -38,12 +40,21 @@ class TurningMesh:
     faces: int
 
 
-@cache
 def three_js() -> str:
     """Return the source of three.js, for a script element of a page."""
+    return _source_until(LIBRARY_END)
+
+
+def three_js_with_loader() -> str:
+    """Return the source of three.js with its loader of GLB, for a script element of a page."""
+    return _source_until(LOADER_END)
+
+
+@cache
+def _source_until(mark: str) -> str:
     page = ZipFile(io.BytesIO(resources.get_bytes(ARCHIVE))).read(PAGE).decode()
-    library, end, _ = page.partition("<script>")[2].partition(LIBRARY_END)
-    assert end, f"{ARCHIVE} of this trimesh does not hold {LIBRARY_END}; the pin in requirements.txt was tested"
+    library, end, _ = page.partition("<script>")[2].partition(mark)
+    assert end, f"{ARCHIVE} of this trimesh does not hold {mark}; the pin in requirements.txt was tested"
     assert "</script" not in library
     return library
 

@@ -17,8 +17,9 @@ from tasks.commands.page import fragments
 from tasks.commands.page.drawing import Drawer, Progress
 from tasks.commands.page.options import PageOptions
 from tasks.commands.sample_files import TEXTURED_MESH
-from tasks.commands.sampler import SampleSettings
+from tasks.commands.sampler import SampledViews, SampleSettings
 from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, read_uploads
+from tasks.report.viewer import three_js_with_loader
 
 TITLE = "MVDiffusion++"
 LEAD = (
@@ -31,6 +32,7 @@ REFUSED_FACTOR = 4
 """Files of this many times the limit are broken off while they come; those in between get a sentence."""
 ARCHIVE = "views.zip"
 NOTHING_YET = '<p class="subdued">Nothing is drawn yet: drop photos, then press the button.</p>'
+NO_MESH = "the views enclose nothing, so there is no mesh"
 LIMITS = UploadLimits()
 DRAWING = "drawing"
 """What shares one queue: sampling."""
@@ -110,7 +112,7 @@ def build_page(
             return seen, fragments.shown_photos(seen)
 
         files.change(inspect, files, [photos, found], concurrency_limit=1, api_visibility="private")
-        told, _, mesh, archive = results
+        told = results[0]
         drawing = draw.click(
             _draw_with(drawer, folder),
             [photos, made, model, *settings],
@@ -119,16 +121,6 @@ def build_page(
             concurrency_id=DRAWING,
             show_progress="hidden",
             api_visibility="private",
-        )
-        # In an event of its own: Gradio's viewer stays empty when its value is set again while its code is loaded,
-        # which the end of an event that yields does.
-        drawing.then(
-            _mesh_and_archive,
-            made,
-            [mesh, archive],
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=None,
         )
         stop.click(
             lambda: '<p class="subdued">Stopped.</p>',
@@ -149,13 +141,7 @@ def _results() -> list[Any]:
     with gr.Row(equal_height=False):
         views = gr.HTML(elem_id="views", visible=False, min_width=280)
         with gr.Column(min_width=280):
-            mesh = gr.Model3D(
-                label="Mesh (GLB): drag to turn it",
-                elem_id="mesh",
-                visible=False,
-                height=420,
-                clear_color=(0.96, 0.96, 0.95, 1.0),
-            )
+            mesh = gr.HTML(elem_id="mesh", visible=False)
             archive = gr.DownloadButton("Download everything (ZIP)", elem_id="archive", visible=False)
     return [told, views, mesh, archive]
 
@@ -214,10 +200,7 @@ def _draw_with(drawer: Drawer, folder: Path) -> Callable[..., Iterator[list[Any]
                     yield [gr.skip(), fragments.shown_progress(news), *[gr.skip()] * 3]
                 else:
                     shutil.make_archive(str(out), "zip", out)
-                    has_mesh = (out / TEXTURED_MESH).exists()
-                    note = "" if has_mesh else fragments.shown_note("the views enclose nothing, so there is no mesh")
-                    views = gr.update(value=fragments.shown_views(news), visible=True)
-                    yield [made, note, views, gr.update(visible=has_mesh), gr.update(visible=True)]
+                    yield [made, *_drawn(news, out, made / ARCHIVE)]
                     return
         except (ValueError, RuntimeError, ConnectionError) as error:
             sentence = str(error)
@@ -229,11 +212,14 @@ def _draw_with(drawer: Drawer, folder: Path) -> Callable[..., Iterator[list[Any]
     return draw
 
 
-def _mesh_and_archive(made: Path | None) -> list[Any]:
-    if made is None:
-        return [gr.update(value=None, visible=False)] * 2
-    mesh = made / "views" / TEXTURED_MESH
-    return [gr.update(value=str(mesh) if mesh.exists() else None), gr.update(value=str(made / ARCHIVE))]
+def _drawn(sampled: SampledViews, folder: Path, archive: Path) -> list[Any]:
+    """Return what tells of a finished drawing, for `_results`."""
+    mesh = folder / TEXTURED_MESH
+    shown, note = gr.update(value="", visible=False), fragments.shown_note(NO_MESH)
+    if mesh.exists():
+        shown, note = gr.update(value=fragments.shown_mesh(mesh.read_bytes()), visible=True), ""
+    views = gr.update(value=fragments.shown_views(sampled), visible=True)
+    return [note, views, shown, gr.update(value=str(archive), visible=True)]
 
 
 def _forget(made: Path | None) -> None:
@@ -245,6 +231,8 @@ def _forget(made: Path | None) -> None:
 def _launch(page: gr.Blocks, options: PageOptions, limits: UploadLimits, making: Path) -> str:
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     templates = resources.files("tasks.commands.page") / "templates"
+    own = [(templates / name).read_text(encoding="utf-8") for name in ("turntable.js", "mesh.js")]
+    scripts = [three_js_with_loader(), *own]
     try:
         _, address, _ = page.launch(
             server_name=options.host,
@@ -259,7 +247,7 @@ def _launch(page: gr.Blocks, options: PageOptions, limits: UploadLimits, making:
             max_file_size=int(limits.megabytes * MB * REFUSED_FACTOR),
             theme=gr.themes.Default(font=sans, font_mono=["ui-monospace", "Menlo", "monospace"]),
             css=(templates / "page.css").read_text(encoding="utf-8"),
-            head=f"<script>{(templates / 'turntable.js').read_text(encoding='utf-8')}</script>",
+            head="".join(f"<script>{script}</script>" for script in scripts),
             app_kwargs={"middleware": [Middleware(OwnHosts, host=options.host), Middleware(SelfContained)]},
         )
     except OSError as error:

@@ -59,6 +59,15 @@ def shown_views(sampled: SampledViews) -> str:
     return _fill("views.html.jinja", views=views, rows=len(rows), columns=len(azimuths), first=first)
 
 
+def shown_mesh(glb: bytes) -> str:
+    """Return a mesh that turns when it is dragged, and a link to download it.
+
+    It needs `templates/mesh.js` and three.js on the page. The file is in the fragment itself: nothing is fetched that
+    may be deleted meanwhile.
+    """
+    return _fill("mesh.html.jinja", address="data:model/gltf-binary;base64," + base64.b64encode(glb).decode())
+
+
 def _pairs(sampled: SampledViews) -> Sequence[tuple[Camera, Rgba]]:
     return list(zip(sampled.cameras, sampled.images, strict=True))
 
