@@ -30,6 +30,8 @@ class CutOut:
     """What was done to the photo, in words."""
     warnings: tuple[str, ...] = ()
     """What may spoil the views, a sentence each."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height in pixels of the upright photo, which boxes are given in."""
 
     @property
     def story(self) -> str:
@@ -103,7 +105,7 @@ def cut_out(path: Path, matting: Matting, *, mask: Path | None = None, box: Box 
     except ValueError as error:
         raise ValueError(f"{path}{f' with {mask}' if mask else ''}: {error}") from error
     steps = (f"{photo.size[0]} x {photo.size[1]}", *photo.notes, f"cut out by {how}, {share:.0%} of the image")
-    return CutOut(with_alpha(image, alpha), str(path), steps, findings(alpha))
+    return CutOut(with_alpha(image, alpha), str(path), steps, findings(alpha), photo.size)
 
 
 def _check_choice(options: SampleOptions) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from models.data.grabcut import Box
 from tasks.commands.cut_outs import CutOut, Matting, cut_out
 
 MB = 1e6
@@ -29,6 +30,10 @@ class Upload:
     name: str
     """As its owner calls it."""
     path: Path
+    mask: "Upload | None" = None
+    """White, or opaque, is the object; None: `Matting` finds it."""
+    box: Box | None = None
+    """Around the object, in pixels of the upright photo, for GrabCut; a mask goes first."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Photos:
     """A sentence for each file that cannot be used."""
     notes: list[str] = field(default_factory=list)
     """A sentence about what was left out without harm."""
+    unusable: list[str] = field(default_factory=list)
+    """Names of the photos that the faults are about."""
 
 
 def read_uploads(uploads: Sequence[Upload], limits: UploadLimits, matting: Matting | None = None) -> Photos:
@@ -65,6 +72,7 @@ def read_uploads(uploads: Sequence[Upload], limits: UploadLimits, matting: Matti
             cut = _cut_out(upload, limits, matting, seen)
         except ValueError as error:
             photos.faults.append(str(error))
+            photos.unusable.append(upload.name)
             continue
         if isinstance(cut, CutOut):
             photos.cut_outs.append(cut)
@@ -83,19 +91,25 @@ def _cut_out(upload: Upload, limits: UploadLimits, matting: Matting, seen: dict[
 
     Raises ValueError with a sentence that names the file as its owner does.
     """
-    size = upload.path.stat().st_size
-    if size > limits.megabytes * MB:
-        raise ValueError(
-            f"{upload.name} has {size / MB:.0f} MB; at most {limits.megabytes:g} are taken: save it smaller"
-        )
+    for file_of in filter(None, (upload, upload.mask)):
+        size = file_of.path.stat().st_size
+        if size > limits.megabytes * MB:
+            raise ValueError(
+                f"{file_of.name} has {size / MB:.0f} MB; at most {limits.megabytes:g} are taken: save it smaller"
+            )
     with upload.path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     if content in seen:
         return seen[content]
+    matting = replace(matting, reads_alpha=matting.reads_alpha and upload.box is None)
+    mask = upload.mask.path if upload.mask else None
     try:
-        cut = replace(cut_out(upload.path, matting), name=upload.name)
+        cut = replace(cut_out(upload.path, matting, mask=mask, box=upload.box), name=upload.name)
     except ValueError as error:
-        raise ValueError(str(error).replace(str(upload.path), upload.name)) from error
+        sentence = str(error).replace(str(upload.path), upload.name)
+        if upload.mask:
+            sentence = sentence.replace(str(upload.mask.path), upload.mask.name)
+        raise ValueError(sentence) from error
     pixels = hashlib.sha256(repr(cut.image.size).encode() + cut.image.tobytes()).hexdigest()
     seen[content] = upload.name
     return cut if (first := seen.setdefault(pixels, upload.name)) == upload.name else first

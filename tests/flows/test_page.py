@@ -72,7 +72,7 @@ def test_page_photos_become_turning_views_a_mesh_and_an_archive(guest: Visitor, 
     words = drop(guest, ball(tmp_path / "front.png"), ball(tmp_path / "side.png", x=11))
     assert "60 x 40, cut out by its plain background, 18% of the image" in words
     assert "cut at the left border" in words
-    assert page.locator("#found figure img").count() == 2
+    assert page.locator("#found figure img.cut").count() == 2
     page.get_by_text("Settings").click()
     page.fill("#steps input", "3")
     page.click("button#draw")
@@ -96,6 +96,29 @@ def test_page_photos_become_turning_views_a_mesh_and_an_archive(guest: Visitor, 
     assert view.shape == (16, 16, 4)
     assert not guest.errors
     assert not guest.strangers, "the page asked for something beyond this machine"
+
+
+@pytest.mark.slow(seconds=3)
+def test_page_box_that_is_dragged_and_mask_that_is_given_cut_the_object_out(guest: Visitor, tmp_path: Path) -> None:
+    page = guest.page
+    said = drop(guest, bad_photos.before_leaves(tmp_path / "front.png"))
+    assert "its background is not plain" in said
+    assert "or drag a box around the object on its photo" in said
+    place = page.locator("#found .frame").bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 0.24 * place["width"], place["y"] + 0.1 * place["height"])
+    page.mouse.down()
+    page.mouse.move(place["x"] + 0.76 * place["width"], place["y"] + 0.9 * place["height"], steps=3)
+    page.mouse.up()
+    page.wait_for_selector("#found img.cut")
+    assert "cut out by GrabCut" in page.inner_text("#found")
+    page.click("#found button.unbox")
+    page.wait_for_selector("#found .fault")
+    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (20, 20)))).save(tmp_path / "any.png")
+    page.set_input_files("#masks input[type=file]", [str(tmp_path / "any.png")])
+    page.wait_for_selector("#found img.cut")
+    assert "cut out by the given mask, 17% of the image" in page.inner_text("#found")
+    assert not guest.errors
 
 
 def three_turns(guest: Visitor) -> Iterator[str | None]:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from tasks.commands.cut_outs import Matting
 from tasks.commands.loopback import OwnHosts, SelfContained, is_loopback
 from tasks.commands.page import fragments
 from tasks.commands.page.drawing import Drawer, Progress
+from tasks.commands.page.hints import with_hints
 from tasks.commands.page.options import PageOptions
 from tasks.commands.sample_files import TEXTURED_MESH
 from tasks.commands.sampler import SampledViews, SampleSettings
@@ -32,6 +35,11 @@ REFUSED_FACTOR = 4
 """Files of this many times the limit are broken off while they come; those in between get a sentence."""
 ARCHIVE = "views.zip"
 NOTHING_YET = '<p class="subdued">Nothing is drawn yet: drop photos, then press the button.</p>'
+MATTING = Matting(remedy="; or drag a box around the object on its photo")
+HINT = (
+    "Where a background is not plain, drag a box around the object on its photo, or give a mask: a picture, white or "
+    "opaque where the object is, called like its photo (front_mask.png for front.jpg)."
+)
 NO_MESH = "the views enclose nothing, so there is no mesh"
 LIMITS = UploadLimits()
 DRAWING = "drawing"
@@ -98,6 +106,7 @@ def build_page(
                     elem_id="photos",
                 )
                 found = gr.HTML(elem_id="found")
+                masks, boxes = _hints()
                 gr.HTML(_heading("2. Model"))
                 model = _model_choice(options, models)
                 settings = _settings()
@@ -107,11 +116,16 @@ def build_page(
             with gr.Column(scale=7, min_width=300):
                 results = _results()
 
-        def inspect(paths: list[str] | None) -> tuple[Photos, str]:
-            seen = read_uploads([Upload(Path(path).name, Path(path)) for path in paths or []], limits)
-            return seen, fragments.shown_photos(seen)
-
-        files.change(inspect, files, [photos, found], concurrency_limit=1, api_visibility="private")
+        hints = [files, masks, boxes]
+        for given in hints:
+            given.change(
+                _inspect_with(limits),
+                hints,
+                [photos, found],
+                concurrency_limit=1,
+                trigger_mode="always_last",
+                api_visibility="private",
+            )
         told = results[0]
         drawing = draw.click(
             _draw_with(drawer, folder),
@@ -132,6 +146,29 @@ def build_page(
         )
     page.queue(max_size=options.waiting, default_concurrency_limit=1)
     return page
+
+
+def _hints() -> list[Any]:
+    """Masks, and boxes as text, which dragging on a photo writes; so the field must not be in a fold, where it is no
+    part of the page while it is closed.
+    """
+    gr.HTML(f'<p class="subdued hint">{HINT}</p>')
+    masks = gr.File(file_count="multiple", label="Masks, called like their photos", height=150, elem_id="masks")
+    boxes = gr.Textbox(
+        "", label="Boxes", placeholder="front.jpg 120,80,900,1040", lines=1, max_lines=10, elem_id="boxes"
+    )
+    return [masks, boxes]
+
+
+def _inspect_with(limits: UploadLimits) -> Callable[..., tuple[Photos, str]]:
+    def inspect(paths: list[str] | None, masks: list[str] | None, boxes: str | None) -> tuple[Photos, str]:
+        given, given_masks = ([Upload(Path(path).name, Path(path)) for path in some or []] for some in (paths, masks))
+        uploads, faults = with_hints(given, given_masks, boxes or "")
+        seen = read_uploads(uploads, limits, MATTING)
+        seen = replace(seen, faults=[*faults, *seen.faults]) if given else Photos()
+        return seen, fragments.shown_photos(seen, uploads, limits)
+
+    return inspect
 
 
 def _results() -> list[Any]:
@@ -231,7 +268,7 @@ def _forget(made: Path | None) -> None:
 def _launch(page: gr.Blocks, options: PageOptions, limits: UploadLimits, making: Path) -> str:
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     templates = resources.files("tasks.commands.page") / "templates"
-    own = [(templates / name).read_text(encoding="utf-8") for name in ("turntable.js", "mesh.js")]
+    own = [(templates / name).read_text(encoding="utf-8") for name in ("turntable.js", "mesh.js", "boxes.js")]
     scripts = [three_js_with_loader(), *own]
     try:
         _, address, _ = page.launch(

@@ -17,6 +17,16 @@ def ball(path: Path, *, colour: tuple[int, int, int] = (200, 40, 40), x: int = 3
     return path
 
 
+def before_leaves(path: Path) -> Path:
+    """Save a red ball before green leaves, 60 x 40 pixels: no background that is plain."""
+    rows, columns = np.mgrid[:40, :60]
+    pixels = np.random.default_rng(0).integers(0, 90, (40, 60, 3), dtype=np.uint8)
+    pixels[..., 1] += 120
+    pixels[(columns - 30) ** 2 + (rows - 20) ** 2 < 12**2] = (220, 30, 30)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
 def text_file(path: Path) -> Path:
     path.write_text("a letter and not a photo")
     return path

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from tasks.commands.page.hints import with_hints
 from tasks.commands.uploads import Photos, Upload, UploadLimits, read_uploads
 from tests.tasks.commands import bad_photos
 from tests.tasks.commands.bad_photos import ball
@@ -80,3 +83,37 @@ def test_upload_object_at_the_border_is_taken_with_a_warning(tmp_path: Path) -> 
     (cut,) = read(ball(tmp_path / "cut.png", x=11, radius=12)).cut_outs
     assert "cut at the left border" in cut.warnings[0]
     assert cut.story.endswith(cut.warnings[0])
+
+
+def test_upload_is_cut_out_by_its_mask_or_within_its_box(tmp_path: Path) -> None:
+    photo = bad_photos.before_leaves(tmp_path / "front.png")
+    (fault,) = read(photo).faults
+    assert "its background is not plain" in fault
+    mask = Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (20, 20))))
+    mask.save(tmp_path / "front_mask.png")
+    given = read_uploads(
+        [Upload("front.png", photo, mask=Upload("m.png", tmp_path / "front_mask.png"))], UploadLimits()
+    )
+    assert "the given mask" in given.cut_outs[0].story
+    assert np.asarray(given.cut_outs[0].image)[20, 30, 3] == 255
+    boxed = read_uploads([Upload("front.png", photo, box=(14, 4, 46, 36))], UploadLimits())
+    assert "GrabCut" in boxed.cut_outs[0].story
+    alpha = np.asarray(boxed.cut_outs[0].image)[..., 3] > 128
+    assert alpha[20, 30]
+    assert not alpha[:, :12].any()
+    Image.new("L", (60, 40), 0).save(tmp_path / "nothing.png")
+    wrong = read_uploads([Upload("front.png", photo, mask=Upload("m.png", tmp_path / "nothing.png"))], UploadLimits())
+    assert wrong.faults[0].startswith("front.png with m.png: ")
+    assert wrong.unusable == ["front.png"]
+
+
+def test_hints_find_their_photos_by_name(tmp_path: Path) -> None:
+    front, back = Upload("my front.jpg", tmp_path / "1"), Upload("back.png", tmp_path / "2")
+    masks = [Upload(name, tmp_path / name) for name in ("back_mask.png", "my front.png", "side.png")]
+    found, faults = with_hints([front, back], masks, "my front.jpg 1,2,30,40.5\n\nback.png 1,2\nbefore.png 1,2,3,4\n")
+    assert [one.mask and one.mask.name for one in found] == ["my front.png", "back_mask.png"]
+    assert [one.box for one in found] == [(1, 2, 30, 40.5), None]
+    assert len(faults) == 2
+    assert faults[0].startswith("the mask side.png belongs to none of the photos: call it like its photo")
+    assert faults[1].startswith("the box 'back.png 1,2' is none: write a photo's name, a blank, and X0,Y0,X1,Y1")
+    assert with_hints([back], masks[2:], "")[0][0].mask == masks[2], "one mask for one photo may have any name"
