@@ -78,8 +78,8 @@ def test_page_photos_become_turning_views_a_mesh_and_an_archive(guest: Visitor, 
     page.click("button#draw")
     page.wait_for_selector("#views .turntable")
     assert page.locator("#views .stage img").count() == 8
+    page.wait_for_selector("#mesh .mesh[data-state=drawn]")  # then nothing moves any more
     assert len(set(three_turns(guest))) == 3
-    page.wait_for_selector("#mesh .mesh[data-state=drawn]")
     before = page.evaluate(CANVAS)
     covered = np.array(Image.open(io.BytesIO(base64.b64decode(before.partition(",")[2]))))[..., 3] > 0
     assert 0 < covered.mean() < 0.9  # the mesh of a model that has learnt nothing is some crumbs
@@ -128,7 +128,9 @@ def three_turns(guest: Visitor) -> Iterator[str | None]:
     guest.page.locator("#views input.column").fill("2")
     assert "azimuth 180°" in guest.page.inner_text("#views .words")
     yield shown.get_attribute("src")
-    box = guest.page.locator("#views .stage").bounding_box()
+    stage = guest.page.locator("#views .stage")
+    stage.evaluate("stage => stage.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = stage.bounding_box()
     assert box is not None
     guest.page.mouse.move(box["x"] + 100, box["y"] + 100)
     guest.page.mouse.down()
