@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.params import Params
 from tasks.ports import Tools
+from tasks.sources.cycle_search import without_cycle_search
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -69,7 +70,8 @@ class Stage:
     def function(self) -> Callable[..., None]:
         """Import the module of `runs` and return its function."""
         module, _, name = self.runs.partition(":")
-        function: Callable[..., None] = getattr(importlib.import_module(module), name)
+        with without_cycle_search():
+            function: Callable[..., None] = getattr(importlib.import_module(module), name)
         return function
 
     def arguments(self, params: Params) -> dict[str, Any]:

@@ -3,6 +3,7 @@ DVC sends nothing home; temporary files, also those of processes that a test kil
 no process that a test started is left."""
 
 import contextlib
+import gc
 import os
 import secrets
 import tempfile
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from infra.execution.processes import is_alive
+from tasks.sources.cycle_search import without_cycle_search
 from tests import untraced
 from tests.infra.ray_cluster import ray_cluster
 
@@ -40,6 +42,15 @@ TRACED = 10.0
 def _seconds(item: pytest.Item) -> float:
     """Return roughly how long a test takes, by its marks."""
     return max((mark.kwargs.get("seconds", SECONDS.get(mark.name, 0.5)) for mark in item.iter_markers()), default=0.5)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all test files without searching for cycles what they import, then and later."""
+    with without_cycle_search():
+        collected = yield
+    gc.freeze()
+    return collected
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly has shuffled

@@ -10,10 +10,8 @@ metadata files are read here, one at a time: the package's load_annotations read
 or holds all annotations at once.
 """
 
-import gc
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +27,7 @@ from tasks.artifacts.tables import Entry, in_columns_of
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.annotations import annotated_columns
+from tasks.sources.cycle_search import without_cycle_search
 from tasks.sources.hub_index import HubIndex, check_gzip
 from tasks.sources.source import Listing, choose
 
@@ -86,7 +85,7 @@ class ObjaverseSource:
 
     def _read_folder(self, folder: str, uids: Sequence[str], categories: Mapping[str, str]) -> pa.Table:
         """Return what annotations and LVIS say of objects that lie in one folder of the hub."""
-        with _without_cycle_search():
+        with without_cycle_search():
             notes = from_json(gzip.decompress((self._cache / _annotations_of(folder)).read_bytes()))
             lvis = pa.array([categories.get(uid) for uid in uids], pa.string())
             return pa.table({"lvis_category": lvis, **annotated_columns(notes.get(uid, {}) for uid in uids)})
@@ -109,20 +108,6 @@ class ObjaverseSource:
 
     def _download(self, names: Sequence[str]) -> None:
         self._files.fetch(names, check_gzip)
-
-
-@contextmanager
-def _without_cycle_search() -> Iterator[None]:
-    """Keep Python's garbage collector from looking for cycles: among millions of new dictionaries, which have none, it
-    costs more than reading them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _rows_by_folder(index: pa.Table) -> dict[str, np.ndarray]:
