@@ -56,7 +56,7 @@ def asked(root: Path) -> Params:
     return load_params(root / "params.yaml")
 
 
-@pytest.mark.slow(seconds=8)
+@pytest.mark.slow(seconds=6)
 def test_score_model_leaves_the_views_of_the_stage_and_a_row_for_the_report(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +84,6 @@ def test_score_model_leaves_the_views_of_the_stage_and_a_row_for_the_report(
         assert np.array_equal(found.images("cone", found.names("cone")), ours.images("cone", ours.names("cone")))
 
 
-@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
