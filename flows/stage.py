@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.params import Params
+from tasks.artifacts.cycle_search import without_cycle_search
 from tasks.ports import Tools
-from tasks.sources.cycle_search import without_cycle_search
 
 HOUR = 3600
 DAY = 24 * HOUR

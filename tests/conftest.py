@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from infra.execution.processes import is_alive
-from tasks.sources.cycle_search import without_cycle_search
+from tasks.artifacts.cycle_search import without_cycle_search
 from tests import untraced
 from tests.infra.ray_cluster import ray_cluster
 

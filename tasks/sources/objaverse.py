@@ -23,11 +23,11 @@ from pydantic_core import from_json
 from render import gltf
 from render.errors import Unrenderable
 from tasks.artifacts.catalog_columns import CATALOG
+from tasks.artifacts.cycle_search import without_cycle_search
 from tasks.artifacts.tables import Entry, in_columns_of
 from tasks.config import CatalogConfig
 from tasks.ports import Tools
 from tasks.sources.annotations import annotated_columns
-from tasks.sources.cycle_search import without_cycle_search
 from tasks.sources.hub_index import HubIndex, check_gzip
 from tasks.sources.source import Listing, choose
 
