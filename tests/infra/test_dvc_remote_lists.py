@@ -112,6 +112,7 @@ def test_push_says_what_was_missing_and_that_it_is_there_now(
     assert objects(tmp_path / "remote") == before
 
 
+@pytest.mark.slow(seconds=8)
 @pytest.mark.usefixtures("s3_credentials")
 def test_server_that_is_away_is_named(checkout: Path) -> None:
     with Repo(str(checkout)) as repo, repo.config.edit() as config:
