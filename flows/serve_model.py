@@ -3,13 +3,14 @@
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from flows.inference import inference_compute
 from flows.models import resolve_model
 from infra.execution.processes import signals_raise
+from infra.execution.ray_session import SessionFolder
 from infra.serving.ray_serve import Serving, served
 from tasks.commands.sampler import check_model
 from tasks.commands.service.model import ServedModel, finish
@@ -33,11 +34,13 @@ def serve_model(options: ServiceOptions, profile: str, say: Callable[[str], None
     check_model(folder)
     compute = inference_compute(profile, options.device)
     model = ServedModel(options.model, folder.absolute(), compute, options.scheduler)
-    with signals_raise(), tempfile.TemporaryDirectory(prefix="mvdpp-service-", ignore_cleanup_errors=True) as results:
+    with signals_raise(), ExitStack() as stack:
+        results = SessionFolder(Path(tempfile.gettempdir()))  # the next service removes it if this one is killed
+        stack.callback(results.remove)
         serving = Serving(
             load=model.load,
             finish=finish,
-            build=partial(build_service, options, Path(results)),
+            build=partial(build_service, options, results.temporary),
             host=options.host,
             port=options.port,
             replicas=options.replicas,

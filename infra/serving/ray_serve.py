@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import ray
 from ray import serve
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 from ray.serve.config import HTTPOptions
@@ -194,9 +193,8 @@ def served(serving: Serving) -> Iterator[Service]:
     try:
         connection.open()
         yield _start(serving)
-    finally:
-        if ray.is_initialized():
-            stop_serve()
+        stop_serve()
+    finally:  # a service that is stopped while it starts may have no Serve any more that could answer
         connection.close()
 
 

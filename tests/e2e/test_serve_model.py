@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from infra.execution.processes import ProcessGroup
+from infra.execution.processes import ProcessGroup, is_alive, marked
 from models.network.noise import build_scheduler
 from tests.infra.loopback import free_port
 from tests.models.toy_models import NOISE, toy_pipeline
@@ -53,6 +53,28 @@ def test_serve_model_survives_a_killed_process_and_stops_without_leaving_any(tmp
     )
     assert again.returncode == 2
     assert "name the folder of a saved pipeline" in again.stderr
+
+
+@pytest.mark.nightly  # Ray Serve begins only after a cold start of Ray
+@pytest.mark.e2e
+@pytest.mark.slow(seconds=60)
+def test_service_that_is_stopped_with_all_its_processes_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    toy_pipeline(build_scheduler(NOISE, "ddpm")).save_pretrained(tmp_path / "model")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    words = ["--model", str(tmp_path / "model"), "--port", str(free_port()), "--device", "cpu"]
+    command = [sys.executable, "-m", "flows", "serve-model", *words]
+    variables = {"TMPDIR": str(temporary), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
+    with (tmp_path / "log").open("w") as log, ProcessGroup(command, root=ROOT, env=variables, output=log) as group:
+        deadline = time.monotonic() + START_SECONDS
+        while not (ours := _ours("ServeController")):
+            assert group.exit_code() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        assert list(temporary.iterdir())
+        group.stop(50)  # as systemd does: SIGTERM to Ray's processes as well
+    assert not is_alive(ours[0])
+    assert list(temporary.iterdir()) == []
 
 
 @dataclass(frozen=True)
@@ -94,10 +116,14 @@ def _wait(service: Client, group: ProcessGroup, log: Path) -> None:
 
 def _sampler() -> psutil.Process:
     """The process that holds the model, of those that this test started."""
-    mark = os.environ["MVDPP_TESTS"]
-    for process in psutil.process_iter():
+    return _ours("sampler")[0]
+
+
+def _ours(word: str) -> list[psutil.Process]:
+    """Those of the tests' processes whose command has this word in it."""
+    found = []
+    for process in marked("MVDPP_TESTS", os.environ["MVDPP_TESTS"]):
         with contextlib.suppress(psutil.Error):
-            is_ours = process.environ().get("MVDPP_TESTS") == mark
-            if is_ours and "sampler" in " ".join(process.cmdline()):
-                return process
-    raise AssertionError("no process holds the model")
+            if word in " ".join(process.cmdline()):
+                found.append(process)
+    return found
