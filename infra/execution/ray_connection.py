@@ -147,5 +147,6 @@ class RayConnection:
             ray.shutdown(wait_for_processes=True)
             self._is_owner = False
         if self._session is not None:
+            kill_marked(MARK, str(self._session.path))  # what a raylet that ended by itself has left
             self._session.remove()
             self._session = None
