@@ -42,7 +42,7 @@ def sample_test_sets(
     sets = {name: ViewSet.open(folder) for name, folder in folders.items()}
     inputs: dict[str, str] = {name: views.manifest.fingerprint for name, views in sets.items()}
     inputs |= {stage: open_manifest(folder, Kind.DIFFUSION_MODEL).fingerprint for stage, folder in stages.items()}
-    sample_cases(plan_cases(config, sets), folders, stages, config, seed, out, tools, inputs)
+    sample_cases(plan_cases(config, sets), sets, stages, config, seed, out, tools, inputs)
 
 
 def asked_cases(config: SampleConfig) -> list[Case]:

@@ -82,12 +82,11 @@ def sample_model(model: ScoredModel, seed: int, out: Path, tools: Tools) -> None
 
     Raises RuntimeError when an object fails; what was sampled stays.
     """
-    inputs: dict[str, str] = {
-        name: open_manifest(folder, Kind.VIEWS).fingerprint for name, folder in model.test_sets.items()
-    }
+    sets = {name: ViewSet.open(folder) for name, folder in model.test_sets.items()}
+    inputs: dict[str, str] = {name: views.manifest.fingerprint for name, views in sets.items()}
     inputs |= {model.name: (content := content_of(model.folder, tools))}
     tools = replace(tools, input_hashes={**tools.input_hashes, model.folder.as_posix(): content})
-    sample_cases(model.cases, model.test_sets, {model.name: model.folder}, model.config, seed, out, tools, inputs)
+    sample_cases(model.cases, sets, {model.name: model.folder}, model.config, seed, out, tools, inputs)
 
 
 def _last_part(reference: str) -> str:

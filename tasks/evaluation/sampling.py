@@ -65,7 +65,7 @@ def with_views(asked: Sequence[Case], config: SampleConfig, sets: Mapping[TestSe
 
 def sample_cases(
     cases: Sequence[Case],
-    folders: Mapping[TestSet, Path],
+    sets: Mapping[TestSet, ViewSet],
     models: Mapping[str, Path],
     config: SampleConfig,
     seed: int,
@@ -77,7 +77,7 @@ def sample_cases(
 
     Args:
         cases: What to sample; their test sets have views for them.
-        folders: Sealed folder of each test set.
+        sets: The test sets.
         models: Model folder of each method.
         config: How views are sampled; its stages, protocols and conditions are not read.
         seed: For the initial noise.
@@ -87,9 +87,10 @@ def sample_cases(
 
     Raises RuntimeError when an object fails; what was sampled stays.
     """
-    sets = {name: ViewSet.open(folders[name]) for name in dict.fromkeys(case.test_set for case in cases)}
     keys = {
-        (method, name): work_key(config, seed, reads={name: folders[name], "model": models[method]}, tools=tools)
+        (method, name): work_key(
+            config, seed, reads={name: sets[name].reader.folder, "model": models[method]}, tools=tools
+        )
         for method, name in dict.fromkeys((case.method, case.test_set) for case in cases)
     }
     stores = {case: ItemStore(tools.work / keys[case.method, case.test_set] / case.name) for case in cases}
