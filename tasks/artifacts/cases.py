@@ -18,6 +18,8 @@ TestSet = Literal["test_views", "gso_eval"]
 """Name of a sealed folder of true views with `meshes/<uid>.ply`: what the stage of the same name makes."""
 TEST_SETS: Mapping[Protocol, TestSet] = {"sparse": "test_views", "ring": "test_views", "gso": "gso_eval"}
 """The test set that each protocol is compared with."""
+TEST_SET_STAGES: Mapping[TestSet, str] = {"test_views": "render-test", "gso_eval": "gso-eval"}
+"""The stage that makes each test set."""
 DISTILLED = "distilled"
 """The method that stage 3 is distilled into (stage distil)."""
 SEVERAL_VIEWS = ("stage3", DISTILLED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from tasks.artifacts.atomic import read_json
-from tasks.artifacts.cases import DISTILLED, Case, Protocol, TestSet
+from tasks.artifacts.cases import DISTILLED, TEST_SET_STAGES, Case, Protocol, TestSet
 from tasks.artifacts.manifest import METRICS, Kind, open_manifest
 from tasks.artifacts.test_set import content_hash
 from tasks.evaluation.summary import ERROR, num_objects
@@ -18,7 +18,6 @@ TAG = "promotion."
 """Begins the tags in which a registered version keeps what was measured of it."""
 RULER = ("points", "iou_resolution", "lpips_weights", "st_lpips", "consistency_resolution")
 """Fields of `evaluate` that decide what the same model scores."""
-TEST_SET_STAGES: Mapping[TestSet, str] = {"test_views": "render-test", "gso_eval": "gso-eval"}
 
 
 @dataclass(frozen=True)

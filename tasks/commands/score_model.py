@@ -8,7 +8,7 @@ from typing import get_args
 
 from render.views import ViewKind
 from tasks.artifacts.atomic import read_json
-from tasks.artifacts.cases import SEVERAL_VIEWS, TEST_SETS, Case, Protocol, TestSet
+from tasks.artifacts.cases import SEVERAL_VIEWS, TEST_SET_STAGES, TEST_SETS, Case, Protocol, TestSet
 from tasks.artifacts.content import content_of
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest
 from tasks.artifacts.model_folder import UNET
@@ -18,9 +18,6 @@ from tasks.commands.score_model_options import ScoreModelOptions
 from tasks.config import SampleConfig
 from tasks.evaluation.sampling import cases_of, sample_cases, with_views
 from tasks.ports import Tools
-
-STAGE_OF: Mapping[TestSet, str] = {"test_views": "render-test", "gso_eval": "gso-eval"}
-"""The stage that makes each test set."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,10 @@ def plan_model(
     needed = dict.fromkeys(case.test_set for case in asked)
     for one in needed:
         if not (test_sets[one] / MANIFEST).exists():
+            stage = TEST_SET_STAGES[one]
             raise ValueError(
-                f"the test set {test_sets[one]} is not here; make it with `python -m flows run {STAGE_OF[one]}`, or "
-                f"bring it with `dvc pull {STAGE_OF[one]}`"
+                f"the test set {test_sets[one]} is not here; make it with `python -m flows run {stage}`, or bring it "
+                f"with `dvc pull {stage}`"
             )
     folders = {one: test_sets[one] for one in needed}
     sets = {one: ViewSet.open(path) for one, path in folders.items()}
