@@ -18,12 +18,13 @@ SETTINGS = {
     "RAY_worker_niceness": "0",  # as a private Ray of ours; Ray's own is starved by other work
 }
 
-TIMED_OUT = "timed out"
 MARK = "MVDPP_RAY_CLUSTER"
 
 
 def add_node(start: Callable[..., Any], **options: Any) -> Any:
     """Start a node of a cluster, once more where it runs out of time; nothing is left of the first one."""
+    from infra.execution.ray_connection import TIMED_OUT  # Ray costs every session of tests a second
+
     before = psutil.Process().children()
     try:
         return start(**options)
