@@ -196,7 +196,7 @@ def test_page_what_the_model_cannot_do_is_a_sentence_and_the_next_visitor_is_ser
     guest.page.fill("#model input", "nowhere/at/all!")
     guest.page.keyboard.press("Enter")
     guest.page.click("button#draw")
-    guest.page.wait_for_function("document.querySelector('#told').innerText.includes('nowhere')")
+    guest.page.wait_for_selector("#told .fault:has-text('nowhere')")
     assert "is no folder here, and no id at a hub" in guest.page.inner_text("#told")
 
 
