@@ -108,12 +108,12 @@ def test_pipeline_misspelt_key_stops_before_any_work(made: Path, tmp_path: Path)
     assert lock(folder) == lock(made)
 
 
+# By day the chain is killed in test_kills.py, a training is ended in tests/tasks/test_train_stages.py, and what seals
+# the views of `render` is killed at each of its steps in tests/tasks/artifacts/test_released_shards.py.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("stage", "signs"),
-    [
-        ("render", ".work/render/*/items/*.tar"),
-        pytest.param("train-stage1", ".work/train-stage1/*/samples-*.pt", marks=pytest.mark.nightly),
-    ],
+    [("render", ".work/render/*/items/*.tar"), ("train-stage1", ".work/train-stage1/*/samples-*.pt")],
 )
 def test_pipeline_killed_in_the_middle_completes_with_equal_bytes(
     made: Path, tmp_path: Path, stage: str, signs: str
