@@ -49,6 +49,23 @@ def as_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
     return with_alpha(upright, alpha)
 
 
+def rendered_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
+    """Return an image that a renderer left: upright, straight RGBA of 8 bits, whose alpha is right whatever it covers.
+
+    Args:
+        image: RGBA.
+        mask: Must be None.
+
+    Raises:
+        ValueError: It is no RGBA, or a mask is given too.
+    """
+    pil = _pil(image)
+    if pil.mode != "RGBA" or mask is not None:
+        given = "masks are given too" if mask is not None else f"an image is {pil.mode}"
+        raise ValueError(f"{given}; without check_masks give RGBA images alone, whose alpha is the mask")
+    return pil
+
+
 def with_alpha(image: Image.Image, alpha: Image.Image) -> Image.Image:
     """Return the colours of an RGB or RGBA image with another alpha (grey, of the same size)."""
     rgba = image.convert("RGB")

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
-from models.data.images import as_rgba, change_fov, crop_to_object, resized, to_tensor
+from models.data.images import as_rgba, change_fov, crop_to_object, rendered_rgba, resized, to_tensor
 from models.data.weight_files import require_safetensors
 from models.inference.callbacks import TENSOR_INPUTS, StepCallbacks
 from models.inference.checks import (
@@ -129,6 +129,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
         align_to: int = 0,
         fov_deg: float | None = None,
         object_share: float | None = None,
+        check_masks: bool = True,
         num_inference_steps: int | None = None,
         guidance_scale: float = 1.0,
         num_samples_per_object: int = 1,
@@ -157,6 +158,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
             fov_deg: Full field of view in degrees that the images were taken with; None: the model's.
             object_share: Crop a square in which the object's longest side takes this share (0.5 is usual in
                 training); None: images are square and are not cropped.
+            check_masks: False: the images are RGBA as a renderer leaves them, and their alpha is the mask even where it
+                shows nearly nothing, as of a sign that is seen edge-on. True: photos, whose masks are looked at.
             num_inference_steps: Denoising steps; None: those that the model was made for, else 20, which suffice with
                 UniPC or DPM-Solver++, and with DDPM the paper's 75.
             guidance_scale: Scale of classifier-free guidance, for models trained with condition dropout; 1 is none and
@@ -194,7 +197,7 @@ class MVDiffusionPipeline(DiffusionPipeline):
         callbacks = StepCallbacks(self, callback, callback_on_step_end, asked)
         geometry = self.unet.config.geometry
         targets = choose_targets(geometry, self.unet.config.num_targets, target_ids, elevations_deg)
-        objects, are_several = self._objects(images, masks, align_to, fov_deg, object_share)
+        objects, are_several = self._objects(images, masks, align_to, fov_deg, object_share, check_masks=check_masks)
         num_samples = len(objects) * num_samples_per_object
         generators = generators_of(generator, len(objects), num_samples_per_object)
         check_latents(latents, (num_samples, len(targets), *self._latent_shape))
@@ -291,7 +294,14 @@ class MVDiffusionPipeline(DiffusionPipeline):
         return num_steps
 
     def _objects(
-        self, images: Any, masks: Any, align_to: int, fov_deg: float | None, object_share: float | None
+        self,
+        images: Any,
+        masks: Any,
+        align_to: int,
+        fov_deg: float | None,
+        object_share: float | None,
+        *,
+        check_masks: bool,
     ) -> tuple[list[list[Image.Image]], bool]:
         """Check and prepare the condition images of each object, the one to align to first."""
         given, are_several = as_objects(images)
@@ -309,13 +319,16 @@ class MVDiffusionPipeline(DiffusionPipeline):
             prepared.append([])
             for index, (image, mask) in enumerate(zip(views, covers, strict=True)):
                 try:
-                    prepared[row].append(self._prepared(image, mask, fov_deg, object_share))
+                    picture = to_picture(image)
+                    cover = None if mask is None else to_picture(mask, is_mask=True)
+                    rgba = as_rgba(picture, cover) if check_masks else rendered_rgba(picture, cover)
+                    prepared[row].append(self._fitted(rgba, fov_deg, object_share))
                 except ValueError as error:
                     raise ValueError(f"image {index} of object {row}: {error}") from error
         return [_moved_to_front(align_to, views) for views in prepared], are_several
 
-    def _prepared(self, image: Any, mask: Any | None, fov_deg: float | None, object_share: float | None) -> Image.Image:
-        rgba = as_rgba(to_picture(image), None if mask is None else to_picture(mask, is_mask=True))
+    def _fitted(self, rgba: Image.Image, fov_deg: float | None, object_share: float | None) -> Image.Image:
+        """Bring an image to the field of view and the size of the model's views."""
         if object_share is not None:
             rgba = crop_to_object(rgba, object_share)
         if fov_deg is not None:

@@ -197,6 +197,7 @@ class Sampler:
         with tensor_float32(self.device, self.precision):
             drawn = self.pipeline(
                 conditions,
+                check_masks=False,
                 num_inference_steps=None if self.has_own_steps else self.config.steps,
                 guidance_scale=self.config.guidance,
                 generator=torch.Generator().manual_seed(seed),

@@ -240,6 +240,21 @@ def test_sample_in_two_worker_processes_gives_equal_bytes(run: Path, tmp_path: P
     assert filecmp.cmpfiles(run / "samples", tmp_path / "samples", names, shallow=False) == (names, [], [])
 
 
+def test_sample_takes_test_views_that_show_nearly_nothing(run: Path, tmp_path: Path) -> None:
+    cameras = cameras_of(0)
+    thin = np.zeros((16, 16, 4), dtype=np.uint8)
+    thin[3:13, 8] = (200, 30, 30, 96)  # a sign that is seen edge-on
+    write_views(tmp_path / "sign.tar", cameras, [View(thin) for _ in cameras], {})
+    items = {"sign": partial(read_item, tmp_path / "sign.tar")}
+    seal_views(items, lay_out(items, 100), tmp_path / "test_views")
+    seal(tmp_path / "test_views", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=[Done("sign", {"group": "held_out"})])
+    models = {"stage3": run / "stage3"}
+    config = CONFIG.model_copy(update={"stages": ("stage3",), "protocols": ("sparse",)})
+    out = tmp_path / "samples"
+    sample_test_sets(tmp_path / "test_views", run / "gso_eval", models, config, 7, out, make_tools(tmp_path))
+    assert ViewSet.open(out / "stage3-sparse-1").names("sign", ViewKind.TARGET)
+
+
 def test_sample_damaged_test_view_fails_alone_and_is_named(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("samples", "again", "work"))
     shard = tmp_path / "run" / "gso_eval" / "shard-00000.tar"

@@ -239,6 +239,20 @@ def test_pipeline_with_wrong_inputs_says_what_is_wrong(pipeline: MVDiffusionPipe
         pipeline([[one], [one]], num_inference_steps=1, generator=rng())
 
 
+def test_pipeline_takes_rendered_views_whatever_they_show(pipeline: MVDiffusionPipeline) -> None:
+    pixels = np.zeros((16, 16, 4), dtype=np.uint8)
+    nothing = Image.fromarray(pixels.copy())
+    pixels[3:13, 8] = (200, 30, 30, 96)  # a sign that is seen edge-on
+    for view in (Image.fromarray(pixels), nothing):
+        with pytest.raises(ValueError, match="image 0 of object 0: the mask covers"):
+            pipeline([view], num_inference_steps=1)
+        assert len(pipeline([view], check_masks=False, num_inference_steps=1, generator=rng()).images) == 8
+    with pytest.raises(ValueError, match="image 0 of object 0: an image is RGB; without check_masks give RGBA images"):
+        pipeline([nothing.convert("RGB")], check_masks=False, num_inference_steps=1)
+    with pytest.raises(ValueError, match="masks are given too; without check_masks give RGBA images alone"):
+        pipeline([nothing], masks=[nothing.getchannel("A")], check_masks=False, num_inference_steps=1)
+
+
 def test_images_to_tensors_and_back_are_the_same() -> None:
     images = [picture(0), picture(1)]
     for array, image in zip(to_arrays(to_tensor(images)), images, strict=True):
