@@ -1,10 +1,11 @@
-"""A study's tables: means, differences to the baseline, and what more given views bring. Text for the page and docs."""
+"""A study's tables: means, differences to the baseline, what more given views bring, and learning curves; as text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.artifacts.cases import Case
 from tasks.report.words import case_title, groups_title
+from tests.bench.study.learning import BEYOND, learning_curves
 from tests.bench.study.results import Results
 from tests.bench.study.statistics import Estimate, difference
 
@@ -41,7 +42,7 @@ def all_tables(results: Results) -> list[Table]:
     tables = [
         table
         for group in results.groups
-        for table in (means(results, group), gains(results, group), more_views(results, group))
+        for table in (means(results, group), gains(results, group), more_views(results, group), lines(results, group))
     ]
     return [table for table in tables if table.rows]
 
@@ -135,6 +136,30 @@ def more_views(results: Results, group: str) -> Table:
         f"{groups_title(group).capitalize()}: what more given views bring",
         ("variant", "samples", "case", *_difference_titles()),
         tuple(rows),
+    )
+
+
+def lines(results: Results, group: str) -> Table:
+    """Learning curves of the headline's case: slopes, and what the lines say of more samples or objects."""
+    rows = []
+    for metric in COMPARED:
+        title, digits = METRICS[metric]
+        for curve in learning_curves(results, results.headline, group, metric):
+            most = max(curve.points)
+            points = ", ".join(f"{one:,}" for one in sorted(curve.points))
+            misfit = "" if curve.misfit is None else f"{curve.misfit:.{digits + 1}f}"
+            beyond = (curve.at(times * most).text(digits) for times in BEYOND)
+            slope = curve.per_doubling.text(digits + 1, signed=True)
+            size = f"{curve.per_doubling.objects} x {curve.per_doubling.seeds}"
+            rows.append((curve.variant, title, f"{points} {curve.over}", size, slope, misfit, *beyond))
+    return Table(
+        f"{groups_title(group).capitalize()}: lines over the logarithm, {case_title(results.headline)}",
+        (
+            *("variant", "score", "points", "objects x seeds", "each doubling", "off the line"),
+            *(f"at {times} times the most" for times in BEYOND),
+        ),
+        tuple(rows),
+        "A line for each object and seed; errors are of their means, and do not say whether the line goes on.",
     )
 
 
