@@ -2,14 +2,17 @@
 
 import importlib
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
 from models.data.upright import WORKING_SIDE, Upright, make_upright
 
 MAX_MEGAPIXELS = 220
@@ -18,25 +21,12 @@ FORMATS = (
     "JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "PSD", "ICO", "PCX"
 )  # fmt: skip
 """Formats that are tried; others of Pillow start programs (EPS) or are no photos."""
-RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 DNG_VERSION = 50706
 """TIFF's tag that says that a file is a raw photo, whose first picture is a thumbnail."""
-DAMAGED = "is damaged or cut off: it begins as an image, but cannot be decoded"
-OTHERS = {
-    DAMAGED: (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"),
-    "is TIFF of a kind that is not read (floats in colour or of 64 bits), or cut off; save it with 8 or 16 bits": (
-        b"II*\x00",
-        b"MM\x00*",
-        b"II+\x00",
-        b"MM\x00+",
-    ),
-    "is JPEG XL, which is not read; save it as JPEG or PNG": (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
-    "is a git-LFS pointer and not the image itself; fetch it with git lfs pull": (b"version https://git-lfs",),
-    "is a web page and not an image; download the image itself": (b"<!doctype html", b"<html"),
-    "is a drawing (SVG or PDF) and not a photo; export it as PNG": (b"<svg", b"<?xml", b"%pdf"),
-}
-"""What files are that Pillow does not know, by their first bytes, letters in lower case."""
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+SUBFILE_TYPE, IS_REDUCED = 254, 1
+"""TIFF's tag of what a picture is, and its bit for a smaller copy of another picture in the file."""
+WHOLES = ("MPO", "PSD")
+"""Formats whose further pictures are previews or layers of the first."""
 BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError,
@@ -58,43 +48,59 @@ def read_photo(path: Path, *, is_mask: bool = False, max_megapixels: float = MAX
         ValueError: The file is missing, is no image, is damaged or has more than `max_megapixels`; the sentence names
             it.
     """
-    if not path.exists():
-        raise ValueError(f"{path} does not exist")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name the image files in it")
-    if not path.is_file():
-        raise ValueError(f"{path} is a device or a pipe; name an image file")
-    if path.suffix.lower() in RAW_SUFFIXES:
-        raise ValueError(f"{path} is a raw photo; develop it to JPEG, PNG or TIFF")
     try:
+        _require_file(path)
         with _opened(path) as image:
             return _decoded(image, path, is_mask, max_megapixels)
     except PermissionError:
         raise ValueError(f"{path} may not be read by this user; change its permissions") from None
+    except OSError as error:  # a name that is too long, a disk that fails
+        raise ValueError(f"{path} cannot be opened ({error.strerror or error}); copy it elsewhere") from error
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
 
 
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise ValueError(
+            f"is a link to {path.readlink()}, which does not exist" if path.is_symlink() else "does not exist"
+        )
+    if path.is_dir():
+        raise ValueError("is a folder; name the image files in it")
+    if not path.is_file():
+        raise ValueError("is a device or a pipe; name an image file")
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise ValueError(RAW)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open without Pillow's own limit on the size, which is asked of images that a JPEG decodes smaller too."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    """Open without Pillow's own limit on the size, which is asked of images that a JPEG decodes smaller too, and with
+    a wider one on texts in PNG, where editors keep the history of a picture.
+    """
+    limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     try:
         with path.open("rb") as file:
             start = file.read(64)
             file.seek(0)
-            if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
+            if is_heif(start):
                 _register_heif()
-            try:
-                image = Image.open(file, formats=[name for name in FORMATS if _is_known(name)])
-            except UnidentifiedImageError:
-                raise ValueError(_what_it_is(start)) from None
-            except BROKEN as error:
-                raise ValueError(f"is no image that can be read: {error}") from error
-            with image:
+            Image.MAX_IMAGE_PIXELS = None
+            PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+            with _identified(file, start) as image:
                 yield image
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
+
+
+def _identified(file: BinaryIO, start: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Pillow's about icons: larger than usual, or than they claim
+            return Image.open(file, formats=[name for name in FORMATS if _is_known(name)])
+    except UnidentifiedImageError:
+        raise ValueError(what_it_is(start)) from None
+    except BROKEN as error:
+        raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
 
 
 def _is_known(name: str) -> bool:
@@ -115,16 +121,10 @@ def _register_heif() -> None:
 
 def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: float) -> Upright:
     width, height = image.size
-    megapixels = width * height / 1e6
-    if megapixels > max_megapixels:
-        raise ValueError(
-            f"has {width} x {height} pixels, {megapixels:.0f} megapixels; at most {max_megapixels:g} are read; save it "
-            "smaller"
-        )
-    if image.format == "TIFF" and DNG_VERSION in getattr(image, "tag_v2", {}):
-        raise ValueError("is a raw photo (DNG); develop it to JPEG, PNG or TIFF")
+    _require_pixels(image, max_megapixels)
+    _require_no_thumbnail(image)
     try:
-        pages = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # MPO: previews of the same photo
+        pages = 1 if image.format in WHOLES else getattr(image, "n_frames", 1)
         longest = max(width, height)
         if longest > WORKING_SIDE:
             image.draft(image.mode, (width * WORKING_SIDE // longest or 1, height * WORKING_SIDE // longest or 1))
@@ -132,11 +132,32 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
             image = _large_webp(path, image)
         image.load()
     except BROKEN as error:
-        raise ValueError(f"is damaged or cut off: {error}") from error
-    stored = (width, height) if image.format in ("JPEG", "MPO") else image.size  # a TIFF turns when it is loaded
+        raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
+    # a TIFF turns when it is loaded
+    stored = (width, height) if image.format in ("JPEG", "MPO") else image.size
     upright = make_upright(image, stored, is_mask=is_mask)
     notes = (f"holds {pages} pictures, the first is taken",) if pages > 1 else ()
     return Upright(upright.image, upright.size, notes + upright.notes)
+
+
+def _require_pixels(image: Image.Image, max_megapixels: float) -> None:
+    """Raise ValueError for an image that takes too much memory."""
+    megapixels = image.width * image.height / 1e6
+    words = f"has {image.width} x {image.height} pixels, {megapixels:.0f} megapixels; at most"
+    if megapixels > max_megapixels:
+        raise ValueError(f"{words} {max_megapixels:g} are read; save it smaller")
+
+
+def _require_no_thumbnail(image: Image.Image) -> None:
+    """Raise ValueError for a TIFF whose first picture is a small copy of what it holds."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    if DNG_VERSION in tags:
+        raise ValueError("is a raw photo (DNG); develop it to JPEG, PNG or TIFF")
+    if tags.get(SUBFILE_TYPE, 0) & IS_REDUCED:
+        raise ValueError(
+            f"begins with a thumbnail of {image.width} x {image.height} pixels, as raw photos do; develop it, or save "
+            "the picture itself as JPEG, PNG or TIFF"
+        )
 
 
 def _large_webp(path: Path, opened: Image.Image) -> Image.Image:
@@ -154,16 +175,3 @@ def _large_webp(path: Path, opened: Image.Image) -> Image.Image:
     decoded = Image.frombuffer("RGBA" if has_alpha else "RGB", size, values, "raw", order, 0, 1)
     decoded.format, decoded.info = opened.format, opened.info  # its colour profile and EXIF data
     return decoded
-
-
-def _what_it_is(start: bytes) -> str:
-    """Say what a file is that is no image, from its first bytes."""
-    if not start:
-        return "is empty (0 bytes); copy or download it again"
-    if start[4:8] == b"ftyp" or start[8:12] == b"WEBP":  # AVIF, HEIC and WebP have their length first
-        return DAMAGED
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return next(
-        (said for said, starts in OTHERS.items() if start.startswith(starts) or text.startswith(starts)),
-        "is no image that can be read; JPEG, PNG, WebP, TIFF, AVIF and others are",
-    )

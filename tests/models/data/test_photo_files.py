@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import WORKING_SIDE
@@ -37,7 +38,7 @@ def test_read_photo_cut_off_file_is_a_sentence_with_its_name(tmp_path: Path, fil
     assert read_photo(path).size == (160, 160)
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(
-        ValueError, match=r"photo\.any is (damaged or cut off|no image that can be read|TIFF .* or cut off)"
+        ValueError, match=r"photo\.any is (damaged or cut off: .*; copy or download it again|TIFF .* or cut off)"
     ):
         read_photo(path)
 
@@ -54,6 +55,14 @@ def test_read_photo_cut_off_file_is_a_sentence_with_its_name(tmp_path: Path, fil
         (b"II*\x00\x08\x00\x00\x00" + bytes(8), "is TIFF of a kind that is not read"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image that can be read"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "is damaged or cut off"),
+        (b"\x00\x00\x00\x14ftypqt  \x00\x00\x02\x00qt  " + bytes(60), "is a video and not a photo; save one picture"),
+        (b"\x00\x00\x00\x20ftypisom" + bytes(60), "is a video and not a photo"),
+        (b"RIFF\x00\x01\x00\x00AVI LIST" + bytes(60), "is a video and not a photo"),
+        (b"\x1a\x45\xdf\xa3" + bytes(60), "is a video and not a photo"),
+        (b"\x00\x00\x00\x18ftypcrx " + bytes(60), "is a raw photo; develop it"),
+        (b"\x00\x00\x00\x1cftypavif" + bytes(60), "is damaged or cut off"),
+        (b"PK\x03\x04" + bytes(60), "is an archive"),
+        (b"#?RADIANCE\n", "is a picture of a high dynamic range"),
     ],
 )
 def test_read_photo_what_is_no_image_says_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
@@ -74,6 +83,20 @@ def test_read_photo_missing_folder_and_raw_photos_are_sentences(tmp_path: Path) 
     noise(8).save(tmp_path / "thumbnail.tif", tiffinfo={50706: b"\x01\x04\x00\x00"})
     with pytest.raises(ValueError, match=r"thumbnail.tif is a raw photo \(DNG\)"):
         read_photo(tmp_path / "thumbnail.tif")
+    noise(8).save(tmp_path / "raw.tif", tiffinfo={254: 1})  # its whole picture lies in a folder of its own
+    with pytest.raises(ValueError, match=r"raw.tif begins with a thumbnail of 8 x 8 pixels, as raw photos do"):
+        read_photo(tmp_path / "raw.tif")
+    noise(8).save(tmp_path / "b.pef", format="TIFF")
+    with pytest.raises(ValueError, match=r"b.pef is a raw photo; develop it"):
+        read_photo(tmp_path / "b.pef")
+
+
+def test_read_photo_link_to_nothing_and_name_that_is_too_long_are_sentences(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("gone.png")
+    with pytest.raises(ValueError, match=r"link.png is a link to gone.png, which does not exist"):
+        read_photo(tmp_path / "link.png")
+    with pytest.raises(ValueError, match=r"x.png cannot be opened \(File name too long\)"):
+        read_photo(tmp_path / f"{'x' * 300}.png")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -90,6 +113,21 @@ def test_read_photo_of_400_megapixels_is_refused_before_it_is_decoded(tmp_path: 
     with pytest.raises(ValueError, match=words):
         read_photo(tmp_path / "bomb.png")
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_read_photo_png_with_a_long_history_is_read(tmp_path: Path) -> None:
+    history = PngImagePlugin.PngInfo()
+    history.add_text("history", "a stroke of the brush, " * 100_000, zip=True)
+    noise(8).save(tmp_path / "edited.png", pnginfo=history)
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    assert read_photo(tmp_path / "edited.png").size == (8, 8)
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+
+
+def test_read_photo_avif_with_the_brand_of_all_heif_in_front_is_read(tmp_path: Path) -> None:
+    content = encoded("AVIF", Image.new("RGB", (16, 8), "red"))
+    (tmp_path / "photo.avif").write_bytes(content.replace(b"ftypavif", b"ftypmif1", 1))
+    assert read_photo(tmp_path / "photo.avif").image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -110,6 +148,26 @@ def test_read_photo_of_a_phone_with_a_preview_inside_is_one_picture(tmp_path: Pa
     assert photo.size == (32, 64)
     assert photo.image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
     assert photo.notes == ("turned upright (EXIF orientation 6)",)
+
+
+def psd(colour: tuple[int, int, int], num_layers: int) -> bytes:
+    """A Photoshop file of 4 x 4 pixels: empty layers, and one colour that they are composed to."""
+    extra = struct.pack(">II", 0, 0) + b"\x03one"
+    record = struct.pack(">4iH", 0, 0, 0, 0, 0) + b"8BIMnorm" + bytes([255, 0, 0, 0]) + struct.pack(">I", len(extra))
+    layers = struct.pack(">h", num_layers) + num_layers * (record + extra)
+    layers += bytes(len(layers) % 2)
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 4, 8, 3) + struct.pack(">II", 0, 0)
+    sections = struct.pack(">II", len(layers) + 8, len(layers)) + layers + struct.pack(">I", 0)
+    return head + sections + struct.pack(">H", 0) + b"".join(bytes([value]) * 16 for value in colour)
+
+
+def test_read_photo_photoshop_file_with_layers_is_one_picture(tmp_path: Path) -> None:
+    (tmp_path / "edited.psd").write_bytes(psd((200, 30, 40), num_layers=3))
+    with Image.open(tmp_path / "edited.psd") as image:
+        assert getattr(image, "n_frames", 0) == 3
+    photo = read_photo(tmp_path / "edited.psd")
+    assert photo.image.getpixel((1, 1)) == (200, 30, 40)
+    assert photo.notes == ()
 
 
 def test_read_photo_large_jpeg_keeps_its_full_size_in_mind(tmp_path: Path) -> None:
