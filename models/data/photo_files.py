@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from models.data.decoders import COSTLY, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
 from models.data.upright import WORKING_SIDE, Upright, make_upright
 
@@ -27,6 +28,10 @@ SUBFILE_TYPE, IS_REDUCED = 254, 1
 """TIFF's tag of what a picture is, and its bit for a smaller copy of another picture in the file."""
 WHOLES = ("MPO", "PSD")
 """Formats whose further pictures are previews or layers of the first."""
+ICON = b"\x00\x00\x01\x00"
+"""First bytes of ICO."""
+ICON_PIXELS = 1024 * 1024
+"""Pillow decodes an icon while it opens it, and takes the size from the PNG in it; icons have at most 256 x 256."""
 BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError,
@@ -85,7 +90,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             file.seek(0)
             if is_heif(start):
                 _register_heif()
-            Image.MAX_IMAGE_PIXELS = None
+            Image.MAX_IMAGE_PIXELS = ICON_PIXELS if start.startswith(ICON) else None
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
             with _identified(file, start) as image:
                 yield image
@@ -99,6 +104,10 @@ def _identified(file: BinaryIO, start: bytes) -> Image.Image:
             return Image.open(file, formats=[name for name in FORMATS if _is_known(name)])
     except UnidentifiedImageError:
         raise ValueError(what_it_is(start)) from None
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"is an icon whose picture has more than {2 * ICON_PIXELS / 1e6:.1f} megapixels; save that picture as PNG"
+        ) from None
     except BROKEN as error:
         raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
 
@@ -121,7 +130,7 @@ def _register_heif() -> None:
 
 def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: float) -> Upright:
     width, height = image.size
-    _require_pixels(image, max_megapixels)
+    _require_pixels(image, max_megapixels, reduce_detail(image, path, WORKING_SIDE))
     _require_no_thumbnail(image)
     try:
         pages = 1 if image.format in WHOLES else getattr(image, "n_frames", 1)
@@ -134,18 +143,20 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     except BROKEN as error:
         raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
     # a TIFF turns when it is loaded
-    stored = (width, height) if image.format in ("JPEG", "MPO") else image.size
+    stored = (width, height) if image.format in ("JPEG", "MPO", "JPEG2000") else image.size
     upright = make_upright(image, stored, is_mask=is_mask)
     notes = (f"holds {pages} pictures, the first is taken",) if pages > 1 else ()
     return Upright(upright.image, upright.size, notes + upright.notes)
 
 
-def _require_pixels(image: Image.Image, max_megapixels: float) -> None:
-    """Raise ValueError for an image that takes too much memory."""
-    megapixels = image.width * image.height / 1e6
+def _require_pixels(image: Image.Image, max_megapixels: float, share: float) -> None:
+    """Raise ValueError for an image that takes too much memory, of whose pixels `share` are decoded."""
+    megapixels, kind = image.width * image.height / 1e6, kind_of(image)
     words = f"has {image.width} x {image.height} pixels, {megapixels:.0f} megapixels; at most"
     if megapixels > max_megapixels:
         raise ValueError(f"{words} {max_megapixels:g} are read; save it smaller")
+    if kind and megapixels * share > COSTLY[kind]:
+        raise ValueError(f"{words} {COSTLY[kind]} are read of {kind}; save it smaller, or as PNG")
 
 
 def _require_no_thumbnail(image: Image.Image) -> None:

@@ -8,10 +8,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from models.data.decoders import COSTLY
 from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import WORKING_SIDE
 
@@ -113,6 +115,65 @@ def test_read_photo_of_400_megapixels_is_refused_before_it_is_decoded(tmp_path: 
     with pytest.raises(ValueError, match=words):
         read_photo(tmp_path / "bomb.png")
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_read_photo_icon_with_a_large_picture_inside_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    for side, words in (
+        (40, None),
+        (6000, "icon.ico is an icon whose picture has more than 2.1 megapixels; save that"),
+    ):
+        png = encoded("PNG", Image.new("1", (side, side), 1))
+        entry = struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(png), 22)  # 0: it claims 256 pixels
+        (tmp_path / "icon.ico").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + png)
+        if words is None:
+            assert read_photo(tmp_path / "icon.ico").size == (side, side)
+        else:
+            with pytest.raises(ValueError, match=words):
+                read_photo(tmp_path / "icon.ico")
+
+
+def test_read_photo_formats_whose_decoders_take_much_memory_have_a_bound_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = noise(160)
+    small.save(tmp_path / "AVIF", format="AVIF")
+    small.save(tmp_path / "moving WebP", format="WEBP", save_all=True, append_images=[Image.new("RGB", small.size)])
+    small.save(tmp_path / "JPEG 2000", format="JPEG2000")
+    deep = cv2.imencode(".tif", np.asarray(small).astype(np.uint16) * 257)[1]
+    (tmp_path / "TIFF of 16 bits").write_bytes(deep.tobytes())
+    small.save(tmp_path / "PNG", format="PNG")
+    for kind in COSTLY:
+        assert read_photo(tmp_path / kind).size == (160, 160)
+        monkeypatch.setitem(COSTLY, kind, 0.02)
+        words = (
+            f"{kind} has 160 x 160 pixels, 0 megapixels; at most 0.02 are read of {kind}; save it smaller, or as PNG"
+        )
+        with pytest.raises(ValueError, match=words):
+            read_photo(tmp_path / kind)
+    assert read_photo(tmp_path / "PNG").size == (160, 160)
+
+
+@pytest.mark.parametrize(
+    "width", [4 * WORKING_SIDE + 3, 4 * WORKING_SIDE + 5]
+)  # Pillow expects too little of a quarter
+@pytest.mark.parametrize(("num_resolutions", "is_reduced"), [(6, True), (1, False)])
+def test_read_photo_large_jpeg_2000_is_decoded_smaller_where_it_has_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, num_resolutions: int, is_reduced: bool
+) -> None:
+    image = Image.new("RGB", (width, 60), "white")
+    image.paste("red", (0, 0, WORKING_SIDE, 30))
+    image.save(tmp_path / "photo.jp2", num_resolutions=num_resolutions)
+    monkeypatch.setitem(COSTLY, "JPEG 2000", 0.2)  # of 0.49, a quarter of which is decoded, or less
+    if not is_reduced:
+        with pytest.raises(ValueError, match=r"at most 0\.2 are read of JPEG 2000"):
+            read_photo(tmp_path / "photo.jp2")
+        return
+    photo = read_photo(tmp_path / "photo.jp2")
+    assert photo.size == image.size
+    assert photo.image.size == (WORKING_SIDE, 15)
+    assert photo.image.getpixel((100, 3)) == pytest.approx((255, 0, 0), abs=4)
+    assert photo.image.getpixel((1000, 3)) == pytest.approx((255, 255, 255), abs=4)
+    assert photo.notes == (f"made smaller, from {width} x 60",)
 
 
 def test_read_photo_png_with_a_long_history_is_read(tmp_path: Path) -> None:
