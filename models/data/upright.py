@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from models.data.colour_profiles import to_srgb
+from models.data.colour_profiles import from_gamma, to_srgb
 
 WORKING_SIDE = 2048
 """Longest side in pixels that an image keeps: four times what the paper's model sees of an object."""
@@ -34,6 +34,8 @@ TURNS = {
 """What brings an image with each orientation upright (EXIF 2.32, table 6)."""
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes of greys with more than 8 bits."""
+GREYS = ("1", "L", "LA", "La", *DEEP)
+"""Pillow's modes without colours."""
 GREY_BITS = (8, 10, 12, 14, 16, 24, 32)
 """Depths that deep greys are stored with; scanners and sensors put 10 to 14 bits into 16."""
 UNIT_LIMIT = 4.0
@@ -67,7 +69,8 @@ def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *
     image.load()
     width, height = full_size or image.size
     orientation = _orientation(image)
-    profile = None if is_mask or image.mode == "LAB" else image.info.get("icc_profile")
+    is_converted = not is_mask and image.mode != "LAB"
+    profile, gamma = (image.info.get(name) if is_converted else None for name in ("icc_profile", "gamma"))
     notes = [] if max(width, height) <= WORKING_SIDE else [f"made smaller, from {width} x {height}"]
     small = _made_smaller(image)
     if orientation in TURNS:
@@ -76,7 +79,10 @@ def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *
     if orientation >= 5:
         width, height = height, width
     if profile:
-        small, note = to_srgb(small, profile)
+        small, note = to_srgb(small, profile, is_grey=image.mode in GREYS)
+        notes += [note] if note else []
+    elif gamma and "srgb" not in image.info:  # PNG's order of precedence
+        small, note = from_gamma(small, gamma)
         notes += [note] if note else []
     return Upright(_bare(small), (width, height), tuple(notes))
 
@@ -123,8 +129,14 @@ def _premultiplied(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image, top: float) -> Image.Image:
     """Convert to RGB, RGBA, L or CMYK; deep greys are divided by `top`."""
     if image.mode in DEEP:
-        values = _values(image).astype(np.float64) * (255 / top)
-        return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+        stored = _values(image)
+        grey = Image.fromarray(np.rint((stored.astype(np.float64) * (255 / top)).clip(0, 255)).astype(np.uint8))
+        transparent = image.info.get("transparency")  # the value of PNG's transparent pixels
+        if not isinstance(transparent, int):
+            return grey
+        return Image.merge(
+            "RGBA", [grey] * 3 + [Image.fromarray(np.where(stored == transparent, 0, 255).astype(np.uint8))]
+        )
     if image.has_transparency_data or image.mode in ("La", "RGBa"):
         return image.convert("RGBA")
     if image.mode == "1":

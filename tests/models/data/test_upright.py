@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,59 @@ def test_upright_grey_and_cmyk_follow_their_profiles() -> None:
     )  # 128 / 255 in linear light
     printed = np.asarray(make_upright(print_).image)[1, 1].astype(int)
     assert printed[0] > 3 * printed[1:].max()  # without the profile it is cyan
+
+
+def test_upright_grey_with_alpha_follows_its_grey_profile() -> None:
+    linear = b"curv" + bytes(4) + struct.pack(">I", 0)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    image = Image.new("LA", (4, 4), (128, 77))
+    image.info["icc_profile"] = icc(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": white, b"kTRC": linear})
+    upright = make_upright(image)
+    assert upright.image.getpixel((1, 1)) == pytest.approx((188, 188, 188, 77), abs=2)  # 128 / 255 in linear light
+    assert upright.notes == ("colours converted to sRGB from wide",)
+
+
+def png(bits: int, colour: int, row: bytes, **chunks: bytes) -> Image.Image:
+    """A PNG of one row, with further chunks."""
+    width = len(row) * 8 // bits // (1, 0, 3, 1, 2, 0, 4)[colour]
+    content = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0)
+    for name, data in {"IHDR": header, **chunks, "IDAT": zlib.compress(b"\x00" + row), "IEND": b""}.items():
+        kind = name.encode()
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return Image.open(io.BytesIO(content))
+
+
+def test_upright_gamma_of_a_png_is_applied_where_nothing_else_says_its_colours() -> None:
+    row = bytes([0, 128, 255, 77])
+    linear = make_upright(png(8, 6, row, gAMA=struct.pack(">I", 100_000)))
+    assert linear.image.getpixel((0, 0)) == (0, 188, 255, 77)  # 128 / 255 in linear light
+    assert linear.notes == ("colours converted to sRGB from a gamma of 1",)
+    old_mac = make_upright(png(8, 0, row, gAMA=struct.pack(">I", 55_556)))
+    assert old_mac.image.getpixel((1, 0)) == pytest.approx((147, 147, 147), abs=2)  # 255 * (128 / 255) ** (1.8 / 2.2)
+    for chunks in ({"gAMA": 45_455}, {"gAMA": 0}, {"sRGB": b"\x00", "gAMA": 100_000}):
+        others = {
+            name: value if isinstance(value, bytes) else struct.pack(">I", value) for name, value in chunks.items()
+        }
+        upright = make_upright(png(8, 6, row, **others))
+        assert (upright.image.getpixel((0, 0)), upright.notes) == ((0, 128, 255, 77), ())
+    assert make_upright(png(8, 6, row, gAMA=struct.pack(">I", 100_000)), is_mask=True).image.getpixel((0, 0)) == (
+        0,
+        128,
+        255,
+        77,
+    )
+
+
+def test_upright_transparent_grey_of_16_bits_is_transparent_and_no_grey_beside_it() -> None:
+    row = struct.pack(">4H", 65535, 65534, 0, 30000)
+    upright = make_upright(png(16, 0, row, tRNS=struct.pack(">H", 65535))).image
+    assert [upright.getpixel((x, 0)) for x in range(4)] == [
+        (255, 255, 255, 0),
+        (255, 255, 255, 255),
+        (0, 0, 0, 255),
+        (117, 117, 117, 255),
+    ]
 
 
 def test_upright_grey_profile_in_an_rgb_image_is_ignored_with_a_word() -> None:
