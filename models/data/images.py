@@ -19,11 +19,13 @@ from torch import Tensor
 from models.data.background import foreground_mask
 from models.data.masks import alpha_of, checked, fitted, mask_of
 from models.data.pixels import ImageInput, Pixels
-from models.data.upright import make_upright
+from models.data.upright import WORKING_SIDE, make_upright
 
 Values = TypeVar("Values", Tensor, npt.NDArray[np.float32])
 USUAL_SHARE = 0.5
 """Usual ratio of object size to image side: 0.58 to 0.39 at distances 1.5 to 2.2 and 60 degrees (sec. 5.1)."""
+MOST_SIDE = 2 * WORKING_SIDE
+"""Side in pixels of the largest square that is cropped: what the usual share makes of the largest object."""
 
 
 def as_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
@@ -76,6 +78,8 @@ def with_alpha(image: Image.Image, alpha: Image.Image) -> Image.Image:
 def crop_to_object(image: Image.Image, share: float = USUAL_SHARE) -> Image.Image:
     """Crop a square centred on the object, as the training images are framed; transparent beyond the image.
 
+    A square of more than `MOST_SIDE` pixels along a side is made smaller.
+
     Args:
         image: RGBA; the object is where alpha is above one half.
         share: Ratio of the object's longest side in pixels to the side of the square, in (0, 1].
@@ -88,14 +92,14 @@ def crop_to_object(image: Image.Image, share: float = USUAL_SHARE) -> Image.Imag
     solid = image.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
     left, top, right, bottom = solid.getbbox() or (0, 0, image.width, image.height)
     side = math.ceil(max(right - left, bottom - top) / share)
-    x, y = (left + right - side) // 2, (top + bottom - side) // 2
-    return image.crop((x, y, x + side, y + side))
+    return _square(image, (left + right - side) // 2, (top + bottom - side) // 2, side)
 
 
 def change_fov(image: Image.Image, from_deg: float, to_deg: float) -> Image.Image:
     """Crop or pad an image so that it shows another field of view from the same place; its size changes along.
 
-    Not render/fov.py, which resamples to the same size.
+    A result of more than `MOST_SIDE` pixels along a side is made smaller. Not render/fov.py, which resamples to the
+    same size.
 
     Args:
         image: Square RGBA; the margin is transparent.
@@ -111,7 +115,7 @@ def change_fov(image: Image.Image, from_deg: float, to_deg: float) -> Image.Imag
     ratio = math.tan(math.radians(to_deg) / 2) / math.tan(math.radians(from_deg) / 2)
     side = max(1, round(image.width * ratio))
     low = round((image.width - side) / 2)
-    return image.crop((low, low, low + side, low + side))
+    return _square(image, low, low, side)
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:
@@ -151,6 +155,17 @@ def to_arrays(rgba_N4HW: Tensor) -> list[Pixels]:
     """Convert RGBA in [0, 1] to N arrays (H, W, 4), clamped and rounded to 8 bits."""
     levels = (rgba_N4HW.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
     return list(levels.permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _square(image: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    """Crop a square of an RGBA image, transparent beyond it and at most `MOST_SIDE` pixels wide."""
+    if side <= MOST_SIDE:
+        return image.crop((left, top, left + side, top + side))
+    ratio = MOST_SIDE / side
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    small = image.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    x, y = round(left * ratio), round(top * ratio)
+    return small.crop((x, y, x + MOST_SIDE, y + MOST_SIDE))
 
 
 def _pil(image: ImageInput) -> Image.Image:

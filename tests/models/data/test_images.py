@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models.data.background import foreground_mask
-from models.data.images import as_rgba, change_fov, crop_to_object
+from models.data.images import MOST_SIDE, as_rgba, change_fov, crop_to_object
 from models.data.pixels import Pixels
 
 
@@ -103,6 +103,22 @@ def test_crop_to_object_takes_its_share_of_a_square_and_stays_whole(height: int,
 def test_crop_to_object_share_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"share is 1.2; .* at most 1"):
         crop_to_object(Image.new("RGBA", (8, 8)), 1.2)
+
+
+def test_crop_to_object_and_change_fov_of_a_large_image_stay_small_and_keep_the_ratio() -> None:
+    image = Image.new("RGBA", (1200, 900), (255, 0, 0, 0))
+    image.paste((0, 200, 0, 255), (100, 300, 1100, 700))
+    square = crop_to_object(image, 0.01)  # 100,000 pixels wide otherwise, 40 GB
+    assert square.size == (MOST_SIDE, MOST_SIDE)
+    left, top, right, bottom = square.getchannel("A").point(lambda alpha: 255 * (alpha > 127)).getbbox() or (0,) * 4
+    assert (right - left, bottom - top) == pytest.approx((0.01 * MOST_SIDE, 0.004 * MOST_SIDE), abs=2)
+    assert (left + right, top + bottom) == pytest.approx((MOST_SIDE, MOST_SIDE), abs=3)
+    assert square.getpixel((MOST_SIDE // 2, MOST_SIDE // 2)) == (0, 200, 0, 255)
+    wide = change_fov(crop_to_object(image, 1), 10, 60)
+    assert wide.size == (MOST_SIDE, MOST_SIDE)
+    left, _, right, _ = wide.getchannel("A").getbbox() or (0,) * 4
+    tangents = math.tan(math.radians(5)) / math.tan(math.radians(30))
+    assert (right - left) / MOST_SIDE == pytest.approx(tangents, abs=0.002)
 
 
 def test_change_fov_to_a_wider_angle_the_object_is_smaller_by_the_ratio_of_tangents() -> None:
