@@ -1,5 +1,7 @@
 """Segments a photo from a box around the object by GrabCut (Rother et al. 2004), which needs no trained weights."""
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +24,13 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels; right and bottom are the first beyond."""
 
 
-def cut_in_box(photo: Pixels, box: Box) -> Pixels:
+def cut_in_box(photo: Pixels, box: Box, full_size: tuple[int, int] | None = None) -> Pixels:
     """Find the object in a box; everything outside of the box is background, and so are specks.
 
     Args:
         photo: RGB (height, width, 3).
-        box: Around the object, in pixels of `photo`.
+        box: Around the object, in pixels of the photo at its full size.
+        full_size: Its width and height where `photo` was made smaller; None: those of `photo`.
 
     Returns:
         The mask (height, width), 0 to 255.
@@ -39,7 +42,9 @@ def cut_in_box(photo: Pixels, box: Box) -> Pixels:
     scale = min(1.0, GRABCUT_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    left, top, right, bottom = _checked(box, width, height)
+    full_width, full_height = full_size or (width, height)
+    left, top, right, bottom = _checked(box, full_width, full_height)
+    scale *= width / full_width
     labels = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
     labels[_scaled(top, bottom, scale), _scaled(left, right, scale)] = cv2.GC_PR_FGD
     inside = without_specks(_cut(small, labels))
@@ -54,6 +59,10 @@ def cut_in_box(photo: Pixels, box: Box) -> Pixels:
 
 def _checked(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     name = ",".join(f"{edge:g}" for edge in box)
+    if not all(math.isfinite(edge) for edge in box):
+        raise ValueError(
+            f"the box {name} has edges that are not finite; give X0,Y0,X1,Y1 inside the {width} x {height} image"
+        )
     left, top = max(0, round(box[0])), max(0, round(box[1]))
     right, bottom = min(width, round(box[2])), min(height, round(box[3]))
     if right - left < 2 or bottom - top < 2:

@@ -150,11 +150,7 @@ def _segmented(photo: Upright, box: Box | None, matting: Matting) -> tuple[Image
     if matting.network is not None:
         return Image.fromarray(matting.network.mask(pixels)), f"the network {matting.network_name}"
     if box is not None:
-        scale = photo.image.width / photo.size[0]
-        left, top, right, bottom = box
-        return Image.fromarray(
-            cut_in_box(pixels, (left * scale, top * scale, right * scale, bottom * scale))
-        ), "GrabCut"
+        return Image.fromarray(cut_in_box(pixels, box, photo.size)), "GrabCut"
     try:
         return Image.fromarray(foreground_mask(pixels)), "its plain background"
     except ValueError as error:

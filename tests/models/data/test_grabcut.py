@@ -64,6 +64,8 @@ def test_grabcut_of_equal_photos_gives_equal_masks_whatever_ran_before() -> None
         ((-50, -50, 999, 999), "covers the whole"),
         ((400, 10, 500, 90), "holds no pixels of the 320 x 240 image"),
         ((200, 10, 100, 90), "holds no pixels"),
+        ((float("-inf"), 10, 100, 90), "the box -inf,10,100,90 has edges that are not finite; give X0,Y0,X1,Y1 inside"),
+        ((0, 10, float("nan"), 90), "the box 0,10,nan,90 has edges that are not finite"),
     ],
 )
 def test_grabcut_box_that_holds_nothing_or_everything_is_refused(
@@ -71,6 +73,13 @@ def test_grabcut_box_that_holds_nothing_or_everything_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         cut_in_box(street()[0], box)
+
+
+def test_grabcut_box_and_sentence_are_in_pixels_of_the_full_photo() -> None:
+    photo, truth = street()
+    assert overlap(cut_in_box(photo, (900, 500, 2550, 2000), (3200, 2400)), truth) > 0.93
+    with pytest.raises(ValueError, match="the box 3300,10,3900,90 holds no pixels of the 3200 x 2400 image"):
+        cut_in_box(photo, (3300, 10, 3900, 90), (3200, 2400))
 
 
 def test_grabcut_where_nothing_stands_out_says_so() -> None:
