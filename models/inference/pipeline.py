@@ -311,9 +311,14 @@ class MVDiffusionPipeline(DiffusionPipeline):
         limit = self.unet.config.max_condition_views
         for views in given:
             if len(views) > limit:
-                raise ValueError(f"an object has {len(views)} images; the model takes from 1 to {limit}")
+                excess = len(views) - limit
+                raise ValueError(
+                    f"an object has {len(views)} images; the model takes from 1 to {limit}: leave {excess} out"
+                )
             if not 0 <= align_to < len(views):
-                raise ValueError(f"align_to is {align_to}; an object has {len(views)} images, counted from 0")
+                raise ValueError(
+                    f"align_to is {align_to}; an object has {len(views)} images, counted from 0 to {len(views) - 1}"
+                )
         prepared: list[list[Image.Image]] = []
         for row, (views, covers) in enumerate(zip(given, masks_of, strict=True)):
             prepared.append([])

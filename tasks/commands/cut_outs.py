@@ -1,5 +1,6 @@
 """Reads photos of an object and cuts the object out of each, before any model is loaded."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import Upright
 from tasks.commands.sample_options import SampleOptions
 
+ITS_ALPHA = "its alpha"
+"""How an object is cut out that its photo's alpha tells of."""
+
 
 @dataclass(frozen=True)
 class CutOut:
@@ -32,6 +36,11 @@ class CutOut:
     """What may spoil the views, a sentence each."""
     size: tuple[int, int] = (0, 0)
     """Width and height in pixels of the upright photo, which boxes are given in."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal pictures."""
+        return hashlib.sha256(repr(self.image.size).encode() + self.image.tobytes()).hexdigest()
 
     @property
     def story(self) -> str:
@@ -53,6 +62,8 @@ class Matting:
     max_megapixels: float = MAX_MEGAPIXELS
     remedy: str = ""
     """What else helps where the background is not plain, as the end of a sentence."""
+    alpha_remedy: str = ""
+    """What helps where the alpha cannot be a mask, as the end of a sentence."""
 
 
 def cut_out_photos(options: SampleOptions) -> list[CutOut]:
@@ -69,6 +80,7 @@ def cut_out_photos(options: SampleOptions) -> list[CutOut]:
         network_name=Path(options.matte_model).name,
         is_square=options.as_is,
         remedy="; or choose --matte grabcut with --box, or --matte rembg",
+        alpha_remedy=", which --matte plain leaves out",
     )
     masks: Sequence[Path | None] = options.mask or [None] * len(options.photos)
     boxes: Sequence[Box | None] = [_parse_box(box) for box in options.box or []] or [None] * len(options.photos)
@@ -99,7 +111,7 @@ def cut_out(path: Path, matting: Matting, *, mask: Path | None = None, box: Box 
     given = read_photo(mask, is_mask=True, max_megapixels=matting.max_megapixels) if mask else None
     try:
         image, alpha, how = _matted(photo, given, box, matting)
-        share = float((np.asarray(checked(alpha)) > SOLID).mean())
+        share = float((np.asarray(_checked(alpha, how, matting)) > SOLID).mean())
         if matting.is_square and image.width != image.height:
             raise ValueError(f"image is {photo.size[0]} x {photo.size[1]}; pad it to a square, or leave out --as-is")
     except ValueError as error:
@@ -140,9 +152,18 @@ def _matted(
         return image, fitted(mask_of(mask.image), image.size), "the given mask"
     if matting.reads_alpha and (own := alpha_of(image)) is not None:
         straight, was_premultiplied = unpremultiplied(image)
-        return straight, own, f"its alpha{' (premultiplied colours divided by it)' if was_premultiplied else ''}"
+        return straight, own, f"{ITS_ALPHA}{' (premultiplied colours divided by it)' if was_premultiplied else ''}"
     alpha, how = _segmented(photo, box, matting)
     return image, alpha, how
+
+
+def _checked(alpha: Image.Image, how: str, matting: Matting) -> Image.Image:
+    """Return a mask that can be an object's; the sentence about another one says where it is from."""
+    try:
+        return checked(alpha)
+    except ValueError as error:
+        own = f"; the mask is the picture's own alpha{matting.alpha_remedy}" if how.startswith(ITS_ALPHA) else ""
+        raise ValueError(f"{error}{own}") from error
 
 
 def _segmented(photo: Upright, box: Box | None, matting: Matting) -> tuple[Image.Image, str]:

@@ -2,6 +2,7 @@
 
 # Shapes: T target, C latent channel, H and W latent size
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -189,6 +190,18 @@ class Sampler:
 
     def _computing(self) -> Any:
         return tensor_float32(self._compute.device, self._compute.precision)
+
+
+def check_photos(model: Path, num_photos: int, align_to: int) -> None:
+    """Raise ValueError for more photos than a saved pipeline takes, or none to align to; its weights are not read."""
+    config = model / "unet" / "config.json"
+    most = json.loads(config.read_bytes()).get("max_condition_views") if config.is_file() else None
+    if most is not None and num_photos > most:
+        raise ValueError(
+            f"there are {num_photos} photos, and {model} takes at most {most}: leave {num_photos - most} out"
+        )
+    if align_to >= num_photos:
+        raise ValueError(f"--align-to is {align_to}; photos are counted from 0, so it can be at most {num_photos - 1}")
 
 
 def check_model(model: Path) -> None:

@@ -110,6 +110,5 @@ def _cut_out(upload: Upload, limits: UploadLimits, matting: Matting, seen: dict[
         if upload.mask:
             sentence = sentence.replace(str(upload.mask.path), upload.mask.name)
         raise ValueError(sentence) from error
-    pixels = hashlib.sha256(repr(cut.image.size).encode() + cut.image.tobytes()).hexdigest()
     seen[content] = upload.name
-    return cut if (first := seen.setdefault(pixels, upload.name)) == upload.name else first
+    return cut if (first := seen.setdefault(cut.fingerprint, upload.name)) == upload.name else first

@@ -35,7 +35,10 @@ REFUSED_FACTOR = 4
 """Files of this many times the limit are broken off while they come; those in between get a sentence."""
 ARCHIVE = "views.zip"
 NOTHING_YET = '<p class="subdued">Nothing is drawn yet: drop photos, then press the button.</p>'
-MATTING = Matting(remedy="; or drag a box around the object on its photo")
+MATTING = Matting(
+    remedy="; or drag a box around the object on its photo",
+    alpha_remedy=", which a box around the object replaces: drag it on the photo",
+)
 HINT = (
     "Where a background is not plain, drag a box around the object on its photo, or give a mask: a picture, white or "
     "opaque where the object is, called like its photo (front_mask.png for front.jpg)."

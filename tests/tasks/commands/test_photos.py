@@ -182,6 +182,56 @@ def test_sample_photo_as_a_phone_stores_it_gives_the_same_cut_out(
     assert "60 x 40, turned upright (EXIF orientation 6), cut out by" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["PHOTO"] * 4, "there are 4 photos, and MODEL takes at most 3: leave 1 out"),
+        (["PHOTO", "--align-to", "1"], "--align-to is 1; photos are counted from 0, so it can be at most 0"),
+        (
+            ["PHOTO", "--out", "PHOTO/drawn"],
+            "PHOTO/drawn cannot be made, since PHOTO is no folder; free some space, or",
+        ),
+    ],
+)
+def test_sample_what_the_model_cannot_take_or_the_disk_cannot_hold_is_said_before_weights_are_read(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    (tmp_path / "model" / "unet").mkdir(parents=True)
+    for name in ("model_index.json", "unet/config.json"):
+        (tmp_path / "model" / name).write_bytes((model / name).read_bytes())
+    given = [word.replace("PHOTO", str(photo)) for word in words]
+    assert sample(tmp_path / "model", tmp_path / "drawn", *given) == 2
+    assert capsys.readouterr().err.startswith(
+        sentence.replace("PHOTO", str(photo)).replace("MODEL", str(tmp_path / "model"))
+    )
+    assert not (tmp_path / "drawn").exists()
+
+
+@pytest.mark.slow(seconds=1)
+def test_sample_onto_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tasks.commands.sample_files.write_turntables", full)
+    assert sample(model, tmp_path / "drawn", photo) == 2
+    words = f"{tmp_path / 'drawn'} cannot be written (No space left on device); free some space, or name another folder"
+    assert words in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
+
+
+@pytest.mark.slow(seconds=1)
+def test_sample_same_picture_twice_is_said(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(photo) as image:
+        image.save(tmp_path / "copy.bmp")
+    assert sample(model, tmp_path / "drawn", photo, tmp_path / "copy.bmp") == 0
+    said = f"{tmp_path / 'copy.bmp'}: shows the same picture as {photo}; photos from other sides add more"
+    assert said in capsys.readouterr().err.splitlines()
+
+
 def test_sample_bad_photos_among_good_ones_are_all_named_before_the_model_is_loaded(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +244,7 @@ def test_sample_bad_photos_among_good_ones_are_all_named_before_the_model_is_loa
     first, second = capsys.readouterr().err.splitlines()
     assert first == f"{tmp_path / 'empty.jpg'} is empty (0 bytes); copy or download it again"
     assert second.startswith(f"{tmp_path / 'clear.png'}: the mask covers 0 % of the image")
+    assert second.endswith("; the mask is the picture's own alpha, which --matte plain leaves out")
     assert not (tmp_path / "drawn").exists()
 
 
