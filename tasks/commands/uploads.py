@@ -50,6 +50,18 @@ class Photos:
     """Names of the photos that the faults are about."""
 
 
+def named_apart(uploads: Sequence[Upload]) -> list[Upload]:
+    """Number those that are called like an earlier one, as "front (2).jpg", so that a sentence says which it means."""
+    apart: list[Upload] = []
+    for upload in uploads:
+        name, number, taken = upload.name, 1, {one.name for one in apart}
+        while name in taken:
+            number += 1
+            name = f"{Path(upload.name).stem} ({number}){Path(upload.name).suffix}"
+        apart.append(replace(upload, name=name))
+    return apart
+
+
 def read_uploads(uploads: Sequence[Upload], limits: UploadLimits, matting: Matting | None = None) -> Photos:
     """Cut the object out of every photo. Nothing is raised for a bad file: the others go on.
 

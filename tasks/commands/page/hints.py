@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.data.grabcut import Box
-from tasks.commands.uploads import Upload
+from tasks.commands.uploads import Upload, named_apart
 
 MASK_ENDINGS = ("_mask", "-mask", ".mask")
 
@@ -16,15 +16,16 @@ def with_hints(photos: Sequence[Upload], masks: Sequence[Upload], boxes: str) ->
     Args:
         photos: The photos.
         masks: Files of masks, called like their photo or with `_mask` behind; one mask for one photo may have any name.
-        boxes: A line for each box: the name of the photo, and X0,Y0,X1,Y1 in pixels of the upright photo.
+        boxes: A line for each box: the name of the photo, numbered where several are called so, and X0,Y0,X1,Y1 in
+            pixels of the upright photo.
 
     Returns:
-        The photos, and a sentence for each mask and line that fits none.
+        The photos, those of equal names numbered, and a sentence for each mask and line that fits none.
     """
     mask_of, faults = _masks_by_photo([photo.name for photo in photos], masks)
-    box_of, more = _boxes_by_photo([photo.name for photo in photos], boxes)
-    hinted = [replace(photo, mask=mask_of.get(photo.name), box=box_of.get(photo.name)) for photo in photos]
-    return hinted, faults + more
+    masked = named_apart([replace(photo, mask=mask_of.get(photo.name)) for photo in photos])
+    box_of, more = _boxes_by_photo([photo.name for photo in masked], boxes)
+    return [replace(photo, box=box_of.get(photo.name)) for photo in masked], faults + more
 
 
 def _masks_by_photo(names: Sequence[str], masks: Sequence[Upload]) -> tuple[Mapping[str, Upload], list[str]]:

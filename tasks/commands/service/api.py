@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from tasks.commands.loopback import App, OwnHosts, Receive, Scope, Send
 from tasks.commands.sampler import SampleSettings
 from tasks.commands.service.engine import Engine, FullError
 from tasks.commands.service.jobs import Asked, Job
-from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, read_uploads
+from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, named_apart, read_uploads
 
 PHOTOS = "photos"
 FIELDS = {"steps": int, "guidance": float, "seed": int, "mesh": int}
@@ -27,6 +28,8 @@ MOST_FILES = 100
 """Files of a request that are read at all; the limit of photos is told of by a sentence."""
 EXTRA_BYTES = 1 << 20
 """Of a request beside its photos."""
+SUFFIX = re.compile(r"\.[a-z0-9]{1,7}")
+"""Endings of names that are kept, since raw photos are known by them."""
 MAX_STEPS, MAX_GUIDANCE, MAX_SEED = 1000, 100.0, 2**63 - 1
 
 
@@ -101,7 +104,7 @@ def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > most_bytes:
             raise TooLargeError
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise HTTPException(400, f"send the photos as multipart/form-data, each in a part named {PHOTOS}")
         async with request.form(max_files=MOST_FILES, max_fields=len(FIELDS) + 1) as form:
             values = _values(form)
@@ -199,6 +202,8 @@ def _values(form: FormData) -> dict[str, float]:
 
 def _number(name: str, value: object) -> float:
     kind = FIELDS[name]
+    if isinstance(value, UploadFile):
+        raise HTTPException(422, f"{name} is a file; send it as text")
     try:
         return kind(str(value))
     except ValueError:
@@ -207,7 +212,14 @@ def _number(name: str, value: object) -> float:
 
 
 async def _read(form: FormData, limits: UploadLimits, reader: ThreadPoolExecutor) -> Photos:
-    parts = [part for part in form.getlist(PHOTOS) if isinstance(part, UploadFile)]
+    given = form.getlist(PHOTOS)
+    parts = [part for part in given if isinstance(part, UploadFile)]
+    if texts := [part for part in given if isinstance(part, str)]:
+        raise HTTPException(
+            422,
+            f"a part named {PHOTOS} is text and no file, {texts[0][:100]!r}: send each photo as a file "
+            f"(curl -F {PHOTOS}=@FILE)",
+        )
     if not parts:
         raise HTTPException(422, f"there is no photo in it: send 1 to {limits.photos}, each in a part named {PHOTOS}")
     with tempfile.TemporaryDirectory(prefix="photos-") as folder:
@@ -219,13 +231,15 @@ async def _saved(parts: Sequence[UploadFile], folder: Path) -> list[Upload]:
     """Copy the files of a request to numbered ones; the names that strangers give are shown and never opened."""
     uploads = []
     for number, part in enumerate(parts):
-        name = Path(part.filename or "").name[:100] or f"photo {number}"
-        path = folder / f"{number:03d}{Path(name).suffix.lower()[:8]}"
+        name = "".join(letter if letter.isprintable() else "?" for letter in Path(part.filename or "").name[:100])
+        name = name or f"photo {number}"
+        suffix = Path(name).suffix.lower()
+        path = folder / f"{number:03d}{suffix if SUFFIX.fullmatch(suffix) else ''}"
         with path.open("wb") as file:
             while chunk := await part.read(1 << 20):
                 file.write(chunk)
         uploads.append(Upload(name, path))
-    return uploads
+    return named_apart(uploads)
 
 
 def _asked(photos: Photos, values: Mapping[str, float]) -> Asked:

@@ -107,6 +107,19 @@ def test_upload_is_cut_out_by_its_mask_or_within_its_box(tmp_path: Path) -> None
     assert wrong.unusable == ["front.png"]
 
 
+def test_hints_number_photos_of_one_name_and_give_none_of_them_a_mask_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    paths = [ball(tmp_path / "front.png"), ball(tmp_path / "other" / "front.png", x=25)]
+    photos = [Upload("front.png", path) for path in paths]
+    lines = "front.png 14,4,46,36\nfront (2).png 8,4,41,36"
+    found, faults = with_hints(photos, [Upload("front_mask.png", paths[0])], lines)
+    assert [(one.name, one.path) for one in found] == [("front.png", paths[0]), ("front (2).png", paths[1])]
+    assert [one.box for one in found] == [(14, 4, 46, 36), (8, 4, 41, 36)]
+    assert [one.mask for one in found] == [None, None]
+    assert faults[0].startswith("the mask front_mask.png belongs to 2 of the photos")
+    assert [cut.name for cut in read_uploads(found, UploadLimits()).cut_outs] == ["front.png", "front (2).png"]
+
+
 def test_hints_find_their_photos_by_name(tmp_path: Path) -> None:
     front, back = Upload("my front.jpg", tmp_path / "1"), Upload("back.png", tmp_path / "2")
     masks = [Upload(name, tmp_path / name) for name in ("back_mask.png", "my front.png", "side.png")]

@@ -148,6 +148,39 @@ def test_service_requests_that_are_none_are_4xx_with_a_sentence(model: LoadedMod
         assert service.get("/model").json()["limits"] == {"photos": 3, "megabytes": 25.0, "megapixels": 64.0}
 
 
+def test_service_names_of_any_kind_are_files_and_never_text_that_is_left_out(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    content = ball(tmp_path / "a.png").read_bytes()
+
+    def part(name: str, filename: bytes | None, data: bytes) -> bytes:
+        file = b"" if filename is None else b'; filename="' + filename + b'"'
+        head = b"--x\r\nContent-Disposition: form-data; name=" + f'"{name}"'.encode() + file
+        return head + b"\r\n\r\n" + data + b"\r\n"
+
+    cases: list[tuple[list[tuple[bytes | None, bytes]], int, str]] = [
+        ([(b"a.p\x00ng", b"no photo")], 422, "a.p?ng is no image that can be read"),
+        ([(b"a\x0b.png", b"no photo")], 422, "a?.png is no image"),
+        ([(b"x.NEF", content)], 422, "x.NEF is a raw photo"),
+        (
+            [(b"a.png", b""), (b"a.png", b"no photo")],
+            422,
+            'a.png is empty (0 bytes); copy or download it again","a (2).png',
+        ),
+        ([(b"a.png", content), (None, b"b.png")], 422, "a part named photos is text and no file, 'b.png': send each"),
+        ([(b"a.\xff\xfe", content)], 202, "queued"),
+    ]
+    with running(LocalWorkers(model, finishing=lambda *_: None), tmp_path / "results") as service:
+        for files, status, words in cases:
+            body = b"".join(part("photos", *file) for file in files) + part("steps", None, b"2") + b"--x--\r\n"
+            kind = {"content-type": "Multipart/Form-Data; boundary=x"}
+            answer = requests.post(f"{service.address}/jobs", data=body, headers=kind, timeout=60)
+            assert (answer.status_code, words in answer.text) == (status, True), answer.text
+        body = part("photos", b"a.png", content) + part("steps", b"steps.txt", b"2") + b"--x--\r\n"
+        answer = requests.post(f"{service.address}/jobs", data=body, headers=kind, timeout=60)
+        assert (answer.status_code, answer.json()["errors"]) == (422, ["steps is a file; send it as text"])
+
+
 @pytest.mark.parametrize("is_declared", [True, False])
 def test_service_too_many_bytes_are_broken_off_whether_declared_or_not(
     model: LoadedModel, tmp_path: Path, is_declared: bool
