@@ -20,6 +20,8 @@ PHOTO, OBJECT = "photo", "object"
 ONLY_OBJECT = "object"
 """Name of the object of rows that name none."""
 DATA_URL = "base64,"
+MOST_HEAD = 200
+"""Letters within which a data: URL says how it is encoded."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,16 @@ def _photo(text: Any, index: int) -> Image.Image:
     """Read the photo of a row as files of photos are read, with their limits and sentences."""
     if not isinstance(text, str) or not text:
         raise ValueError(f"row {index} has no photo: the column {PHOTO!r} is the file's bytes in base64")
+    is_url = text[:5].lower() == "data:"
+    if is_url and DATA_URL not in text[:MOST_HEAD]:
+        raise ValueError(f"the photo of row {index} is a data: URL that is not in base64; encode the file in base64")
+    letters = "".join((text.partition(DATA_URL)[2] if is_url else text).split())  # the command base64 breaks lines
     try:
-        content = base64.b64decode(text.partition(DATA_URL)[2] if text.startswith("data:") else text, validate=True)
+        content = base64.b64decode(letters, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the photo of row {index} is no base64 ({error})") from error
+        raise ValueError(
+            f"the photo of row {index} is no base64 ({error}); give the file's bytes in base64, not its path or address"
+        ) from error
     with tempfile.NamedTemporaryFile(suffix=".image") as file:
         file.write(content)
         file.flush()

@@ -84,7 +84,11 @@ def test_logged_model_has_signature_example_and_pins(model: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("not base64!", "the photo of row 1 is no base64"),
+        (
+            "not base64!",
+            "the photo of row 1 is no base64 (Only base64 data is allowed); give the file's bytes in base64",
+        ),
+        ("data:image/svg+xml,<svg/>", "the photo of row 1 is a data: URL that is not in base64"),
         (base64.b64encode(b"no picture").decode(), "the photo of row 1 is no image that can be read; JPEG, PNG"),
         (
             base64.b64encode(base64.b64decode(photo((1, 2, 3)))[:60]).decode(),
@@ -93,7 +97,7 @@ def test_logged_model_has_signature_example_and_pins(model: Any) -> None:
         ("", "row 1 has no photo: the column 'photo' is the file's bytes in base64"),
         (photo((1, 2, 3), alpha=0), "object 'object': image 1 of object 0: the mask covers 0 %"),
     ],
-    ids=["letters", "text", "torn", "empty", "clear"],
+    ids=["letters", "URL", "text", "torn", "empty", "clear"],
 )
 def test_photo_that_cannot_be_used_is_named_by_its_row(model: Any, text: str, sentence: str) -> None:
     from mlflow.exceptions import MlflowException
@@ -101,6 +105,15 @@ def test_photo_that_cannot_be_used_is_named_by_its_row(model: Any, text: str, se
     with pytest.raises(MlflowException, match=re.escape(sentence)) as failure:
         model.predict(pd.DataFrame({"photo": [photo((200, 0, 0)), text]}), params={"steps": 1})
     assert failure.value.get_http_status_code() == 400
+
+
+def test_photo_in_base64_of_several_lines_is_the_same_photo(model: Any) -> None:
+    text = photo((200, 0, 0))
+    broken = base64.encodebytes(base64.b64decode(text)).decode()
+    assert "\n" in broken.strip()
+    forms = (text, broken, broken.replace("\n", "\r\n"), f"DATA:image/png;base64,{text}")
+    views = [model.predict(pd.DataFrame({"photo": [form]}), params={"steps": 1})["image"].tolist() for form in forms]
+    assert views[0] == views[1] == views[2] == views[3]
 
 
 def test_more_photos_than_the_model_takes_and_no_row_are_refused(model: Any) -> None:
