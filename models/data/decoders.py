@@ -4,6 +4,8 @@ from pathlib import Path
 
 from PIL import Image, Jpeg2KImagePlugin
 
+from models.data.tiff_kinds import bits_of
+
 COSTLY = {"AVIF": 160, "moving WebP": 110, "TIFF of 16 bits": 150, "JPEG 2000": 75}
 """Megapixels of formats whose decoders take 11, 16, 12 and 24 bytes a pixel at the worst, so that none takes 2 GB."""
 MOST_HEADER = 1 << 22
@@ -18,7 +20,7 @@ def kind_of(image: Image.Image) -> str:
     """Return the key of `COSTLY` that an opened image belongs to; empty for another one."""
     if image.format == "WEBP" and getattr(image, "n_frames", 1) > 1:
         return "moving WebP"
-    if image.format == "TIFF" and max(getattr(image, "tag_v2", {}).get(258, (8,))) > 8:
+    if bits_of(image) > 8:
         return "TIFF of 16 bits"
     return {"AVIF": "AVIF", "JPEG2000": "JPEG 2000"}.get(image.format or "", "")
 

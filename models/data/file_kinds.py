@@ -14,7 +14,8 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 AVIF_BRANDS = (b"avif", b"avis")
 OTHERS = {
     DAMAGED: (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"),
-    "is TIFF of a kind that is not read (floats in colour or of 64 bits), or cut off; save it with 8 or 16 bits": (
+    "is TIFF of a kind that is not read (such as floats in colour, or 16 bits of grey with alpha), or cut off; save it "
+    "with 8 bits, or as PNG": (
         b"II*\x00",
         b"MM\x00*",
         b"II+\x00",

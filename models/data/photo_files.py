@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from models.data.decoders import COSTLY, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
+from models.data.tiff_kinds import check_signs, check_tiff
 from models.data.upright import WORKING_SIDE, Upright, make_upright
 
 MAX_MEGAPIXELS = 220
@@ -22,10 +23,6 @@ FORMATS = (
     "JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "PSD", "ICO", "PCX"
 )  # fmt: skip
 """Formats that are tried; others of Pillow start programs (EPS) or are no photos."""
-DNG_VERSION = 50706
-"""TIFF's tag that says that a file is a raw photo, whose first picture is a thumbnail."""
-SUBFILE_TYPE, IS_REDUCED = 254, 1
-"""TIFF's tag of what a picture is, and its bit for a smaller copy of another picture in the file."""
 WHOLES = ("MPO", "PSD")
 """Formats whose further pictures are previews or layers of the first."""
 ICON = b"\x00\x00\x01\x00"
@@ -131,7 +128,7 @@ def _register_heif() -> None:
 def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: float) -> Upright:
     width, height = image.size
     _require_pixels(image, max_megapixels, reduce_detail(image, path, WORKING_SIDE))
-    _require_no_thumbnail(image)
+    check_tiff(image)
     try:
         pages = 1 if image.format in WHOLES else getattr(image, "n_frames", 1)
         longest = max(width, height)
@@ -142,6 +139,7 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
         image.load()
     except BROKEN as error:
         raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
+    check_signs(image)
     # a TIFF turns when it is loaded
     stored = (width, height) if image.format in ("JPEG", "MPO", "JPEG2000") else image.size
     upright = make_upright(image, stored, is_mask=is_mask)
@@ -157,18 +155,6 @@ def _require_pixels(image: Image.Image, max_megapixels: float, share: float) -> 
         raise ValueError(f"{words} {max_megapixels:g} are read; save it smaller")
     if kind and megapixels * share > COSTLY[kind]:
         raise ValueError(f"{words} {COSTLY[kind]} are read of {kind}; save it smaller, or as PNG")
-
-
-def _require_no_thumbnail(image: Image.Image) -> None:
-    """Raise ValueError for a TIFF whose first picture is a small copy of what it holds."""
-    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-    if DNG_VERSION in tags:
-        raise ValueError("is a raw photo (DNG); develop it to JPEG, PNG or TIFF")
-    if tags.get(SUBFILE_TYPE, 0) & IS_REDUCED:
-        raise ValueError(
-            f"begins with a thumbnail of {image.width} x {image.height} pixels, as raw photos do; develop it, or save "
-            "the picture itself as JPEG, PNG or TIFF"
-        )
 
 
 def _large_webp(path: Path, opened: Image.Image) -> Image.Image:

@@ -93,6 +93,54 @@ def test_read_photo_missing_folder_and_raw_photos_are_sentences(tmp_path: Path) 
         read_photo(tmp_path / "b.pef")
 
 
+def tiff(path: Path, samples: np.ndarray, *, photometric: int = 1, sample_format: int = 1, planes: int = 1) -> Path:
+    """An uncompressed TIFF of samples (height, width), or (3, height, width) in planes of their own."""
+    bands, (height, width) = samples.shape[0] if samples.ndim == 3 else 1, samples.shape[-2:]
+    size = samples.nbytes // bands
+    tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [samples.itemsize * 8] * bands), 259: (3, [1])}
+    tags |= {262: (3, [photometric]), 273: (4, [8 + band * size for band in range(bands)]), 277: (3, [bands])}
+    tags |= {278: (4, [height]), 279: (4, [size] * bands), 284: (3, [planes]), 339: (3, [sample_format] * bands)}
+    end = 8 + samples.nbytes + 2 + 12 * len(tags) + 4
+    table, behind = b"", b""
+    for tag, (kind, values) in tags.items():
+        content = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(content) > 4:
+            content, behind = struct.pack("<I", end + len(behind)), behind + content
+        table += struct.pack("<HHI", tag, kind, len(values)) + content.ljust(4, b"\x00")
+    head = b"II*\x00" + struct.pack("<I", 8 + samples.nbytes)
+    path.write_bytes(head + samples.tobytes() + struct.pack("<H", len(tags)) + table + bytes(4) + behind)
+    return path
+
+
+RAMP = np.arange(6, dtype=np.int16).reshape(2, 3) * 10000
+
+
+def test_read_photo_tiff_whose_pixels_pillow_mistakes_is_a_sentence(tmp_path: Path) -> None:
+    deep, three = RAMP.astype(np.uint16), np.stack([RAMP.astype(np.uint16)] * 3)
+    for path, words in (
+        (tiff(tmp_path / "negative.tif", deep, photometric=0), "is TIFF of 16 bits in which white is 0; save it with"),
+        (tiff(tmp_path / "planes.tif", three, photometric=2, planes=2), "is TIFF of 16 bits whose colours lie in sep"),
+        (
+            tiff(tmp_path / "signed.tif", RAMP - 5, sample_format=2),
+            "is TIFF with numbers below 0, down to -25541; save",
+        ),
+        (
+            tiff(tmp_path / "bytes.tif", np.array([[3, -7]], np.int8), sample_format=2),
+            "is TIFF with numbers below 0, down to -7",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"{path.name} {words}"):
+            read_photo(path)
+    usual = read_photo(tiff(tmp_path / "usual.tif", deep)).image
+    positive = read_photo(tiff(tmp_path / "positive.tif", np.abs(RAMP), sample_format=2)).image
+    assert np.asarray(usual)[0, :, 0].tolist() == np.asarray(positive)[0, :, 0].tolist() == [0, 39, 78]
+    white = read_photo(tiff(tmp_path / "white.tif", np.array([[0, 55]], np.uint8), photometric=0)).image
+    assert np.asarray(white)[0, :, 0].tolist() == [255, 200]
+    planes = np.array([[[10, 9]], [[20, 9]], [[30, 9]]], np.uint8)
+    colours = read_photo(tiff(tmp_path / "colours.tif", planes, photometric=2, planes=2)).image
+    assert colours.getpixel((0, 0)) == (10, 20, 30)
+
+
 def test_read_photo_link_to_nothing_and_name_that_is_too_long_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to("gone.png")
     with pytest.raises(ValueError, match=r"link.png is a link to gone.png, which does not exist"):
