@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from models.data.decoders import COSTLY, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
-from models.data.tiff_kinds import check_signs, check_tiff
+from models.data.tiff_kinds import MOST_PAGES, check_signs, check_tiff, count_pages
 from models.data.upright import WORKING_SIDE, Upright, make_upright
 
 MAX_MEGAPIXELS = 220
@@ -130,7 +130,7 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     _require_pixels(image, max_megapixels, reduce_detail(image, path, WORKING_SIDE))
     check_tiff(image)
     try:
-        pages = 1 if image.format in WHOLES else getattr(image, "n_frames", 1)
+        pages = _pages(image, path)
         longest = max(width, height)
         if longest > WORKING_SIDE:
             image.draft(image.mode, (width * WORKING_SIDE // longest or 1, height * WORKING_SIDE // longest or 1))
@@ -143,8 +143,15 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     # a TIFF turns when it is loaded
     stored = (width, height) if image.format in ("JPEG", "MPO", "JPEG2000") else image.size
     upright = make_upright(image, stored, is_mask=is_mask)
-    notes = (f"holds {pages} pictures, the first is taken",) if pages > 1 else ()
+    count = f"more than {MOST_PAGES}" if pages > MOST_PAGES and image.format == "TIFF" else str(pages)
+    notes = (f"holds {count} pictures, the first is taken",) if pages > 1 else ()
     return Upright(upright.image, upright.size, notes + upright.notes)
+
+
+def _pages(image: Image.Image, path: Path) -> int:
+    if image.format in WHOLES:
+        return 1
+    return count_pages(path) if image.format == "TIFF" else getattr(image, "n_frames", 1)
 
 
 def _require_pixels(image: Image.Image, max_megapixels: float, share: float) -> None:

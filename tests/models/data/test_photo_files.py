@@ -239,6 +239,26 @@ def test_read_photo_avif_with_the_brand_of_all_heif_in_front_is_read(tmp_path: P
     assert read_photo(tmp_path / "photo.avif").image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
 
 
+def test_read_photo_tiff_of_very_many_pages_is_read_at_once(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "pages.tif", np.array([[7, 9]], np.uint8))
+    content = path.read_bytes()
+    start = struct.unpack("<I", content[4:8])[0]
+    page = content[start:-4]  # its tags, without where the next page begins
+    size = len(page) + 4
+    pages = b"".join(page + struct.pack("<I", start + size * number) for number in range(1, 100_000))
+    path.write_bytes(content[:start] + pages + page + bytes(4))
+    photo = read_photo(path)  # Pillow counts them for hours
+    assert photo.notes == ("holds more than 1000 pictures, the first is taken",)
+    assert photo.image.getpixel((1, 0)) == (9, 9, 9)
+    path.write_bytes(content[:start] + page + struct.pack("<I", start))  # a page that is followed by itself
+    assert read_photo(path).notes == ("holds more than 1000 pictures, the first is taken",)
+    for number in (1, 3):
+        for options in ({}, {"big_tiff": True}):
+            images = [Image.new("L", (4, 4), value) for value in range(number)]
+            images[0].save(path, format="TIFF", save_all=True, append_images=images[1:], **options)
+            assert read_photo(path).notes == (("holds 3 pictures, the first is taken",) if number == 3 else ())
+
+
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_read_photo_animation_gives_its_first_picture_and_says_so(tmp_path: Path, file_format: str) -> None:
     red, *others = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime"))
