@@ -53,7 +53,7 @@ def _boxes_by_photo(names: Sequence[str], lines: str) -> tuple[Mapping[str, Box]
         try:
             left, top, right, bottom = (float(number) for number in numbers.split(","))
         except ValueError:
-            faults.append(f"the box {line!r} is none: write a photo's name, a blank, and X0,Y0,X1,Y1 in pixels")
+            faults.append(f"the box {line[:100]!r} is none: write a photo's name, a blank, and X0,Y0,X1,Y1 in pixels")
             continue
         if name.strip() in names:
             found[name.strip()] = (left, top, right, bottom)

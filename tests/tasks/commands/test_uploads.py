@@ -130,3 +130,4 @@ def test_hints_find_their_photos_by_name(tmp_path: Path) -> None:
     assert faults[0].startswith("the mask side.png belongs to none of the photos: call it like its photo")
     assert faults[1].startswith("the box 'back.png 1,2' is none: write a photo's name, a blank, and X0,Y0,X1,Y1")
     assert with_hints([back], masks[2:], "")[0][0].mask == masks[2], "one mask for one photo may have any name"
+    assert len(with_hints([back], [], "x" * 100_000)[1][0]) < 200
