@@ -1,5 +1,6 @@
 """How much of an image a decoder may be asked for: some keep many bytes a pixel, and one can leave out detail."""
 
+import re
 from pathlib import Path
 
 from PIL import Image, Jpeg2KImagePlugin
@@ -14,6 +15,29 @@ CODESTREAM, CODING_STYLE = b"\xff\x4f\xff\x51", 0xFF52
 """Markers SOC and SIZ in a row, and COD (ISO/IEC 15444-1, annex A)."""
 LEVELS_AT = 9
 """Bytes from the marker COD to its number of decomposition levels."""
+
+
+MOST_SCANS = 500
+"""Scans of a JPEG that are decoded; progressive ones have about ten, and each costs the time of the whole picture."""
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""Begin of a segment of JPEG, which data of a scan cannot hold (ITU-T T.81, B.1.1)."""
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+
+
+def check_scans(image: Image.Image, path: Path) -> None:
+    """Raise ValueError for a JPEG file that would be decoded again and again."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    content = path.read_bytes()
+    place = scans = 0
+    while scans <= MOST_SCANS and (found := MARKER.search(content, place + 2)):
+        place, marker = found.start(), content[found.start() + 1]
+        if marker == END_OF_IMAGE:
+            return
+        scans += marker == START_OF_SCAN
+        place += int.from_bytes(content[place + 2 : place + 4], "big")
+    if scans > MOST_SCANS:
+        raise ValueError(f"is a JPEG of more than {MOST_SCANS} scans, which takes minutes to decode; save it again")
 
 
 def kind_of(image: Image.Image) -> str:

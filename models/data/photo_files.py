@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from models.data.decoders import COSTLY, kind_of, reduce_detail
+from models.data.decoders import COSTLY, check_scans, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
 from models.data.tiff_kinds import MOST_PAGES, check_signs, check_tiff, count_pages
 from models.data.upright import WORKING_SIDE, Upright, make_upright
@@ -129,6 +129,7 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     width, height = image.size
     _require_pixels(image, max_megapixels, reduce_detail(image, path, WORKING_SIDE))
     check_tiff(image)
+    check_scans(image, path)
     try:
         pages = _pages(image, path)
         longest = max(width, height)

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from models.data.decoders import COSTLY
+from models.data.decoders import COSTLY, MOST_SCANS
 from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import WORKING_SIDE
 
@@ -222,6 +223,24 @@ def test_read_photo_large_jpeg_2000_is_decoded_smaller_where_it_has_levels(
     assert photo.image.getpixel((100, 3)) == pytest.approx((255, 0, 0), abs=4)
     assert photo.image.getpixel((1000, 3)) == pytest.approx((255, 255, 255), abs=4)
     assert photo.notes == (f"made smaller, from {width} x 60",)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+def test_read_photo_jpeg_of_very_many_scans_is_refused_and_no_other(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "photo.jpg"
+    image = noise(64)
+    image.save(path, exif=Image.Exif().tobytes(), icc_profile=b"\xff\xda" * 3000, comment=b"\xff\xd9", **options)
+    content = path.read_bytes()
+    path.write_bytes(content + b"\xff\xda" * 3000)  # what lies behind the picture, as a film in a phone's, is no scan
+    assert read_photo(path).size == (64, 64)
+    scan = content.rindex(b"\xff\xda")
+    for repeats in (100, 1000) if "progressive" in options else (1000,):
+        path.write_bytes(content[:scan] + content[scan:-2] * repeats + b"\xff\xd9")
+        if repeats > MOST_SCANS:
+            with pytest.raises(ValueError, match=r"photo.jpg is a JPEG of more than 500 scans, .*; save it again"):
+                read_photo(path)
+        else:
+            assert read_photo(path).size == (64, 64)
 
 
 def test_read_photo_png_with_a_long_history_is_read(tmp_path: Path) -> None:
