@@ -1,12 +1,14 @@
 """Images of any mode, size and colour space as upright 8-bit sRGB of a size that is cheap to work with.
 
-Knows what Pillow has decoded, not files (models/data/photo_files.py) and not masks (models/data/masks.py).
+Knows what Pillow has decoded, not files (models/data/photo_files.py); of masks (models/data/masks.py) only that two
+values are spread before they are averaged.
 """
 
 # Shapes: H and W image size
 
 import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from models.data.colour_profiles import from_gamma, to_srgb
+from models.data.masks import OPAQUE
 
 WORKING_SIDE = 2048
 """Longest side in pixels that an image keeps: four times what the paper's model sees of an object."""
@@ -72,7 +75,7 @@ def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *
     is_converted = not is_mask and image.mode != "LAB"
     profile, gamma = (image.info.get(name) if is_converted else None for name in ("icc_profile", "gamma"))
     notes = [] if max(width, height) <= WORKING_SIDE else [f"made smaller, from {width} x {height}"]
-    small = _made_smaller(image)
+    small = _made_smaller(image, is_mask)
     if orientation in TURNS:
         small = small.transpose(TURNS[orientation])
         notes.append(f"turned upright (EXIF orientation {orientation})")
@@ -100,18 +103,20 @@ def _orientation(image: Image.Image) -> int:
     return found if found in TURNS else 1
 
 
-def _made_smaller(image: Image.Image) -> Image.Image:
-    """Convert to 8 bits; where a side is longer than `WORKING_SIDE`, average blocks of pixels strip by strip."""
+def _made_smaller(image: Image.Image, is_mask: bool) -> Image.Image:
+    """Convert to 8 bits; where a side is longer than `WORKING_SIDE`, average blocks of pixels strip by strip.
+
+    Alpha, or a mask, of two values such as 0 and 1 becomes one of 0 and 255 first: averages would have more values, and
+    colours multiplied by an alpha of 1 would be lost.
+    """
     top = _largest_value(image) if image.mode in DEEP else 255.0
     longest = max(image.size)
     if longest <= WORKING_SIDE:
         return _eight_bits(image, top)
     factor = max(1, longest // WORKING_SIDE)
     rows = factor * max(1, STRIP_ROWS // factor)
-    strips = []
-    for first in range(0, image.height, rows):
-        strip = image.crop((0, first, image.width, min(first + rows, image.height)))
-        strips.append(_premultiplied(_eight_bits(strip, top)).reduce(factor))
+    upper = _upper_of_two(_strips(image, rows, top, is_mask), is_mask)
+    strips = [_premultiplied(_spread(strip, upper)).reduce(factor) for strip in _strips(image, rows, top, is_mask)]
     whole = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
     for index, strip in enumerate(strips):
         whole.paste(strip, (0, index * (rows // factor)))
@@ -119,6 +124,37 @@ def _made_smaller(image: Image.Image) -> Image.Image:
     size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
     small = whole.resize(size, Image.Resampling.LANCZOS)
     return small.convert("RGBA") if small.mode == "RGBa" else small
+
+
+def _strips(image: Image.Image, rows: int, top: float, is_mask: bool) -> Iterator[Image.Image]:
+    """Yield some rows at a time with 8 bits, of a mask without alpha its brightness."""
+    for first in range(0, image.height, rows):
+        strip = _eight_bits(image.crop((0, first, image.width, min(first + rows, image.height))), top)
+        yield strip.convert("RGB").convert("L") if is_mask and strip.mode != "RGBA" else strip
+
+
+def _upper_of_two(strips: Iterator[Image.Image], is_mask: bool) -> int | None:
+    """The upper of the two values that all alpha, or a mask, has; None where it has others, or there is none."""
+    found = np.zeros(256, dtype=bool)
+    for strip in strips:
+        if strip.mode != "RGBA" and not is_mask:
+            return None
+        found |= np.array(strip.getchannel(strip.getbands()[-1]).histogram()) > 0
+        if found.sum() > 2:
+            return None
+    levels = np.flatnonzero(found)
+    return int(levels[1]) if len(levels) == 2 and levels[0] < OPAQUE else None
+
+
+def _spread(strip: Image.Image, upper: int | None) -> Image.Image:
+    """Make 0 and 255 of the two values of an alpha or a mask; None: leave the strip as it is."""
+    if upper is None:
+        return strip
+    spread = strip.getchannel(strip.getbands()[-1]).point(lambda level: 255 * (level == upper))
+    if strip.mode == "L":
+        return spread
+    strip.putalpha(spread)
+    return strip
 
 
 def _premultiplied(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from models.data.masks import SOLID, alpha_of, mask_of
 from models.data.pixels import Pixels
 from models.data.upright import TURNS, WORKING_SIDE, make_upright
 
@@ -313,6 +314,35 @@ def test_upright_large_image_is_made_smaller_by_area_without_colour_from_transpa
     small = np.asarray(upright.image)
     assert small[small[..., 3] > 0][:, 1].max() <= 31
     assert (small[..., 3] / 255).mean() == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize("side", [WORKING_SIDE // 4, WORKING_SIDE + 953])
+@pytest.mark.parametrize("levels", [(0, 1), (0, 5), (0, 100), (0, 200), (0, 255)])
+def test_upright_alpha_and_masks_of_two_values_are_the_same_at_any_size(side: int, levels: tuple[int, int]) -> None:
+    inside = np.zeros((side, side), dtype=bool)
+    inside[side // 4 : side // 2, side // 4 : side // 2] = True
+    share, middle = float(inside.mean()), WORKING_SIDE * 3 // 8 if side > WORKING_SIDE else side * 3 // 8
+    values = np.where(inside, levels[1], levels[0]).astype(np.uint8)
+    pixels = np.dstack([np.full((side, side, 3), 90, dtype=np.uint8), values])
+    pixels[inside, :3] = (200, 40, 40)
+    photo = make_upright(Image.fromarray(pixels)).image
+    alpha = alpha_of(photo)
+    assert alpha is not None
+    assert (np.asarray(alpha) > SOLID).mean() == pytest.approx(share, rel=0.01)
+    assert photo.convert("RGB").getpixel((middle, middle)) == pytest.approx((200, 40, 40), abs=1)
+    red = np.dstack([values, 0 * values, 0 * values]) if levels[1] > 1 else values  # a red of 1 is a grey of 0.3
+    for given in (values, values.astype(np.uint16), red):
+        mask = mask_of(make_upright(Image.fromarray(given), is_mask=True).image)
+        assert (np.asarray(mask) > SOLID).mean() == pytest.approx(share, rel=0.01)
+
+
+def test_upright_large_grey_photo_of_two_values_and_opaque_alpha_stay_as_they_are() -> None:
+    side = WORKING_SIDE + 952
+    halves = np.where(np.mgrid[:side, :side][1] < side // 2, 10, 200).astype(np.uint8)
+    grey = make_upright(Image.fromarray(halves)).image
+    assert (grey.getpixel((9, 9)), grey.getpixel((WORKING_SIDE - 9, 9))) == ((10,) * 3, (200,) * 3)
+    nearly = np.where(halves == 10, 252, 255).astype(np.uint8)
+    assert alpha_of(make_upright(Image.fromarray(np.dstack([halves, halves, halves, nearly]))).image) is None
 
 
 def test_upright_very_long_image_keeps_a_row() -> None:
