@@ -1,5 +1,6 @@
 """The command line: `python -m flows VERB`."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -25,5 +26,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
 
 
+def run() -> int:
+    """Run the verb of this process; what its output cannot show, as in names that are no text, is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

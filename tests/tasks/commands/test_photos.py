@@ -1,6 +1,9 @@
 """Photos in, a folder of views, cut-outs, turntables and meshes out, with a toy model through the command line."""
 
+import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import av
@@ -9,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from flows.__main__ import main
+from flows.__main__ import main, run
 from models.inference.pipeline import MVDiffusionPipeline
 from models.network.noise import build_scheduler
 from tasks.commands.turntables import MP4_TURNS
@@ -219,6 +222,21 @@ def test_sample_onto_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(
     words = f"{tmp_path / 'drawn'} cannot be written (No space left on device); free some space, or name another folder"
     assert words in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
+
+
+@pytest.mark.slow(seconds=1)
+def test_sample_into_a_folder_whose_name_is_no_text_ends_well_on_any_terminal(
+    model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / os.fsdecode(b"drawn\xff")
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="utf-8", errors="strict"))
+    words = ["sample", photo, "--model", model, "--out", out, "--steps", 1, "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["flows", *map(str, words)])
+    assert run() == 0
+    sys.stdout.flush()
+    assert rb"drawn\udcff: 8 views, cutouts/c00.png" in shown.getvalue()
+    assert (out / "t00.png").exists()
 
 
 @pytest.mark.slow(seconds=1)
