@@ -28,7 +28,7 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
     size = path.stat().st_size + sum(file.stat().st_size for file in files if file.is_file())
     without_data = 0
     for index, count, has_data in _accessors(document):
-        if has_data and count > size:
+        if count < 0 or (has_data and count > size):
             raise Unrenderable(f"accessor {index} has {count} elements, but the file has {size} bytes: it is damaged")
         without_data += 0 if has_data else count
     if without_data > MAX_WITHOUT_DATA:

@@ -13,18 +13,27 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-import numpy as np
 from io_scene_gltf2.io.imp.gltf2_io_binary import BinaryData
 from PIL import Image
 
 from render.blender.gltf_json import lenient_json
-from render.blender.gltf_values import has_twins, replace_not_finite, require_finite_positions
+from render.blender.gltf_nodes import mend_rotations, require_finite_transforms
+from render.blender.gltf_values import (
+    TRIANGLE_FAN,
+    TRIANGLE_STRIP,
+    TRIANGLES,
+    has_twins,
+    leave_out_incomplete_triangles,
+    normalize_colours,
+    replace_not_finite,
+    require_finite_positions,
+)
 from render.errors import Unrenderable
 from render.gltf import read_document
 from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
 
-TRIANGLE_MODES = {None, 4, 5, 6}
+TRIANGLE_MODES = {None, TRIANGLES, TRIANGLE_STRIP, TRIANGLE_FAN}
 SEE_THROUGH = "see_through"
 """Property of a material that is not opaque."""
 MENDED_EXTENSIONS = ("KHR_node_visibility", "MSFT_lod", "EXT_texture_avif")
@@ -88,6 +97,7 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
             remove_unseen(gltf, unseen_nodes(document))
             remove_clear(gltf)
             require_finite_transforms(gltf.data.nodes or [])
+            mend_rotations(gltf.data.nodes or [])
             mend_textures(gltf)
             mend_volumes(gltf.data.materials or [])
             if not self.animated:
@@ -97,8 +107,10 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
         """Check the values of a primitive, decoded as the importer will take them."""
         with self._kept_problems():
             if primitive.mode in TRIANGLE_MODES:
+                leave_out_incomplete_triangles(gltf, primitive)
                 require_finite_positions(gltf, primitive)
                 replace_not_finite(gltf, primitive)
+                normalize_colours(gltf, primitive)
                 keep_both_sides(gltf, primitive)
 
     def gather_import_material_after_hook(self, material: Any, _colours: str | None, made: Any, _gltf: Any) -> None:
@@ -141,16 +153,6 @@ def is_clear(material: Any) -> bool:
     colour = material.pbr_metallic_roughness and material.pbr_metallic_roughness.base_color_factor
     heeds_alpha = material.alpha_mode == "BLEND" or (material.alpha_mode == "MASK" and material.alpha_cutoff != 0)
     return bool(heeds_alpha and colour and colour[3] == 0)
-
-
-def require_finite_transforms(nodes: list[Any]) -> None:
-    """Raise Unrenderable when a node stands nowhere: a number of its transform is beyond single precision."""
-    for index, node in enumerate(nodes):
-        numbers = [*(node.matrix or ()), *(node.translation or ()), *(node.rotation or ()), *(node.scale or ())]
-        with np.errstate(over="ignore"):
-            is_finite = np.isfinite(np.asarray(numbers, dtype=np.float64).astype(np.float32)).all()
-        if not is_finite:
-            raise Unrenderable(f"the transform of node {index} ('{node.name or ''}') is not finite")
 
 
 def mend_textures(gltf: Any) -> None:

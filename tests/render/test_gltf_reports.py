@@ -9,7 +9,7 @@ import trimesh
 
 from render.images import coverage
 from tests.render.gltf_files import BLUE, RED, Gltf, box, square
-from tests.render.test_gltf_import import inspect, sizes
+from tests.render.test_gltf_import import inspect, middle, sizes
 from tests.render.test_sidedness import BACK, FRONT, seen
 
 pytestmark = pytest.mark.blender
@@ -34,6 +34,57 @@ def test_each_way_to_write_triangles_has_its_front(tmp_path: Path, mode: int, in
     front, back = seen(gltf.write(tmp_path / "square.gltf"), FRONT, BACK)
     assert coverage(front) > 0.15
     assert coverage(back) == 0
+
+
+@pytest.mark.parametrize("left_over", [[0], [0, 1]])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_corners_behind_the_last_triangle_do_not_shift_those_of_the_next_part(
+    tmp_path: Path, left_over: list[int], indexed: bool
+) -> None:
+    gltf = Gltf()
+    corners = np.append(box(1).faces.ravel(), left_over)
+    mesh = gltf.mesh(box(1), gltf.material(BLUE))
+    if indexed:
+        gltf.primitive()["indices"] = gltf.accessor(corners.astype(np.uint16))
+    else:
+        gltf.primitive()["attributes"]["POSITION"] = gltf.accessor(box(1).vertices[corners])
+        del gltf.primitive()["indices"]
+    gltf.mesh(box(1, at=(5, 0, 0)), gltf.material(RED))
+    gltf.document["meshes"][mesh]["primitives"] += gltf.document["meshes"].pop()["primitives"]
+    gltf.node(mesh)
+    report = inspect(gltf, tmp_path)
+    assert (sizes(report), report.num_faces) == ([6, 1, 1], 24)
+
+
+@pytest.mark.parametrize("mode", [4, 5, 6])
+@pytest.mark.parametrize("count", [1, 2])
+def test_part_without_a_whole_triangle_shows_nothing(tmp_path: Path, mode: int, count: int) -> None:
+    """Blender crashes on triangles of one or two corners."""
+    gltf = Gltf()
+    few = {"attributes": {"POSITION": gltf.accessor(np.full((count, 3), 9.0))}, "mode": mode}
+    gltf.node(gltf.add("meshes", {"primitives": [few]}))
+    assert inspect(gltf, tmp_path).num_faces == 0
+    gltf.node(gltf.mesh(box(1), gltf.material(RED)))
+    gltf.document["meshes"][0]["primitives"] += gltf.document["meshes"][1]["primitives"]
+    assert sizes(inspect(gltf, tmp_path)) == [1, 1, 1]
+
+
+def test_rotation_of_length_0_turns_nothing(tmp_path: Path) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(box(1, at=(1, 2, 3)), gltf.material(RED)), rotation=[0, 0, 0, 0])
+    assert inspect(gltf, tmp_path).minimum == pytest.approx((0.5, -3.5, 1.5)), "x, -z and y of the file"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_colours_of_vertices_in_whole_numbers_need_not_say_that_they_are_shares(tmp_path: Path, kind: type) -> None:
+    largest = np.iinfo(kind).max
+    gltf = Gltf()
+    colours = gltf.accessor(np.tile(np.array([largest // 2, 0, 0, largest], dtype=kind), (8, 1)))
+    gltf.node(gltf.mesh(box(1), gltf.material((1.0, 1.0, 1.0)), COLOR_0=colours))
+    plain = middle(gltf, tmp_path)
+    gltf.document["accessors"][colours]["normalized"] = True
+    assert plain == middle(gltf, tmp_path)
+    assert plain[0] < 200
 
 
 def skinned(shape: trimesh.Trimesh, **node: Any) -> Gltf:

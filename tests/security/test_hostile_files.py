@@ -62,7 +62,11 @@ def sparse(made: Gltf) -> None:
     made.document["accessors"][0]["sparse"] = {"count": MANY}
 
 
-@pytest.mark.parametrize("spoil", [without_data, beyond_its_data, sparse])
+def fewer_than_none(made: Gltf) -> None:
+    made.document["accessors"][0]["count"] = -MANY
+
+
+@pytest.mark.parametrize("spoil", [fewer_than_none, without_data, beyond_its_data, sparse])
 def test_gltf_with_more_elements_than_bytes_is_refused(spoil: object, tmp_path: Path) -> None:
     made = cube()
     spoil(made)  # type: ignore[operator]
