@@ -1,11 +1,13 @@
 """Refuses glTF files that say more than they hold, before a library allocates what they say."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from render.errors import Unrenderable
 from render.gltf import file_names
+from render.named_files import leads_to_file
 
 MAX_WITHOUT_DATA = 50_000_000
 """Elements of accessors that have no data of their own: zeros, or what a compression decodes to."""
@@ -21,11 +23,12 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
         path: The file.
         document: Its JSON.
     """
-    files = [path.parent / name for name in file_names(path)]
-    for file in files:
-        if file.exists() and not file.is_file():
+    named = [path.parent / name for name in file_names(path)]
+    files = [file for file in named if leads_to_file(file)]
+    for file in named:
+        if file not in files and os.path.exists(file):  # noqa: PTH110 (Path.exists raises for names that are too long)
             raise Unrenderable(f"refers to {file.name}, which is no file: put the file itself there")
-    size = path.stat().st_size + sum(file.stat().st_size for file in files if file.is_file())
+    size = path.stat().st_size + sum(file.stat().st_size for file in files)
     without_data = 0
     for index, count, has_data in _accessors(document):
         if count < 0 or (has_data and count > size):

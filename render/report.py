@@ -7,6 +7,7 @@ import numpy as np
 
 from render.enclosure import Enclosure
 from render.errors import Unrenderable
+from render.named_files import shown_name
 from render.placement import Point
 from render.shape import Shape
 
@@ -76,6 +77,6 @@ def check_usable(
 def named(one: str, several: str, names: tuple[str, ...]) -> str:
     """Return subject and verb of a sentence about files of a kind, naming at most three of them."""
     if len(names) == 1:
-        return f"{one} '{names[0]}' is"
-    shown = ", ".join(f"'{name}'" for name in names[:3])
+        return f"{one} '{shown_name(names[0])}' is"
+    shown = ", ".join(f"'{shown_name(name)}'" for name in names[:3])
     return f"{len(names)} {several} ({shown}{', ...' if len(names) > 3 else ''}) are"

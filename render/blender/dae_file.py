@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote
 
 import bpy
 
+from render.named_files import MAX_SHOWN, leads_to_file
+
 INIT_FROM = re.compile(rb"(<image\b[^>]*>(?:(?!</image>).)*?<init_from>\s*(?:<ref>)?\s*)([^<]+?)(\s*<)", re.DOTALL)
 """The file of an image; elsewhere the same element names an image's id."""
 
@@ -26,10 +28,10 @@ def with_place(named: re.Match[bytes], folder: Path, empty: Path) -> bytes:
     """Return a reference to an image as one to its place, or to a file in `empty` that has its name and no content."""
     name = unquote(named[2].decode("utf-8", "replace")).removeprefix("file://")
     file = folder / name.replace("\\", "/")
-    if not file.is_file():
+    if not leads_to_file(file):
         last = PureWindowsPath(name).name
         alike = sorted(other for other in folder.rglob("*") if other.name.lower() == last.lower())
-        file = alike[0] if alike else empty / last
+        file = alike[0] if alike else empty / last[:MAX_SHOWN]
         if not alike:
             file.touch()
     return named[1] + quote(str(file.absolute())).encode() + named[3]

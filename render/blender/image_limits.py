@@ -9,6 +9,7 @@ from PIL import Image
 
 from render.errors import Unrenderable
 from render.images import UNREADABLE
+from render.named_files import leads_to_file
 
 MAX_PIXELS = 2**28
 """Of one image: 16,384 x 16,384, which Blender decodes to a gigabyte."""
@@ -31,7 +32,7 @@ def stored_size(image: Any) -> tuple[int, int]:
     """Return width and height as the image's file says, without decoding it; 0 and 0 where it does not say."""
     path = Path(bpy.path.abspath(image.filepath))
     packed = image.packed_file
-    if packed is None and not path.is_file():
+    if packed is None and not leads_to_file(path):
         return 0, 0
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:

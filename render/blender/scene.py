@@ -24,6 +24,7 @@ from render.errors import Unrenderable, importer_reason
 from render.gltf import file_names
 from render.images import UNREADABLE
 from render.lfs import REMEDY, is_lfs_pointer
+from render.named_files import leads_to_file
 from render.placement import Placement
 
 LOADED = "loaded"
@@ -52,7 +53,7 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
         import_file(path)
     except RuntimeError as error:
         files = [path.parent / name for name in file_names(path)]
-        pointers = [file.name for file in files if file.is_file() and is_lfs_pointer(file)]
+        pointers = [file.name for file in files if leads_to_file(file) and is_lfs_pointer(file)]
         reason = f"{pointers[0]} is {REMEDY}" if pointers else importer_reason(str(error).replace(str(path), path.name))
         raise Unrenderable(reason) from error
     finally:
@@ -105,13 +106,13 @@ def is_cut_off(image: Any) -> bool:
 
 def read_if_there(path: Path) -> bytes:
     """Return the content of a file; nothing where there is none."""
-    return path.read_bytes() if path.is_file() else b""
+    return path.read_bytes() if leads_to_file(path) else b""
 
 
 def missing_name(image: Any) -> str:
     """Return the name of an image without pixels, and why it has none where that is known."""
     path = Path(image.filepath)
-    is_pointer = path.is_file() and is_lfs_pointer(path)
+    is_pointer = leads_to_file(path) and is_lfs_pointer(path)
     return (path.name or image.name) + (f" ({REMEDY})" if is_pointer else "")
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from render.named_files import leads_to_file
+
 DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
 COMMENT = re.compile(r"\s#.*$")
 OPTIONS_BEHIND = re.compile(r"\s-[a-zA-Z]\w*(?:\s.*)?$")
@@ -45,9 +47,9 @@ def find_file(name: str, folders: Sequence[Path], *, absolute: bool) -> Found | 
     spellings = list(dict.fromkeys(spelling for spelling in _spellings(name) if spelling))
     relatives = list(dict.fromkeys(relative for spelling in spellings for relative in _relative_names(spelling)))
     places = [folder / relative for relative in relatives for folder in folders]
-    if path := next((path for path in map(_normal, places) if _is_file(path)), None):
+    if path := next((path for path in map(_normal, places) if leads_to_file(path)), None):
         return Found(path, path)
-    if absolute and (path := next((path for path in map(_rooted, spellings) if path and _is_file(path)), None)):
+    if absolute and (path := next((path for path in map(_rooted, spellings) if path and leads_to_file(path)), None)):
         return Found(path, folders[0] / path.name)
     known: dict[Path, dict[str, str]] = {}
     loose = (_find_loosely(folder, relative, known) for relative in relatives for folder in folders)
@@ -97,13 +99,6 @@ def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path))
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than names can be
-        return False
-
-
 def _find_loosely(folder: Path, relative: str, known: dict[Path, dict[str, str]]) -> Path | None:
     """Return the file of a path whose parts may be written in other cases or codes than on the disk.
 
@@ -119,7 +114,7 @@ def _find_loosely(folder: Path, relative: str, known: dict[Path, dict[str, str]]
         if match is None:
             return None
         path = path / match
-    return path if _is_file(path) else None
+    return path if leads_to_file(path) else None
 
 
 def _names_in(folder: Path) -> dict[str, str]:

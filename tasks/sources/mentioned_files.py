@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from render.blender.usd_file import needed_files
 from render.formats import IMAGE_SUFFIXES, format_of
+from render.named_files import leads_to_file
 from render.ply import read_ply_header
 from tasks.sources.gunzip import gunzip
 
@@ -34,7 +35,7 @@ def mentioned_files(main: Path) -> list[Path]:
         "Blender": _of_binary,
     }
     reader = readers.get(format_of(main).name)
-    return sorted({path for path in reader(main) if path.is_file()}) if reader else []
+    return sorted({path for path in reader(main) if leads_to_file(path)}) if reader else []
 
 
 def _of_ply(main: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from render import gltf
 from render.errors import Unrenderable
+from render.named_files import leads_to_file
 from render.obj.links import read_links
 from render.obj.text import read_text
 from tasks.sources.mentioned_files import mentioned_files
@@ -59,9 +60,10 @@ def _references(main: Path) -> Iterator[tuple[Path, Path]]:
     elif kind in (".glb", ".gltf"):
         for name in gltf.file_names(main):
             path = Path(os.path.normpath(main.parent / name))
-            if path.is_file() and name.startswith("/"):
+            is_there = leads_to_file(path)
+            if is_there and name.startswith("/"):
                 raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
-            if path.is_file():
+            if is_there:
                 yield path, path
     else:
         for path in mentioned_files(main):

@@ -292,6 +292,13 @@ def test_inspect_dae_texture_without_ending_that_is_nowhere_is_named(folder: Pat
         measured(tmp_path / "a.dae")
 
 
+def test_inspect_dae_texture_whose_name_is_longer_than_names_can_be_is_missing(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "tower.dae").read_text()
+    (tmp_path / "a.dae").write_text(text.replace("<init_from>paint.png<", f"<init_from>{'n' * 300}<"))
+    with pytest.raises(Unrenderable, match=r"texture 'n{60,}\S*' is missing"):
+        measured(tmp_path / "a.dae")
+
+
 @contextmanager
 def blend_scene(path: Path) -> Iterator[Any]:
     """An empty scene that is saved to `path` when it is built, compressed as Blender can."""

@@ -213,6 +213,12 @@ def test_texture_without_a_picture_that_can_be_read_is_missing(tmp_path: Path, t
     assert inspect(gltf, tmp_path).missing_textures == ("BASE COLOR",)
 
 
+def test_texture_whose_name_is_longer_than_names_can_be_is_missing(tmp_path: Path) -> None:
+    gltf = textured("image/png", picture("png"), source="IMAGE")
+    gltf.document["images"] = [{"uri": "n" * 300}]
+    assert inspect(gltf, tmp_path).missing_textures == ("n" * 300,)
+
+
 def test_texture_transform_moves_the_picture(tmp_path: Path) -> None:
     halves = np.zeros((8, 8, 3))
     halves[:, :4], halves[:, 4:] = RED, BLUE

@@ -123,3 +123,24 @@ def test_copied_object_looks_the_same_when_names_are_not_utf8(tmp_path: Path) ->
     main = write(tmp_path / "in" / "a", files)
     half_clear(main.with_name(name), (255, 60, 0))
     check_copy_looks_the_same(tmp_path / "in", main, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.gltf", '{{"images": [{{"uri": "{}"}}]}}'),
+        ("a.ply", "ply\ncomment TextureFile {}\nend_header\n"),
+        ("a.dae", "<image><init_from>{}</init_from></image>"),
+        ("a.fbx", '"{}"'),
+        ("a.obj", "mtllib {}\n"),
+    ],
+)
+@pytest.mark.parametrize("length", [300, 5000])
+def test_name_that_is_longer_than_names_can_be_leads_to_no_file(
+    tmp_path: Path, name: str, text: str, length: int
+) -> None:
+    (tmp_path / name).write_text(text.format("../" + "n" * length + ".png"))
+    source = FolderSource(catalog_config(source="folder", folder=str(tmp_path)), 0)
+    entry = Entry("a", name, None, "", "", "folder")
+    assert source.fetch(entry, tmp_path / "objects").name == name
+    assert files_beside(tmp_path / name, tmp_path) == ()
