@@ -3,7 +3,11 @@
 import re
 
 EXTENSION = re.compile(r"Extension (\S+) is not available")
-EXCEPTION = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
+EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:[Ee]rror|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
+CONSOLE = re.compile(r"\s*\(see Blender Console\)|,? see console for details?\.?", re.IGNORECASE)
+"""What an importer says of a window that nobody has here."""
+MAX_REASON = 300
+"""Letters of what an importer says: it repeats names, in the place of which a file may hold megabytes of data."""
 
 
 class Unrenderable(ValueError):  # noqa: N818  (it says what the object is, not what the program did)
@@ -17,4 +21,5 @@ def importer_reason(message: str) -> str:
         return f"needs the extension {extension[1]}, which Blender's importer does not know; export the file without it"
     exceptions = EXCEPTION.findall(message) if "Traceback" in message else []
     reason = exceptions[-1] if exceptions else message.removeprefix("Error:")
-    return f"Blender's importer refused the file: {' '.join(reason.split()) or 'no reason given'}"
+    words = " ".join(CONSOLE.sub("", reason).split()) or "no reason given"
+    return f"Blender's importer refused the file: {words if len(words) <= MAX_REASON else words[:MAX_REASON] + '...'}"

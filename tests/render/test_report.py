@@ -61,6 +61,23 @@ Location: /somewhere/bpy/__init__.py:109
             "export the file without it",
         ),
         ("", "Blender's importer refused the file: no reason given"),
+        (
+            TRACEBACK.replace("IndexError: index 9 is out of bounds", "binascii.Error: Incorrect padding"),
+            "Blender's importer refused the file: binascii.Error: Incorrect padding",
+        ),
+        (
+            TRACEBACK.replace("IndexError: index 9 is out of bounds", "struct.error: too few bytes"),
+            "Blender's importer refused the file: struct.error: too few bytes",
+        ),
+        (
+            "Error: Parsing errors in Document (see Blender Console)\n",
+            "Blender's importer refused the file: Parsing errors in Document",
+        ),
+        (
+            "Error: Could not open USD archive for reading, see console for detail\n",
+            "Blender's importer refused the file: Could not open USD archive for reading",
+        ),
+        ("Error: " + "n" * 5000, f"Blender's importer refused the file: {'n' * 300}..."),
     ],
 )
 def test_importer_reason_is_one_clear_line(message: str, reason: str) -> None:
