@@ -18,6 +18,7 @@ from render.blender.usd_file import stage_up_axis
 from render.blender.wavefront import import_obj, paint
 from render.errors import Unrenderable
 from render.formats import IMAGE_SUFFIXES, format_of
+from render.stl import check_stl
 
 FBX_UP_AXIS = re.compile(
     rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]*,\s*([012])\s',
@@ -72,8 +73,10 @@ def find_lost_images(folder: Path) -> None:
 def import_stl(path: Path) -> None:
     """Add a mesh without colours to the scene.
 
-    Raises Unrenderable when a position is not finite, which Blender's own check would set to 0.
+    Raises Unrenderable when the file is cut off, and when a position is not finite, which Blender's own check would
+    set to 0.
     """
+    check_stl(path)
     bpy.ops.wm.stl_import(filepath=str(path), use_mesh_validate=False)
     for mesh in bpy.data.meshes:
         if not np.isfinite(vertices_of(mesh)).all():
