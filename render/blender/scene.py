@@ -9,6 +9,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from PIL import Image
 from render.axes import UpAxis, correction
 from render.blender.importers import assumed_up_axis, import_file
 from render.errors import Unrenderable, importer_reason
-from render.gltf import file_names
+from render.formats import format_of
+from render.gltf import file_names, read_document
+from render.gltf_references import broken_reference
 from render.images import UNREADABLE
 from render.lfs import REMEDY, is_lfs_pointer
 from render.named_files import leads_to_file
@@ -52,10 +55,7 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
     try:
         import_file(path)
     except RuntimeError as error:
-        files = [path.parent / name for name in file_names(path)]
-        pointers = [file.name for file in files if leads_to_file(file) and is_lfs_pointer(file)]
-        reason = f"{pointers[0]} is {REMEDY}" if pointers else importer_reason(str(error).replace(str(path), path.name))
-        raise Unrenderable(reason) from error
+        raise Unrenderable(refusal(path, str(error))) from error
     finally:
         for logger in ("glTFImporter", "glTFImporter_errors"):  # the importer leaves its handlers behind when it fails
             logging.getLogger(logger).handlers.clear()
@@ -67,6 +67,20 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
     scene.frame_set(0)
     scene[LOADED] = next(loads)
     return int(scene[LOADED])
+
+
+def refusal(path: Path, said: str) -> str:
+    """Return why the importer refused a file: what is wrong with a glTF file, else what the importer `said`."""
+    files = [path.parent / name for name in file_names(path)]
+    pointers = [file.name for file in files if leads_to_file(file) and is_lfs_pointer(file)]
+    if pointers:
+        return f"{pointers[0]} is {REMEDY}"
+    reason = importer_reason(said.replace(str(path), path.name))
+    if format_of(path).name == "glTF" and "refused the file" in reason:
+        with suppress(ValueError):
+            fault = broken_reference(read_document(path))
+            return f"Blender's importer refused the file: {fault}; export it again" if fault else reason
+    return reason
 
 
 def used_materials() -> list[Any]:

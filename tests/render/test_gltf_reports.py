@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from render.errors import Unrenderable
 from render.images import coverage
 from tests.render.gltf_files import BLUE, RED, Gltf, box, square
 from tests.render.test_gltf_import import inspect, middle, sizes
@@ -173,3 +174,12 @@ def test_mirrored_ball_with_normals_is_lit_from_outside(tmp_path: Path, sided: b
     gltf.node(gltf.mesh(ball, gltf.material(RED, doubleSided=sided), NORMAL=normals), scale=[-1, -1, -1])
     (image,) = seen(gltf.write(tmp_path / "ball.gltf"), 0)
     assert image[32, 32, 0] > 150
+
+
+def test_reference_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(box(1), 7))
+    with pytest.raises(
+        Unrenderable, match="number 0 of meshes refers to number 7 of materials, of which the file has 0"
+    ):
+        inspect(gltf, tmp_path)
