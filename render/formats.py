@@ -38,6 +38,33 @@ IMAGE_SUFFIXES = frozenset(
 OBJECT_SUFFIXES = tuple(FORMATS)
 """Endings of the files that can be an object, in lower case."""
 
+UNREAD_SUFFIXES = frozenset(
+    f".{kind}"
+    for kind in [
+        *[
+            "3dm",
+            "3ds",
+            "3mf",
+            "abc",
+            "amf",
+            "ase",
+            "b3d",
+            "c4d",
+            "ctm",
+            "drc",
+            "dwg",
+            "dxf",
+            "iges",
+            "igs",
+            "jt",
+            "lwo",
+        ],
+        *["ma", "max", "mb", "md2", "md3", "ms3d", "off", "pcd", "pmd", "pmx", "skp", "sldprt", "splat", "spz", "step"],
+        *["stp", "vox", "vrm", "vrml", "wrl", "x3d", "xyz", "ztl"],
+    ]
+)
+"""Endings of 3D files that nothing here reads, in lower case."""
+
 
 def rank_of(path: PurePath) -> int:
     """Return the place of a file's format in the table; of several files of one object the first is used."""

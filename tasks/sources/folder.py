@@ -3,11 +3,11 @@
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from render.formats import OBJECT_SUFFIXES, rank_of
+from render.formats import OBJECT_SUFFIXES, UNREAD_SUFFIXES, rank_of
 from tasks.artifacts.atomic import atomic_file, atomic_folder
 from tasks.artifacts.tables import Entry, catalog_table
 from tasks.config import CatalogConfig
@@ -18,7 +18,7 @@ from tasks.sources.names import name_objects
 from tasks.sources.side_files import side_files
 from tasks.sources.source import Listing, choose
 from tasks.sources.uid_memory import UidMemory
-from tasks.sources.walk import Found, walk
+from tasks.sources.walk import walk
 
 SAME_OBJECT = {
     "raw_model": "normalized_model",
@@ -121,9 +121,10 @@ def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: put {', '.join(OBJECT_SUFFIXES)} files there or name another folder")
-    found = walk(root, OBJECT_SUFFIXES)
-    faults = found.faults | _seconds(found)
-    paths = [path for path in found.objects if path not in faults]
+    found = walk(root, {*OBJECT_SUFFIXES, *UNREAD_SUFFIXES})
+    readable = [path for path in found.objects if PurePosixPath(path).suffix.lower() in OBJECT_SUFFIXES]
+    faults = found.faults | _unread(found.objects, readable) | _seconds(readable)
+    paths = [path for path in readable if path not in faults]
     uids = memory.name(paths) if memory else name_objects(paths)
     if not uids:
         why = f"; of {len(faults)} that look like one the first is {next(iter(faults.values()))}" if faults else ""
@@ -138,13 +139,23 @@ def find_objects(root: Path, memory: UidMemory | None = None) -> FolderObjects:
     )
 
 
-def _seconds(found: Found) -> dict[str, str]:
+def _unread(found: Sequence[str], readable: Sequence[str]) -> dict[str, str]:
+    """Return the 3D files of kinds that nothing reads, with the reason, but for those of objects that are there too."""
+    names = {_without_suffix(path) for path in readable}
+    return {
+        path: f"of a kind that is not read, {PurePosixPath(path).suffix.lower()}: convert it to GLB, glTF or OBJ"
+        for path in sorted({*found}.difference(readable))
+        if _without_suffix(path) not in names
+    }
+
+
+def _seconds(readable: Sequence[str]) -> dict[str, str]:
     """Return the files that show the object of another file beside them, with the reason."""
-    best = sorted(found.objects, key=lambda path: rank_of(PurePosixPath(path)), reverse=True)
+    best = sorted(readable, key=lambda path: rank_of(PurePosixPath(path)), reverse=True)
     firsts = {_without_suffix(path): path for path in best}
     folders = {str(parent).lower(): path for path in best for parent in PurePosixPath(path).parents}
     reasons = {}
-    for path in found.objects:
+    for path in readable:
         parts = PurePosixPath(path)
         first = SAME_OBJECT.get(parts.stem.lower())
         used = first and firsts.get(str(parts.with_name(first)).lower())

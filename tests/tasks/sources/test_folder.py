@@ -263,3 +263,16 @@ def test_folder_formats_of_one_object_are_one_object(tmp_path: Path) -> None:
         "the same object as textured.obj beside it, which is used",
         "the same object as textured.obj beside it, which is used",
     ]
+
+
+def test_folder_3d_files_of_unread_kinds_are_rows_unless_the_object_is_there_too(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys(("cup.glb", "cup.max", "jug.OFF", "notes.txt", "plans/part.step"), b"x"))
+    found = find_objects(tmp_path)
+    assert list(found.objects) == ["cup"]
+    assert {row.uid: row.reason for row in found.turned_away} == {
+        "jug": "of a kind that is not read, .off: convert it to GLB, glTF or OBJ",
+        "part": "of a kind that is not read, .step: convert it to GLB, glTF or OBJ",
+    }
+    (tmp_path / "cup.glb").unlink()
+    with pytest.raises(ValueError, match=r"of 3 that look like one the first is of a kind that is not read, \.max"):
+        find_objects(tmp_path)
