@@ -29,9 +29,11 @@ def broken_reference(document: Row) -> str | None:
     Args:
         document: The JSON of a glTF file.
     """
+    lengths: dict[str, int] = {}
     for owner, index, target in _references(document):
-        length = len(_rows(document, target))
-        if not 0 <= index < length:
+        if target not in lengths:
+            lengths[target] = len(_rows(document, target))
+        if not 0 <= index < (length := lengths[target]):
             return f"{owner} refers to number {index} of {target}, of which the file has {length}"
     return _broken_tree(_rows(document, "nodes"))
 
@@ -72,7 +74,7 @@ def _broken_tree(nodes: list[Row]) -> str | None:
     """Return what is wrong with a tree of nodes that refer to each other: two parents, or a ring."""
     parents: dict[int, int] = {}
     for number, node in enumerate(nodes):
-        for child in node.get("children", []):
+        for _, child, _ in _indices("", node, {"children": "nodes"}):
             if child in parents:
                 return f"number {child} of nodes hangs on two others, {parents[child]} and {number}"
             parents[child] = number

@@ -23,6 +23,7 @@ SOUND: dict[str, Any] = {
 def test_document_without_a_fault_has_no_broken_reference() -> None:
     assert broken_reference(SOUND) is None
     assert broken_reference({"nodes": "none", "meshes": [5]}) is None
+    assert broken_reference({"nodes": [{"children": "none"}, {"children": [[0], {}]}]}) is None
 
 
 @pytest.mark.parametrize(
