@@ -31,5 +31,5 @@ def check_stl(path: Path) -> None:
             f"the STL file names {count} triangles, which take {HEADER_BYTES + count * TRIANGLE_BYTES} bytes, but has "
             f"{size} bytes: it is cut off or no STL file; fetch or export it again"
         )
-    if ENDSOLID not in tail and not tail.splitlines()[-1].strip().startswith(ENDFACET):
+    if ENDSOLID not in tail and not (tail.splitlines() or [b""])[-1].strip().startswith(ENDFACET):
         raise Unrenderable("the STL file ends inside of a triangle: it is cut off; fetch or export it again")

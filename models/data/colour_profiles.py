@@ -8,7 +8,6 @@ from PIL import Image, ImageCms
 SPACES = {"RGB": "RGB ", "RGBA": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 """ICC's name of the colour space that a profile must have to describe an image of each mode."""
 
-
 USUAL_GAMMA = 1 / 2.2
 """PNG's gamma (gAMA) of images that are shown as they are."""
 GAMMA_TOLERANCE = 0.05

@@ -16,7 +16,6 @@ CODESTREAM, CODING_STYLE = b"\xff\x4f\xff\x51", 0xFF52
 LEVELS_AT = 9
 """Bytes from the marker COD to its number of decomposition levels."""
 
-
 MOST_SCANS = 500
 """Scans of a JPEG that are decoded; progressive ones have about ten, and each costs the time of the whole picture."""
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)

@@ -51,20 +51,18 @@ def as_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
     return with_alpha(upright, alpha)
 
 
-def rendered_rgba(image: ImageInput, mask: ImageInput | None = None) -> Image.Image:
+def rendered_rgba(image: ImageInput) -> Image.Image:
     """Return an image that a renderer left: upright, straight RGBA of 8 bits, whose alpha is right whatever it covers.
 
     Args:
         image: RGBA.
-        mask: Must be None.
 
     Raises:
-        ValueError: It is no RGBA, or a mask is given too.
+        ValueError: It is no RGBA.
     """
     pil = _pil(image)
-    if pil.mode != "RGBA" or mask is not None:
-        given = "masks are given too" if mask is not None else f"an image is {pil.mode}"
-        raise ValueError(f"{given}; without check_masks give RGBA images alone, whose alpha is the mask")
+    if pil.mode != "RGBA":
+        raise ValueError(f"an image is {pil.mode}; without check_masks give RGBA images, whose alpha is the mask")
     return pil
 
 

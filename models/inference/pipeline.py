@@ -304,6 +304,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
         check_masks: bool,
     ) -> tuple[list[list[Image.Image]], bool]:
         """Check and prepare the condition images of each object, the one to align to first."""
+        if masks is not None and not check_masks:
+            raise ValueError("masks are given too; without check_masks give RGBA images alone, whose alpha is the mask")
         given, are_several = as_objects(images)
         masks_of = [[None] * len(views) for views in given] if masks is None else as_objects(masks, "masks")[0]
         if [len(views) for views in masks_of] != [len(views) for views in given]:
@@ -324,9 +326,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
             prepared.append([])
             for index, (image, mask) in enumerate(zip(views, covers, strict=True)):
                 try:
-                    picture = to_picture(image)
                     cover = None if mask is None else to_picture(mask, is_mask=True)
-                    rgba = as_rgba(picture, cover) if check_masks else rendered_rgba(picture, cover)
+                    rgba = as_rgba(to_picture(image), cover) if check_masks else rendered_rgba(to_picture(image))
                     prepared[row].append(self._fitted(rgba, fov_deg, object_share))
                 except ValueError as error:
                     raise ValueError(f"image {index} of object {row}: {error}") from error

@@ -40,6 +40,12 @@ def test_stl_text_that_ends_inside_of_a_triangle_is_cut_off(tmp_path: Path, leng
         check_stl(tmp_path / "a.stl")
 
 
+def test_stl_text_whose_end_is_blank_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a.stl").write_bytes(TEXT[:40] + b" " * 5000)
+    with pytest.raises(Unrenderable, match="ends inside of a triangle"):
+        check_stl(tmp_path / "a.stl")
+
+
 @pytest.mark.parametrize(
     "content", [BINARY[:-1], BINARY[:84], BINARY[:40], BINARY + b"\0", bytes(1000), b"<html></html>"]
 )
