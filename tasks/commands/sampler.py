@@ -2,7 +2,6 @@
 
 # Shapes: T target, C latent channel, H and W latent size
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from models.network.scheduler_names import SchedulerName
 from render.cameras import Camera
 from render.images import Rgba
 from render.views import ViewKind
+from tasks.artifacts.model_folder import most_conditions
 
 PREVIEWS = 8
 """Views of the first object that a preview shows: a row of the paper's."""
@@ -194,8 +194,7 @@ class Sampler:
 
 def check_photos(model: Path, num_photos: int, align_to: int) -> None:
     """Raise ValueError for more photos than a saved pipeline takes, or none to align to; its weights are not read."""
-    config = model / "unet" / "config.json"
-    most = json.loads(config.read_bytes()).get("max_condition_views") if config.is_file() else None
+    most = most_conditions(model)
     if most is not None and num_photos > most:
         raise ValueError(
             f"there are {num_photos} photos, and {model} takes at most {most}: leave {num_photos - most} out"

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from render.views import ViewKind
-from tasks.artifacts.atomic import read_json
 from tasks.artifacts.cases import SEVERAL_VIEWS, TEST_SET_STAGES, TEST_SETS, Case, Protocol, TestSet
 from tasks.artifacts.content import content_of
 from tasks.artifacts.manifest import MANIFEST, Kind, open_manifest
-from tasks.artifacts.model_folder import UNET
+from tasks.artifacts.model_folder import UNET, most_conditions
 from tasks.artifacts.views import ViewSet
 from tasks.commands.score import checked_name
 from tasks.commands.score_model_options import ScoreModelOptions
@@ -104,9 +103,9 @@ def _protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
 
 def _conditions(options: ScoreModelOptions, folder: Path, config: SampleConfig) -> Sequence[int]:
     """Return the numbers of condition views that a model is given in the protocol sparse."""
-    if not (folder / UNET / "config.json").is_file() or not (folder / "model_index.json").is_file():
+    most = most_conditions(folder)
+    if most is None or not (folder / "model_index.json").is_file():
         raise ValueError(f"{options.model} is no saved pipeline: it lacks model_index.json or {UNET}/config.json")
-    most = int(read_json(folder / UNET / "config.json")["max_condition_views"])
     if options.conditions is None:
         return [count for count in config.conditions if count <= (most if _takes_several(folder) else 1)] or [1]
     too_many = [count for count in options.conditions if count > most]

@@ -2,7 +2,7 @@
 
 import filecmp
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from render.views import SYNCDREAMER_FOV_DEG, ViewKind, ring_cameras, syncdreame
 from tasks.artifacts.cases import Case, TestSet
 from tasks.artifacts.manifest import Kind, open_manifest, seal
 from tasks.artifacts.randomness import seed_of
-from tasks.artifacts.shards import lay_out, read_item
+from tasks.artifacts.shards import Members, lay_out, read_item
 from tasks.artifacts.views import ViewSet, seal_views, write_views
 from tasks.config import SampleConfig
 from tasks.evaluation.sampling import Sampler
@@ -60,10 +60,7 @@ def write_test_views(folder: Path, shade: int = 120) -> Path:
         item = folder / f"{uid}.tar"
         write_views(item, cameras, [View(picture(number, camera, shade)) for camera in cameras], {})
         items[uid] = partial(read_item, item)
-    seal_views(items, lay_out(items, 100), folder / "test_views")
-    outcomes = [Done(uid, {"group": "train"}) for uid in items]
-    seal(folder / "test_views", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=outcomes)
-    return folder / "test_views"
+    return seal_test_set(folder / "test_views", items, "train")
 
 
 def write_gso_eval(folder: Path, uids: Sequence[str], side: int = 24) -> Path:
@@ -74,10 +71,14 @@ def write_gso_eval(folder: Path, uids: Sequence[str], side: int = 24) -> Path:
         images = [resample(picture(1, camera), side) for camera in cameras]
         write_views(folder / f"gso-{uid}.tar", cameras, [View(image) for image in images], {})
         items[uid] = partial(read_item, folder / f"gso-{uid}.tar")
-    seal_views(items, lay_out(items, 100), folder / "gso_eval")
-    outcomes = [Done(uid, {"group": "gso"}) for uid in items]
-    seal(folder / "gso_eval", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=outcomes)
-    return folder / "gso_eval"
+    return seal_test_set(folder / "gso_eval", items, "gso")
+
+
+def seal_test_set(folder: Path, items: Mapping[str, Callable[[], Members]], group: str) -> Path:
+    """Seal objects, by uid, as a test set of one group."""
+    seal_views(items, lay_out(items, 100), folder)
+    seal(folder, Kind.VIEWS, config=ENCODE, inputs={}, outcomes=[Done(uid, {"group": group}) for uid in items])
+    return folder
 
 
 def write_stage(folder: Path, noise: NoiseConfig) -> Path:
@@ -245,9 +246,7 @@ def test_sample_takes_test_views_that_show_nearly_nothing(run: Path, tmp_path: P
     thin = np.zeros((16, 16, 4), dtype=np.uint8)
     thin[3:13, 8] = (200, 30, 30, 96)  # a sign that is seen edge-on
     write_views(tmp_path / "sign.tar", cameras, [View(thin) for _ in cameras], {})
-    items = {"sign": partial(read_item, tmp_path / "sign.tar")}
-    seal_views(items, lay_out(items, 100), tmp_path / "test_views")
-    seal(tmp_path / "test_views", Kind.VIEWS, config=ENCODE, inputs={}, outcomes=[Done("sign", {"group": "held_out"})])
+    seal_test_set(tmp_path / "test_views", {"sign": partial(read_item, tmp_path / "sign.tar")}, "held_out")
     models = {"stage3": run / "stage3"}
     config = CONFIG.model_copy(update={"stages": ("stage3",), "protocols": ("sparse",)})
     out = tmp_path / "samples"
