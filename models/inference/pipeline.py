@@ -310,17 +310,8 @@ class MVDiffusionPipeline(DiffusionPipeline):
         masks_of = [[None] * len(views) for views in given] if masks is None else as_objects(masks, "masks")[0]
         if [len(views) for views in masks_of] != [len(views) for views in given]:
             raise ValueError("masks must be as many as images, for each object")
-        limit = self.unet.config.max_condition_views
         for views in given:
-            if len(views) > limit:
-                excess = len(views) - limit
-                raise ValueError(
-                    f"an object has {len(views)} images; the model takes from 1 to {limit}: leave {excess} out"
-                )
-            if not 0 <= align_to < len(views):
-                raise ValueError(
-                    f"align_to is {align_to}; an object has {len(views)} images, counted from 0 to {len(views) - 1}"
-                )
+            self._check_count(len(views), align_to)
         prepared: list[list[Image.Image]] = []
         for row, (views, covers) in enumerate(zip(given, masks_of, strict=True)):
             prepared.append([])
@@ -332,6 +323,19 @@ class MVDiffusionPipeline(DiffusionPipeline):
                 except ValueError as error:
                     raise ValueError(f"image {index} of object {row}: {error}") from error
         return [_moved_to_front(align_to, views) for views in prepared], are_several
+
+    def _check_count(self, num_images: int, align_to: int) -> None:
+        """Raise ValueError when an object has more images than the model takes, or not the one to align to."""
+        limit = self.unet.config.max_condition_views
+        if num_images > limit:
+            excess = num_images - limit
+            raise ValueError(
+                f"an object has {num_images} images; the model takes from 1 to {limit}: leave {excess} out"
+            )
+        if not 0 <= align_to < num_images:
+            raise ValueError(
+                f"align_to is {align_to}; an object has {num_images} images, counted from 0 to {num_images - 1}"
+            )
 
     def _fitted(self, rgba: Image.Image, fov_deg: float | None, object_share: float | None) -> Image.Image:
         """Bring an image to the field of view and the size of the model's views."""
