@@ -39,6 +39,9 @@ class VAEConfig(Section):
     layers_per_block: int = Field(ge=1)
     latent_channels: int = Field(ge=1)
     norm_num_groups: int = Field(ge=1)
+    mask_channel: bool = Field(default=True, exclude_if=partial(eq, True))
+    """False only for the ablation: a VAE of colours alone, whose masks are read from the decoded colours
+    (models.network.mask_vae.mask_of_colours)."""
 
 
 class OptimizerConfig(Section):

@@ -5,7 +5,7 @@ rates and gradient clipping do not depend on the image size. The minimum is the 
 object's pixels more than the white around it (`object_weight`).
 """
 
-# Shapes: B image, H and W image size; 4 channels are RGB and mask
+# Shapes: B image, H and W image size; 4 channels are RGB and mask, 3 where the VAE has no mask channel
 
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class VAELoss(nn.Module):
         super().__init__()
         self.config = config
         self.perceptual = _perceptual(config)
-        self.discriminator = patch_discriminator() if config.discriminator_weight > 0 else None
+        self.num_channels = 4 if config.vae.mask_channel else 3
+        self.discriminator = patch_discriminator(self.num_channels) if config.discriminator_weight > 0 else None
 
     def generator(
         self,
@@ -50,7 +51,7 @@ class VAELoss(nn.Module):
 
         Args:
             images_B4HW: Colours on white and mask in [-1, 1] (models.network.mask_vae.to_vae_input).
-            decoded_B4HW: The decoder's output, whose fourth channel is a logit.
+            decoded_B4HW: The decoder's output, whose fourth channel is a logit; without a mask channel there are three.
             posterior: The encoder's output.
             adaptive_weight: Factor of the adversarial term (`adaptive_weight` of this module); None: without that term.
 
@@ -84,7 +85,8 @@ class VAELoss(nn.Module):
     def discriminate(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> Tensor:
         """Hinge loss of the discriminator; no gradient flows back to the VAE. Arguments as in `generator`."""
         assert self.discriminator is not None
-        real, fake = self.discriminator(images_B4HW), self.discriminator(_as_input(decoded_B4HW).detach())
+        images = images_B4HW[:, : self.num_channels]
+        real, fake = self.discriminator(images), self.discriminator(_as_input(decoded_B4HW).detach())
         return 0.5 * (relu(1 - real).mean() + relu(1 + fake).mean())
 
     def is_adversarial(self, step: int) -> bool:
@@ -95,10 +97,10 @@ class VAELoss(nn.Module):
         rgb_B3HW, decoded_B3HW = images_B4HW[:, :3], decoded_B4HW[:, :3]
         mask_BHW = (images_B4HW[:, 3] + 1) / 2
         weight_B1HW = (1 + (self.config.object_weight - 1) * mask_BHW)[:, None]
-        terms = {
-            "l1": ((rgb_B3HW - decoded_B3HW).abs() * weight_B1HW).mean(),
-            "mask": self.config.mask_weight * binary_cross_entropy_with_logits(decoded_B4HW[:, 3], mask_BHW),
-        }
+        terms = {"l1": ((rgb_B3HW - decoded_B3HW).abs() * weight_B1HW).mean()}
+        if self.config.vae.mask_channel:
+            cross_entropy = binary_cross_entropy_with_logits(decoded_B4HW[:, 3], mask_BHW)
+            terms["mask"] = self.config.mask_weight * cross_entropy
         if self.perceptual is not None:
             terms["lpips"] = self.config.perceptual_weight * self.perceptual(rgb_B3HW, decoded_B3HW).mean()
         return terms

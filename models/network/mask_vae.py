@@ -1,6 +1,7 @@
 """The mask-aware VAE (sec. 5.4): Stable Diffusion's AutoencoderKL with the object's mask as fourth channel.
 
-The network sees colours composited on white, in [-1, 1]. The mask goes in as [-1, 1] and comes out as a logit.
+The network sees colours composited on white, in [-1, 1]. The mask goes in as [-1, 1] and comes out as a logit. A VAE
+without mask channel, the ablation, sees the same colours, and its masks are read from those that it decodes.
 """
 
 # Shapes: B image, C latent channel, H and W image size, h and w latent size
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from models.config import VAEConfig
@@ -18,10 +20,12 @@ from models.network.pretrained import align, forget_origin, load_published, requ
 
 DECODE_BATCH = 8
 """Images decoded at once, which bounds the memory."""
+SURELY_OBJECT = 0.9
+"""Without a mask channel a pixel is all object where its darkest colour is at most this, and background at 1, white."""
 
 
 def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
-    """Build the mask-aware VAE: 4 channels in and out; every level but the last halves the image.
+    """Build the mask-aware VAE: 4 channels, or 3 without `mask_channel`; every level but the last halves the image.
 
     Args:
         config: The architecture. With `pretrained` an RGB VAE is loaded and extended; without it weights are random,
@@ -33,17 +37,17 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
     Raises:
         ValueError: The pretrained VAE has another architecture than `config` says, or is no RGB VAE.
     """
-    shape = config.model_dump(exclude={"pretrained"})
+    shape = config.model_dump(exclude={"pretrained", "mask_channel"})
     if config.pretrained is not None:
         vae = align(load_published(AutoencoderKL.from_pretrained, config.pretrained, use_safetensors=True))
         found = dict(vae.config) | {"block_out_channels": tuple(vae.config.block_out_channels)}
         require_equal(shape, found, config.pretrained)
         forget_origin(vae)
-        return extend_to_mask(vae)
-    num_levels = len(config.block_out_channels)
+        return extend_to_mask(vae) if config.mask_channel else require_rgb(vae)
+    num_levels, num_channels = len(config.block_out_channels), 4 if config.mask_channel else 3
     return AutoencoderKL(
-        in_channels=4,
-        out_channels=4,
+        in_channels=num_channels,
+        out_channels=num_channels,
         down_block_types=["DownEncoderBlock2D"] * num_levels,
         up_block_types=["UpDecoderBlock2D"] * num_levels,
         **shape | {"block_out_channels": list(config.block_out_channels)},
@@ -61,11 +65,17 @@ def extend_to_mask(vae: AutoencoderKL) -> AutoencoderKL:
     Raises:
         ValueError: The VAE does not have 3 input channels.
     """
-    if vae.config.in_channels != 3:
-        raise ValueError(f"the VAE has {vae.config.in_channels} input channels; only an RGB VAE (3) can be extended")
+    require_rgb(vae)
     vae.encoder.conv_in = _with_more_channels(vae.encoder.conv_in, inputs=1, outputs=0)
     vae.decoder.conv_out = _with_more_channels(vae.decoder.conv_out, inputs=0, outputs=1)
     vae.register_to_config(in_channels=4, out_channels=4)
+    return vae
+
+
+def require_rgb(vae: AutoencoderKL) -> AutoencoderKL:
+    """Return the VAE; raises ValueError when it does not have 3 input channels."""
+    if vae.config.in_channels != 3:
+        raise ValueError(f"the VAE has {vae.config.in_channels} input channels; name the weights of an RGB VAE, with 3")
     return vae
 
 
@@ -97,6 +107,12 @@ def to_vae_input(rgba_B4HW: Tensor) -> Tensor:
     return 2 * torch.cat([composite_on_white(rgb, mask), mask], dim=1) - 1
 
 
+def posterior_of(vae: AutoencoderKL, images_B4HW: Tensor) -> DiagonalGaussianDistribution:
+    """Encode what `to_vae_input` gives, of which a VAE without mask channel is shown the colours."""
+    posterior: DiagonalGaussianDistribution = vae.encode(images_B4HW[:, : vae.config.in_channels]).latent_dist
+    return posterior
+
+
 def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | None = None) -> Tensor:
     """Encode images to the mean of the posterior.
 
@@ -108,14 +124,14 @@ def encode_rgba(vae: AutoencoderKL, rgba_B4HW: Tensor, device: torch.device | No
     Returns:
         (B, C, h, w) scaled latents.
     """
-    posterior = vae.encode(to_vae_input(rgba_B4HW).to(device or vae.device, vae.dtype)).latent_dist
+    posterior = posterior_of(vae, to_vae_input(rgba_B4HW).to(device or vae.device, vae.dtype))
     return scale_latents(vae, posterior.mode())
 
 
 @torch.no_grad()
 def posterior_moments(vae: AutoencoderKL, rgba_B4HW: Tensor) -> Tensor:
     """Mean and log variance (B, 2C, h, w) of the posterior of straight-alpha RGBA in [0, 1], unscaled."""
-    posterior = vae.encode(to_vae_input(rgba_B4HW).to(vae.dtype)).latent_dist
+    posterior = posterior_of(vae, to_vae_input(rgba_B4HW).to(vae.dtype))
     return torch.cat([posterior.mean, posterior.logvar], dim=1)
 
 
@@ -136,7 +152,17 @@ def decode_on_white(
     """
     unscaled = unscale_latents(vae, latents_BChw).to(device or vae.device, vae.dtype)
     decoded = torch.cat([vae.decode(part).sample.float() for part in torch.split(unscaled, DECODE_BATCH)])
-    return (decoded[:, :3] / 2 + 0.5).clamp(0, 1), decoded[:, 3:].sigmoid()
+    rgb = (decoded[:, :3] / 2 + 0.5).clamp(0, 1)
+    return rgb, decoded[:, 3:].sigmoid() if decoded.shape[1] > 3 else mask_of_colours(rgb)
+
+
+def mask_of_colours(on_white_B3HW: Tensor) -> Tensor:
+    """Read the mask (B, 1, H, W) from colours on white: 0 where all are 1, and 1 where one is at most `SURELY_OBJECT`.
+
+    Half a pixel belongs to the object where its darkest colour is 0.95. Parts of an object that are white are missed.
+    """
+    darkest_B1HW = on_white_B3HW.amin(dim=1, keepdim=True)
+    return ((1 - darkest_B1HW) / (1 - SURELY_OBJECT)).clamp(0, 1)
 
 
 def decode_rgba(vae: AutoencoderKL, latents_BChw: Tensor, device: torch.device | None = None) -> Tensor:

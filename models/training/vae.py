@@ -20,7 +20,14 @@ from models.data.latents import sample_posterior
 from models.data.pixels import Pixels
 from models.losses.metrics import mask_iou, psnr
 from models.losses.vae_loss import VAELoss, adaptive_weight
-from models.network.mask_vae import decode_on_white, decode_rgba, encode_rgba, posterior_moments, to_vae_input
+from models.network.mask_vae import (
+    decode_on_white,
+    decode_rgba,
+    encode_rgba,
+    posterior_moments,
+    posterior_of,
+    to_vae_input,
+)
 from models.training.cost import SampleCost, count_parameters, vae_cost
 from models.training.distributed import SINGLE, Ranks
 from models.training.emulated_autocast import Device
@@ -137,7 +144,7 @@ class VAETraining:
     def _decode(self, part: ImageBatch) -> tuple[Tensor, DiagonalGaussianDistribution, Tensor]:
         """Return the VAE's input (B, 4, H, W), its posterior, and the decoder's output for a sample of that."""
         images_B4HW = to_vae_input(as_unit_tensor(part.pixels_BHW4, self.model.device))
-        posterior: DiagonalGaussianDistribution = self.model.encode(images_B4HW).latent_dist
+        posterior = posterior_of(self.model, images_B4HW)
         latents_BChw = posterior.mean + posterior.std * part.noise_BChw.to(self.model.device)
         return images_B4HW, posterior, self.model.decode(latents_BChw).sample
 

@@ -75,6 +75,17 @@ def test_vae_loss_weighs_the_mask_by_binary_cross_entropy() -> None:
     assert parts["mask"].item() == pytest.approx(3 * 0.693147, rel=1e-5)
 
 
+def test_vae_loss_without_a_mask_channel_is_that_of_the_colours() -> None:
+    colours = VAE.model_copy(update={"mask_channel": False})
+    loss = VAELoss(CONFIG.model_copy(update={"vae": colours, "discriminator_weight": 0.5}))
+    off = images()[:, :3] + 0.1
+    _, parts = generator(loss, off, torch.tensor(1.0))
+    assert set(parts) == {"l1", "kl", "adversarial"}
+    assert parts["l1"].item() == pytest.approx(0.1, rel=1e-4)
+    assert loss.discriminate(images(), off).ndim == 0
+    assert "mask_channel" not in VAE.model_dump(), "manifests of before the field came stay the same"
+
+
 def test_vae_loss_before_the_discriminator_starts_ignores_it() -> None:
     loss = VAELoss(CONFIG.model_copy(update={"discriminator_weight": 0.5}))
     assert [loss.is_adversarial(step) for step in (0, 9, 10)] == [False, False, True]

@@ -13,6 +13,8 @@ from models.network.mask_vae import (
     decode_rgba,
     encode_rgba,
     extend_to_mask,
+    mask_of_colours,
+    posterior_of,
     scale_latents,
     to_straight_alpha,
     to_vae_input,
@@ -133,6 +135,28 @@ def test_scaling_calibrated_on_latents_gives_them_unit_deviation(tmp_path: Path)
     loaded = AutoencoderKL.from_pretrained(tmp_path)
     assert torch.equal(scale_latents(loaded, latents), scale_latents(vae, latents))
     assert largest_difference(unscale_latents(vae, scale_latents(vae, latents)), latents) < 1e-5
+
+
+def test_vae_without_mask_channel_sees_colours_alone_and_reads_masks_from_them(tmp_path: Path) -> None:
+    colours = VAE.model_copy(update={"mask_channel": False})
+    with seeded_weights(0):
+        vae = build_mask_vae(colours).eval()
+    other_mask = to_vae_input(pictures())
+    other_mask[:, 3] = 1
+    given = posterior_of(vae, to_vae_input(pictures())).mode()
+    assert torch.equal(posterior_of(vae, other_mask).mode(), given)
+    assert torch.equal(encode_rgba(vae, pictures()), scale_latents(vae, given))
+    rgb, mask = decode_on_white(vae, scale_latents(vae, given))
+    assert (rgb.shape, mask.shape) == ((3, 3, 16, 16), (3, 1, 16, 16))
+    assert torch.equal(mask, mask_of_colours(rgb))
+    rgb_vae().save_pretrained(tmp_path)
+    pretrained = build_mask_vae(colours.model_copy(update={"pretrained": str(tmp_path)}))
+    assert torch.equal(posterior_of(pretrained, other_mask).mode(), posterior_of(rgb_vae(), other_mask).mode())
+
+
+def test_mask_of_colours_is_half_where_the_darkest_colour_is_95_percent() -> None:
+    colours = torch.tensor([[1, 1, 1], [1, 0.95, 1], [0.9, 1, 1], [0, 0, 0]]).T.reshape(1, 3, 2, 2)
+    assert mask_of_colours(colours).flatten().tolist() == pytest.approx([0, 0.5, 1, 1], abs=1e-5)
 
 
 def test_white_latent_is_that_of_an_opaque_white_picture() -> None:
