@@ -124,6 +124,7 @@ def test_stage_leaves_a_run_with_params_tags_counts_and_sheets(root: Path) -> No
     assert (executed.run_id, executed.key) == (found.info.run_id, repository.run_key("catalog"))
 
 
+@pytest.mark.slow(seconds=4)
 def test_stages_of_one_flow_run_hang_below_one_run_and_a_stage_by_itself_below_none(root: Path) -> None:
     store = TrackingStore(root, None)
     parents = []

@@ -28,6 +28,7 @@ from tests.tasks.made_run import PARAMS, blur, make_run
 from tests.tasks.report.strict_html import StrictPage
 from tests.tasks.toolbox import MemoryTracker, make_tools
 
+pytestmark = pytest.mark.slow(seconds=2)  # what they share takes 40 s to make
 PERFECT, POOR, BLANK, RING = "stage3-sparse-4", "stage3-sparse-1", "stage1-sparse-1", "stage3-ring-1"
 GSO = "stage3-gso-1"
 

@@ -50,6 +50,7 @@ from tests.tasks import held_training
 from tests.tasks.small_views import COLUMNS, CONDITIONS, ENCODE, LOOP, cameras_of, picture, write_small_views
 from tests.tasks.toolbox import MemoryTracker, make_tools, notes_of
 
+pytestmark = pytest.mark.slow(seconds=2)  # what they share takes 7 s to make
 OPTIMIZER = OptimizerConfig(
     learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.01, schedule="cosine", warmup_samples=4, max_grad_norm=1.0
 )

@@ -24,6 +24,7 @@ def latents(tmp_path: Path) -> LatentSet:
     return write_toy_latents(tmp_path / "latents")
 
 
+@pytest.mark.slow(seconds=4)
 def test_distillation_changes_the_student_and_not_the_teacher(latents: LatentSet, tmp_path: Path) -> None:
     distillation = make_distillation(latents)
     before = weights(distillation.teacher)
@@ -131,6 +132,7 @@ def test_distillation_in_micro_batches_has_the_loss_of_whole_groups(latents: Lat
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow(seconds=4)
 def test_distillation_counts_two_forward_passes_more_than_a_training(latents: LatentSet) -> None:
     distillation, training = (make(latents, multi_condition_share=0.0) for make in (make_distillation, make_training))
     with torch.device("meta"):

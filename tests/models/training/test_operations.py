@@ -9,6 +9,7 @@ from models.training.operations import NetworkOperations, denoising_tflop, embed
 from tests.models.toy_models import GEOMETRY, UNET, VAE, Tower
 
 
+@pytest.mark.slow(seconds=3)
 def test_operations_are_those_of_the_networks_that_params_describe() -> None:
     networks = NetworkOperations(vae=VAE, unet=UNET, side=16, geometry=GEOMETRY)
     assert (networks.num_targets, networks.latent_side) == (8, 8)
@@ -20,6 +21,7 @@ def test_operations_are_those_of_the_networks_that_params_describe() -> None:
     assert 0 < networks.encode() < networks.decode()
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize("attention", [True, ("rows", "near")])
 def test_operations_with_many_condition_views_follow_from_those_with_few(attention: bool | tuple[str, ...]) -> None:
     unet = UNET.model_copy(update={"global_attention": attention})
