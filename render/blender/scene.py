@@ -21,6 +21,7 @@ from PIL import Image
 
 from render.axes import UpAxis, correction
 from render.blender.importers import assumed_up_axis, import_file
+from render.blender.process_exit import skip_destructors_at_exit
 from render.errors import Unrenderable, importer_reason
 from render.formats import format_of
 from render.gltf import file_names, read_document
@@ -30,6 +31,7 @@ from render.lfs import REMEDY, is_lfs_pointer
 from render.named_files import leads_to_file
 from render.placement import Placement
 
+skip_destructors_at_exit()
 LOADED = "loaded"
 """Property of the scene that holds the number of its load."""
 loads = itertools.count()
