@@ -1,4 +1,4 @@
-"""Reads of PLY files what Blender's importer does not tell: the texture's name, and positions before it mends them."""
+"""Reads of PLY files what Blender's importer does not tell: the texture's name, what is cut off, what it mends."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ import numpy.typing as npt
 HEADER_BYTES = 64 * 1024
 """Headers end far before."""
 TEXTURE = re.compile(r"^comment\s+TextureFile\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-VERTICES = re.compile(r"^element\s+vertex\s+(\d+)\s*\n((?:(?:property|comment)\s.*\n)*)", re.MULTILINE)
+ELEMENT = re.compile(r"^element\s+(\S+)\s+(\d+)\s*\n((?:(?:property|comment)\s.*\n)*)", re.MULTILINE)
+CORNERS = re.compile("vertex_ind(ex|ices)", re.IGNORECASE)
+"""Names of the list of a face's vertices, of which there are at least three."""
 SPLAT = "f_dc_0"
 """Property of every point of a Gaussian splat."""
 RED = ("red", "r", "diffuse_red")
@@ -41,6 +43,38 @@ TYPES = {
 
 
 @dataclass(frozen=True)
+class Element:
+    """A kind of thing that a PLY file lists: vertices, faces, edges, ..."""
+
+    name: str
+    count: int
+    properties: tuple[tuple[str, ...], ...]
+    """Words behind `property` of each: a type and a name; or `list`, the types of length and items, and a name."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each has the same bytes: no lists, and known types."""
+        return all(len(words) == 2 and words[0] in TYPES for words in self.properties)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether each begins with a list, as faces do."""
+        return bool(self.properties) and self.properties[0][0] == "list"
+
+    def least_bytes(self) -> int:
+        """Return the fewest bytes of all together in a binary file."""
+        return self.count * sum(map(_least_bytes, self.properties))
+
+
+def _least_bytes(words: tuple[str, ...]) -> int:
+    sizes = [np.dtype(TYPES[word]).itemsize for word in words[:-1] if word in TYPES]
+    if words[0] != "list" or len(sizes) != 2:
+        return sum(sizes)
+    length, item = sizes
+    return length + (3 * item if CORNERS.fullmatch(words[-1]) else 0)
+
+
+@dataclass(frozen=True)
 class PlyHeader:
     """What the header of a PLY file says."""
 
@@ -48,14 +82,31 @@ class PlyHeader:
     """Length of the header."""
     encoding: str
     """ascii, binary_little_endian or binary_big_endian."""
-    num_vertices: int
-    properties: tuple[tuple[str, str], ...]
-    """Type and name of each property of a vertex; empty where vertices do not come first or have lists."""
-    num_faces: int
+    elements: tuple[Element, ...]
+    """In the order of the file."""
     colours: str
     """Whose colours there are and what their red is called, such as `vertex red` or `face r`; empty: none."""
     textures: tuple[str, ...]
     """Names of the texture files, as MeshLab and photogrammetry programs write them into comments."""
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of vertices."""
+        return self._count("vertex")
+
+    @property
+    def num_faces(self) -> int:
+        """Number of faces, of any number of corners."""
+        return self._count("face")
+
+    @property
+    def properties(self) -> tuple[tuple[str, ...], ...]:
+        """Type and name of each property of a vertex; empty where vertices do not come first or have lists."""
+        first = self.elements[0] if self.elements else None
+        return first.properties if first is not None and first.name == "vertex" and first.is_plain else ()
+
+    def _count(self, name: str) -> int:
+        return sum(element.count for element in self.elements if element.name == name)
 
     @property
     def is_splat(self) -> bool:
@@ -69,20 +120,45 @@ def read_ply_header(path: Path) -> PlyHeader:
         start = file.read(HEADER_BYTES)
     header, end, rest = start.partition(b"end_header")
     text = header.decode("utf-8", "replace").replace("\r\n", "\n") if start.startswith(b"ply") and end else ""
-    encoding, faces = (re.search(what, text, re.MULTILINE) for what in (r"^format\s+(\S+)", r"^element\s+face\s+(\d+)"))
-    vertices = VERTICES.search(text)
-    is_first = vertices is not None and "\nelement" not in text[: vertices.start()]
-    words = [line.split() for line in vertices[2].splitlines() if line.startswith("property")] if vertices else []
-    is_plain = is_first and all(len(row) == 3 and row[1] in TYPES for row in words)
+    encoding = re.search(r"^format\s+(\S+)", text, re.MULTILINE)
     return PlyHeader(
         num_bytes=len(header) + len(end) + rest.find(b"\n") + 1,
         encoding=encoding[1] if encoding else "",
-        num_vertices=int(vertices[1]) if vertices else 0,
-        properties=tuple((row[1], row[2]) for row in words) if is_plain else (),
-        num_faces=int(faces[1]) if faces else 0,
+        elements=tuple(_element(*found.groups()) for found in ELEMENT.finditer(text)),
         colours=_colours(text),
         textures=tuple(TEXTURE.findall(text)),
     )
+
+
+def _element(name: str, count: str, lines: str) -> Element:
+    rows = [line.split()[1:] for line in lines.splitlines() if line.startswith("property")]
+    return Element(name, int(count), tuple(tuple(row) for row in rows if len(row) > 1))
+
+
+def missing_end(path: Path, header: PlyHeader) -> str:
+    """Say how much of what its header lists a file has, as "512 of at least 620 bytes"; empty: it seems to be whole.
+
+    In a binary file a face counts as a triangle; of text the lines are counted, and the corners of the last face.
+    """
+    if header.encoding not in BYTE_ORDERS:
+        return _missing_text(path, header)
+    size, least = path.stat().st_size, header.num_bytes + sum(element.least_bytes() for element in header.elements)
+    return f"{size} of at least {least} bytes" if size < least else ""
+
+
+def _missing_text(path: Path, header: PlyHeader) -> str:
+    listed, found, last = sum(element.count for element in header.elements), 0, b""
+    with path.open("rb") as file:
+        file.seek(header.num_bytes)
+        for line in file:
+            if line.strip():
+                found, last = found + 1, line
+    if found < listed:
+        return f"{found} of {listed} lines of data"
+    length, *corners = last.split() or [b""]
+    ends_in_face = found == listed and header.elements and header.elements[-1].is_list
+    is_short = ends_in_face and length.isdigit() and len(corners) < int(length)
+    return f"{len(corners)} of {int(length)} corners of its last face" if is_short else ""
 
 
 def _colours(text: str) -> str:

@@ -14,7 +14,8 @@ from render.passes import View
 LOWER_BOUNDS = {"empty", "black"}
 """Gates that a view fails below the limit; it fails the others above."""
 CAUSES = {
-    "empty": "parts far from the object shrink it, or one sees it from behind",
+    "empty": "parts far from the object shrink it, it is thin as a needle, it lies too far from its origin for single "
+    "precision, or one sees it from behind",
     "black": "nothing of it reflects light: its colours are 0, or its normals look inwards",
 }
 """What usually lets a gate fail."""

@@ -57,7 +57,7 @@ def check_usable(
         enclosed: Whether an object of which the views would show an inside or a shell is rejected or kept.
     """
     if report.num_meshes == 0:
-        raise Unrenderable("no faces: the file holds no mesh")
+        raise Unrenderable("no faces: the file holds no mesh, or hides all of them")
     if report.num_faces == 0:
         raise Unrenderable("no faces: the file holds only points or lines")
     if report.num_faces > max_faces:

@@ -7,7 +7,7 @@ import bpy
 
 from render.blender.wavefront import matt_material, principled, show_vertex_colours
 from render.errors import Unrenderable
-from render.ply import PlyHeader, has_finite_positions, read_ply_header, with_usual_colour_names
+from render.ply import PlyHeader, has_finite_positions, missing_end, read_ply_header, with_usual_colour_names
 
 
 def import_ply(path: Path) -> None:
@@ -40,13 +40,11 @@ def import_ply(path: Path) -> None:
 
 
 def check_header(path: Path, header: PlyHeader) -> None:
-    """Raise Unrenderable for a splat, for positions that are not finite, and for more elements than there are bytes."""
-    size = path.stat().st_size
-    for what, count in (("vertices", header.num_vertices), ("faces", header.num_faces)):
-        if count > size:
-            raise Unrenderable(f"the header says {count} {what}, but the file has {size} bytes: it is cut off")
+    """Raise Unrenderable for a splat, for a file that is cut off, and for positions that are not finite."""
     if header.is_splat and not header.num_faces:
         raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
+    if missing := missing_end(path, header):
+        raise Unrenderable(f"cut off: the file has {missing}; get it whole")
     if not has_finite_positions(path, header):
         raise Unrenderable("vertices are not finite")
 

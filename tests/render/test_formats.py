@@ -224,6 +224,13 @@ def test_inspect_ply_or_stl_vertex_that_is_not_finite_is_turned_away(tmp_path: P
             measured(path)
 
 
+def test_inspect_ply_that_is_cut_off_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    path.write_text(PLY.format("", FACE) + "0 0 0\n1 0 0\n0 1 0\n")
+    with pytest.raises(Unrenderable, match="cut off: the file has 3 of 4 lines of data"):
+        measured(path)
+
+
 def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("comment TextureFile bark 1.png\n", "property float s\nproperty float t\n" + FACE)
