@@ -18,9 +18,6 @@ from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import Upright
 from tasks.commands.sample_options import SampleOptions
 
-ITS_ALPHA = "its alpha"
-"""How an object is cut out that its photo's alpha tells of."""
-
 
 @dataclass(frozen=True)
 class CutOut:
@@ -111,7 +108,7 @@ def cut_out(path: Path, matting: Matting, *, mask: Path | None = None, box: Box 
     given = read_photo(mask, is_mask=True, max_megapixels=matting.max_megapixels) if mask else None
     try:
         image, alpha, how = _matted(photo, given, box, matting)
-        share = float((np.asarray(_checked(alpha, how, matting)) > SOLID).mean())
+        share = float((np.asarray(alpha) > SOLID).mean())
         if matting.is_square and image.width != image.height:
             raise ValueError(f"image is {photo.size[0]} x {photo.size[1]}; pad it to a square, or leave out --as-is")
     except ValueError as error:
@@ -145,25 +142,24 @@ def _parse_box(words: str) -> Box:
 def _matted(
     photo: Upright, mask: Upright | None, box: Box | None, matting: Matting
 ) -> tuple[Image.Image, Image.Image, str]:
-    """Return the photo's colours, its mask, and where the mask is from."""
+    """Return the photo's colours, a mask that can be an object's, and where the mask is from."""
     image = photo.image
     if mask is not None:
         require_same_shape(mask.size, photo.size)
-        return image, fitted(mask_of(mask.image), image.size), "the given mask"
+        return image, checked(fitted(mask_of(mask.image), image.size)), "the given mask"
     if matting.reads_alpha and (own := alpha_of(image)) is not None:
         straight, was_premultiplied = unpremultiplied(image)
-        return straight, own, f"{ITS_ALPHA}{' (premultiplied colours divided by it)' if was_premultiplied else ''}"
+        how = f"its alpha{' (premultiplied colours divided by it)' if was_premultiplied else ''}"
+        return straight, _checked_alpha(own, matting), how
     alpha, how = _segmented(photo, box, matting)
-    return image, alpha, how
+    return image, checked(alpha), how
 
 
-def _checked(alpha: Image.Image, how: str, matting: Matting) -> Image.Image:
-    """Return a mask that can be an object's; the sentence about another one says where it is from."""
+def _checked_alpha(alpha: Image.Image, matting: Matting) -> Image.Image:
     try:
         return checked(alpha)
     except ValueError as error:
-        own = f"; the mask is the picture's own alpha{matting.alpha_remedy}" if how.startswith(ITS_ALPHA) else ""
-        raise ValueError(f"{error}{own}") from error
+        raise ValueError(f"{error}; the mask is the picture's own alpha{matting.alpha_remedy}") from error
 
 
 def _segmented(photo: Upright, box: Box | None, matting: Matting) -> tuple[Image.Image, str]:
