@@ -78,5 +78,10 @@ def format_of(path: Path) -> Format:
     """
     kind = path.suffix.lower()
     if kind not in FORMATS:
-        raise Unrenderable(f"files of kind '{kind}' are not read; convert it to GLB, glTF or OBJ")
+        raise Unrenderable(unread(path))
     return FORMATS[kind]
+
+
+def unread(path: PurePath) -> str:
+    """Return the reason why a file is rejected that has none of these formats, with the remedy."""
+    return f"of a kind that is not read, {path.suffix.lower() or 'without an ending'}: convert it to GLB, glTF or OBJ"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from render.formats import OBJECT_SUFFIXES, UNREAD_SUFFIXES, rank_of
+from render.formats import OBJECT_SUFFIXES, UNREAD_SUFFIXES, rank_of, unread
 from tasks.artifacts.atomic import atomic_file, atomic_folder
 from tasks.artifacts.tables import Entry, catalog_table
 from tasks.config import CatalogConfig
@@ -143,7 +143,7 @@ def _unread(found: Sequence[str], readable: Sequence[str]) -> dict[str, str]:
     """Return the 3D files of kinds that nothing reads, with the reason, but for those of objects that are there too."""
     names = {_without_suffix(path) for path in readable}
     return {
-        path: f"of a kind that is not read, {PurePosixPath(path).suffix.lower()}: convert it to GLB, glTF or OBJ"
+        path: unread(PurePosixPath(path))
         for path in sorted({*found}.difference(readable))
         if _without_suffix(path) not in names
     }

@@ -356,7 +356,7 @@ def test_inspect_texture_that_is_gone_is_named(tmp_path: Path, kind: str) -> Non
     [
         ("page.glb", b"<html>not found</html>", "json error"),
         ("cut.glb", None, "size doesn't match"),
-        ("scan.3ds", b"MM", "'.3ds' are not read"),
+        ("scan.3ds", b"MM", r"a kind that is not read, \.3ds: convert it to GLB"),
     ],
 )
 def test_inspect_unreadable_file_is_unrenderable_with_a_reason(
