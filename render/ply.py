@@ -62,8 +62,8 @@ class Element:
         return bool(self.properties) and self.properties[0][0] == "list"
 
     def least_bytes(self) -> int:
-        """Return the fewest bytes of all together in a binary file."""
-        return self.count * sum(map(_least_bytes, self.properties))
+        """Return the fewest bytes of all together in a binary file, at least one each."""
+        return self.count * max(1, sum(map(_least_bytes, self.properties)))
 
 
 def _least_bytes(words: tuple[str, ...]) -> int:

@@ -58,6 +58,11 @@ def test_ply_binary_that_is_cut_off_misses_bytes(tmp_path: Path, content: bytes,
     assert missing(tmp_path, content[:left]) == f"{left} of at least {len(content)} bytes"
 
 
+def test_ply_that_lists_more_than_it_has_bytes_is_cut_off_whatever_it_lists(tmp_path: Path) -> None:
+    head = b"ply\nformat binary_little_endian 1.0\nelement face 99999999999\nproperty odd thing\nend_header\n"
+    assert missing(tmp_path, head) == f"{len(head)} of at least {len(head) + 99999999999} bytes"
+
+
 def test_ply_text_that_is_cut_off_misses_lines_or_corners(tmp_path: Path) -> None:
     assert missing(tmp_path, TEXT[: TEXT.index(b"3 0 2 3")]) == "5 of 6 lines of data"
     assert missing(tmp_path, TEXT[: TEXT.index(b"3 0 1 2")]) == "4 of 6 lines of data"
