@@ -123,7 +123,7 @@ bench-shapes: bootstrap ## how far shapes of different objects, and of changed c
 study: bootstrap ## variants x seeds x budgets compared; by itself what the parts are worth (hours; ARGS="my.yaml --jobs 2")
 	$(RUN) tests.bench.study $(ARGS)
 
-small-model: bootstrap ## a small model of a folder of real objects, for `sample --model` (an hour; FOLDER=objects OUT=models_out/small)
+small-model: bootstrap ## a small model of a folder of real objects, for `sample --model` (two hours; FOLDER=objects OUT=models_out/small)
 	$(RUN) tests.bench.study tests/bench/studies/real.yaml --seeds 0 --folder "$(or $(FOLDER),$(error name a folder of 3D objects: make small-model FOLDER=...))" --release $(or $(OUT),models_out/small) $(ARGS)
 
 ci: ## what continuous integration runs
