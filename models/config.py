@@ -43,6 +43,11 @@ class VAEConfig(Section):
     """False only for the ablation: a VAE of colours alone, whose masks are read from the decoded colours
     (models.network.mask_vae.mask_of_colours)."""
 
+    @property
+    def image_channels(self) -> int:
+        """Channels of what the VAE sees and decodes: the colours, and the mask."""
+        return 4 if self.mask_channel else 3
+
 
 class OptimizerConfig(Section):
     """AdamW with warm-up and decay of the learning rate, both counted in samples (sec. 5.5)."""

@@ -36,8 +36,8 @@ class VAELoss(nn.Module):
         super().__init__()
         self.config = config
         self.perceptual = _perceptual(config)
-        self.num_channels = 4 if config.vae.mask_channel else 3
-        self.discriminator = patch_discriminator(self.num_channels) if config.discriminator_weight > 0 else None
+        is_adversarial = config.discriminator_weight > 0
+        self.discriminator = patch_discriminator(config.vae.image_channels) if is_adversarial else None
 
     def generator(
         self,
@@ -85,7 +85,7 @@ class VAELoss(nn.Module):
     def discriminate(self, images_B4HW: Tensor, decoded_B4HW: Tensor) -> Tensor:
         """Hinge loss of the discriminator; no gradient flows back to the VAE. Arguments as in `generator`."""
         assert self.discriminator is not None
-        images = images_B4HW[:, : self.num_channels]
+        images = images_B4HW[:, : self.config.vae.image_channels]
         real, fake = self.discriminator(images), self.discriminator(_as_input(decoded_B4HW).detach())
         return 0.5 * (relu(1 - real).mean() + relu(1 + fake).mean())
 

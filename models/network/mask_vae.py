@@ -44,10 +44,10 @@ def build_mask_vae(config: VAEConfig) -> AutoencoderKL:
         require_equal(shape, found, config.pretrained)
         forget_origin(vae)
         return extend_to_mask(vae) if config.mask_channel else require_rgb(vae)
-    num_levels, num_channels = len(config.block_out_channels), 4 if config.mask_channel else 3
+    num_levels = len(config.block_out_channels)
     return AutoencoderKL(
-        in_channels=num_channels,
-        out_channels=num_channels,
+        in_channels=config.image_channels,
+        out_channels=config.image_channels,
         down_block_types=["DownEncoderBlock2D"] * num_levels,
         up_block_types=["UpDecoderBlock2D"] * num_levels,
         **shape | {"block_out_channels": list(config.block_out_channels)},
