@@ -15,15 +15,16 @@ TAIL_BYTES = 2000
 def captured_stdout() -> Iterator[None]:
     """Send everything that this process writes to stdout, C code included, to a temporary file.
 
-    An exception leaves with the last TAIL_BYTES of the file as a note. Stderr is left alone, so that a crash is seen.
-    The redirection is that of the whole process: keep it short and never hold it across a `yield`.
+    An exception leaves with the last TAIL_BYTES of the file as a note, if it has any. Stderr is left alone, so that a
+    crash is seen. The redirection is that of the whole process: keep it short and never hold it across a `yield`.
     """
     with tempfile.TemporaryFile() as log:
         try:
             with pipes(stdout=log, stderr=None):  # into a file wurlitzer redirects directly, without a thread
                 yield
         except BaseException as error:
-            error.add_note("Blender printed last:\n" + tail(log))
+            if printed := tail(log).strip():
+                error.add_note("Blender printed last:\n" + printed)
             raise
 
 
