@@ -28,10 +28,19 @@ def repo(tmp_path: Path) -> Path:
     return repo
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """The words of its command; none once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # which a zombie is, too
+        return []
+
+
 def job_of(dvc: subprocess.Popen[str]) -> psutil.Process:
     """The command of the stage that `dvc` runs."""
     while True:
-        jobs = [child for child in psutil.Process(dvc.pid).children(recursive=True) if "job.py" in child.cmdline()]
+        children = psutil.Process(dvc.pid).children(recursive=True)
+        jobs = [child for child in children if "job.py" in words_of(child)]
         if jobs:
             return jobs[0]
 
