@@ -25,6 +25,7 @@ def test_precision_of_a_random_vae_is_measured(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("bfloat16_attention")
+@pytest.mark.slow(seconds=4)
 def test_precision_of_a_model_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy_pipeline(build_scheduler(NOISE, "ddpm")).save_pretrained(tmp_path / "model")
     views = write_small_views(tmp_path, num_objects=2)

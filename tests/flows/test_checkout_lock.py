@@ -17,6 +17,7 @@ def test_second_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow(seconds=2)
 def test_run_that_waits_says_so_once_and_begins_when_the_other_ends(tmp_path: Path) -> None:
     said: list[str] = []
     order: list[str] = []

@@ -161,6 +161,7 @@ def test_folder_without_a_limit_has_no_cost(tmp_path: Path) -> None:
     assert num_objects(load_params(path), RATES) == 7
 
 
+@pytest.mark.slow(seconds=3)
 def test_quality_and_card_without_a_rate_are_refused(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["render"]["quality"] = {"samples": 64, "noise_threshold": 0, "denoise": "high", "max_bounces": 4}

@@ -48,6 +48,7 @@ def test_plan_of_missing_output_restores_it_from_the_cache(repo: Path) -> None:
     assert rows[2] == PlanRow("third", "restore", ("data/second missing",))
 
 
+@pytest.mark.slow(seconds=2)
 def test_plan_of_parameter_set_back_restores_the_earlier_result(repo: Path) -> None:
     edit(repo, "sun: 1.5", "sun: 2.5")
     repro(repo, "first")

@@ -23,6 +23,7 @@ from tests.project_copy import ROOT, write_profile
 from tests.tasks.test_sample import write_gso_eval, write_stage, write_test_views
 from tests.tasks.toolbox import make_tools
 
+pytestmark = pytest.mark.slow(seconds=3)  # what they share takes 6 s to make
 ROW, REFERENCE = "toy-champion", "models:/toy@champion"
 CASES = [Case(ROW, "sparse", 1), Case(ROW, "sparse", 2)]
 
@@ -56,7 +57,6 @@ def asked(root: Path) -> Params:
     return load_params(root / "params.yaml")
 
 
-@pytest.mark.slow(seconds=6)
 def test_score_model_leaves_the_views_of_the_stage_and_a_row_for_the_report(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -264,6 +264,7 @@ def test_run_left_open_by_a_killed_process_is_ended(root: Path) -> None:
     assert [store.client.get_run(run_id).info.status for run_id in (left, above)] == ["KILLED", "KILLED"]
 
 
+@pytest.mark.slow(seconds=2)
 def test_notes_of_runs_that_mlflow_lost_stop_nothing(root: Path) -> None:
     lost = "0" * 32
     store = TrackingStore(root, None)
@@ -298,6 +299,7 @@ def test_run_of_the_project_that_this_is_a_copy_of_does_not_run_here(root: Path,
     assert not is_running(tmp_path, "catalog")
 
 
+@pytest.mark.slow(seconds=2)
 def test_outputs_are_tagged_once_dvc_knows_them(root: Path) -> None:
     store = TrackingStore(root, None)
     assert run_catalog(root, make_catalog) == 0

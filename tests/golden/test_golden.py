@@ -12,6 +12,7 @@ from tests.golden.recipes import FOLDER, OBJECTS, named_qualities, object_digest
 REMEDY = "undo it, or bump the recipe in params.yaml and params/paper.yaml and run python -m tests.golden.regenerate"
 
 
+@pytest.mark.slow(seconds=2)
 def test_golden_objects_are_what_catalog_recipe_says(tmp_path: Path) -> None:
     golden = json.loads((FOLDER / "objects.json").read_text())
     assert golden["recipe"] == params().catalog.recipe, f"the goldens are of another recipe: {REMEDY}"

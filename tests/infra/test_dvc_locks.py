@@ -91,6 +91,7 @@ def test_torn_notes_that_name_a_running_process_stay(repo: Path) -> None:
     assert path.read_text() == text
 
 
+@pytest.mark.slow(seconds=2)
 def test_empty_notes_stay_while_dvc_runs_in_the_checkout_and_go_afterwards(repo: Path, tmp_path: Path) -> None:
     path = repo / ".dvc/tmp/rwlock"
     other = copy_repo(tmp_path / "other")

@@ -72,6 +72,7 @@ def test_orphans_of_other_stages_and_checkouts_stay(repo: Path, tmp_path: Path) 
         assert not runs(job.pid)
 
 
+@pytest.mark.slow(seconds=2)
 def test_dvc_that_works_in_the_checkout_is_waited_for(repo: Path, caplog: pytest.LogCaptureFixture) -> None:
     said = threading.Event()
 

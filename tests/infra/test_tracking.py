@@ -146,6 +146,7 @@ def test_dataset_is_recorded_with_its_digest(tracker: RunTracker) -> None:
     assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
 
 
+@pytest.mark.slow(seconds=2)
 def test_model_folder_is_a_logged_model_of_the_run(tracker: RunTracker, tmp_path: Path) -> None:
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet/config.json").write_text("{}")

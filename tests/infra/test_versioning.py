@@ -54,6 +54,7 @@ def test_places_have_the_files_of_outputs_by_their_md5(made: Path) -> None:
         ).read_bytes()
 
 
+@pytest.mark.slow(seconds=2)
 def test_places_name_the_default_remote_unless_it_keeps_names(tmp_path: Path) -> None:
     repo = copy_repo(tmp_path / "repo")
     config = repo / ".dvc/config"
@@ -123,6 +124,7 @@ def test_changes_name_field_value_file_and_command(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow(seconds=2)
 def test_changes_of_a_very_small_number_that_stayed_are_none(tmp_path: Path) -> None:
     repo = copy_repo(tmp_path / "repo")
     edit(repo, "second: {depth: 3", "second: {depth: 1.0e-6")
@@ -150,6 +152,7 @@ def test_run_key_is_the_folder_in_dvcs_run_cache(made: Path) -> None:
     assert {lock_key(made, name) for name in ("first", "second", "third")} == folders
 
 
+@pytest.mark.slow(seconds=2)
 def test_run_key_before_the_run_is_the_key_after_it(repo: Path) -> None:
     before = Repository(repo).run_key("first")
     assert lock_key(repo, "first") is None
@@ -233,6 +236,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(("name", "content", "sentence"), SPOILT)
+@pytest.mark.slow(seconds=2)
 def test_torn_file_is_named_with_its_remedy(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
     root = copy_repo(tmp_path / "repo", made=True)
     (root / name).write_bytes(content)

@@ -176,6 +176,7 @@ def test_gzip_that_holds_more_than_the_limit_is_refused(tmp_path: Path, monkeypa
         read_table(tmp_path / "scores.csv")
 
 
+@pytest.mark.slow(seconds=2)
 def test_parquet_whose_rows_take_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def test_secret_is_found_and_its_place_named_without_it(
     assert not list(secrets_in(f"{SECRETS[kind]}  # not-a-secret: an example"))
 
 
+@pytest.mark.slow(seconds=2)
 def test_bill_of_materials_names_every_pin_with_its_licence() -> None:
     document = bill_of_materials()
     found = {row["name"]: row for row in document["components"]}

@@ -198,6 +198,7 @@ def test_hub_that_has_none_of_the_objects_is_not_remembered(hub: WebServer, tmp_
     assert isinstance(run_download(tmp_path, hub_tools(tmp_path / "work", hub.url))["b00"], Done)
 
 
+@pytest.mark.slow(seconds=2)
 def test_mirror_without_its_large_files_stops_after_the_first_objects(tmp_path: Path) -> None:
     uids = [f"m{index:02d}" for index in range(60)]
     lay_out_hub(tmp_path / "hub", dict.fromkeys(uids, POINTER))
@@ -226,6 +227,7 @@ def test_download_from_a_hub_that_leads_elsewhere_sends_its_token_to_the_hub_alo
     assert found_in(tmp_path / "objects") == {"b00": content_of("b00")}
 
 
+@pytest.mark.slow(seconds=3)
 def test_download_foretells_a_full_disk_stops_at_its_reserve_and_keeps_what_is_here(tmp_path: Path) -> None:
     objects = {f"m{index:02d}": glb("x" * 20_000) for index in range(60)}
     lay_out_hub(tmp_path / "hub", objects)

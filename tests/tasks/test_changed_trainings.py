@@ -186,6 +186,7 @@ def test_train_vae_continues_another_one_and_says_so(made: Path, tmp_path: Path)
     assert facts["continued_from"] == [{"key": key, "samples_seen": 16}]
 
 
+@pytest.mark.slow(seconds=2)
 def test_train_stage_that_continues_an_unknown_one_is_refused(made: Path, tmp_path: Path) -> None:
     config = STAGE.model_copy(update={"continue_from": "0" * 32})
     with pytest.raises(

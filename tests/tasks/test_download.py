@@ -163,6 +163,7 @@ def test_download_from_a_hub_that_asks_for_a_pause_fails_no_object(hub: WebServe
     assert all(isinstance(row, Done) for row in rows.values())
 
 
+@pytest.mark.slow(seconds=4)
 def test_download_from_a_hub_that_stays_busy_stops_and_keeps_what_is_here(tmp_path: Path) -> None:
     objects = {f"object{index:02d}": glb(str(index)) for index in range(MAX_CONSECUTIVE_OFFLINE + 4)}
     lay_out_hub(tmp_path / "hub", objects)

@@ -254,6 +254,7 @@ def test_sample_takes_test_views_that_show_nearly_nothing(run: Path, tmp_path: P
     assert ViewSet.open(out / "stage3-sparse-1").names("sign", ViewKind.TARGET)
 
 
+@pytest.mark.slow(seconds=2)
 def test_sample_damaged_test_view_fails_alone_and_is_named(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("samples", "again", "work"))
     shard = tmp_path / "run" / "gso_eval" / "shard-00000.tar"

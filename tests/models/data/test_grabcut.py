@@ -29,6 +29,7 @@ def overlap(mask: Pixels, truth: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("scale", [1, 4])
+@pytest.mark.slow(seconds=2)
 def test_grabcut_finds_the_object_before_a_busy_background(scale: int) -> None:
     photo, truth = street(scale)
     assert (scale == 4) == (max(photo.shape) > GRABCUT_SIDE)

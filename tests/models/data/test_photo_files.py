@@ -157,6 +157,7 @@ def test_read_photo_without_permission_is_a_sentence(tmp_path: Path) -> None:
         read_photo(tmp_path / "mine.png")
 
 
+@pytest.mark.slow(seconds=2)
 def test_read_photo_of_400_megapixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
     limit = Image.MAX_IMAGE_PIXELS

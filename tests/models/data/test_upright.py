@@ -318,6 +318,7 @@ def test_upright_large_image_is_made_smaller_by_area_without_colour_from_transpa
 
 @pytest.mark.parametrize("side", [WORKING_SIDE // 4, WORKING_SIDE + 953])
 @pytest.mark.parametrize("levels", [(0, 1), (0, 5), (0, 100), (0, 200), (0, 255)])
+@pytest.mark.slow(seconds=2)
 def test_upright_alpha_and_masks_of_two_values_are_the_same_at_any_size(side: int, levels: tuple[int, int]) -> None:
     inside = np.zeros((side, side), dtype=bool)
     inside[side // 4 : side // 2, side // 4 : side // 2] = True
@@ -336,6 +337,7 @@ def test_upright_alpha_and_masks_of_two_values_are_the_same_at_any_size(side: in
         assert (np.asarray(mask) > SOLID).mean() == pytest.approx(share, rel=0.01)
 
 
+@pytest.mark.slow(seconds=2)
 def test_upright_large_grey_photo_of_two_values_and_opaque_alpha_stay_as_they_are() -> None:
     side = WORKING_SIDE + 952
     halves = np.where(np.mgrid[:side, :side][1] < side // 2, 10, 200).astype(np.uint8)

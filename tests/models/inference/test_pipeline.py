@@ -42,6 +42,7 @@ def test_pipeline_with_one_image_makes_all_targets_as_rgba(pipeline: MVDiffusion
 
 
 @pytest.mark.parametrize(("name", "made_for", "steps"), [("ddpm", None, 75), ("unipc", None, 20), ("ddim", 4, 4)])
+@pytest.mark.slow(seconds=2)
 def test_pipeline_that_is_told_no_steps_takes_those_it_was_made_for_or_the_usual(
     tmp_path: Path, name: SchedulerName, made_for: int | None, steps: int
 ) -> None:
@@ -152,6 +153,7 @@ def test_pipeline_depends_on_every_condition_image(pipeline: MVDiffusionPipeline
     assert largest_difference(both, changed) > 1e-3
 
 
+@pytest.mark.slow(seconds=2)
 def test_pipeline_saved_and_loaded_gives_equal_views_and_no_paths(
     pipeline: MVDiffusionPipeline, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_pipeline_with_guidance_drops_the_reference_with_the_condition() -> None
 
 @pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize("is_shipped", [False, True])
+@pytest.mark.slow(seconds=2)
 def test_folder_of_a_network_with_a_reference_draws_the_same(is_shipped: bool, tmp_path: Path) -> None:
     pipeline = guided_by("reference")
     pipeline.save_pretrained(tmp_path)

@@ -139,6 +139,7 @@ def test_folder_that_names_its_own_class_needs_no_custom_pipeline(
 
 @pytest.mark.parametrize("place", ["models.network.multiview_unet", "models.multiview_unet"])
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.slow(seconds=2)
 def test_folder_saved_by_earlier_versions_loads_where_the_project_is(
     pipeline: MVDiffusionPipeline, tmp_path: Path, place: str
 ) -> None:

@@ -128,6 +128,7 @@ def test_schedulers_given_the_same_model_as_noise_or_as_v_give_the_same_samples(
 
 @pytest.mark.parametrize(("name", "steps"), [("ddpm", 1000), ("ddim", 200), ("dpmsolver++", 200), ("unipc", 200)])
 @pytest.mark.parametrize("config", [NOISE, EPSILON], ids=["v", "eps"])
+@pytest.mark.slow(seconds=2)
 def test_sampler_with_the_exact_model_of_a_gaussian_samples_that_gaussian(
     name: Any, steps: int, config: NoiseConfig
 ) -> None:

@@ -96,6 +96,7 @@ def test_unet_loaded_from_a_shifted_file_gives_the_same_bits(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("loader", [MVDiffusionPipeline, DiffusionPipeline])
+@pytest.mark.slow(seconds=2)
 def test_pipeline_loaded_from_shifted_files_draws_the_same_bits(
     loader: type[DiffusionPipeline], tmp_path: Path
 ) -> None:

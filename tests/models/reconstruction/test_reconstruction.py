@@ -112,6 +112,7 @@ def test_silhouette_distance_half_covered_pixel_lies_on_the_edge() -> None:
     assert silhouette_distance(alpha)[0, 2] == 0
 
 
+@pytest.mark.slow(seconds=2)
 def test_hull_of_a_sphere_has_its_volume_and_colours() -> None:
     views = sphere_views(64)
     silhouettes = Silhouettes.of(views)

@@ -129,6 +129,7 @@ def test_glb_opened_by_trimesh_looks_like_the_views_from_every_side(views: Views
     assert (facing > 0).mean() > 0.9
 
 
+@pytest.mark.slow(seconds=2)
 def test_glb_of_equal_meshes_has_equal_bytes(views: Views, mesh: Mesh, tmp_path: Path) -> None:
     for name in ("one.glb", "two.glb"):
         write_glb(textured(mesh, views), tmp_path / name)

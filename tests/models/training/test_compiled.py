@@ -107,6 +107,7 @@ def test_unet_traced_block_by_block_gives_the_same_gradients_in_as_many_steps() 
     assert_close({name: weight.grad for name, weight in unet.named_parameters() if weight.grad is not None}, expected)
 
 
+@pytest.mark.slow(seconds=2)
 def test_stage_3_keeps_a_graph_for_each_of_its_shapes() -> None:
     with torch._dynamo.config.patch(recompile_limit=8):
         compile_in_place(nn.Linear(2, 2))

@@ -84,6 +84,7 @@ def test_continued_training_killed_before_its_first_step_begins_at_the_same_plac
     assert min(line.loaded) == 40
 
 
+@pytest.mark.slow(seconds=2)
 def test_training_that_exploded_goes_on_with_a_lower_rate_from_its_last_good_checkpoint(tmp_path: Path) -> None:
     rash = OPTIMIZER.model_copy(update={"learning_rate": 0.99, "warmup_samples": 400, "schedule": "constant"})
     loop = LOOP.model_copy(update={"samples": 1200})

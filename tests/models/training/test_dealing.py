@@ -95,6 +95,7 @@ def test_a_plan_counts_the_condition_views_that_it_draws() -> None:
     ]
 
 
+@pytest.mark.slow(seconds=3)
 def test_the_cost_of_a_sample_follows_from_its_condition_views(latent_folder: Path) -> None:
     training = make_training(LatentSet.open(latent_folder), multi_condition_share=0.5, multi_conditions=(2, 4))
     costs = training.sample_tflop(range(60))

@@ -32,6 +32,7 @@ def test_operations_with_many_condition_views_follow_from_those_with_few(attenti
     assert networks.denoise(7, 4) == pytest.approx(denoising_tflop(networks.meta_unet, 7, 4), rel=1e-12)
 
 
+@pytest.mark.slow(seconds=2)
 def test_pretrained_weights_are_not_looked_up() -> None:
     unet = UNET.model_copy(update={"pretrained": "nobody/nothing/unet", "timestep_map": "pretrained"})
     vae = VAE.model_copy(update={"pretrained": "nobody/nothing/vae"})

@@ -284,6 +284,7 @@ def test_sample_mask_that_cannot_be_one_is_named_with_its_photo(
     assert words in sentence
 
 
+@pytest.mark.slow(seconds=3)
 def test_sample_takes_solver_and_steps_that_the_model_was_made_for(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,6 +297,7 @@ def test_sample_takes_solver_and_steps_that_the_model_was_made_for(
 
 
 @pytest.mark.usefixtures("bfloat16_attention")
+@pytest.mark.slow(seconds=3)
 def test_sample_computes_in_the_precision_of_the_profile(
     model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tasks.commands.turntables import GIF, MP4, WEBP
 
 WRITE = """
 import sys
 from pathlib import Path
+
+import pytest
 import numpy as np
 from render.cameras import Camera
 from tasks.commands.turntables import write_turntables
@@ -23,6 +27,7 @@ write_turntables(Path(sys.argv[1]), cameras, [np.dstack([colour, opaque]) for co
 """
 
 
+@pytest.mark.slow(seconds=2)
 def test_turntables_of_equal_views_are_equal_files_whatever_lay_in_memory_before(tmp_path: Path) -> None:
     """The C library fills memory that is asked for by MALLOC_PERTURB_, as what ran before fills it by chance."""
     for filled in ("0", "77", "200"):

@@ -27,6 +27,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.slow(seconds=2)
 def test_export_that_broke_off_goes_on_to_the_same_files(
     layout: str, views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

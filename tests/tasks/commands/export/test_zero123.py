@@ -20,6 +20,7 @@ def position(matrix: np.ndarray) -> tuple[float, float, float]:
     return math.atan2(math.hypot(x, y), z), math.atan2(y, x), math.sqrt(x * x + y * y + z * z)
 
 
+@pytest.mark.slow(seconds=2)
 def test_zero123_relative_poses_are_the_differences_of_our_angles(tmp_path: Path) -> None:
     views = write_small_views(tmp_path)
     settings = export(Source.open(views), "zero123", tmp_path / "out")

@@ -253,6 +253,7 @@ def test_service_that_stops_ends_what_is_under_way_and_refuses_what_waits(model:
         assert service.ended(under_way)["status"] == "done"
 
 
+@pytest.mark.slow(seconds=2)
 def test_service_results_are_deleted_after_their_time(model: LoadedModel, tmp_path: Path) -> None:
     options = replace(OPTIONS, keep_minutes=0.01)
     with running(LocalWorkers(model), tmp_path / "results", options) as service:
