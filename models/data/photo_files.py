@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from models.data.code_points import code_points
 from models.data.decoders import COSTLY, check_scans, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
 from models.data.tiff_kinds import MOST_PAGES, check_signs, check_tiff, count_pages
@@ -89,7 +90,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 _register_heif()
             Image.MAX_IMAGE_PIXELS = ICON_PIXELS if start.startswith(ICON) else None
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+            cicp = code_points(file)
+            file.seek(0)
             with _identified(file, start) as image:
+                image.info |= {"cicp": cicp} if cicp else {}
                 yield image
     finally:
         Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits

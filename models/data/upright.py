@@ -8,15 +8,17 @@ values are spread before they are averaged.
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
-from models.data.colour_profiles import from_gamma, to_srgb
+from models.data.colour_profiles import to_srgb
+from models.data.colour_spaces import Cicp, from_adobe_rgb, from_cicp, from_png
 from models.data.masks import OPAQUE
 
 WORKING_SIDE = 2048
@@ -25,6 +27,8 @@ STRIP_ROWS = 256
 """Rows that are converted at once while an image is made smaller, which bounds the memory."""
 ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""
+ADOBE_INDEX, ADOBE_SPACE, UNCALIBRATED = "R03", 2, 0xFFFF
+"""EXIF's InteroperabilityIndex of Adobe RGB, and ColorSpace of it: 2 of some programs, else "another than sRGB"."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,14 +70,13 @@ def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *
         is_mask: Values are shares of coverage and not colours, so no colour profile is applied.
 
     Raises:
-        ValueError: A float image has values that are not finite.
+        ValueError: A float image has values that are not finite, or a picture is of a high dynamic range.
         OSError: A lazily opened image cannot be decoded.
     """
     image.load()
     width, height = full_size or image.size
     orientation = _orientation(image)
-    is_converted = not is_mask and image.mode != "LAB"
-    profile, gamma = (image.info.get(name) if is_converted else None for name in ("icc_profile", "gamma"))
+    colours = _colours(image) if not is_mask and image.mode != "LAB" else None
     notes = [] if max(width, height) <= WORKING_SIDE else [f"made smaller, from {width} x {height}"]
     small = _made_smaller(image, is_mask)
     if orientation in TURNS:
@@ -81,13 +84,33 @@ def make_upright(image: Image.Image, full_size: tuple[int, int] | None = None, *
         notes.append(f"turned upright (EXIF orientation {orientation})")
     if orientation >= 5:
         width, height = height, width
-    if profile:
-        small, note = to_srgb(small, profile, is_grey=image.mode in GREYS)
-        notes += [note] if note else []
-    elif gamma and "srgb" not in image.info:  # PNG's order of precedence
-        small, note = from_gamma(small, gamma)
+    if colours:
+        small, note = colours(small)
         notes += [note] if note else []
     return Upright(_bare(small), (width, height), tuple(notes))
+
+
+def _colours(image: Image.Image) -> Callable[[Image.Image], tuple[Image.Image, str]] | None:
+    """Return what brings the colours to sRGB, by what says most of them (PNG, third edition, 4.3)."""
+    cicp, profile, gamma, chromaticity = map(image.info.get, ("cicp", "icc_profile", "gamma", "chromaticity"))
+    if isinstance(cicp, Cicp):
+        return partial(from_cicp, cicp=cicp)
+    if profile:
+        return partial(to_srgb, profile=profile, is_grey=image.mode in GREYS)
+    if "srgb" in image.info:
+        return None
+    if gamma or chromaticity:
+        return partial(from_png, gamma=gamma, chromaticity=chromaticity)
+    return from_adobe_rgb if _is_adobe_rgb(image) else None
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether EXIF says so, in the way of cameras (DCF 2.0, EXIF 2.32) or by a number in use for it."""
+    if image.mode not in ("RGB", "RGBA"):
+        return False
+    space = _exif(lambda exif: exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace), image)
+    index = _exif(lambda exif: exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex), image)
+    return space == ADOBE_SPACE or (space == UNCALIBRATED and str(index).startswith(ADOBE_INDEX))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -95,12 +118,17 @@ def _orientation(image: Image.Image) -> int:
 
     Asked after loading: a PNG may have its EXIF data last, and Pillow turns a TIFF by itself.
     """
+    found = _exif(lambda exif: exif.get(ORIENTATION), image)
+    return found if found in TURNS else 1
+
+
+def _exif(ask: Callable[[Image.Exif], Any], image: Image.Image) -> Any:
+    """Return what EXIF answers, None where it is broken."""
     try:
         with warnings.catch_warnings(action="ignore"):  # Pillow's about single broken tags
-            found = image.getexif().get(ORIENTATION, 1)
+            return ask(image.getexif())
     except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
-        return 1  # what Pillow raises on broken EXIF data (its issues 1950, 4852, 6123); viewers ignore it too
-    return found if found in TURNS else 1
+        return None  # what Pillow raises on broken EXIF data (its issues 1950, 4852, 6123); viewers ignore it too
 
 
 def _made_smaller(image: Image.Image, is_mask: bool) -> Image.Image:

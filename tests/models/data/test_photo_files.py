@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from models.data.code_points import code_points
+from models.data.colour_spaces import Cicp
 from models.data.decoders import COSTLY, MOST_SCANS
 from models.data.photo_files import MAX_MEGAPIXELS, read_photo
 from models.data.upright import WORKING_SIDE
@@ -257,6 +260,54 @@ def test_read_photo_avif_with_the_brand_of_all_heif_in_front_is_read(tmp_path: P
     content = encoded("AVIF", Image.new("RGB", (16, 8), "red"))
     (tmp_path / "photo.avif").write_bytes(content.replace(b"ftypavif", b"ftypmif1", 1))
     assert read_photo(tmp_path / "photo.avif").image.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
+
+
+def with_chunk(content: bytes, kind: bytes, data: bytes) -> bytes:
+    """A PNG with a chunk behind its header."""
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content[:33] + chunk + content[33:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_read_photo_code_points_of_png_and_avif_are_applied(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (16, 16), (60, 160, 60, 77)[: len(mode)])
+    png, avif, box = encoded("PNG", image), encoded("AVIF", image), b"colrnclx\x00\x01\x00\x0d"
+    assert box in avif
+    path, notes = tmp_path / "photo", ("colours converted to sRGB from Display P3",)
+    for content in (
+        with_chunk(png, b"cICP", b"\x0c\x0d\x00\x01"),
+        with_chunk(with_chunk(png, b"cICP", b"\x0c\x0d\x00\x01"), b"iCCP", b"none\x00\x00" + zlib.compress(b"none")),
+        avif.replace(box, b"colrnclx\x00\x0c\x00\x0d"),
+    ):
+        path.write_bytes(content)
+        photo = read_photo(path)
+        assert np.asarray(photo.image)[4, 4, :3] == pytest.approx((0, 163, 40), abs=6)
+        assert (photo.image.mode, photo.notes) == (mode, notes)
+        assert np.asarray(read_photo(path, is_mask=True).image)[4, 4, :3] == pytest.approx((60, 160, 60), abs=6)
+    for content in (png, avif, with_chunk(png, b"cICP", b"\x01\x0d\x00\x01")):
+        path.write_bytes(content)
+        assert read_photo(path).notes == ()
+    for content in (
+        with_chunk(png, b"cICP", b"\x09\x10\x00\x01"),
+        avif.replace(box, b"colrnclx\x00\x09\x00\x10"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"photo is a picture of a high dynamic range \(PQ\), which is not read"):
+            read_photo(path)
+
+
+def test_code_points_of_every_beginning_of_a_file_are_none_or_the_files() -> None:
+    image = Image.new("RGBA", (16, 16), (60, 160, 60, 77))
+    for content, expected in (
+        (with_chunk(encoded("PNG", image), b"cICP", b"\x0c\x0d\x00\x01"), Cicp(12, 13)),
+        (encoded("AVIF", image), Cicp(1, 13)),
+    ):
+        assert {code_points(io.BytesIO(content[:size])) for size in range(len(content) + 1)} == {None, expected}
+    profiled = io.BytesIO()
+    image.save(profiled, format="AVIF", icc_profile=b"a profile")
+    profiled.seek(0)
+    assert code_points(profiled) is None
+    assert code_points(io.BytesIO(encoded("JPEG", image.convert("RGB")))) is None
 
 
 def test_read_photo_tiff_of_very_many_pages_is_read_at_once(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from models.data.colour_spaces import Cicp
 from models.data.masks import SOLID, alpha_of, mask_of
 from models.data.pixels import Pixels
 from models.data.upright import TURNS, WORKING_SIDE, make_upright
@@ -257,6 +259,102 @@ def test_upright_gamma_of_a_png_is_applied_where_nothing_else_says_its_colours()
         255,
         77,
     )
+
+
+ROW = bytes([60, 160, 60, 77])
+SRGB_POINTS, P3_POINTS = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000), (
+    31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("points", "gamma", "expected", "note"),
+    [
+        (P3_POINTS, None, (0, 163, 40), "colours converted to sRGB from primaries of its own"),
+        (P3_POINTS, 45_455, (0, 163, 40), "colours converted to sRGB from primaries of its own"),
+        (P3_POINTS, 100_000, (107, 210, 125), "colours converted to sRGB from a gamma of 1 and primaries of its own"),
+        (SRGB_POINTS, 45_455, (60, 160, 60), ""),
+        ((0,) * 8, None, (60, 160, 60), ""),
+        ((31270, 32900) + (30000, 30000) * 3, None, (60, 160, 60), ""),
+        ((99000, 1000, *P3_POINTS[2:]), None, (60, 160, 60), ""),
+        ((31270, 32900, 4_000_000_000, 32000, *P3_POINTS[4:]), None, (60, 160, 60), ""),
+    ],
+    ids=["P3", "P3 and the usual gamma", "P3 and linear", "sRGB", "nothing", "one point", "a red white", "beyond all"],
+)
+def test_upright_primaries_of_a_png_are_applied_where_they_can_be(
+    points: tuple[int, ...], gamma: int | None, expected: tuple[int, int, int], note: str
+) -> None:
+    chunks = {"gAMA": struct.pack(">I", gamma)} if gamma else {}
+    upright = make_upright(png(8, 6, ROW, cHRM=struct.pack(">8I", *points), **chunks))
+    pixel = upright.image.getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    assert pixel == pytest.approx((*expected, 77), abs=1)
+    assert upright.notes == ((note,) if note else ())
+    srgb = make_upright(png(8, 6, ROW, cHRM=struct.pack(">8I", *points), sRGB=b"\x00"))
+    assert (srgb.image.getpixel((0, 0)), srgb.notes) == ((60, 160, 60, 77), ())
+
+
+def jpeg_of_a_camera(space: int | None, index: str | None, **options: bytes) -> Image.Image:
+    """A JPEG of one colour whose EXIF data says ColorSpace and InteroperabilityIndex."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({} if space is None else {0xA001: space})
+    if index is not None:
+        exif.get_ifd(0x8769)[0xA005] = {1: index}
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (60, 160, 60)).save(file, format="JPEG", exif=exif, quality=100, **options)
+    return Image.open(file)
+
+
+def test_upright_adobe_rgb_that_exif_alone_says_becomes_srgb() -> None:
+    told: list[tuple[int | None, str | None]] = [(0xFFFF, "R03"), (2, None)]
+    for space, index in told:
+        upright = make_upright(jpeg_of_a_camera(space, index))
+        assert upright.image.getpixel((1, 1)) == pytest.approx((0, 161, 47), abs=2)
+        assert upright.notes == ("colours converted to sRGB from Adobe RGB",)
+    for space, index in ((0xFFFF, None), (0xFFFF, "R98"), (1, "R03"), (None, "R03"), (None, None)):
+        upright = make_upright(jpeg_of_a_camera(space, index))
+        assert upright.image.getpixel((1, 1)) == pytest.approx((60, 160, 60), abs=2)
+        assert upright.notes == ()
+    assert make_upright(jpeg_of_a_camera(0xFFFF, "R03"), is_mask=True).notes == ()
+    profiled = make_upright(jpeg_of_a_camera(0xFFFF, "R03", icc_profile=DISPLAY_P3))
+    assert profiled.notes == ("colours converted to sRGB from wide",)
+
+
+def coded(mode: str, colour: int | tuple[int, ...], cicp: Cicp, **info: Any) -> Image.Image:
+    """An image whose file has code points."""
+    image = Image.new(mode, (4, 600), colour)
+    image.info["cicp"] = cicp
+    image.info.update(info)
+    return image
+
+
+def test_upright_code_points_say_the_colours_before_anything_else() -> None:
+    p3 = make_upright(coded("RGBA", (60, 160, 60, 77), Cicp(12, 13), icc_profile=ADOBE_RGB, srgb=0, gamma=1.0))
+    assert [p3.image.getpixel((1, y)) for y in (0, 599)] == [pytest.approx((0, 163, 40, 77), abs=1)] * 2
+    assert p3.notes == ("colours converted to sRGB from Display P3",)
+    for known in ((1, 13), (1, 1), (2, 2), (1, 6)):
+        plain = make_upright(coded("RGB", (60, 160, 60), Cicp(*known), icc_profile=DISPLAY_P3))
+        assert (plain.image.getpixel((1, 1)), plain.notes) == ((60, 160, 60), ())
+    linear = make_upright(coded("L", 128, Cicp(1, 8)))
+    assert linear.image.getpixel((1, 1)) == (188, 188, 188)
+    assert linear.notes == ("colours converted to sRGB from sRGB with a gamma of 1",)
+    narrow = make_upright(coded("RGB", (16, 235, 126), Cicp(1, 13, False)))
+    assert narrow.image.getpixel((1, 1)) == pytest.approx((0, 255, 128), abs=1)
+    assert make_upright(coded("RGB", 5, Cicp(99, 13))).notes == (
+        "colours taken for sRGB: code points 99 and 13 are not known",
+    )
+    white = make_upright(coded("RGB", (255, 255, 255), Cicp(11, 13))).image.getpixel((1, 1))
+    assert white == (255, 255, 255)  # another white than sRGB's is white too
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_upright_picture_of_a_high_dynamic_range_is_a_sentence_and_a_mask_is_not(transfer: int, name: str) -> None:
+    image = coded("RGB", (9, 9, 9), Cicp(9, transfer))
+    with pytest.raises(
+        ValueError, match=rf"is a picture of a high dynamic range \({name}\), which is not read; save it"
+    ):
+        make_upright(image)
+    assert make_upright(image, is_mask=True).image.getpixel((1, 1)) == (9, 9, 9)
 
 
 def test_upright_transparent_grey_of_16_bits_is_transparent_and_no_grey_beside_it() -> None:
