@@ -15,10 +15,12 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from tasks.commands.loopback import App, OwnHosts, Receive, Scope, Send
 from tasks.commands.sampler import SampleSettings
 from tasks.commands.service.engine import Engine, FullError
+from tasks.commands.service.form import whole_form
 from tasks.commands.service.jobs import Asked, Job
 from tasks.commands.uploads import MB, Photos, Upload, UploadLimits, named_apart, read_uploads
 
@@ -106,7 +108,7 @@ def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str
             raise TooLargeError
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise HTTPException(400, f"send the photos as multipart/form-data, each in a part named {PHOTOS}")
-        async with request.form(max_files=MOST_FILES, max_fields=len(FIELDS) + 1) as form:
+        async with whole_form(request, max_files=MOST_FILES, max_fields=len(FIELDS) + 1) as form:
             values = _values(form)
             photos = await _read(form, limits, reader)
         job = await engine.submit(_asked(photos, values))
@@ -175,6 +177,12 @@ def _explain_errors(app: FastAPI, limits: UploadLimits) -> None:
             f"{limits.megabytes:g} MB are taken: save them smaller"
         )
         return JSONResponse({"errors": [sentence]}, 413, headers={"connection": "close"})
+
+    @app.exception_handler(ClientDisconnect)
+    async def broken_off(_: Request, error: ClientDisconnect) -> JSONResponse:
+        del error
+        sentence = "the connection ended before the request did; send all of it again"
+        return JSONResponse({"errors": [sentence]}, 400, headers={"connection": "close"})
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:

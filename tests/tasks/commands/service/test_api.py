@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 import zipfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -179,6 +181,43 @@ def test_service_names_of_any_kind_are_files_and_never_text_that_is_left_out(
         body = part("photos", b"a.png", content) + part("steps", b"steps.txt", b"2") + b"--x--\r\n"
         answer = requests.post(f"{service.address}/jobs", data=body, headers=kind, timeout=60)
         assert (answer.status_code, answer.json()["errors"]) == (422, ["steps is a file; send it as text"])
+
+
+def test_service_request_that_is_cut_off_says_so_and_draws_from_no_part_of_it(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    contents = [ball(tmp_path / "a.png").read_bytes(), ball(tmp_path / "b.png", x=25).read_bytes()]
+    head = b'--x\r\nContent-Disposition: form-data; name="photos"; filename="a.png"\r\n\r\n'
+    body = b"".join(head + content + b"\r\n" for content in contents) + b"--x--\r\n"
+    first, second = len(head) + len(contents[0]) + 2, len(body) - len(b"--x--\r\n")
+    cases = [
+        (body[: len(head) // 2], 400, "the request is cut off: it ends within a part, after 0 whole parts; send all"),
+        (body[: first // 2 + 40], 400, "the request is cut off: it ends within a part, after 0 whole parts; send all"),
+        (body[: (first + second) // 2], 400, "the request is cut off: it ends within a part, after 1 whole part; send"),
+        (body[:second], 400, "the request is cut off"),
+        (body[:-2], 202, "queued"),
+        (body + b"what follows the end", 202, "queued"),
+        (b"rubbish" * 30, 400, "the form cannot be read (Invalid multipart data); send it as multipart/form-data"),
+    ]
+    with running(LocalWorkers(model, finishing=lambda *_: None), tmp_path / "results") as service:
+        kind = {"content-type": "multipart/form-data; boundary=x"}
+        for content, status, words in cases:
+            answer = requests.post(f"{service.address}/jobs", data=content, headers=kind, timeout=60)
+            assert (answer.status_code, words in answer.text) == (status, True), answer.text
+
+
+def test_service_connection_that_ends_before_its_request_is_no_fault_of_the_service(
+    model: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(LocalWorkers(model), tmp_path / "results") as service:
+        place = urlsplit(service.address)
+        with socket.create_connection((place.hostname, place.port), timeout=60) as line:
+            head = b"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n"
+            line.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n")
+            line.shutdown(socket.SHUT_WR)
+            line.recv(1000)  # until the service has closed it too
+        assert service.get("/health").json() == {"status": "ok", "unfinished": 0}
+    assert "Exception in ASGI application" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("is_declared", [True, False])
