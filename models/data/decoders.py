@@ -23,11 +23,8 @@ MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
-def check_scans(image: Image.Image, path: Path) -> None:
+def check_scans(content: bytes) -> None:
     """Raise ValueError for a JPEG file that would be decoded again and again."""
-    if image.format not in ("JPEG", "MPO"):
-        return
-    content = path.read_bytes()
     place = scans = 0
     while scans <= MOST_SCANS and (found := MARKER.search(content, place + 2)):
         place, marker = found.start(), content[found.start() + 1]

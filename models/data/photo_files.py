@@ -1,6 +1,7 @@
 """Opens photos as users have them: any usual format, any size, and one clear sentence for what is no photo."""
 
 import importlib
+import io
 import struct
 import warnings
 import zlib
@@ -26,6 +27,8 @@ FORMATS = (
 """Formats that are tried; others of Pillow start programs (EPS) or are no photos."""
 WHOLES = ("MPO", "PSD")
 """Formats whose further pictures are previews or layers of the first."""
+JPEG = b"\xff\xd8\xff"
+"""First bytes of JPEG and MPO."""
 ICON = b"\x00\x00\x01\x00"
 """First bytes of ICO."""
 ICON_PIXELS = 1024 * 1024
@@ -92,11 +95,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
             cicp = code_points(file)
             file.seek(0)
-            with _identified(file, start) as image:
+            with _identified(_scanned(file) if start.startswith(JPEG) else file, start) as image:
                 image.info |= {"cicp": cicp} if cicp else {}
                 yield image
     finally:
         Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limits
+
+
+def _scanned(file: BinaryIO) -> BinaryIO:
+    """Read a JPEG, which is looked through before it is decoded, once for both."""
+    content = file.read()
+    check_scans(content)
+    return io.BytesIO(content)
 
 
 def _identified(file: BinaryIO, start: bytes) -> Image.Image:
@@ -133,7 +143,6 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     width, height = image.size
     _require_pixels(image, max_megapixels, reduce_detail(image, path, WORKING_SIDE))
     check_tiff(image)
-    check_scans(image, path)
     try:
         pages = _pages(image, path)
         longest = max(width, height)

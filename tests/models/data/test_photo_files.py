@@ -247,6 +247,17 @@ def test_read_photo_jpeg_of_very_many_scans_is_refused_and_no_other(tmp_path: Pa
             assert read_photo(path).size == (64, 64)
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux counts the bytes that a process reads")
+def test_read_photo_jpeg_is_read_from_disk_once(tmp_path: Path) -> None:
+    def bytes_read() -> int:
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    noise(1024).save(tmp_path / "photo.jpg", quality=95)
+    before = bytes_read()
+    read_photo(tmp_path / "photo.jpg")
+    assert bytes_read() - before < 1.5 * (tmp_path / "photo.jpg").stat().st_size
+
+
 def test_read_photo_png_with_a_long_history_is_read(tmp_path: Path) -> None:
     history = PngImagePlugin.PngInfo()
     history.add_text("history", "a stroke of the brush, " * 100_000, zip=True)
