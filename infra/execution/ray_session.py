@@ -1,4 +1,4 @@
-"""A folder of one process, of a private Ray or a node's worker: gone with it, or swept by the next after a kill."""
+"""A folder of one process (a private Ray, a node's worker, a page): gone with it, or swept by the next after a kill."""
 
 import shutil
 import tempfile

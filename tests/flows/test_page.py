@@ -37,11 +37,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(model: Path) -> Iterator[str]:
+def visitors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that takes what visitors bring and get."""
+    return tmp_path_factory.mktemp("visitors")
+
+
+@pytest.fixture(scope="module")
+def address(model: Path, visitors: Path) -> Iterator[str]:
     from tasks.commands.page.app import served_page  # Gradio costs every session of tests two seconds
 
     drawer = Drawer(Compute("cpu", "fp32"), partial(resolve_model, root=Path.cwd(), profile_name="laptop"))
-    with served_page(PageOptions(port=free_port()), drawer, [str(model)]) as url:
+    with served_page(PageOptions(port=free_port()), drawer, [str(model)], visitors) as url:
         yield url
 
 
@@ -65,6 +71,13 @@ def drop(guest: Visitor, *paths: Path) -> str:
     guest.page.set_input_files("#photos input[type=file]", [str(path) for path in paths])
     guest.page.wait_for_selector("#found .findings")
     return guest.page.inner_text("#found")
+
+
+def test_page_keeps_what_visitors_bring_in_the_folder_that_goes_with_it(
+    guest: Visitor, visitors: Path, tmp_path: Path
+) -> None:
+    drop(guest, ball(tmp_path / "only_here.png"))
+    assert len(list(visitors.rglob("only_here.png"))) == 1
 
 
 def test_page_photos_become_turning_views_a_mesh_and_an_archive(guest: Visitor, tmp_path: Path) -> None:

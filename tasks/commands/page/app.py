@@ -51,25 +51,23 @@ DRAWING = "drawing"
 
 @contextmanager
 def served_page(
-    options: PageOptions, drawer: Drawer, models: Sequence[str], limits: UploadLimits = LIMITS
+    options: PageOptions, drawer: Drawer, models: Sequence[str], folder: Path, limits: UploadLimits = LIMITS
 ) -> Iterator[str]:
-    """Serve the page while this is open; yields its address. What visitors left is removed at the end.
+    """Serve the page while this is open; yields its address.
 
     Args:
         options: Address, port and queue.
         drawer: Samples for the visitors.
         models: Names of models to choose from, the first one chosen.
+        folder: Takes what visitors bring and get; it is the caller's to remove.
         limits: What is taken of a visitor.
 
     Raises:
         ValueError: The port cannot be had.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="mvdpp-page-", ignore_cleanup_errors=True) as folder,
-        # where Gradio keeps what visitors bring and get, and whether it tells its makers what is used
-        _variables(GRADIO_TEMP_DIR=f"{folder}/kept", GRADIO_ANALYTICS_ENABLED="False"),
-    ):
-        making = Path(folder) / "making"  # not below Gradio's: from there it serves what is deleted meanwhile
+    # where Gradio keeps what visitors bring and get, and whether it tells its makers what is used
+    with _variables(GRADIO_TEMP_DIR=str(folder / "kept"), GRADIO_ANALYTICS_ENABLED="False"):
+        making = folder / "making"  # not below Gradio's: from there it serves what is deleted meanwhile
         making.mkdir()
         page = build_page(options, drawer, models, limits, making)
         try:
