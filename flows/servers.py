@@ -19,7 +19,7 @@ from prefect.workers.process import ProcessWorker
 from flows.automations import register
 from flows.pipeline import WORK
 from flows.status import deep_links, training_runs
-from infra.addresses import shown
+from infra.addresses import leads_here, shown
 from infra.execution.processes import ProcessGroup, signals_raise
 from infra.health import mlflow_error, request_error
 from infra.tracking import TrackingStore, server_command
@@ -28,7 +28,6 @@ WORK_POOL = "mvdiffusion-pp"
 DEFAULT_API = "http://127.0.0.1:4200/api"
 HEARTBEAT_SECONDS = 180
 """Prefect's own, where its settings switch heartbeats off."""
-LOOPBACK = ("127.0.0.1", "localhost")
 START_SECONDS = 300.0
 """A cold start of Prefect takes half a minute on two busy cores."""
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_CLI_PROMPT": "false"}
@@ -138,11 +137,12 @@ def show(root: Path, api: str, port: int, store: TrackingStore, say: Say) -> Non
 def _prefect_server(root: Path, api: str, stack: ExitStack, say: Say) -> list[Server]:
     if request_error(f"{api}/health") is None:
         return []
-    place = urlsplit(api)
-    if place.hostname not in LOOPBACK:
+    if not leads_here(api):
         raise RuntimeError(f"no Prefect server answers at {shown(api)}; start it, or set PREFECT_API_URL={DEFAULT_API}")
     say("starting a Prefect server (half a minute) ...")
-    words = _words("server", "start", "--host", "127.0.0.1", "--port", str(place.port))
+    place = urlsplit(api)
+    is_ipv6 = place.hostname == "::1"
+    words = _words("server", "start", "--host", "::1" if is_ipv6 else "127.0.0.1", "--port", str(place.port))
     env = _env(api) | {"PREFECT_HOME": str((root / WORK / "prefect").resolve())}
     servers = [_start(root, "prefect-server", words, env, stack)]
     _wait(servers, lambda: request_error(f"{api}/health") is None, "the Prefect server")

@@ -1,9 +1,12 @@
-"""Secrets in addresses: where there is one, and the address without it. Imports nothing but the standard library."""
+"""What an address tells: whether it leads to this machine, and the secrets in it. Standard library only."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Names by which a machine reaches itself and nobody else reaches it."""
 USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/@\s'\"]*@", re.IGNORECASE)
 """Name and password before the host (RFC 3986, 3.2.1)."""
 SIGNED = re.compile(
@@ -13,6 +16,11 @@ SIGNED = re.compile(
 )
 """Fields of a query by which an address opens what is otherwise closed."""
 HIDDEN = "..."
+
+
+def leads_here(address: str) -> bool:
+    """Return whether an address (`scheme://host...`) names this machine itself, by its loopback address."""
+    return urlsplit(address).hostname in LOOPBACK
 
 
 def shown(text: str) -> str:

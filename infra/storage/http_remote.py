@@ -17,6 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from infra.addresses import leads_here
 from infra.storage.body import Body, Digest
 from infra.storage.errors import RateLimitError, ServerBusyError
 from infra.storage.gate import Gate
@@ -33,7 +34,6 @@ REFUSED = frozenset({429, 503})
 BUSY = frozenset({408, 425, 500, 502, 504})
 """HTTP statuses that another attempt may change."""
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NETWORK_ERRORS = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 """What is raised when the connection breaks, before or within the body."""
 
@@ -133,7 +133,7 @@ class HttpRemote:
         return Body(chunks, start, size, _version(answer), _hub_digest(answer))
 
     def _may_see_token(self, url: str) -> bool:
-        is_safe = urlsplit(url).scheme == "https" or urlsplit(url).hostname in LOOPBACK
+        is_safe = urlsplit(url).scheme == "https" or leads_here(url)
         return is_safe and server_of(url) in self.token_servers
 
     def _check_status(self, answer: requests.Response, url: str) -> None:
