@@ -72,7 +72,7 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
-def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str) -> FastAPI:
+def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str, folder: Path) -> FastAPI:
     """Return the application; the engine is started and stopped by whoever serves it.
 
     Args:
@@ -80,6 +80,7 @@ def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str
         facts: Of the model.
         limits: What is taken of a request.
         host: Address that it will be served on.
+        folder: Takes the photos of requests while they are read.
     """
     most_bytes = int(limits.photos * limits.megabytes * MB) + EXTRA_BYTES
     app = FastAPI(
@@ -110,7 +111,7 @@ def build_api(engine: Engine, facts: ModelFacts, limits: UploadLimits, host: str
             raise HTTPException(400, f"send the photos as multipart/form-data, each in a part named {PHOTOS}")
         async with whole_form(request, max_files=MOST_FILES, max_fields=len(FIELDS) + 1) as form:
             values = _values(form)
-            photos = await _read(form, limits, reader)
+            photos = await _read(form, limits, reader, folder)
         job = await engine.submit(_asked(photos, values))
         return JSONResponse(job.described(engine.position(job)), 202, headers={"location": f"/jobs/{job.id}"})
 
@@ -219,7 +220,7 @@ def _number(name: str, value: object) -> float:
         raise HTTPException(422, f"{name} is {str(value)[:100]}; it must be {words}") from None
 
 
-async def _read(form: FormData, limits: UploadLimits, reader: ThreadPoolExecutor) -> Photos:
+async def _read(form: FormData, limits: UploadLimits, reader: ThreadPoolExecutor, place: Path) -> Photos:
     given = form.getlist(PHOTOS)
     parts = [part for part in given if isinstance(part, UploadFile)]
     if texts := [part for part in given if isinstance(part, str)]:
@@ -230,7 +231,7 @@ async def _read(form: FormData, limits: UploadLimits, reader: ThreadPoolExecutor
         )
     if not parts:
         raise HTTPException(422, f"there is no photo in it: send 1 to {limits.photos}, each in a part named {PHOTOS}")
-    with tempfile.TemporaryDirectory(prefix="photos-") as folder:
+    with tempfile.TemporaryDirectory(prefix="photos-", dir=place) as folder:
         uploads = await _saved(parts, Path(folder))
         return await asyncio.get_running_loop().run_in_executor(reader, read_uploads, uploads, limits)
 

@@ -35,7 +35,7 @@ def build_service(options: ServiceOptions, folder: Path, workers: Workers, facts
 
     Args:
         options: Of the command line.
-        folder: Takes the results until they are deleted.
+        folder: Takes the photos of requests while they are read, and the results until they are deleted; is there.
         workers: They compute.
         facts: The fields of ModelFacts.
     """
@@ -44,4 +44,4 @@ def build_service(options: ServiceOptions, folder: Path, workers: Workers, facts
     limits = UploadLimits(min(standard.photos, model.max_photos), standard.megabytes, standard.megapixels)
     bounds = Bounds(options.batch, options.batch_wait, options.unfinished, options.replicas)
     engine = Engine(workers, JobStore(folder, options.keep_minutes * 60), bounds)
-    return ViewService(build_api(engine, model, limits, options.host), engine)
+    return ViewService(build_api(engine, model, limits, options.host, folder), engine)

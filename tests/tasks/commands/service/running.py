@@ -45,6 +45,7 @@ class Running:
 
 @contextmanager
 def running(workers: LocalWorkers, folder: Path, options: ServiceOptions = OPTIONS) -> Iterator[Running]:
+    folder.mkdir(exist_ok=True)
     service = build_service(options, folder, workers, workers._model.facts())
     loops: list[asyncio.AbstractEventLoop] = []
     is_started = threading.Event()

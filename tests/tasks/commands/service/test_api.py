@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import requests
 
 from models.network.noise import build_scheduler
 from tasks.commands.sampler import Compute
+from tasks.commands.service import api
 from tasks.commands.service.model import LoadedModel, ServedModel
+from tasks.commands.uploads import Photos, Upload, read_uploads
 from tests.models.toy_models import NOISE, toy_pipeline
 from tests.tasks.commands import bad_photos
 from tests.tasks.commands.bad_photos import ball
@@ -124,6 +126,22 @@ def test_service_bad_photo_is_422_with_the_sentence_of_the_page(
     (sentence,) = answer.json()["errors"]
     assert sentence.startswith(words)
     assert str(tmp_path) not in sentence
+
+
+def test_service_photos_lie_in_its_own_folder_while_they_are_read(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[Path] = []
+
+    def noted(uploads: Sequence[Upload], *rest: Any) -> Photos:
+        places.extend(upload.path for upload in uploads)
+        return read_uploads(uploads, *rest)
+
+    monkeypatch.setattr(api, "read_uploads", noted)
+    with running(LocalWorkers(model, finishing=lambda *_: None), tmp_path / "results") as service:
+        assert service.post(ball(tmp_path / "a.png"), steps=1).status_code == 202
+    assert [place.is_relative_to(tmp_path / "results") for place in places] == [True]
+    assert not any(place.exists() for place in places)
 
 
 def test_service_requests_that_are_none_are_4xx_with_a_sentence(model: LoadedModel, tmp_path: Path) -> None:
