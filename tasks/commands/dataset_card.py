@@ -15,6 +15,7 @@ from tasks.artifacts.views import ViewSet
 from tasks.commands.croissant import croissant
 from tasks.commands.export_model import check_new
 from tasks.commands.hub_card import CARD, front_matter, license_link
+from tasks.report.words import counted
 
 CROISSANT, ATTRIBUTION = "croissant.json", "attribution.csv"
 COLUMNS = ("uid", "title", "author", "license", "license_url", "address", "split")
@@ -85,8 +86,8 @@ def about(views: ViewSet) -> str:
     names = views.names(first)
     side = views.image(first, names[0]).shape[0]
     return (
-        f"{len(names)} views of each of {len(views.uids)} 3D objects: RGBA, {side} x {side} pixels, with cameras, "
-        "rendered for MVDiffusion++ (arXiv 2402.12712)."
+        f"{len(names)} views of each of {counted(len(views.uids), '3D object')}: RGBA, {side} x {side} pixels, with "
+        "cameras, rendered for MVDiffusion++ (arXiv 2402.12712)."
     )
 
 

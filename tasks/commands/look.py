@@ -25,6 +25,7 @@ from tasks.commands.look_sheet import Row, draw_sheet
 from tasks.config import NormalizeConfig
 from tasks.outcome import Done, Failed, Json, Outcome, Rejected
 from tasks.ports import Pool
+from tasks.report.words import counted
 from tasks.sources.archive import opened
 from tasks.sources.folder import find_objects
 from tasks.sources.folder_table import read_folder_table
@@ -111,7 +112,7 @@ def look_at_folder(
         rows.sort(key=lambda row: (not row.images, row.title))
         sheet = draw_sheet(rows, num_columns=len(AZIMUTHS_DEG), side=SIDE)
     write_bytes(options.out, encode_png(sheet))
-    yield f"{options.out}: {len(paths)} of {len(found.objects)} objects"
+    yield f"{options.out}: {len(paths)} of {counted(len(found.objects), 'object')}"
 
 
 def choose(paths: Mapping[str, Path], options: LookOptions) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from tasks.artifacts.cases import DISTILLED, TEST_SET_STAGES, Case, Protocol, Te
 from tasks.artifacts.manifest import METRICS, Kind, open_manifest
 from tasks.artifacts.test_set import content_hash
 from tasks.evaluation.summary import ERROR, num_objects
-from tasks.report.words import COLUMN_OF
+from tasks.report.words import COLUMN_OF, counted
 
 TAG = "promotion."
 """Begins the tags in which a registered version keeps what was measured of it."""
@@ -63,8 +63,7 @@ class Measured:
 
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" +- {self.standard_error:.2g}"
-        plural = "" if self.objects == 1 else "s"
-        return f"{self.question.metric} {self.value:.4g}{error} over {self.objects} object{plural}"
+        return f"{self.question.metric} {self.value:.4g}{error} over {counted(self.objects, 'object')}"
 
     def as_tags(self) -> dict[str, str]:
         """Return the tags of a registered version."""

@@ -21,6 +21,7 @@ from tasks.peers.layout import Layout, Request
 from tasks.peers.layouts import layout_named
 from tasks.peers.panorama import find_scenes, overlap_psnr
 from tasks.peers.store import PANORAMA, PeerConfig, store_case
+from tasks.report.words import counted
 
 Say = Callable[[str], None]
 
@@ -127,7 +128,7 @@ def import_prediction(plan: Prediction, truth_folder: Path, peers: Path, say: Sa
     groups = {uid: str(group_of[uid]) for uid in objects}
     store_case(peers / plan.case.method, plan.case, objects, groups, plan.config, truth.manifest.fingerprint)
     for note, count in _counted(objects).items():
-        say(f"{note} ({count} of {len(objects)} objects)")
+        say(f"{note} ({count} of {counted(len(objects), 'object')})")
     return list(objects)
 
 

@@ -93,3 +93,8 @@ def group_title(group: str) -> str:
 def groups_title(group: str) -> str:
     """Name all objects of a group, e.g. "training objects"."""
     return f"{group_title(group)}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Name a number of things, e.g. "1 object" or "1,639 objects"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

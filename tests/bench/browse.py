@@ -77,7 +77,8 @@ def measure(folder: Path) -> Table:
         add(f"search: {what}", lambda query=query: f"{len(objects.search(query)):,}")  # type: ignore[misc]
     add("an object's row", lambda: (objects.row(uid) or {})["stage"])
     if pictures is not None:
-        add("a contact sheet", lambda: f"{len(pictures._sheet(uid)):,} bytes")
+        names = pictures.overview(uid).captions
+        add("all views, small", lambda: f"{sum(len(pictures._tile(uid, name)) for name in names):,} bytes")
     with serving(build_browser(held[0], "127.0.0.1"), "127.0.0.1", free_port()) as address:
         for what, path in {"first page": "/", "search page": "/?words=abc", "object page": f"/object/{uid}"}.items():
             add(f"HTTP: {what}", lambda path=path: f"{len(_get(address + path)):,} bytes")  # type: ignore[misc]

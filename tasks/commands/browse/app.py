@@ -108,23 +108,22 @@ def build_browser(data: Data, host: str) -> FastAPI:
         row = objects.row(uid)
         if row is None:
             return page("missing.html.jinja", 404, uid=uid, folder=data.folder)
-        shown, names, fault = _shown(row, pictures), [], ""
+        shown, overview, fault = _shown(row, pictures), None, ""
         if pictures is not None and shown["has_views"]:
             try:
-                names = pictures.names(uid)
-                pictures.sheet(uid)
+                overview = pictures.overview(uid)
             except (KeyError, ValueError, OSError) as error:
                 fault = str(error)
-        return page("object.html.jinja", row=shown, names=names, fault=fault, steps=_steps(objects, row))
+        return page("object.html.jinja", row=shown, overview=overview, fault=fault, steps=_steps(objects, row))
 
     _serve_pictures(app, data)
     return app
 
 
 def _serve_pictures(app: FastAPI, data: Data) -> None:
-    @app.get("/sheet/{uid}.png")
-    def sheet(uid: str) -> Response:
-        return _png(lambda: _pictures(data).sheet(uid))
+    @app.get("/tile/{uid}/{name}.png")
+    def tile(uid: str, name: str) -> Response:
+        return _png(lambda: _pictures(data).tile(uid, name))
 
     @app.get("/thumbnail/{uid}.png")
     def thumbnail(uid: str) -> Response:

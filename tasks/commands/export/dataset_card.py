@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from tasks.commands.hub_card import front_matter
+from tasks.report.words import counted
 
-TEXT = """# Views of {num_objects:,} objects
+TEXT = """# Views of {objects}
 
 {num_rows:,} posed RGBA views, one a row, rendered by [MVDiffusion++, open and complete](https://arxiv.org/abs/2402.12712).
 
@@ -36,8 +37,8 @@ def dataset_card(splits: Sequence[str], num_objects: int, num_rows: int, license
     """
     files = [{"split": split, "path": f"data/{split}-*"} for split in splits]
     configs = [{"config_name": "default", "data_files": files}]
-    front = front_matter(f"Views of {num_objects:,} objects", num_rows, licenses, ["image"], configs=configs)
-    return front + TEXT.format(num_objects=num_objects, num_rows=num_rows, licenses=_terms(licenses))
+    front = front_matter(f"Views of {counted(num_objects, 'object')}", num_rows, licenses, ["image"], configs=configs)
+    return front + TEXT.format(objects=counted(num_objects, "object"), num_rows=num_rows, licenses=_terms(licenses))
 
 
 def _terms(licenses: Collection[str]) -> str:

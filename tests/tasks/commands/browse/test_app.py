@@ -1,6 +1,7 @@
 """The data browser over HTTP, and in a browser as its readers use it."""
 
 import io
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ from tasks.outcome import Done
 from tests.chromium import visitor
 from tests.infra.loopback import free_port
 from tests.tasks.commands.browse.small_data import make_data, seal_rows
+
+ROWS = "Object.values(Object.groupBy(document.querySelectorAll('.views a'), at => at.offsetTop)).map(row => row.length)"
+SHOWN = "[...document.querySelectorAll('.views img')].map(image => image.naturalWidth)"
+"""JavaScript for the number of views in each row, and for the width of each picture that was loaded."""
 
 
 @pytest.fixture
@@ -51,10 +56,10 @@ def test_browser_shows_failures_with_reasons_and_escapes_what_others_wrote(addre
     assert b"There are no views of it." in page
 
 
-def test_browser_draws_contact_sheets_and_views(address: str) -> None:
-    sheet = np.array(Image.open(io.BytesIO(get(f"{address}/sheet/apple.png")[1])))
-    assert sheet.shape[1] > 8 * 144
-    assert (sheet[..., 0] > 190).mean() > 0.05
+def test_browser_draws_views_small_and_in_full_and_names_each(address: str) -> None:
+    tile = np.array(Image.open(io.BytesIO(get(f"{address}/tile/apple/t03.png")[1])))
+    assert tile.shape == (144, 144, 4)
+    assert (tile[tile[..., 3] > 127][:, 0] > 190).all()
     assert Image.open(io.BytesIO(get(f"{address}/view/apple/t03.png")[1])).size == (16, 16)
 
 
@@ -62,7 +67,7 @@ def test_browser_draws_contact_sheets_and_views(address: str) -> None:
     ("path", "status", "words"),
     [
         ("/object/nobody", 404, "knows none of this uid"),
-        ("/sheet/nobody.png", 404, "nobody is not in"),
+        ("/tile/nobody/t00.png", 404, "nobody is not in"),
         ("/view/apple/t99.png", 404, "apple has no t99.png"),
         ("/view/..%2F..%2Fetc/passwd.png", 404, ""),
         ("/?page=0", 422, "greater than or equal to 1"),
@@ -83,6 +88,13 @@ def test_browser_damaged_shard_is_a_sentence_beside_the_other_facts(data: Path, 
     assert status == 200
     assert b"The views cannot be shown: " in page
     assert b"is truncated" in page
+
+
+def test_browser_of_one_object_speaks_of_one(data: Path, address: str) -> None:
+    for name in ("catalog", "selected", "objects", "views"):
+        shutil.rmtree(data / name)
+    seal_rows(data / "normalized", Kind.PLACEMENTS, [Done("apple")])
+    assert b"<h1>1 object</h1>" in get(address)[1]
 
 
 def test_browser_sees_a_stage_that_ends_anew_and_refuses_other_hosts(data: Path, address: str) -> None:
@@ -113,8 +125,14 @@ def test_browser_is_searched_and_clicked_through(address: str) -> None:
         assert page.locator(".results tbody tr").count() == 1
         assert page.evaluate("document.querySelector('.results img').naturalWidth") == 96
         page.click(".results a")
-        page.wait_for_selector("img.sheet")
-        assert page.evaluate("document.querySelector('img.sheet').naturalWidth") > 8 * 144
+        page.wait_for_selector(".views img")
+        page.wait_for_load_state()
+        for width, columns in ((1280, 8), (390, 4)):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(ROWS) == [columns] * (8 // columns)
+            assert page.evaluate(SHOWN) == [144] * 8
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator(".views a").nth(3).inner_text() == "t03 135/0"
         page.go_back()
         page.goto(address)
         page.get_by_text("score … < …").click()
