@@ -13,7 +13,7 @@ CANON_BRAND = b"crx "
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 OTHERS = {
-    DAMAGED: (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"),
+    DAMAGED: (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM"),
     "is TIFF of a kind that is not read (such as floats in colour, or 16 bits of grey with alpha), or cut off; save it "
     "with 8 bits, or as PNG": (
         b"II*\x00",
@@ -24,7 +24,12 @@ OTHERS = {
     "is JPEG XL, which is not read; save it as JPEG or PNG": (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
     "is a git-LFS pointer and not the image itself; fetch it with git lfs pull": (b"version https://git-lfs",),
     "is a web page and not an image; download the image itself": (b"<!doctype html", b"<html"),
-    "is a drawing (SVG or PDF) and not a photo; export it as PNG": (b"<svg", b"<?xml", b"<!doctype svg", b"%pdf"),
+    "is a drawing (SVG or PDF) and not a photo; export it as PNG": (b"<svg", b"<!doctype svg", b"%pdf"),
+    "is a text (XML), such as a drawing in SVG or what a phone or an editor notes beside a photo; give the photo "
+    "itself, or export the drawing as PNG": (b"<?xml", b"<?xpacket", b"<x:xmpmeta"),
+    "is what macOS notes beside a file of the same name without ._, and not the image; give that file": (
+        b"\x00\x05\x16\x07",
+    ),
     "is a picture of a high dynamic range (OpenEXR or Radiance), which is not read; save it as PNG or TIFF": (
         b"\x76\x2f\x31\x01",
         b"#?radiance",

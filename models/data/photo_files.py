@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -28,6 +29,9 @@ FORMATS = (
 WHOLES = ("MPO", "PSD")
 """Formats whose further pictures are previews or layers of the first."""
 JPEG = b"\xff\xd8\xff"
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|data:|-$")
+"""Begin of an address, whose slashes are one in a path; and the name by which other programs read what is piped."""
+NO_FILE = "is no file of this machine; download or save the photo, and name that file"
 """First bytes of JPEG and MPO."""
 ICON = b"\x00\x00\x01\x00"
 """First bytes of ICO."""
@@ -68,9 +72,9 @@ def read_photo(path: Path, *, is_mask: bool = False, max_megapixels: float = MAX
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        raise ValueError(
-            f"is a link to {path.readlink()}, which does not exist" if path.is_symlink() else "does not exist"
-        )
+        if path.is_symlink():
+            raise ValueError(f"is a link to {path.readlink()}, which does not exist")
+        raise ValueError(NO_FILE if ADDRESS.match(str(path)) else "does not exist")
     if path.is_dir():
         raise ValueError("is a folder; name the image files in it")
     if not path.is_file():

@@ -57,6 +57,13 @@ def test_read_photo_cut_off_file_is_a_sentence_with_its_name(tmp_path: Path, fil
         (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "is a web page and not an image"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a git-LFS pointer and not the image itself"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is a drawing"),
+        (
+            b'<?xml version="1.0"?><!DOCTYPE plist>',
+            "is a text \\(XML\\), such as a drawing in SVG or what a phone or an",
+        ),
+        (b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>", "is a text \\(XML\\)"),
+        (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ", "is what macOS notes beside a file of the same name"),
+        (b"\x89PNG\n\x1a\n" + bytes(20), "is damaged or cut off"),  # sent as text
         (b"\xff\x0a" + bytes(30), "is JPEG XL"),
         (b"II*\x00\x08\x00\x00\x00" + bytes(8), "is TIFF of a kind that is not read"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image that can be read"),
@@ -81,6 +88,9 @@ def test_read_photo_what_is_no_image_says_what_it_is(tmp_path: Path, content: by
 def test_read_photo_missing_folder_and_raw_photos_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere.jpg does not exist"):
         read_photo(tmp_path / "nowhere.jpg")
+    for address in ("https://example.com/a.jpg", "s3://bucket/a.jpg", "data:image/png;base64,AAAA", "-"):
+        with pytest.raises(ValueError, match="is no file of this machine; download or save the photo, and name that"):
+            read_photo(Path(address))
     with pytest.raises(ValueError, match="is a folder; name the image files in it"):
         read_photo(tmp_path)
     (tmp_path / "a.NEF").write_bytes(encoded("TIFF", noise(8)))
