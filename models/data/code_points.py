@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from models.data.colour_spaces import Cicp
+from models.data.png_chunks import PIXELS, PNG_START, png_chunks
 
-PNG_START = b"\x89PNG\r\n\x1a\n"
 LARGEST_BOX = 1 << 20
 """Bytes of the box `meta` that are looked at; it holds ICC profiles and a few numbers per tile."""
 
@@ -34,14 +34,13 @@ def code_points(file: BinaryIO) -> Cicp | None:
 
 def _of_png(file: BinaryIO) -> Cicp | None:
     """Those of the chunk cICP, which stands before the pixels (PNG, third edition, 11.3.2.6)."""
-    while True:
-        length, kind = struct.unpack(">I4s", file.read(8))
-        if kind in (b"IDAT", b"IEND"):
-            return None
+    for kind, _ in png_chunks(file):
+        if kind == PIXELS:
+            break
         if kind == b"cICP":
             primaries, transfer, _, is_full_range = struct.unpack(">4B", file.read(4))
             return Cicp(primaries, transfer, bool(is_full_range))
-        file.seek(length + 4, 1)
+    return None
 
 
 def _of_heif(file: BinaryIO) -> Cicp | None:

@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from models.data.code_points import code_points
 from models.data.decoders import COSTLY, check_scans, kind_of, reduce_detail
 from models.data.file_kinds import AGAIN, RAW, RAW_SUFFIXES, is_heif, what_it_is
+from models.data.png_chunks import PNG_START, check_pixels
 from models.data.tiff_kinds import MOST_PAGES, check_signs, check_tiff, count_pages
 from models.data.upright import WORKING_SIDE, Upright, make_upright
 
@@ -28,10 +29,10 @@ FORMATS = (
 """Formats that are tried; others of Pillow start programs (EPS) or are no photos."""
 WHOLES = ("MPO", "PSD")
 """Formats whose further pictures are previews or layers of the first."""
-JPEG = b"\xff\xd8\xff"
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|data:|-$")
 """Begin of an address, whose slashes are one in a path; and the name by which other programs read what is piped."""
 NO_FILE = "is no file of this machine; download or save the photo, and name that file"
+JPEG = b"\xff\xd8\xff"
 """First bytes of JPEG and MPO."""
 ICON = b"\x00\x00\x01\x00"
 """First bytes of ICO."""
@@ -39,9 +40,9 @@ ICON_PIXELS = 1024 * 1024
 """Pillow decodes an icon while it opens it, and takes the size from the PNG in it; icons have at most 256 x 256."""
 BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
-    struct.error, zlib.error, Image.DecompressionBombError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow raises on damaged files (its issues 1163 and 1950), and on larger ones than it decodes."""
+"""What Pillow raises on damaged files (its issues 1163 and 1950; RuntimeError of libavif), and on too large ones."""
 
 
 def read_photo(path: Path, *, is_mask: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Upright:
@@ -98,6 +99,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             Image.MAX_IMAGE_PIXELS = ICON_PIXELS if start.startswith(ICON) else None
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
             cicp = code_points(file)
+            if start.startswith(PNG_START):
+                check_pixels(file)
             file.seek(0)
             with _identified(_scanned(file) if start.startswith(JPEG) else file, start) as image:
                 image.info |= {"cicp": cicp} if cicp else {}
@@ -157,6 +160,8 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
         image.load()
     except BROKEN as error:
         raise ValueError(f"is damaged or cut off: {error}; {AGAIN}") from error
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError(f"is damaged: its palette is missing; {AGAIN}")
     check_signs(image)
     # a TIFF turns when it is loaded
     stored = (width, height) if image.format in ("JPEG", "MPO", "JPEG2000") else image.size

@@ -371,6 +371,39 @@ def test_read_photo_of_a_phone_with_a_preview_inside_is_one_picture(tmp_path: Pa
     assert photo.notes == ("turned upright (EXIF orientation 6)",)
 
 
+def test_read_photo_png_with_a_wrong_pixel_is_damaged_and_one_with_the_end_missing_is_read(tmp_path: Path) -> None:
+    content = encoded("PNG", noise())
+    path, middle = tmp_path / "photo.png", len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    words = (
+        r"photo\.png is damaged: the check sum of its pixels is another than it should be; copy or download it again"
+    )
+    with pytest.raises(ValueError, match=words):
+        read_photo(path)
+    path.write_bytes(content[:-12])
+    assert np.array_equal(np.asarray(read_photo(path).image), np.asarray(noise()))
+
+
+@pytest.mark.parametrize("damage", [(b"iloc", b"ilox"), (b"", b"")], ids=["place", "pixels"])
+def test_read_photo_avif_that_its_decoder_gives_up_is_damaged(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    content = encoded("AVIF", noise()).replace(*damage, 1)
+    start = content.index(b"mdat") + 20
+    (tmp_path / "photo.avif").write_bytes(content[:start] + bytes(40) + content[start + 40 :])
+    with pytest.raises(
+        ValueError, match=r"photo\.avif is damaged or cut off: Failed to decode .*; copy or download it"
+    ):
+        read_photo(tmp_path / "photo.avif")
+
+
+def test_read_photo_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
+    content = encoded("PNG", noise(16).quantize(8))
+    start = content.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    (tmp_path / "photo.png").write_bytes(content[:start] + content[end:])
+    with pytest.raises(ValueError, match=r"photo\.png is damaged: its palette is missing; copy or download it again"):
+        read_photo(tmp_path / "photo.png")
+
+
 def psd(colour: tuple[int, int, int], num_layers: int) -> bytes:
     """A Photoshop file of 4 x 4 pixels: empty layers, and one colour that they are composed to."""
     extra = struct.pack(">II", 0, 0) + b"\x03one"
