@@ -492,3 +492,14 @@ def test_read_photo_heic_of_a_phone_is_upright(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "photo.heic")
     assert photo.size == photo.image.size == (32, 64)
     assert photo.image.getpixel((16, 8)) == pytest.approx((255, 0, 0), abs=12)
+
+
+@pytest.mark.skipif(not HAS_HEIF, reason="pip install pillow-heif")
+def test_read_photo_heic_follows_its_code_points(tmp_path: Path) -> None:
+    import pillow_heif
+
+    image, path = Image.new("RGB", (64, 64), (60, 160, 60)), tmp_path / "photo.heic"
+    pillow_heif.from_pillow(image).save(path, quality=95, color_primaries=12, transfer_characteristics=13)
+    photo = read_photo(path)
+    assert photo.image.getpixel((4, 4)) == pytest.approx((0, 163, 40), abs=6)
+    assert photo.notes == ("colours converted to sRGB from Display P3",)
