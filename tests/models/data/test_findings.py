@@ -38,3 +38,12 @@ def test_findings_two_large_parts_may_be_several_objects_and_specks_are_not() ->
     assert "falls into 2 parts" in sentence
     assert findings(mask((20, 60, 5, 60), (5, 8, 90, 93))) == ()
     assert findings(mask((20, 40, 20, 40), (40, 60, 40, 60))) == ()  # parts that touch at a corner
+
+
+def test_findings_large_rectangle_may_be_a_picture_within_a_frame_and_nothing_else_is() -> None:
+    (sentence,) = findings(mask((8, 72, 10, 90)))
+    assert sentence.startswith(
+        "what was cut out is a rectangle of 64% of the image; if it is a picture within a frame,"
+    )
+    assert findings(mask((20, 60, 20, 60))) == ()
+    assert findings(mask((8, 72, 10, 90), (4, 8, 40, 60))) == ()  # a box with a handle
