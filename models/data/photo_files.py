@@ -91,7 +91,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """
     limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     try:
-        with path.open("rb") as file:
+        # Pillow's about broken tags, which viewers ignore
+        with warnings.catch_warnings(action="ignore", category=UserWarning), path.open("rb") as file:
             start = file.read(64)
             file.seek(0)
             if is_heif(start):

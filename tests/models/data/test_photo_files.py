@@ -155,6 +155,18 @@ def test_read_photo_tiff_whose_pixels_pillow_mistakes_is_a_sentence(tmp_path: Pa
     assert colours.getpixel((0, 0)) == (10, 20, 30)
 
 
+def test_read_photo_tiff_with_a_broken_tag_is_read_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    noise(8).save(tmp_path / "photo.tif", tiffinfo={274: 1})
+    content = (tmp_path / "photo.tif").read_bytes()
+    once, twice = struct.pack("<HHI", 274, 3, 1), struct.pack("<HHI", 274, 3, 2)
+    assert once in content
+    (tmp_path / "photo.tif").write_bytes(content.replace(once, twice))
+    assert np.array_equal(np.asarray(read_photo(tmp_path / "photo.tif").image), np.asarray(noise(8)))
+    assert not recwarn.list
+
+
 def test_read_photo_link_to_nothing_and_name_that_is_too_long_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to("gone.png")
     with pytest.raises(ValueError, match=r"link.png is a link to gone.png, which does not exist"):
