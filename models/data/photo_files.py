@@ -32,6 +32,8 @@ WHOLES = ("MPO", "PSD")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|data:|-$")
 """Begin of an address, whose slashes are one in a path; and the name by which other programs read what is piped."""
 NO_FILE = "is no file of this machine; download or save the photo, and name that file"
+PADDED = ("BMP", "TGA")
+"""Formats that many programs write with four bytes a pixel and three in use."""
 JPEG = b"\xff\xd8\xff"
 """First bytes of JPEG and MPO."""
 ICON = b"\x00\x00\x01\x00"
@@ -166,10 +168,17 @@ def _decoded(image: Image.Image, path: Path, is_mask: bool, max_megapixels: floa
     check_signs(image)
     # a TIFF turns when it is loaded
     stored = (width, height) if image.format in ("JPEG", "MPO", "JPEG2000") else image.size
-    upright = make_upright(image, stored, is_mask=is_mask)
+    upright = make_upright(_without_padding(image), stored, is_mask=is_mask)
     count = f"more than {MOST_PAGES}" if pages > MOST_PAGES and image.format == "TIFF" else str(pages)
     notes = (f"holds {count} pictures, the first is taken",) if pages > 1 else ()
     return Upright(upright.image, upright.size, notes + upright.notes)
+
+
+def _without_padding(image: Image.Image) -> Image.Image:
+    """Take the fourth byte of BMP's and TGA's pixels for padding where it is 0 in all of them, as viewers do."""
+    if image.format not in PADDED or image.mode != "RGBA" or image.getchannel("A").getextrema() != (0, 0):
+        return image
+    return image.convert("RGB")
 
 
 def _pages(image: Image.Image, path: Path) -> int:

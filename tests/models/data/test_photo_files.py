@@ -416,6 +416,21 @@ def test_read_photo_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
         read_photo(tmp_path / "photo.png")
 
 
+@pytest.mark.parametrize(("file_format", "mode"), [("TGA", "RGB"), ("PNG", "RGBA")])
+def test_read_photo_fourth_byte_that_is_0_everywhere_is_padding_where_programs_write_it(
+    tmp_path: Path, file_format: str, mode: str
+) -> None:
+    image = noise(8).convert("RGBA")
+    image.putalpha(0)
+    image.save(tmp_path / "photo", format=file_format)
+    photo = read_photo(tmp_path / "photo").image
+    assert photo.mode == mode
+    assert np.array_equal(np.asarray(photo)[..., :3], np.asarray(noise(8)))
+    image.putpixel((3, 3), (9, 9, 9, 255))
+    image.save(tmp_path / "photo", format=file_format)
+    assert read_photo(tmp_path / "photo").image.mode == "RGBA"
+
+
 def psd(colour: tuple[int, int, int], num_layers: int) -> bytes:
     """A Photoshop file of 4 x 4 pixels: empty layers, and one colour that they are composed to."""
     extra = struct.pack(">II", 0, 0) + b"\x03one"
