@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flows.inference import inference_compute
 from flows.models import resolve_model
+from infra.execution.process_folder import ProcessFolder
 from infra.execution.processes import signals_raise
-from infra.execution.ray_session import SessionFolder
 from tasks.commands.page.drawing import Drawer
 from tasks.commands.page.options import PageOptions
 
@@ -39,7 +39,7 @@ def page(options: PageOptions, root: Path, profile: str, say: Callable[[str], No
     models = [*([options.model] if options.model else []), *saved_models(root)]
     drawer = Drawer(inference_compute(profile, options.device), resolve)
     with signals_raise(), suppress(KeyboardInterrupt, SystemExit), ExitStack() as stack:
-        visitors = SessionFolder(Path(tempfile.gettempdir()))  # the next page removes it if this one is killed
+        visitors = ProcessFolder(Path(tempfile.gettempdir()))  # the next page removes it if this one is killed
         stack.callback(visitors.remove)
         address = stack.enter_context(served_page(options, drawer, models, visitors.temporary))
         say(f"photos to views: {address}\nCtrl-C ends it.")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flows.inference import inference_compute
 from flows.models import resolve_model
+from infra.execution.process_folder import ProcessFolder
 from infra.execution.processes import signals_raise
-from infra.execution.ray_session import SessionFolder
 from infra.serving.ray_serve import Serving, served
 from tasks.commands.sampler import check_model
 from tasks.commands.service.model import ServedModel, finish
@@ -35,7 +35,7 @@ def serve_model(options: ServiceOptions, profile: str, say: Callable[[str], None
     compute = inference_compute(profile, options.device)
     model = ServedModel(options.model, folder.absolute(), compute, options.scheduler)
     with signals_raise(), ExitStack() as stack:
-        results = SessionFolder(Path(tempfile.gettempdir()))  # the next service removes it if this one is killed
+        results = ProcessFolder(Path(tempfile.gettempdir()))  # the next service removes it if this one is killed
         stack.callback(results.remove)
         serving = Serving(
             load=model.load,

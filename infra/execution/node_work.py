@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.execution.parcels import Delivery, NodePlace, Parcel, below, files_of, unpack, with_senders_paths
-from infra.execution.ray_session import SessionFolder
+from infra.execution.process_folder import ProcessFolder
 from infra.execution.worker_log import WorkError, attempt
 from infra.storage.blob_cache import BlobCache
 from infra.storage.blob_store import Blob
@@ -82,10 +82,10 @@ def cache_of(place: NodePlace) -> BlobCache:
 @cache
 def own_folder(place: NodePlace) -> Path:
     """Return the folder of this process, after removing those of processes that have died."""
-    session = SessionFolder(node_folder(place))
+    session = ProcessFolder(node_folder(place))
     _SESSIONS.append(session)
     return session.path
 
 
-_SESSIONS: list[SessionFolder] = []
+_SESSIONS: list[ProcessFolder] = []
 """Held as long as this process lives, since their locks are."""

@@ -12,9 +12,9 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
+from infra.execution.process_folder import ProcessFolder
 from infra.execution.processes import kill_marked
 from infra.execution.ray_pool import OBJECT_STORE_BYTES
-from infra.execution.ray_session import SessionFolder
 
 START_ATTEMPTS = 2
 """How often a private Ray is started that runs out of time: beside much other work its own 30 seconds are too few, for
@@ -71,7 +71,7 @@ class RayConnection:
         self._num_workers = num_workers
         self._sends_code = sends_code
         self._is_owner = False
-        self._session: SessionFolder | None = None
+        self._session: ProcessFolder | None = None
 
     def open(self) -> None:
         """Start or join Ray, unless this process already has.
@@ -117,7 +117,7 @@ class RayConnection:
 
     def _start_once(self, options: dict[str, Any]) -> None:
         """Start a Ray of this process's own; where that fails, or is broken off, nothing of it is left."""
-        self._session = SessionFolder()
+        self._session = ProcessFolder()
         os.environ[MARK] = str(self._session.path)
         # A worker that is killed leaves temporary files, Blender one folder each time.
         environment = {"env_vars": {"TMPDIR": str(self._session.temporary), **HIDE_CARDS}}

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from infra.execution.process_folder import PLACE, PREFIX, sweep
 from infra.execution.ray_pool import Limits, RayPool
-from infra.execution.ray_session import PLACE, PREFIX, sweep
 from infra.execution.serial_pool import SerialPool
 from tasks.outcome import Done, Failed, Outcome, Rejected
 from tests.infra.execution.pool_jobs import Task, obey

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import ray
 
-from infra.execution import ray_session
+from infra.execution import process_folder
 from infra.execution.processes import is_alive, marked, signals_raise
 from infra.execution.ray_connection import MARK, RayConnection
 from tests.infra.ray_cluster import ray_cluster
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow(seconds=10)
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the sessions of these tests lie; a short path, since a socket's is."""
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setattr(ray_session, "PLACE", Path(folder))
+        monkeypatch.setattr(process_folder, "PLACE", Path(folder))
         yield Path(folder)
 
 

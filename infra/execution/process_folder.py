@@ -7,11 +7,11 @@ from pathlib import Path
 from filelock import FileLock
 
 PLACE = Path("/tmp")  # noqa: S108 - not the configured one: a socket's path may have 107 bytes, Ray's own part takes 75
-PREFIX = "mvdpp-ray-"
+PREFIX = "mvdpp-"
 LOCK = "lock"
 
 
-class SessionFolder:
+class ProcessFolder:
     """A fresh folder, locked as long as this process lives; `temporary` inside it is for its workers' own files."""
 
     def __init__(self, place: Path | None = None) -> None:

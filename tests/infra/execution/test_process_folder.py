@@ -6,20 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from infra.execution import ray_session
-from infra.execution.ray_session import SessionFolder, sweep
+from infra.execution import process_folder
+from infra.execution.process_folder import ProcessFolder, sweep
 
-OWNER = "from infra.execution.ray_session import SessionFolder; s = SessionFolder(); print(s.path, flush=True); input()"
+OWNER = """
+from infra.execution.process_folder import ProcessFolder
+folder = ProcessFolder()
+print(folder.path, flush=True)
+input()
+"""
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(ray_session, "PLACE", tmp_path)
+    monkeypatch.setattr(process_folder, "PLACE", tmp_path)
     return tmp_path
 
 
 def test_session_folder_is_there_until_it_is_removed(place: Path) -> None:
-    folder = SessionFolder()
+    folder = ProcessFolder()
     assert folder.temporary.is_dir()
     (folder.temporary / "blender_x").mkdir()
     folder.remove()
@@ -31,7 +36,7 @@ def test_sweep_spares_a_living_owner_and_clears_after_a_killed_one(monkeypatch: 
     assert owner.stdout is not None
     assert owner.stdin is not None
     path = Path(owner.stdout.readline().strip())
-    monkeypatch.setattr(ray_session, "PLACE", path.parent)
+    monkeypatch.setattr(process_folder, "PLACE", path.parent)
     try:
         sweep()
         assert (path / "lock").exists()
@@ -44,7 +49,7 @@ def test_sweep_spares_a_living_owner_and_clears_after_a_killed_one(monkeypatch: 
 
 
 def test_sweep_leaves_what_is_not_a_session(place: Path) -> None:
-    (place / "mvdpp-ray-unfinished").mkdir()
+    (place / "mvdpp-unfinished").mkdir()
     (place / "other").mkdir()
     sweep()
-    assert {path.name for path in place.iterdir()} == {"mvdpp-ray-unfinished", "other"}
+    assert {path.name for path in place.iterdir()} == {"mvdpp-unfinished", "other"}
