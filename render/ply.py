@@ -1,11 +1,12 @@
-"""Reads of PLY files what Blender's importer does not tell: the texture's name, what is cut off, what it mends."""
+"""Reads of the headers of PLY files what Blender's importer does not tell, and mends what it does not know."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+
+from render.errors import Unrenderable
 
 HEADER_BYTES = 64 * 1024
 """Headers end far before."""
@@ -20,7 +21,10 @@ RED = ("red", "r", "diffuse_red")
 USUAL = (b"red", b"green", b"blue")
 COLOUR_NAMES = {name: usual for usual in USUAL for name in (usual, usual[:1], b"diffuse_" + usual)}
 """The usual name by others; the case of letters does not count."""
-NOT_FINITE = re.compile(rb"nan|inf", re.IGNORECASE)
+POSITION = ("x", "y", "z")
+MAX_FLOAT = float(np.finfo(np.float32).max)
+MAX_CORNERS = 255
+"""Of a face; Blender's importer reads no more."""
 BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {
     "char": "i1",
@@ -57,13 +61,42 @@ class Element:
         return all(len(words) == 2 and words[0] in TYPES for words in self.properties)
 
     @property
-    def is_list(self) -> bool:
-        """Whether each begins with a list, as faces do."""
-        return bool(self.properties) and self.properties[0][0] == "list"
+    def is_known(self) -> bool:
+        """Whether all properties are of known types."""
+        return all(words[-2] in TYPES and words[:-2] in ((), ("list", words[1])) for words in self.properties)
+
+    @property
+    def is_face(self) -> bool:
+        """Whether each is a face with a list of its corners."""
+        return self.name == "face" and any(map(is_corners, self.properties))
+
+    @property
+    def positions(self) -> list[int]:
+        """Columns of x, y and z of plain vertices; empty for others."""
+        names = [words[-1] for words in self.properties]
+        is_vertex = self.name == "vertex" and self.is_plain and set(POSITION) <= set(names)
+        return [names.index(name) for name in POSITION] if is_vertex else []
 
     def least_bytes(self) -> int:
         """Return the fewest bytes of all together in a binary file, at least one each."""
         return self.count * max(1, sum(map(_least_bytes, self.properties)))
+
+
+def no_vertex(face: int, named: str, num_vertices: int) -> Unrenderable:
+    """Return the error for a face that names a vertex that is not there."""
+    return Unrenderable(
+        f"face {face} names the vertex {named}, but the file has {num_vertices}, counted from 0: export it again"
+    )
+
+
+def odd_face(face: int, length: str) -> Unrenderable:
+    """Return the error for a face of a number of corners that Blender's importer ends at."""
+    return Unrenderable(f"face {face} has {length} corners, and 1 to {MAX_CORNERS} are read: triangulate it")
+
+
+def is_corners(words: tuple[str, ...]) -> bool:
+    """Tell whether a property, by the words behind `property`, is the list of a face's vertices."""
+    return words[0] == "list" and len(words) == 4 and CORNERS.fullmatch(words[-1]) is not None
 
 
 def _least_bytes(words: tuple[str, ...]) -> int:
@@ -71,7 +104,7 @@ def _least_bytes(words: tuple[str, ...]) -> int:
     if words[0] != "list" or len(sizes) != 2:
         return sum(sizes)
     length, item = sizes
-    return length + (3 * item if CORNERS.fullmatch(words[-1]) else 0)
+    return length + (3 * item if is_corners(words) else 0)
 
 
 @dataclass(frozen=True)
@@ -135,32 +168,6 @@ def _element(name: str, count: str, lines: str) -> Element:
     return Element(name, int(count), tuple(tuple(row) for row in rows if len(row) > 1))
 
 
-def missing_end(path: Path, header: PlyHeader) -> str:
-    """Say how much of what its header lists a file has, as "512 of at least 620 bytes"; empty: it seems to be whole.
-
-    In a binary file a face counts as a triangle; of text the lines are counted, and the corners of the last face.
-    """
-    if header.encoding not in BYTE_ORDERS:
-        return _missing_text(path, header)
-    size, least = path.stat().st_size, header.num_bytes + sum(element.least_bytes() for element in header.elements)
-    return f"{size} of at least {least} bytes" if size < least else ""
-
-
-def _missing_text(path: Path, header: PlyHeader) -> str:
-    listed, found, last = sum(element.count for element in header.elements), 0, b""
-    with path.open("rb") as file:
-        file.seek(header.num_bytes)
-        for line in file:
-            if line.strip():
-                found, last = found + 1, line
-    if found < listed:
-        return f"{found} of {listed} lines of data"
-    length, *corners = last.split() or [b""]
-    ends_in_face = found == listed and header.elements and header.elements[-1].is_list
-    is_short = ends_in_face and length.isdigit() and len(corners) < int(length)
-    return f"{len(corners)} of {int(length)} corners of its last face" if is_short else ""
-
-
 def _colours(text: str) -> str:
     element = ""
     for line in text.splitlines():
@@ -178,27 +185,3 @@ def with_usual_colour_names(content: bytes) -> bytes:
     for name, usual in COLOUR_NAMES.items():
         header = re.sub(rb"(?mi)^(property\s+\w+\s+)%b(\s*)$" % name, rb"\g<1>%b\2" % usual, header)
     return header + end + rest
-
-
-def has_finite_positions(path: Path, header: PlyHeader) -> bool:
-    """Tell whether every position is finite; Blender's importer puts 0 for one that is not.
-
-    Positions of files with another order of elements than vertices first are not looked at.
-    """
-    names = [name for _, name in header.properties]
-    if not {"x", "y", "z"} <= set(names):
-        return True
-    with path.open("rb") as file:
-        file.seek(header.num_bytes)
-        if header.encoding == "ascii":
-            columns = [names.index(name) for name in "xyz"]
-            rows = (next(file, b"") for _ in range(header.num_vertices))
-            suspects = (row.split() for row in rows if NOT_FINITE.search(row))
-            return not any(
-                NOT_FINITE.search(row[column]) for row in suspects for column in columns if column < len(row)
-            )
-        order = BYTE_ORDERS.get(header.encoding, "<")
-        kind = np.dtype([(name, order + TYPES[word]) for word, name in header.properties])
-        content = file.read(header.num_vertices * kind.itemsize)
-    values: npt.NDArray[np.void] = np.frombuffer(content, kind, len(content) // kind.itemsize)
-    return all(bool(np.isfinite(values[name]).all()) for name in "xyz")

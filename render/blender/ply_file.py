@@ -7,17 +7,18 @@ import bpy
 
 from render.blender.wavefront import matt_material, principled, show_vertex_colours
 from render.errors import Unrenderable
-from render.ply import PlyHeader, has_finite_positions, missing_end, read_ply_header, with_usual_colour_names
+from render.ply import BYTE_ORDERS, PlyHeader, read_ply_header, with_usual_colour_names
+from render.ply_binary import check_binary
+from render.ply_text import check_text
 
 
 def import_ply(path: Path) -> None:
     """Add the mesh of a PLY file to the scene, in the colours of its texture or else of its vertices.
 
-    Raises Unrenderable when it is a Gaussian splat, when a position is not finite or when its texture cannot be laid
-    onto it.
+    Raises Unrenderable when it is a Gaussian splat, when it is damaged or when its texture cannot be laid onto it.
     """
     header = read_ply_header(path)
-    check_header(path, header)
+    check_content(path, header)
     if header.colours.startswith("face") and not header.textures:
         raise Unrenderable(
             "its colours belong to faces, which Blender does not read from PLY: convert it to GLB or OBJ"
@@ -39,14 +40,14 @@ def import_ply(path: Path) -> None:
         mesh.materials.append(textured_material(path.parent / header.textures[0]))
 
 
-def check_header(path: Path, header: PlyHeader) -> None:
-    """Raise Unrenderable for a splat, for a file that is cut off, and for positions that are not finite."""
+def check_content(path: Path, header: PlyHeader) -> None:
+    """Raise Unrenderable for a splat, and for what the importer would take for something else (render.ply_text)."""
     if header.is_splat and not header.num_faces:
         raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
-    if missing := missing_end(path, header):
-        raise Unrenderable(f"cut off: the file has {missing}; get it whole")
-    if not has_finite_positions(path, header):
-        raise Unrenderable("vertices are not finite")
+    if header.encoding in BYTE_ORDERS:
+        check_binary(path, header)
+    else:
+        check_text(path, header)
 
 
 def import_mesh(path: Path, header: PlyHeader) -> None:

@@ -231,6 +231,22 @@ def test_inspect_ply_that_is_cut_off_says_what_is_missing(tmp_path: Path) -> Non
         measured(path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("0 0 0\n1 abc 0\n0 1 0\n3 0 1 2\n", "vertex 1 has the coordinate abc, which is no number"),
+        ("0 0 0\n1 0 0\n0 1 0\n3 0 1 3\n", "face 0 names the vertex 3, but the file has 3, counted from 0"),
+    ],
+)
+def test_inspect_ply_of_which_blender_makes_something_else_says_what_is_wrong(
+    tmp_path: Path, rows: str, reason: str
+) -> None:
+    path = tmp_path / "a.ply"
+    path.write_text(PLY.format("", FACE) + rows)
+    with pytest.raises(Unrenderable, match=reason):
+        measured(path)
+
+
 def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("comment TextureFile bark 1.png\n", "property float s\nproperty float t\n" + FACE)

@@ -1,11 +1,14 @@
-"""A PLY file is whole or turned away: Blender shows what is left of one that is cut off."""
+"""A PLY file is whole and right or turned away: of others Blender shows what it makes of them."""
 
 import struct
 from pathlib import Path
 
 import pytest
 
-from render.ply import missing_end, read_ply_header
+from render.errors import Unrenderable
+from render.ply import BYTE_ORDERS, read_ply_header
+from render.ply_binary import check_binary
+from render.ply_text import ROWS, check_text
 
 HEAD = (
     "ply\nformat {} 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
@@ -25,10 +28,22 @@ def binary(encoding: str, order: str) -> bytes:
 LITTLE, BIG = binary("binary_little_endian", "<"), binary("binary_big_endian", ">")
 
 
-def missing(tmp_path: Path, content: bytes) -> str:
+def fault(tmp_path: Path, content: bytes) -> str:
     path = tmp_path / "a.ply"
     path.write_bytes(content)
-    return missing_end(path, read_ply_header(path))
+    header = read_ply_header(path)
+    try:
+        (check_binary if header.encoding in BYTE_ORDERS else check_text)(path, header)
+    except Unrenderable as error:
+        return str(error)
+    return ""
+
+
+def with_row(content: bytes, row: int, line: str) -> bytes:
+    """TEXT with another line in place of one of its data."""
+    head, lines = content[: content.index(b"end_header\n") + 11], content.splitlines()[-6:]
+    lines[row] = line.encode()
+    return head + b"\n".join(lines) + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -48,28 +63,85 @@ def missing(tmp_path: Path, content: bytes) -> str:
     ],
 )
 def test_ply_file_that_is_whole_misses_nothing(tmp_path: Path, content: bytes) -> None:
-    assert missing(tmp_path, content) == ""
+    assert fault(tmp_path, content) == ""
 
 
 @pytest.mark.parametrize("content", [LITTLE, BIG])
 @pytest.mark.parametrize("cut", [1, 13, 40])
 def test_ply_binary_that_is_cut_off_misses_bytes(tmp_path: Path, content: bytes, cut: int) -> None:
     left = len(content) - cut
-    assert missing(tmp_path, content[:left]) == f"{left} of at least {len(content)} bytes"
+    assert (
+        fault(tmp_path, content[:left])
+        == f"cut off: the file has {left} of at least {len(content)} bytes; get it whole"
+    )
 
 
 def test_ply_that_lists_more_than_it_has_bytes_is_cut_off_whatever_it_lists(tmp_path: Path) -> None:
     head = b"ply\nformat binary_little_endian 1.0\nelement face 99999999999\nproperty odd thing\nend_header\n"
-    assert missing(tmp_path, head) == f"{len(head)} of at least {len(head) + 99999999999} bytes"
+    assert f"the file has {len(head)} of at least {len(head) + 99999999999} bytes" in fault(tmp_path, head)
 
 
 def test_ply_text_that_is_cut_off_misses_lines_or_corners(tmp_path: Path) -> None:
-    assert missing(tmp_path, TEXT[: TEXT.index(b"3 0 2 3")]) == "5 of 6 lines of data"
-    assert missing(tmp_path, TEXT[: TEXT.index(b"3 0 1 2")]) == "4 of 6 lines of data"
-    assert missing(tmp_path, TEXT[: TEXT.index(b"3 0 2 3") + 5]) == "2 of 3 corners of its last face"
+    for end, reason in ((0, "5 of 6 lines of data"), (5, "2 of 3 corners of its last face")):
+        cut = TEXT[: TEXT.index(b"3 0 2 3") + end]
+        assert fault(tmp_path, cut) == f"cut off: the file has {reason}; get it whole"
 
 
 def test_ply_faces_of_many_corners_count_as_triangles_at_least(tmp_path: Path) -> None:
     one = LITTLE.replace(b"face 2", b"face 1")
     body = struct.pack("<B6iB", 6, 0, 1, 2, 3, 0, 1, 255)
-    assert missing(tmp_path, one[: -2 * 14] + body) == ""
+    assert fault(tmp_path, one[: -2 * 14] + body) == ""
+    assert fault(tmp_path, one[: -2 * 14] + body[:-3]) == "cut off: the file ends inside of face 0 of 1; get it whole"
+
+
+@pytest.mark.parametrize("word", ["abc", "1,5", "0x10", "null", "1.2.3"])
+@pytest.mark.parametrize("row", [0, 3])
+def test_ply_text_with_a_coordinate_that_is_no_number_is_named(tmp_path: Path, word: str, row: int) -> None:
+    expected = f"vertex {row} has the coordinate {word}, which is no number: export it again"
+    assert fault(tmp_path, with_row(TEXT, row, f"1.0 {word} 2.0")) == expected
+
+
+@pytest.mark.parametrize("word", ["nan", "-Infinity", "1e39", "-1.#INF00"])
+def test_ply_text_with_a_coordinate_that_is_not_finite_is_turned_away(tmp_path: Path, word: str) -> None:
+    assert fault(tmp_path, with_row(TEXT, 1, f"1.0 2.0 {word}")) == "vertices are not finite"
+
+
+def test_ply_text_with_odd_words_beside_positions_is_read(tmp_path: Path) -> None:
+    head = TEXT.replace(b"property float z\n", b"property float z\nproperty float quality\n")
+    rows = [f"{line} {'nan' if line.startswith('1') else '0'}" for line in LINES[:4]]
+    content = head[: head.index(b"end_header")] + "\n".join(["end_header", *rows, *LINES[4:], ""]).encode()
+    assert fault(tmp_path, content) == ""
+    assert "vertex 2 has 3 of 4 numbers" in fault(tmp_path, content.replace(b"1 1 0 nan", b"1 1 0"))
+
+
+@pytest.mark.parametrize("corner", ["4", "-1", "x", "1.0", "4294967295"])
+def test_ply_face_that_names_no_vertex_is_named(tmp_path: Path, corner: str) -> None:
+    expected = f"face 1 names the vertex {corner}, but the file has 4, counted from 0: export it again"
+    assert fault(tmp_path, with_row(TEXT, 5, f"3 0 2 {corner} 255")) == expected
+    assert fault(tmp_path, with_row(TEXT, 5, f"4 0 1 2 {corner} 255")) == expected, "among faces of other sizes"
+    if corner not in ("4", "-1"):
+        return
+    for content, order in ((LITTLE, "<"), (BIG, ">")):
+        face = struct.pack(f"{order}B3iB", 3, 0, 2, int(corner), 255)
+        assert fault(tmp_path, content[: -len(face)] + face) == expected
+
+
+def test_ply_face_in_a_later_block_of_lines_is_counted_from_the_first(tmp_path: Path) -> None:
+    count = ROWS + 2
+    content = TEXT[: TEXT.index(b"3 0 1 2")].replace(b"face 2", f"face {count}".encode())
+    faces = b"3 0 1 2 255\n" * (count - 1)
+    assert fault(tmp_path, content + faces + b"3 0 1 2 255\n") == ""
+    assert f"face {count - 1} names the vertex 9" in fault(tmp_path, content + faces + b"3 0 1 9 255\n")
+    assert f"{count + 3} of {count + 4} lines of data" in fault(tmp_path, content + faces)
+
+
+@pytest.mark.parametrize("count", [0, 256])
+def test_ply_face_of_more_corners_than_are_read_has_a_remedy(tmp_path: Path, count: int) -> None:
+    expected = f"face 0 has {count} corners, and 1 to 255 are read: triangulate it"
+    assert fault(tmp_path, with_row(TEXT, 4, f"{count}" + " 0" * count + " 255")) == expected
+    wide = LITTLE.replace(b"list uchar", b"list ushort")[: -2 * 14] + struct.pack(f"<H{count}i", count, *[0] * count)
+    assert fault(tmp_path, wide + b"\0" * 40) == expected
+
+
+def test_ply_text_with_a_blank_line_among_its_data_is_told(tmp_path: Path) -> None:
+    assert fault(tmp_path, with_row(TEXT, 2, f"\n{LINES[2]}")).startswith("there are blank lines between the lines")
