@@ -82,9 +82,9 @@ def parse_json(content: bytes) -> Any:
 
 
 def file_names(path: Path) -> list[str]:
-    """Return the paths, from a glTF or GLB file's folder, of its buffers and images that are not embedded.
+    """Return the paths, from a glTF or GLB file's folder, of its buffers and images that are not embedded, as written.
 
-    A file that cannot be read has none.
+    Which files they mean: render.obj.lookup.named_file. A file that cannot be read has none.
     """
     try:
         document = read_document(path)
@@ -92,8 +92,13 @@ def file_names(path: Path) -> list[str]:
         uris = [part.get("uri") for part in parts]
     except (ValueError, AttributeError, TypeError):
         return []
-    names = [uri_path(uri) for uri in uris if isinstance(uri, str) and uri and not uri.startswith("data:")]
+    names = [uri_path(uri) for uri in uris if isinstance(uri, str) and uri and not is_embedded(uri)]
     return list(dict.fromkeys(names))
+
+
+def is_embedded(uri: str) -> bool:
+    """Tell whether a URI holds the data itself."""
+    return uri[:5].lower() == "data:"
 
 
 def uri_path(uri: str) -> str:

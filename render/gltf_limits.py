@@ -8,6 +8,7 @@ from typing import Any
 from render.errors import Unrenderable
 from render.gltf import file_names
 from render.named_files import leads_to_file
+from render.obj.lookup import named_file
 
 MAX_WITHOUT_DATA = 50_000_000
 """Elements of accessors that have no data of their own: zeros, or what a compression decodes to."""
@@ -23,7 +24,7 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
         path: The file.
         document: Its JSON.
     """
-    named = [path.parent / name for name in file_names(path)]
+    named = [named_file(path, name) for name in file_names(path)]
     files = [file for file in named if leads_to_file(file)]
     for file in named:
         if file not in files and os.path.exists(file):  # noqa: PTH110 (Path.exists raises for names that are too long)

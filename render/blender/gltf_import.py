@@ -6,6 +6,7 @@ of its preferences. What is decided for which extension stands in docs/rendering
 
 import base64
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +30,11 @@ from render.blender.gltf_values import (
     require_finite_positions,
 )
 from render.errors import Unrenderable
-from render.gltf import read_document
+from render.gltf import is_embedded, read_document, uri_path
 from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
+from render.named_files import leads_to_file
+from render.obj.lookup import named_file
 
 TRIANGLE_MODES = {None, TRIANGLES, TRIANGLE_STRIP, TRIANGLE_FAN}
 SEE_THROUGH = "see_through"
@@ -96,6 +99,7 @@ class glTF2ImportUserExtension:  # noqa: N801 (the importer looks for this name)
                 raise Unrenderable(f"needs the extension {undeclared[0]}, which its list extensionsUsed does not have")
             remove_unseen(gltf, unseen_nodes(document))
             remove_clear(gltf)
+            mend_names(gltf)
             require_finite_transforms(gltf.data.nodes or [])
             mend_rotations(gltf.data.nodes or [])
             mend_textures(gltf)
@@ -153,6 +157,16 @@ def is_clear(material: Any) -> bool:
     colour = material.pbr_metallic_roughness and material.pbr_metallic_roughness.base_color_factor
     heeds_alpha = material.alpha_mode == "BLEND" or (material.alpha_mode == "MASK" and material.alpha_cutoff != 0)
     return bool(heeds_alpha and colour and colour[3] == 0)
+
+
+def mend_names(gltf: Any) -> None:
+    """Name buffers and images as they are called on the disk, where programs meant the same in other letters."""
+    path = Path(gltf.filename)
+    for part in [*(gltf.data.buffers or []), *(gltf.data.images or [])]:
+        if part.uri and not is_embedded(part.uri):
+            file = named_file(path, uri_path(part.uri))
+            if leads_to_file(file):
+                part.uri = os.path.relpath(file, path.parent).replace("%", "%25")
 
 
 def mend_textures(gltf: Any) -> None:

@@ -7,6 +7,7 @@ import bpy
 
 from render.blender.wavefront import matt_material, principled, show_vertex_colours
 from render.errors import Unrenderable
+from render.obj.lookup import last_part, named_file
 from render.ply import BYTE_ORDERS, PlyHeader, read_ply_header, with_usual_colour_names
 from render.ply_binary import check_binary
 from render.ply_text import check_text
@@ -37,7 +38,7 @@ def import_ply(path: Path) -> None:
                 "its texture coordinates belong to corners of faces, which Blender does not read from PLY: "
                 "convert it to GLB or OBJ"
             )
-        mesh.materials.append(textured_material(path.parent / header.textures[0]))
+        mesh.materials.append(textured_material(named_file(path, header.textures[0])))
 
 
 def check_content(path: Path, header: PlyHeader) -> None:
@@ -68,6 +69,6 @@ def textured_material(texture: Path) -> bpy.types.Material:
     try:
         node.image = bpy.data.images.load(str(texture))
     except RuntimeError:
-        node.label = texture.name  # is reported as missing by this name
+        node.label = last_part(texture.name)  # is reported as missing by this name
     material.node_tree.links.new(node.outputs["Color"], principled(material).inputs["Base Color"])
     return material

@@ -29,6 +29,7 @@ from render.gltf_references import broken_reference
 from render.images import UNREADABLE
 from render.lfs import REMEDY, is_lfs_pointer
 from render.named_files import leads_to_file
+from render.obj.lookup import named_file
 from render.placement import Placement
 
 skip_destructors_at_exit()
@@ -73,7 +74,7 @@ def load(path: Path, up_axis: UpAxis | None = None) -> int:
 
 def refusal(path: Path, said: str) -> str:
     """Return why the importer refused a file: what is wrong with a glTF file, else what the importer `said`."""
-    files = [path.parent / name for name in file_names(path)]
+    files = [named_file(path, name) for name in file_names(path)]
     pointers = [file.name for file in files if leads_to_file(file) and is_lfs_pointer(file)]
     if pointers:
         return f"{pointers[0]} is {REMEDY}"

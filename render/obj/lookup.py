@@ -1,9 +1,9 @@
-"""Finds the file that a name in an OBJ or MTL file means.
+"""Finds the file that a name in an OBJ, MTL, glTF or PLY file means.
 
-Such names were written on another computer, by one of many programs. What Blender's importer finds is found here too
-(wavefront_obj/importer/obj_import_mtl.cc, load_texture_image: beside the library, by absolute path, by its last part),
-and what it misses: other cases of letters, other codes, comments and options behind the name. A file beside the library
-goes before one of an absolute path, so that a copied object does not look at where it came from.
+Such names were written on another computer, by one of many programs. What Blender's importer of OBJ finds is found here
+too (wavefront_obj/importer/obj_import_mtl.cc, load_texture_image: beside the library, by absolute path, by its last
+part), and what importers miss: other cases of letters, other codes, comments and options behind the name. A file beside
+the library goes before one of an absolute path, so that a copied object does not look at where it came from.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from render.named_files import leads_to_file
 
@@ -57,6 +57,20 @@ def find_file(name: str, folders: Sequence[Path], *, absolute: bool) -> Found | 
     return Found(path, path) if path else None
 
 
+def named_file(main: Path, name: str) -> Path:
+    """Return the file that a name in a glTF or PLY file means; where there is none, the path that is written.
+
+    Args:
+        main: The file that holds the name.
+        name: As written, without the escapes of a URI.
+    """
+    written = main.parent / name
+    if leads_to_file(written) and not Path(name).is_absolute():
+        return written
+    found = find_file(name, [main.parent], absolute=False)
+    return found.path if found else written
+
+
 def last_part(name: str) -> str:
     """Return the file's name in a path of Windows or Unix, without quotes."""
     return _spelled(name).rpartition("/")[2]
@@ -75,6 +89,7 @@ def _spellings(name: str) -> Iterator[str]:
     for without in (COMMENT.sub("", plain), OPTIONS_BEHIND.sub("", plain)):
         yield without.strip()
     yield unquote(plain)
+    yield quote(os.fsencode(plain))
     yield plain.replace("_", " ")
     yield plain.replace(" ", "_")
 

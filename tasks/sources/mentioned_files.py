@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from render.blender.usd_file import needed_files
 from render.formats import IMAGE_SUFFIXES, format_of
 from render.named_files import leads_to_file
+from render.obj.lookup import named_file
 from render.ply import read_ply_header
 from tasks.sources.gunzip import gunzip
 
@@ -39,7 +40,7 @@ def mentioned_files(main: Path) -> list[Path]:
 
 
 def _of_ply(main: Path) -> Iterator[Path]:
-    yield from (main.parent / name for name in read_ply_header(main).textures)
+    yield from (named_file(main, name) for name in read_ply_header(main).textures)
 
 
 def _of_usd(main: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from render import gltf
 from render.errors import Unrenderable
 from render.named_files import leads_to_file
 from render.obj.links import read_links
+from render.obj.lookup import named_file
 from render.obj.text import read_text
 from tasks.sources.mentioned_files import mentioned_files
 
@@ -59,9 +60,9 @@ def _references(main: Path) -> Iterator[tuple[Path, Path]]:
         yield from _of_obj(main)
     elif kind in (".glb", ".gltf"):
         for name in gltf.file_names(main):
-            path = Path(os.path.normpath(main.parent / name))
+            path = Path(os.path.normpath(named_file(main, name)))
             is_there = leads_to_file(path)
-            if is_there and name.startswith("/"):
+            if is_there and path == Path(name) and not path.is_relative_to(main.parent):
                 raise FileNotFoundError(f"names {path} by an absolute path, which a copy loses: make it relative")
             if is_there:
                 yield path, path

@@ -82,6 +82,11 @@ class Gltf:
         path.write_text(json.dumps(self.document | {"buffers": buffers}))
         return path
 
+    def write_beside(self, path: Path, uri: str) -> bytes:
+        """Write the file with a buffer that lies beside it under a name; returns what shall stand there."""
+        path.write_text(json.dumps(self.document | {"buffers": [{"byteLength": len(self.content), "uri": uri}]}))
+        return self.content
+
 
 def box(*sides: float, at: tuple[float, float, float] = (0, 0, 0)) -> trimesh.Trimesh:
     """A closed box with faces outwards, in glTF's axes; one number makes a cube."""

@@ -23,6 +23,7 @@ FORMS = {
     "tex.png # the colour": "tex.png",
     "tex.png -s 2 2 1": "tex.png",
     "my%20tex.png": "my tex.png",
+    "your tex.png": "your%20tex.png",
     "my_tex.png": "my tex.png",
     "TEX.PNG": "tex.png",
     "Textures/Tex.png": "textures/tex.png",

@@ -13,6 +13,7 @@ from render.report import check_usable
 from tasks.artifacts.tables import Entry
 from tasks.sources.folder import FolderSource
 from tasks.sources.side_files import files_beside
+from tests.render.gltf_files import Gltf, box
 from tests.render.obj.cards import card, half_clear, write
 from tests.render.obj.test_lookup import FORMS
 from tests.render.toys import camera, toy_config
@@ -69,6 +70,39 @@ def test_copied_object_looks_the_same_whatever_names_its_texture(tmp_path: Path,
     main = write(folder, {"model.obj": card(head="mtllib model.mtl"), "model.mtl": material, FORMS[written]: ""})
     half_clear(folder / FORMS[written], (255, 60, 0))
     check_copy_looks_the_same(tmp_path / "in", main, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "written", ["Textures/T\u00c9X.png", "te\u0301x.png", "C:\\work\\t\u00e9x.png", "t%C3%A9x.png"]
+)
+@pytest.mark.parametrize("kind", ["gltf", "ply"])
+def test_copied_object_looks_the_same_whatever_letters_its_gltf_or_ply_file_is_written_in(
+    tmp_path: Path, kind: str, written: str
+) -> None:
+    folder = tmp_path / "in" / "a" / "b"
+    stored = "textures/t\u00e9x.png" if written.startswith("T") else "t\u00e9x.png"
+    main = write(folder, {f"model.{kind}": "", stored: "", "Model.BIN": ""})
+    half_clear(folder / stored, (255, 60, 0))
+    if kind == "gltf":
+        (folder / "Model.BIN").write_bytes(textured_box(written).write_beside(main, "model.bin"))
+    else:
+        head = "ply\nformat ascii 1.0\ncomment TextureFile {}\nelement vertex 3\n"
+        properties = "".join(f"property float {name}\n" for name in "xyzst")
+        rows = "0 -1 -1 0 0\n0 1 -1 1 0\n0 0 1 .5 1\n3 0 1 2\n"
+        faces = "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
+        main.write_text(head.format(written) + properties + faces + rows, encoding="utf-8")
+    check_copy_looks_the_same(tmp_path / "in", main, tmp_path / "out")
+
+
+def textured_box(uri: str) -> Gltf:
+    gltf = Gltf()
+    gltf.add("images", {"uri": uri})
+    gltf.add("textures", {"source": 0})
+    surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0}
+    material = gltf.add("materials", {"pbrMetallicRoughness": surface})
+    corners = gltf.accessor(np.full((8, 2), 0.9, dtype=np.float32))
+    gltf.node(gltf.mesh(box(1), material, TEXCOORD_0=corners))
+    return gltf
 
 
 @pytest.mark.parametrize("head", LIBRARIES)
