@@ -32,6 +32,20 @@ def read_header(path: Path) -> tuple[int, int]:
     return version, length
 
 
+def is_binary(path: Path) -> bool:
+    """Tell whether a file begins as a GLB file does."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def is_json(path: Path) -> bool:
+    """Tell whether a file is a glTF document in JSON, which an error that a server sends in JSON is not."""
+    try:
+        return not is_binary(path) and "asset" in read_document(path)
+    except ValueError:
+        return False
+
+
 def check_chunks(path: Path) -> None:
     """Raise ValueError unless the chunks of a GLB file begin with the JSON and none reaches beyond the file's end."""
     end, start = path.stat().st_size, HEADER.size

@@ -22,13 +22,16 @@ class Defect:
 def find_defect(main: Path) -> Defect | None:
     """Return what is wrong with an object's main file; None when nothing is.
 
-    An empty file, a git-LFS pointer and, of GLB files, whatever contradicts their header or table of chunks.
+    An empty file, a git-LFS pointer and, of GLB files, whatever contradicts their header or table of chunks. Which of
+    its two containers a glTF file has says its content, not its name, as its importer sees it.
     """
     if main.stat().st_size == 0:
         return Defect("the file is empty")
     if is_lfs_pointer(main):
         return Defect(REMEDY, is_of_the_server=True)
-    return _glb_defect(main) if main.suffix == ".glb" else None
+    kind = main.suffix.lower()
+    is_binary = kind in (".glb", ".gltf") and gltf.is_binary(main)
+    return _glb_defect(main) if is_binary or (kind == ".glb" and not gltf.is_json(main)) else None
 
 
 def _glb_defect(main: Path) -> Defect | None:

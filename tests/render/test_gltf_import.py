@@ -15,7 +15,7 @@ from render.errors import Unrenderable
 from render.placement import normalize_bounds
 from render.report import ObjectReport
 from tests.render.gltf_files import BLUE, GREEN, RED, Gltf, box, square
-from tests.render.toys import OBJECTS, camera, toy_config
+from tests.render.toys import OBJECTS, camera, toy_config, write_box
 
 pytestmark = pytest.mark.blender
 objects = pytest.importorskip("render.blender.objects")
@@ -479,3 +479,12 @@ def test_files_that_fail_are_taken_rightly() -> None:
     assert objects.inspect(FAULTS / "other" / "pops_up_from_zero.glb").pose == "rest"
     with pytest.raises(Unrenderable, match="not finite"):
         objects.inspect(FAULTS / "not_finite" / "SparseNaN.gltf")
+
+
+def test_container_is_told_by_the_content_not_by_the_name(tmp_path: Path) -> None:
+    """A JSON document called .glb, with its buffer beside it, and a binary file called .gltf."""
+    gltf = two_boxes()
+    (tmp_path / "object.bin").write_bytes(gltf.write_beside(tmp_path / "object.glb", "object.bin"))
+    assert sizes(objects.inspect(tmp_path / "object.glb")) == [6, 1, 1]
+    write_box(tmp_path / "box.glb").rename(tmp_path / "box.gltf")
+    assert objects.inspect(tmp_path / "box.gltf").num_faces == 12

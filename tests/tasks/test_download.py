@@ -349,6 +349,10 @@ def test_download_from_a_folder_rejects_odd_files_with_cause_and_remedy(tmp_path
         "chair.glb": glb(),
         "linked.glb": b"../store/linked.glb",
         "broken.glb": b"nothing of the kind",
+        "error.glb": b'{"error": "not found"}',
+        "json.glb": json.dumps({"asset": {"version": "2.0"}}).encode(),
+        "binary.gltf": glb(),
+        "cut.gltf": glb()[:-4],
         "named.gltf": json.dumps({"images": [{"uri": "wood.png"}]}).encode(),
         "wood.png": b"1",
     }
@@ -360,11 +364,13 @@ def test_download_from_a_folder_rejects_odd_files_with_cause_and_remedy(tmp_path
     select_objects(tmp_path / "catalog", select_config(), 0, tmp_path / "selected", make_tools(tmp_path))
     rows = run_download(tmp_path, make_tools(tmp_path), catalog=catalog)
     reasons = {uid: row.reason for uid, row in rows.items() if isinstance(row, Rejected)}
-    assert reasons.keys() == {"linked", "broken"}
+    assert reasons.keys() == {"linked", "broken", "error", "cut"}
     assert reasons["linked"].startswith(
         "the file is nothing but the text '../store/linked.glb': a link that was stored as"
     )
     assert "text" not in reasons["broken"]
+    assert reasons["error"] == "not a GLB file: it starts with b'{\"er'"
+    assert reasons["cut"] == f"GLB of {len(glb())} bytes according to its header, {len(glb()) - 4} in fact"
 
 
 @pytest.mark.parametrize(
