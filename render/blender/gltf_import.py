@@ -33,6 +33,7 @@ from render.errors import Unrenderable
 from render.gltf import is_embedded, read_document, uri_path
 from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
+from render.gltf_version import check_version
 from render.named_files import leads_to_file
 from render.obj.lookup import named_file
 
@@ -78,6 +79,7 @@ def check_before_import(path: Path) -> None:
         document = read_document(path)
     except ValueError:
         return
+    check_version(document)
     check_document(path, document)
 
 

@@ -1,6 +1,7 @@
 """Reads the JSON of glTF files as viewers do, where Blender's importer takes what is written to the letter only.
 
-Programs write a byte order mark, UTF-16, NULs instead of blanks at the end of a GLB file's JSON, and NaN.
+Programs write a byte order mark, UTF-16, NULs instead of blanks at the end of a GLB file's JSON, NaN, and a number as
+the version.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Any
 from io_scene_gltf2.io.imp import gltf2_io_gltf
 
 from render.gltf import parse_json
+from render.gltf_version import with_plain_version
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def lenient_json() -> Iterator[None]:
 def load_json(content: memoryview) -> Any:
     """Return a glTF document; numbers that are not finite are left out, so that what they would set has its default.
 
-    Those of nodes stay: whoever places the object says which node stands nowhere.
+    Those of nodes stay: whoever places the object says which node stands nowhere. Its version is "2.0".
 
     Raises the importer's error when it is no JSON.
     """
@@ -37,7 +39,8 @@ def load_json(content: memoryview) -> Any:
     except ValueError as error:
         raise gltf2_io_gltf.ImportError(f"Bad glTF: json error: {error}") from error
     if isinstance(document, dict):
-        return {key: value if key == "nodes" else finite(value) for key, value in document.items()}
+        read = {key: value if key == "nodes" else finite(value) for key, value in document.items()}
+        return with_plain_version(read)
     return document
 
 

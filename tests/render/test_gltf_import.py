@@ -488,3 +488,12 @@ def test_container_is_told_by_the_content_not_by_the_name(tmp_path: Path) -> Non
     assert sizes(objects.inspect(tmp_path / "object.glb")) == [6, 1, 1]
     write_box(tmp_path / "box.glb").rename(tmp_path / "box.gltf")
     assert objects.inspect(tmp_path / "box.gltf").num_faces == 12
+
+
+def test_version_that_is_a_number_is_read_and_another_one_named(tmp_path: Path) -> None:
+    gltf = two_boxes()
+    gltf.document["asset"]["version"] = 2.0
+    assert sizes(inspect(gltf, tmp_path)) == [6, 1, 1]
+    gltf.document["asset"]["version"] = 1.0
+    with pytest.raises(Unrenderable, match=r"is of glTF version 1\.0, and only 2\.0 is read"):
+        inspect(gltf, tmp_path)
