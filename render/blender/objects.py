@@ -10,6 +10,7 @@ from render.axes import UpAxis
 from render.blender.enclosure import measure_enclosure
 from render.blender.gltf_object import POSE
 from render.blender.meshes import Triangles, Vertices, mesh_instances, transformed, used_vertices
+from render.blender.pose import is_flattened
 from render.blender.scene import load, missing_textures, used_materials
 from render.blender.wavefront import missing_libraries
 from render.errors import Unrenderable
@@ -24,11 +25,13 @@ def inspect(path: Path, up_axis: UpAxis | None = None) -> ObjectReport:
 
     `up_axis` is the axis of the file that points up; None: the one that its format says.
 
-    Raises Unrenderable when Blender cannot read the file or a vertex is not finite. Whether the object is good enough
-    is for `render.report.check_usable` to decide.
+    Raises Unrenderable when Blender cannot read the file, a vertex is not finite or a scale of 0 flattens all of it.
+    Whether the object is good enough is for `render.report.check_usable` to decide.
     """
     with captured_stdout():
         load(path, up_axis)
+        if is_flattened():
+            raise Unrenderable("its nodes are at scale 0 along an axis: give them another scale in the file")
         found = list(mesh_instances())
         boxes = [bounds(used_vertices(vertices, faces)) for vertices, faces in found if len(faces)]
         minimum, maximum = bounds(np.concatenate(boxes)) if boxes else np.zeros((2, 3))

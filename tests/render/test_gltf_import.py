@@ -464,6 +464,26 @@ def test_animation_and_rest_at_scale_0_are_turned_away_with_the_cause(tmp_path: 
         inspect(animated([0.0, 0.0, 0.0], rest=[0.0, 0.0, 0.0]), tmp_path)
 
 
+@pytest.mark.parametrize("scale", [[0, 0, 0], [1, 0, 1], [0, 0, 1], [1e-9, 1, 1]])
+@pytest.mark.parametrize("turn", [None, [0.5, -0.1, 0.7, 0.5]])
+def test_object_at_scale_0_is_turned_away_with_the_cause(
+    tmp_path: Path, scale: list[float], turn: list[float] | None
+) -> None:
+    turned: dict[str, Any] = {} if turn is None else {"rotation": turn}
+    gltf = Gltf()
+    inner = gltf.node(gltf.mesh(box(1, 2, 3), gltf.material(RED)), in_scene=False, **turned)
+    gltf.node(scale=scale, children=[inner], **turned)
+    with pytest.raises(Unrenderable, match="its nodes are at scale 0 along an axis: give them another scale"):
+        inspect(gltf, tmp_path)
+
+
+def test_sheet_that_is_flat_along_the_axis_of_scale_0_is_seen(tmp_path: Path) -> None:
+    gltf = Gltf()
+    gltf.node(gltf.mesh(square(), gltf.material(RED)), scale=[1, 1, 0])
+    assert sizes(inspect(gltf, tmp_path)) == [1, 1, 0]
+    assert is_colour(middle(gltf, tmp_path), RED)
+
+
 def test_small_part_at_scale_0_stays_away(tmp_path: Path) -> None:
     gltf = animated([0.0, 0.0, 0.0])
     for _ in range(2):
