@@ -4,12 +4,13 @@ Written by hand because no package of the environment hands out the header of a 
 one that cannot be rendered: trimesh and Blender build the scene or refuse. Layout: glTF 2.0 specification, chapter 4.
 """
 
+import base64
 import json
 import os
 import struct
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 MAGIC = b"glTF"
 HEADER = struct.Struct("<4sII")
@@ -113,6 +114,19 @@ def file_names(path: Path) -> list[str]:
 def is_embedded(uri: str) -> bool:
     """Tell whether a URI holds the data itself."""
     return uri[:5].lower() == "data:"
+
+
+def plain_data(uri: str) -> str:
+    """Return a URI that holds data in the form that importers read, whatever other form RFC 2397 allows it.
+
+    Programs write it with escapes, in the alphabet for URLs, in capital letters, without padding or without base64.
+    """
+    head, _, data = uri.partition(",")
+    if not head.lower().endswith(";base64"):
+        return "data:application/octet-stream;base64," + base64.b64encode(unquote_to_bytes(data)).decode()
+    if "%" in data:
+        data = unquote(data)
+    return f"{head.lower()},{data.replace('-', '+').replace('_', '/')}=="
 
 
 def uri_path(uri: str) -> str:

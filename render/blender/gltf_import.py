@@ -30,7 +30,7 @@ from render.blender.gltf_values import (
     require_finite_positions,
 )
 from render.errors import Unrenderable
-from render.gltf import is_embedded, read_document, uri_path
+from render.gltf import is_embedded, plain_data, read_document, uri_path
 from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
 from render.gltf_version import check_version
@@ -162,13 +162,13 @@ def is_clear(material: Any) -> bool:
 
 
 def mend_names(gltf: Any) -> None:
-    """Name buffers and images as they are called on the disk, where programs meant the same in other letters."""
+    """Name buffers and images as they are called on the disk, and hold data as the importer reads them."""
     path = Path(gltf.filename)
     for part in [*(gltf.data.buffers or []), *(gltf.data.images or [])]:
-        if part.uri and not is_embedded(part.uri):
-            file = named_file(path, uri_path(part.uri))
-            if leads_to_file(file):
-                part.uri = os.path.relpath(file, path.parent).replace("%", "%25")
+        if part.uri and is_embedded(part.uri):
+            part.uri = plain_data(part.uri)
+        elif part.uri and leads_to_file(file := named_file(path, uri_path(part.uri))):
+            part.uri = os.path.relpath(file, path.parent).replace("%", "%25")
 
 
 def mend_textures(gltf: Any) -> None:

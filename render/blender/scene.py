@@ -81,8 +81,10 @@ def refusal(path: Path, said: str) -> str:
     reason = importer_reason(said.replace(str(path), path.name))
     if format_of(path).name == "glTF" and "refused the file" in reason:
         with suppress(ValueError):
-            fault = broken_reference(read_document(path))
-            return f"Blender's importer refused the file: {fault}; export it again" if fault else reason
+            if fault := broken_reference(read_document(path)):
+                return f"Blender's importer refused the file: {fault}; export it again"
+        if "Traceback" in said and "MemoryError" not in said:
+            return f"{reason}; it is damaged or no valid glTF: export it again"
     return reason
 
 

@@ -1,9 +1,10 @@
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
-from render.gltf import read_document, read_header
+from render.gltf import plain_data, read_document, read_header
 from tests.render.toys import write_box
 
 
@@ -37,3 +38,23 @@ def test_read_document_of_a_damaged_file_raises(tmp_path: Path, content: bytes) 
     path.write_bytes(content)
     with pytest.raises(ValueError):  # noqa: PT011 json's own words
         read_document(path)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "data:application/octet-stream;base64,+/8A7g==",
+        "data:;base64,+/8A7g",
+        "DATA:image/png;charset=utf-8;BASE64,+/8A7g==",
+        "data:image/png;base64,-_8A7g==",
+        "data:image/png;base64,%2B%2F8A7g%3D%3D",
+        "data:image/png;base64,+/8A\n  7g==",
+        "data:image/png;base64,+/8A7g======",
+        "data:image/png,%FB%FF%00%EE",
+    ],
+)
+def test_plain_data_is_read_by_pythons_base64_whatever_its_form(uri: str) -> None:
+    head, separator, data = plain_data(uri).partition(";base64,")
+    assert head.startswith("data:")
+    assert separator
+    assert base64.b64decode(data) == b"\xfb\xff\x00\xee"
