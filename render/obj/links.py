@@ -9,7 +9,7 @@ from pathlib import Path
 from render.errors import Unrenderable
 from render.obj.lookup import Found, find_file, last_part
 from render.obj.materials import Material, read_materials, textures_of
-from render.obj.text import read_text
+from render.obj.text import line_end, read_text
 
 NO_MATERIAL = (b"none", b"(null)", b"null")
 """What programs write as the material of faces that have none."""
@@ -69,13 +69,8 @@ def statements(content: bytes, keyword: bytes) -> Iterator[bytes]:
         end = position + len(keyword)
         before = content[max(position - 64, 0) : position].rpartition(b"\n")[2]
         if not before.strip() and content[end : end + 1].isspace():
-            yield content[end : _line_end(content, end)].strip()
+            yield content[end : line_end(content, end)].strip()
         position = content.find(keyword, end)
-
-
-def _line_end(content: bytes, start: int) -> int:
-    end = content.find(b"\n", start)
-    return end if end >= 0 else len(content)
 
 
 def _libraries(path: Path, content: bytes) -> tuple[dict[Found, bytes], list[str]]:

@@ -42,6 +42,12 @@ def read_text(path: Path) -> Text:
     return Text(content, content is stored)
 
 
+def line_end(content: bytes, start: int) -> int:
+    """Return where the line of a text ends that holds the byte `start`."""
+    end = content.find(b"\n", start)
+    return end if end >= 0 else len(content)
+
+
 def _codec(head: bytes) -> str | None:
     if (marked := marked_encoding(head)) is not None:
         return marked

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from render.errors import Unrenderable
+from render.obj.text import line_end
 
 TOKENS = (b"nan", b"NaN", b"NAN", b"inf", b"Inf", b"INF", b".#", b",", b"null", b"undefined", b"None")
 """What a line holds whose numbers Blender's importer reads as 0, or not to their end."""
 EXPONENTS = [re.compile(letter + rb"\+?(?:3[89]|[4-9]\d|[1-9]\d\d)(?!\d)") for letter in (b"e", b"E")]
 """Exponents beyond 32-bit floats; apart, because a pattern that begins with one letter is found 7 times as fast."""
+ODD = re.compile(rb"\nv[ \t]++(?![-+.\deE]++[ \t]++[-+.\deE]++[ \t]++[-+.\deE]++\s)")
+"""Line end before a vertex without three numbers, or with something else directly behind them."""
 COMMENT = re.compile(rb"(?:^|\s)#.*")
 GREY = b"0.5 0.5 0.5"
 """sRGB colour of a vertex whose own is not finite."""
@@ -27,7 +30,7 @@ MAX_FLOAT = 3.4028235e38
 def checked(content: bytes) -> bytes:
     """Return the text of an OBJ file, with grey for vertex colours that are not finite.
 
-    Raises Unrenderable when a position is not finite or numbers are written with commas.
+    Raises Unrenderable when a position is not finite, is no three numbers, or numbers are written with commas.
     """
     spoilt: dict[int, int] = {}
     for start, end in _suspicious_lines(content):
@@ -35,12 +38,13 @@ def checked(content: bytes) -> bytes:
         if fields[:1] != [b"v"]:
             continue
         if any(b"," in field for field in fields):
-            line = content[start:end].decode(errors="replace").strip()
-            raise Unrenderable(f"numbers are written with commas ('{line[:60]}'): write decimal points, blanks between")
+            shown = _shown(content[start:end])
+            raise Unrenderable(f"numbers are written with commas ('{shown}'): write decimal points, blanks between")
         if not all(_is_finite(field) for field in fields[1:4]):
             raise Unrenderable("vertices are not finite")
         if len(fields) > 4:
             spoilt[start] = end
+    _require_three_numbers(content)
     return _without_colours(content, spoilt) if spoilt else content
 
 
@@ -70,13 +74,19 @@ def _suspicious_lines(content: bytes) -> Iterator[tuple[int, int]]:
     for token in TOKENS:
         position = content.find(token)
         while position >= 0:
-            start, end = content.rfind(b"\n", 0, position) + 1, content.find(b"\n", position)
-            end = len(content) if end < 0 else end
-            yield start, end
+            end = line_end(content, position)
+            yield content.rfind(b"\n", 0, position) + 1, end
             position = content.find(token, end)
     for match in itertools.chain.from_iterable(pattern.finditer(content) for pattern in EXPONENTS):
-        end = content.find(b"\n", match.end())
-        yield content.rfind(b"\n", 0, match.start()) + 1, len(content) if end < 0 else end
+        yield content.rfind(b"\n", 0, match.start()) + 1, line_end(content, match.end())
+
+
+def _require_three_numbers(content: bytes) -> None:
+    for start in itertools.chain([0], (match.start() + 1 for match in ODD.finditer(content))):
+        line = content[start : line_end(content, start)]
+        keyword, *fields = COMMENT.sub(b"", line).split() or [b""]
+        if keyword == b"v" and fields[-1:] != [b"\\"] and not (len(fields) > 2 and all(map(_is_number, fields[:3]))):
+            raise Unrenderable(f"a vertex has no three numbers ('{_shown(line)}'): export it again")
 
 
 def _is_finite(field: bytes) -> bool:
@@ -84,6 +94,18 @@ def _is_finite(field: bytes) -> bool:
         return math.isfinite(float(field)) and abs(float(field)) <= MAX_FLOAT
     except ValueError:
         return not re.search(rb"nan|inf|#|null|undefined|none", field, re.IGNORECASE)
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field.partition(b"#")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(line: bytes) -> str:
+    return line.decode(errors="replace").strip()[:60]
 
 
 def _without_colours(content: bytes, lines: dict[int, int]) -> bytes:
