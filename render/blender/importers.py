@@ -1,6 +1,7 @@
 """Brings a file of any format into Blender's empty scene, Z up. What becomes of which content: docs/rendering.md."""
 
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
@@ -18,7 +19,7 @@ from render.blender.usd_file import stage_up_axis
 from render.blender.wavefront import import_obj, paint
 from render.errors import Unrenderable
 from render.formats import IMAGE_SUFFIXES, format_of
-from render.stl import check_stl
+from render.stl import check_stl, plain_text
 
 FBX_UP_AXIS = re.compile(
     rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]*,\s*([012])\s',
@@ -73,11 +74,16 @@ def find_lost_images(folder: Path) -> None:
 def import_stl(path: Path) -> None:
     """Add a mesh without colours to the scene.
 
-    Raises Unrenderable when the file is cut off, and when a position is not finite, which Blender's own check would
-    set to 0.
+    Raises Unrenderable when the file is damaged, and when a position is not finite, which Blender's own check would set
+    to 0.
     """
     check_stl(path)
-    bpy.ops.wm.stl_import(filepath=str(path), use_mesh_validate=False)
+    with tempfile.TemporaryDirectory() as folder:
+        file = path
+        if (text := plain_text(path)) is not None:
+            file = Path(folder) / path.name
+            file.write_bytes(text)
+        bpy.ops.wm.stl_import(filepath=str(file), use_mesh_validate=False)
     for mesh in bpy.data.meshes:
         if not np.isfinite(vertices_of(mesh)).all():
             raise Unrenderable("vertices are not finite")

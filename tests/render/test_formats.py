@@ -247,6 +247,18 @@ def test_inspect_ply_of_which_blender_makes_something_else_says_what_is_wrong(
         measured(path)
 
 
+@pytest.mark.parametrize("change", [bytes.upper, lambda text: text.replace(b"\n", b"\r")])
+def test_inspect_stl_text_in_capital_letters_or_lines_of_old_macs_is_read(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    corners = ("0 0 0", "1 0 0", "0 2.5e-1 0")
+    vertices = "".join(f"vertex {corner}\n" for corner in corners)
+    text = f"solid a\nfacet normal 0 0 1\nouter loop\n{vertices}endloop\nendfacet\nendsolid a\n"
+    path = tmp_path / "a.stl"
+    path.write_bytes(change(text.encode()))
+    assert sides(measured(path)) == (1, 0.25, 0)
+
+
 def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("comment TextureFile bark 1.png\n", "property float s\nproperty float t\n" + FACE)
