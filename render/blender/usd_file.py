@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from render.axes import UpAxis
 from render.errors import Unrenderable
 
@@ -15,11 +17,35 @@ def stage_up_axis(path: Path) -> UpAxis:
 
     Raises Unrenderable when it cannot be read.
     """
+    return "Z" if usd("UsdGeom").GetStageUpAxis(open_stage(path)) == "Z" else "Y"
+
+
+def check_meshes(path: Path) -> None:
+    """Raise Unrenderable when a mesh of a USD file names points that it does not have, or some that are not finite.
+
+    Blender's importer leaves such faces out without a word, or crashes.
+    """
+    stage, earliest = open_stage(path), usd("Usd").TimeCode.EarliestTime()
+    roots = [stage.GetPseudoRoot(), *stage.GetPrototypes()]
+    for prim in (prim for root in roots for prim in usd("Usd").PrimRange(root) if prim.IsA(usd("UsdGeom").Mesh)):
+        mesh = usd("UsdGeom").Mesh(prim)
+        attributes = (mesh.GetFaceVertexIndicesAttr(), mesh.GetFaceVertexCountsAttr(), mesh.GetPointsAttr())
+        indices, counts, points = (attribute.Get(earliest) for attribute in attributes)
+        if not indices or not counts or not points:
+            continue
+        is_valid, reason = mesh.ValidateTopology(indices, counts, len(points))
+        if not is_valid:
+            raise Unrenderable(f"the mesh '{prim.GetName()}' is damaged ({reason.rstrip('.')}): export it again")
+        if not np.isfinite(np.asarray(points)[np.asarray(indices)]).all():
+            raise Unrenderable("vertices are not finite")
+
+
+def open_stage(path: Path) -> Any:
+    """Return the stage of a USD file; raises Unrenderable when it cannot be read."""
     try:
-        stage = usd("Usd").Stage.Open(str(path))
+        return usd("Usd").Stage.Open(str(path))
     except usd("Tf").ErrorException as error:
-        raise Unrenderable("the file is no USD file that can be read") from error
-    return "Z" if usd("UsdGeom").GetStageUpAxis(stage) == "Z" else "Y"
+        raise Unrenderable("the file is no USD file that can be read: export it again") from error
 
 
 def needed_files(path: Path) -> list[Path]:

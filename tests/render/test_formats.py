@@ -259,6 +259,36 @@ def test_inspect_stl_text_in_capital_letters_or_lines_of_old_macs_is_read(
     assert sides(measured(path)) == (1, 0.25, 0)
 
 
+USD_TRIANGLE = """#usda 1.0
+def Mesh "part"
+{{
+    int[] faceVertexCounts = {counts}
+    int[] faceVertexIndices = {indices}
+    point3f[] points = [(0, 0, 0), (1, 0, 0), ({x}, 1, 0), (nan, 0, 0)]
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"indices": "[0, 1, 9]"}, "the mesh 'part' is damaged .Out of range face vertex index 9.*: export it again"),
+        ({"indices": "[0, 1, -1]"}, "the mesh 'part' is damaged .Out of range face vertex index -1"),
+        ({"counts": "[3, 3, 3]"}, "the mesh 'part' is damaged .Sum of faceVertexCounts"),
+        ({"x": "nan"}, "vertices are not finite"),
+    ],
+)
+def test_inspect_usd_mesh_that_is_damaged_is_named(tmp_path: Path, changes: dict[str, str], reason: str) -> None:
+    """More corners than indices crash Blender."""
+    path = tmp_path / "a.usda"
+    sound = {"counts": "[3]", "indices": "[0, 1, 2]", "x": "0"}
+    path.write_text(USD_TRIANGLE.format(**sound))
+    assert measured(path).num_faces == 1
+    path.write_text(USD_TRIANGLE.format(**sound | changes))
+    with pytest.raises(Unrenderable, match=reason):
+        measured(path)
+
+
 def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("comment TextureFile bark 1.png\n", "property float s\nproperty float t\n" + FACE)
