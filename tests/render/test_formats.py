@@ -231,64 +231,6 @@ def test_inspect_ply_that_is_cut_off_says_what_is_missing(tmp_path: Path) -> Non
         measured(path)
 
 
-@pytest.mark.parametrize(
-    ("rows", "reason"),
-    [
-        ("0 0 0\n1 abc 0\n0 1 0\n3 0 1 2\n", "vertex 1 has the coordinate abc, which is no number"),
-        ("0 0 0\n1 0 0\n0 1 0\n3 0 1 3\n", "face 0 names the vertex 3, but the file has 3, counted from 0"),
-    ],
-)
-def test_inspect_ply_of_which_blender_makes_something_else_says_what_is_wrong(
-    tmp_path: Path, rows: str, reason: str
-) -> None:
-    path = tmp_path / "a.ply"
-    path.write_text(PLY.format("", FACE) + rows)
-    with pytest.raises(Unrenderable, match=reason):
-        measured(path)
-
-
-@pytest.mark.parametrize("change", [bytes.upper, lambda text: text.replace(b"\n", b"\r")])
-def test_inspect_stl_text_in_capital_letters_or_lines_of_old_macs_is_read(
-    tmp_path: Path, change: Callable[[bytes], bytes]
-) -> None:
-    corners = ("0 0 0", "1 0 0", "0 2.5e-1 0")
-    vertices = "".join(f"vertex {corner}\n" for corner in corners)
-    text = f"solid a\nfacet normal 0 0 1\nouter loop\n{vertices}endloop\nendfacet\nendsolid a\n"
-    path = tmp_path / "a.stl"
-    path.write_bytes(change(text.encode()))
-    assert sides(measured(path)) == (1, 0.25, 0)
-
-
-USD_TRIANGLE = """#usda 1.0
-def Mesh "part"
-{{
-    int[] faceVertexCounts = {counts}
-    int[] faceVertexIndices = {indices}
-    point3f[] points = [(0, 0, 0), (1, 0, 0), ({x}, 1, 0), (nan, 0, 0)]
-}}
-"""
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"indices": "[0, 1, 9]"}, "the mesh 'part' is damaged .Out of range face vertex index 9.*: export it again"),
-        ({"indices": "[0, 1, -1]"}, "the mesh 'part' is damaged .Out of range face vertex index -1"),
-        ({"counts": "[3, 3, 3]"}, "the mesh 'part' is damaged .Sum of faceVertexCounts"),
-        ({"x": "nan"}, "vertices are not finite"),
-    ],
-)
-def test_inspect_usd_mesh_that_is_damaged_is_named(tmp_path: Path, changes: dict[str, str], reason: str) -> None:
-    """More corners than indices crash Blender."""
-    path = tmp_path / "a.usda"
-    sound = {"counts": "[3]", "indices": "[0, 1, 2]", "x": "0"}
-    path.write_text(USD_TRIANGLE.format(**sound))
-    assert measured(path).num_faces == 1
-    path.write_text(USD_TRIANGLE.format(**sound | changes))
-    with pytest.raises(Unrenderable, match=reason):
-        measured(path)
-
-
 def test_inspect_ply_texture_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
     head = PLY.format("comment TextureFile bark 1.png\n", "property float s\nproperty float t\n" + FACE)
