@@ -4,7 +4,6 @@ Blender holds one scene per process, and its factory reset works on the main thr
 scene and refuses to run on another thread.
 """
 
-import io
 import itertools
 import logging
 import threading
@@ -17,16 +16,15 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 from mathutils import Matrix
-from PIL import Image
 
 from render.axes import UpAxis, correction
+from render.blender.cut_images import is_cut_off
 from render.blender.importers import assumed_up_axis, import_file
 from render.blender.process_exit import skip_destructors_at_exit
 from render.errors import Unrenderable, importer_reason
 from render.formats import format_of
 from render.gltf import file_names, read_document
 from render.gltf_references import broken_reference
-from render.images import UNREADABLE
 from render.lfs import REMEDY, is_lfs_pointer
 from render.named_files import leads_to_file
 from render.obj.lookup import named_file
@@ -36,8 +34,6 @@ skip_destructors_at_exit()
 LOADED = "loaded"
 """Property of the scene that holds the number of its load."""
 loads = itertools.count()
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-"""Markers at the beginning of a JPEG, of its last scan of pixels, and at its end (ITU T.81, table B.1)."""
 
 
 def load(path: Path, up_axis: UpAxis | None = None) -> int:
@@ -105,27 +101,6 @@ def missing_textures(materials: Sequence[Any]) -> tuple[str, ...]:
     names = {missing_name(image) for image in images if min(image.size) == 0 or is_cut_off(image)}
     names |= {node.label or node.name for node in textures if node.image is None}
     return tuple(sorted(names))
-
-
-def is_cut_off(image: Any) -> bool:
-    """Tell whether an image is a JPEG that ends too soon; Blender paints what is missing grey, without a word."""
-    if image.file_format != "JPEG":
-        return False
-    content = (
-        bytes(image.packed_file.data) if image.packed_file else read_if_there(Path(bpy.path.abspath(image.filepath)))
-    )
-    if not content.startswith(JPEG_START) or content.rfind(JPEG_END) > content.rfind(JPEG_SCAN):
-        return False
-    try:
-        Image.open(io.BytesIO(content)).load()
-    except UNREADABLE:
-        return True
-    return False
-
-
-def read_if_there(path: Path) -> bytes:
-    """Return the content of a file; nothing where there is none."""
-    return path.read_bytes() if leads_to_file(path) else b""
 
 
 def missing_name(image: Any) -> str:

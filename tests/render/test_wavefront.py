@@ -137,18 +137,19 @@ def test_inspect_texture_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) 
         view(path)
 
 
-def test_inspect_jpeg_that_is_cut_off_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "ending"), [("JPEG", "jpg"), ("WEBP", "webp"), ("TIFF", "tif"), ("PNG", "png")])
+def test_inspect_image_that_is_cut_off_is_missing(tmp_path: Path, kind: str, ending: str) -> None:
     file = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(file, format="JPEG")
+    Image.fromarray(noise).save(file, format=kind)
     whole: dict[str, str | bytes] = {
         "a.obj": card(head="mtllib a.mtl"),
-        "a.mtl": MTL.replace("png", "jpg"),
-        "tex.jpg": file.getvalue(),
+        "a.mtl": MTL.replace("png", ending),
+        f"tex.{ending}": file.getvalue(),
     }
     assert objects.inspect(write(tmp_path, whole)).missing_textures == ()
-    cut = whole | {"tex.jpg": file.getvalue()[:2000]}
-    assert objects.inspect(write(tmp_path, cut)).missing_textures == ("tex.jpg",)
+    cut = whole | {f"tex.{ending}": file.getvalue()[:2000]}
+    assert objects.inspect(write(tmp_path, cut)).missing_textures == (f"tex.{ending}",)
 
 
 def test_inspect_gltf_buffer_that_is_a_pointer_says_how_to_fetch_it(tmp_path: Path) -> None:
