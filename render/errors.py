@@ -2,7 +2,10 @@
 
 import re
 
+from render.named_files import shown_name
+
 EXTENSION = re.compile(r"Extension (\S+) is not available")
+MISSING = re.compile(r"Missing resource, '([^']*)'")
 EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:[Ee]rror|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
 CONSOLE = re.compile(r"\s*\(see Blender Console\)|,? see console for details?\.?", re.IGNORECASE)
 """What an importer says of a window that nobody has here."""
@@ -19,6 +22,9 @@ def importer_reason(message: str) -> str:
     extension = EXTENSION.search(message)
     if extension:
         return f"needs the extension {extension[1]}, which Blender's importer does not know; export the file without it"
+    missing = MISSING.search(message)
+    if missing:
+        return f"the buffer '{shown_name(missing[1])}' is missing: put it where the file names it"
     exceptions = EXCEPTION.findall(message) if "Traceback" in message else []
     reason = exceptions[-1] if exceptions else message.removeprefix("Error:")
     words = " ".join(CONSOLE.sub("", reason).split()) or "no reason given"

@@ -53,6 +53,10 @@ Location: /somewhere/bpy/__init__.py:109
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
+        (
+            "Error: Missing resource, 'a b.bin'.\n",
+            "the buffer 'a b.bin' is missing: put it where the file names it",
+        ),
         ("Error: Bad glTF: no version\n", "Blender's importer refused the file: Bad glTF: no version"),
         (TRACEBACK, "Blender's importer refused the file: IndexError: index 9 is out of bounds"),
         (
