@@ -1,5 +1,6 @@
 """Names of files as other files hold them: written elsewhere, they may be no names that a file can have here."""
 
+import unicodedata
 from pathlib import Path
 
 MAX_SHOWN = 80
@@ -12,6 +13,11 @@ def leads_to_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def folded(name: str) -> str:
+    """Return what names of files are equal by that differ in the case of letters, or in how accents are stored."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def shown_name(name: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 import bpy
 
 from render.errors import Unrenderable
-from render.named_files import MAX_SHOWN, leads_to_file, shown_name
+from render.named_files import MAX_SHOWN, folded, leads_to_file, shown_name
 
 INIT_FROM = re.compile(rb"(<image\b[^>]*>(?:(?!</image>).)*?<init_from>\s*(?:<ref>)?\s*)([^<]+?)(\s*<)", re.DOTALL)
 """The file of an image; elsewhere the same element names an image's id."""
@@ -56,7 +56,7 @@ def with_place(named: re.Match[bytes], folder: Path, empty: Path) -> bytes:
     file = folder / name.replace("\\", "/")
     if not leads_to_file(file):
         last = PureWindowsPath(name).name
-        alike = sorted(other for other in folder.rglob("*") if other.name.lower() == last.lower())
+        alike = sorted(other for other in folder.rglob("*") if folded(other.name) == folded(last))
         file = alike[0] if alike else empty / last[:MAX_SHOWN]
         if not alike:
             file.touch()

@@ -19,6 +19,7 @@ from render.blender.usd_file import check_meshes, stage_up_axis
 from render.blender.wavefront import import_obj, paint
 from render.errors import Unrenderable
 from render.formats import IMAGE_SUFFIXES, format_of
+from render.named_files import folded
 from render.stl import check_stl, plain_text
 
 FBX_UP_AXIS = re.compile(
@@ -54,18 +55,18 @@ def import_file(path: Path) -> None:
 def find_lost_images(folder: Path) -> None:
     """Take images that are not where a file says, as after a move from another computer, from below its folder.
 
-    They are found by name, whatever the case of its letters.
+    They are found by name, whatever the case of its letters and the code of its accents.
     """
     lost = [image for image in bpy.data.images if image.source == "FILE" and min(image.size) == 0]
     if not lost:
         return
     beside = {
-        file.name.lower(): file
+        folded(file.name): file
         for file in sorted(folder.rglob("*"), reverse=True)
         if file.suffix.lower() in IMAGE_SUFFIXES
     }
     for image in lost:
-        file = beside.get(PureWindowsPath(image.filepath).name.lower())
+        file = beside.get(folded(PureWindowsPath(image.filepath).name))
         if file is not None:
             image.filepath = str(file)
             image.reload()

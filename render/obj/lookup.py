@@ -8,14 +8,13 @@ the library goes before one of an absolute path, so that a copied object does no
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from render.named_files import leads_to_file
+from render.named_files import folded, leads_to_file
 
 DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
 COMMENT = re.compile(r"\s#.*$")
@@ -147,4 +146,4 @@ def _keys(name: str) -> list[str]:
     for code in () if name.isascii() else LEGACY_CODES:
         with suppress(UnicodeDecodeError):
             readings.append(os.fsencode(name).decode(code))
-    return [unicodedata.normalize("NFC", reading).casefold() for reading in readings]
+    return [folded(reading) for reading in readings]

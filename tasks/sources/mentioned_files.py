@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from render.blender.usd_file import needed_files
 from render.formats import IMAGE_SUFFIXES, format_of
-from render.named_files import leads_to_file
+from render.named_files import folded, leads_to_file
 from render.obj.lookup import named_file
 from render.ply import read_ply_header
 from tasks.sources.gunzip import gunzip
@@ -49,8 +49,8 @@ def _of_usd(main: Path) -> Iterator[Path]:
 
 def _of_dae(main: Path) -> Iterator[Path]:
     names = [unquote(name).replace("\\", "/") for name in DAE_IMAGE.findall(main.read_text("utf-8", "replace"))]
-    last = {name.rpartition("/")[2].lower() for name in names}
-    yield from (path for path in main.parent.rglob("*") if path.name.lower() in last)
+    last = {folded(name.rpartition("/")[2]) for name in names}
+    yield from (path for path in main.parent.rglob("*") if folded(path.name) in last)
     yield from (main.parent / name for name in names if name.startswith(".."))
 
 
@@ -64,9 +64,9 @@ def _of_binary(main: Path) -> Iterator[Path]:
             return
     is_readable = not content.startswith(ZSTD)
     names = [_name_before(content, match.end()) for match in IMAGE_ENDING.finditer(content)]
-    last = {name.rpartition("/")[2].lower() for name in names}
+    last = {folded(name.rpartition("/")[2]) for name in names}
     for path in main.parent.rglob("*"):
-        if path.suffix.lower() in IMAGE_SUFFIXES and (not is_readable or _ends_with(last, path.name.lower())):
+        if path.suffix.lower() in IMAGE_SUFFIXES and (not is_readable or _ends_with(last, folded(path.name))):
             yield path
     for name in names:
         relative = name.partition("//")[2] or name  # .blend files write //textures/a.png

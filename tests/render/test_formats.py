@@ -265,18 +265,22 @@ def test_inspect_ply_colours_of_faces_are_refused_with_remedy(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["tower.fbx", "tower.dae"])
+@pytest.mark.parametrize(
+    ("written", "stored"), [("paint.png", "Paint.PNG"), ("pa\u00edt.png", "pai\u0301t.png")], ids=["case", "accent"]
+)
 def test_render_views_texture_of_another_computer_is_found_beside_the_file(
-    folder: Path, name: str, tmp_path: Path
+    folder: Path, name: str, written: str, stored: str, tmp_path: Path
 ) -> None:
     content = (folder / name).read_bytes()
     assert b"paint.png" in content
+    content = content.replace(b"paint.png", written.encode())
     (tmp_path / name).write_bytes(content.replace(str(folder).encode(), b"C:\\" + b"x" * (len(str(folder)) - 3)))
     (tmp_path / "maps").mkdir()
-    (folder / "paint.png").rename(tmp_path / "maps" / "Paint.PNG")
+    (folder / "paint.png").rename(tmp_path / "maps" / stored)
     try:
         image = seen(tmp_path / name)
     finally:
-        (tmp_path / "maps" / "Paint.PNG").rename(folder / "paint.png")
+        (tmp_path / "maps" / stored).rename(folder / "paint.png")
     assert image[32, 32, 0] > 200
     assert image[32, 32, 1:3].max() < 60
 
