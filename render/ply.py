@@ -66,15 +66,22 @@ class Element:
         return all(words[-2] in TYPES and words[:-2] in ((), ("list", words[1])) for words in self.properties)
 
     @property
-    def is_face(self) -> bool:
-        """Whether each is a face with a list of its corners."""
-        return self.name == "face" and any(map(is_corners, self.properties))
+    def corners(self) -> tuple[str, ...] | None:
+        """The property of faces that lists their vertices: one that is called so, or the only one."""
+        named = next(filter(is_corners, self.properties), None)
+        only = self.properties[0] if len(self.properties) == 1 and self.properties[0][0] == "list" else None
+        return (named or only) if self.name == "face" else None
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether there are properties x, y and z."""
+        return {words[-1] for words in self.properties} >= set(POSITION)
 
     @property
     def positions(self) -> list[int]:
         """Columns of x, y and z of plain vertices; empty for others."""
         names = [words[-1] for words in self.properties]
-        is_vertex = self.name == "vertex" and self.is_plain and set(POSITION) <= set(names)
+        is_vertex = self.name == "vertex" and self.is_plain and self.has_positions
         return [names.index(name) for name in POSITION] if is_vertex else []
 
     def least_bytes(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from render.errors import Unrenderable
-from render.ply import BYTE_ORDERS, MAX_CORNERS, MAX_FLOAT, TYPES, Element, PlyHeader, is_corners, no_vertex, odd_face
+from render.ply import BYTE_ORDERS, MAX_CORNERS, MAX_FLOAT, TYPES, Element, PlyHeader, no_vertex, odd_face
 
 ROWS = 50_000
 """Faces whose corners are looked at together."""
@@ -41,8 +41,8 @@ def check_binary(path: Path, header: PlyHeader) -> None:
             start = end
             continue
         places, lengths, start = _find_corners(content, element, start, order)
-        if element.is_face:
-            kind = np.dtype(order + next(TYPES[words[2]] for words in element.properties if is_corners(words)))
+        if element.corners is not None:
+            kind = np.dtype(order + TYPES[element.corners[2]])
             _check_corners(content, places, lengths, kind, header.num_vertices)
 
 
@@ -55,7 +55,11 @@ def _check_positions(values: npt.NDArray[np.void], element: Element) -> None:
 def _find_corners(content: bytes, element: Element, start: int, order: str) -> tuple[Places, Places, int]:
     """Return where the corners of each face begin and how many they are, and where the last face ends."""
     steps = [
-        (struct.Struct(order + np.dtype(TYPES[words[1]]).char), np.dtype(TYPES[words[2]]).itemsize, is_corners(words))
+        (
+            struct.Struct(order + np.dtype(TYPES[words[1]]).char),
+            np.dtype(TYPES[words[2]]).itemsize,
+            words is element.corners,
+        )
         if words[0] == "list"
         else (None, np.dtype(TYPES[words[0]]).itemsize, False)
         for words in element.properties

@@ -12,7 +12,7 @@ import numpy as np
 
 from render.errors import Unrenderable
 from render.named_files import shown_name
-from render.ply import MAX_CORNERS, MAX_FLOAT, Element, PlyHeader, is_corners, no_vertex, odd_face
+from render.ply import MAX_CORNERS, MAX_FLOAT, Element, PlyHeader, no_vertex, odd_face
 
 ROWS = 50_000
 """Lines that are looked at together."""
@@ -41,7 +41,7 @@ def check_text(path: Path, header: PlyHeader) -> None:
                 before += wanted
                 if element.positions:
                     _check_vertices(rows, first, element)
-                elif element.is_face and is_corners(element.properties[0]):
+                elif element.corners is not None and element.corners is element.properties[0]:
                     _check_faces(rows, first, header.num_vertices, is_end=before == listed)
 
 

@@ -45,6 +45,8 @@ def check_content(path: Path, header: PlyHeader) -> None:
     """Raise Unrenderable for a splat, and for what the importer would take for something else (render.ply_text)."""
     if header.is_splat and not header.num_faces:
         raise Unrenderable("no faces: a Gaussian splat, not a mesh; extract a mesh from it")
+    if any(element.name == "vertex" and not element.has_positions for element in header.elements):
+        raise Unrenderable("its vertices have no properties that are called x, y and z: name them so")
     if header.encoding in BYTE_ORDERS:
         check_binary(path, header)
     else:

@@ -14,6 +14,7 @@ EXPONENTS = [re.compile(letter + rb"\+?(?:3[89]|[4-9]\d|[1-9]\d\d)(?!\d)") for l
 """Exponents beyond 32-bit floats; apart, because a pattern that begins with one letter is found 7 times as fast."""
 ODD = re.compile(rb"\nv[ \t]++(?![-+.\deE]++[ \t]++[-+.\deE]++[ \t]++[-+.\deE]++\s)")
 """Line end before a vertex without three numbers, or with something else directly behind them."""
+NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 COMMENT = re.compile(rb"(?:^|\s)#.*")
 GREY = b"0.5 0.5 0.5"
 """sRGB colour of a vertex whose own is not finite."""
@@ -85,7 +86,7 @@ def _require_three_numbers(content: bytes) -> None:
     for start in itertools.chain([0], (match.start() + 1 for match in ODD.finditer(content))):
         line = content[start : line_end(content, start)]
         keyword, *fields = COMMENT.sub(b"", line).split() or [b""]
-        if keyword == b"v" and fields[-1:] != [b"\\"] and not (len(fields) > 2 and all(map(_is_number, fields[:3]))):
+        if keyword == b"v" and fields[-1:] != [b"\\"] and not _are_numbers(fields[:3]):
             raise Unrenderable(f"a vertex has no three numbers ('{_shown(line)}'): export it again")
 
 
@@ -96,12 +97,10 @@ def _is_finite(field: bytes) -> bool:
         return not re.search(rb"nan|inf|#|null|undefined|none", field, re.IGNORECASE)
 
 
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field.partition(b"#")[0])
-    except ValueError:
-        return False
-    return True
+def _are_numbers(fields: list[bytes]) -> bool:
+    """Tell whether fields are three numbers; what stands directly behind the last one does no harm."""
+    *first, last = fields or [b""]
+    return len(first) == 2 and all(map(NUMBER.fullmatch, first)) and NUMBER.match(last) is not None
 
 
 def _shown(line: bytes) -> str:

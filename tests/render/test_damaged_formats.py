@@ -27,6 +27,13 @@ def test_inspect_ply_of_which_blender_makes_something_else_says_what_is_wrong(
         measured(path)
 
 
+def test_inspect_ply_without_positions_says_what_they_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    path.write_text(PLY.format("", FACE).replace("float x", "float X") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    with pytest.raises(Unrenderable, match="its vertices have no properties that are called x, y and z"):
+        measured(path)
+
+
 @pytest.mark.parametrize("change", [bytes.upper, lambda text: text.replace(b"\n", b"\r")])
 def test_inspect_stl_text_in_capital_letters_or_lines_of_old_macs_is_read(
     tmp_path: Path, change: Callable[[bytes], bytes]

@@ -114,6 +114,13 @@ def test_ply_text_with_odd_words_beside_positions_is_read(tmp_path: Path) -> Non
     assert "vertex 2 has 3 of 4 numbers" in fault(tmp_path, content.replace(b"1 1 0 nan", b"1 1 0"))
 
 
+@pytest.mark.parametrize("name", ["vertex_index", "VERTEX_INDICES", "indices"])
+def test_ply_list_of_corners_by_another_name_is_looked_at(tmp_path: Path, name: str) -> None:
+    content = TEXT.replace(b"vertex_indices", name.encode()).replace(b"property uchar red\n", b"")
+    assert fault(tmp_path, content) == ""
+    assert fault(tmp_path, content.replace(b"3 0 2 3", b"3 0 2 4")).startswith("face 1 names the vertex 4")
+
+
 @pytest.mark.parametrize("corner", ["4", "-1", "x", "1.0", "4294967295"])
 def test_ply_face_that_names_no_vertex_is_named(tmp_path: Path, corner: str) -> None:
     expected = f"face 1 names the vertex {corner}, but the file has 4, counted from 0: export it again"

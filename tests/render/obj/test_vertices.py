@@ -53,7 +53,7 @@ def test_checked_commas_in_numbers_are_refused_with_the_line(line: str) -> None:
         checked(f"{line}\n".encode())
 
 
-@pytest.mark.parametrize("line", ["v 1.0 abc 2.0", "v 1.0 2.0", "v 1 2 3f", "v\t0x1 2 3"])
+@pytest.mark.parametrize("line", ["v 1.0 abc 2.0", "v 1.0 2.0", "v 1 2f 3", "v\t0x1 2 3", "v 1 2 ;"])
 @pytest.mark.parametrize("head", ["", "o a\n"])
 def test_checked_vertex_without_three_numbers_is_refused_with_the_line(head: str, line: str) -> None:
     with pytest.raises(Unrenderable, match=f"a vertex has no three numbers .'{line}'.: export it again"):
@@ -61,7 +61,7 @@ def test_checked_vertex_without_three_numbers_is_refused_with_the_line(head: str
 
 
 @pytest.mark.parametrize(
-    "line", ["v 1 2 3#c", "v 1 2 \\\n3", "v +1 2e-5 .5 1.0", "v\t1\t2\t3 abc", "vp 0.5", "v 1 2 3"]
+    "line", ["v 1 2 3#c", "v 1. -.2e+1 3;", "v 1 2 \\\n3", "v +1 2e-5 .5 1.0", "v\t1\t2\t3 abc", "vp 0.5", "v 1 2 3"]
 )
 def test_checked_vertex_with_three_numbers_is_left_alone(line: str) -> None:
     for content in (f"{line}\nv 0 0 0", f"v 0 0 0\n{line}"):
