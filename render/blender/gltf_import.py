@@ -6,7 +6,6 @@ of its preferences. What is decided for which extension stands in docs/rendering
 
 import base64
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from io_scene_gltf2.io.imp.gltf2_io_binary import BinaryData
 from PIL import Image
 
 from render.blender.gltf_json import lenient_json
+from render.blender.gltf_names import mend_names
 from render.blender.gltf_nodes import mend_rotations, require_finite_transforms
 from render.blender.gltf_values import (
     TRIANGLE_FAN,
@@ -30,12 +30,10 @@ from render.blender.gltf_values import (
     require_finite_positions,
 )
 from render.errors import Unrenderable
-from render.gltf import is_embedded, plain_data, read_document, uri_path
+from render.gltf import read_document
 from render.gltf_limits import check_document
 from render.gltf_scene import undeclared_extensions, unseen_nodes
 from render.gltf_version import check_version
-from render.named_files import leads_to_file
-from render.obj.lookup import named_file
 
 TRIANGLE_MODES = {None, TRIANGLES, TRIANGLE_STRIP, TRIANGLE_FAN}
 SEE_THROUGH = "see_through"
@@ -159,16 +157,6 @@ def is_clear(material: Any) -> bool:
     colour = material.pbr_metallic_roughness and material.pbr_metallic_roughness.base_color_factor
     heeds_alpha = material.alpha_mode == "BLEND" or (material.alpha_mode == "MASK" and material.alpha_cutoff != 0)
     return bool(heeds_alpha and colour and colour[3] == 0)
-
-
-def mend_names(gltf: Any) -> None:
-    """Name buffers and images as they are called on the disk, and hold data as the importer reads them."""
-    path = Path(gltf.filename)
-    for part in [*(gltf.data.buffers or []), *(gltf.data.images or [])]:
-        if part.uri and is_embedded(part.uri):
-            part.uri = plain_data(part.uri)
-        elif part.uri and leads_to_file(file := named_file(path, uri_path(part.uri))):
-            part.uri = os.path.relpath(file, path.parent).replace("%", "%25")
 
 
 def mend_textures(gltf: Any) -> None:

@@ -58,6 +58,7 @@ def with_row(content: bytes, row: int, line: str) -> bytes:
         BIG,
         LITTLE + b"\n",
         HEAD.format("ascii").replace("vertex 4", "vertex 0").replace("face 2", "face 0").encode(),
+        LITTLE[: LITTLE.index(b"end_header") + 11].replace(b"vertex 4", b"vertex 0").replace(b"face 2", b"face 0"),
         b"no PLY file",
         b"",
     ],
