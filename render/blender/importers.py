@@ -15,7 +15,7 @@ from render.blender.gltf_object import load_gltf
 from render.blender.image_limits import check_image_sizes
 from render.blender.meshes import vertices_of
 from render.blender.ply_file import import_ply
-from render.blender.usd_file import check_meshes, stage_up_axis
+from render.blender.usd_file import check_usd, stage_up_axis
 from render.blender.wavefront import import_obj, paint
 from render.errors import Unrenderable
 from render.formats import IMAGE_SUFFIXES, format_of
@@ -99,9 +99,9 @@ def import_fbx(path: Path) -> None:
 def import_usd(path: Path) -> None:
     """Add the visible content of a USD file to the scene; a mesh without material shows its display colour.
 
-    Raises Unrenderable when the file or a mesh in it is damaged.
+    Raises Unrenderable when a mesh in it is damaged, or a layer is missing.
     """
-    check_meshes(path)
+    check_usd(path)
     bpy.ops.wm.usd_import(
         filepath=str(path),
         set_frame_range=False,

@@ -1,5 +1,6 @@
 """What a USD file says of itself and needs, by the USD library that Blender brings along. Does not load Blender."""
 
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,6 +11,11 @@ import numpy as np
 
 from render.axes import UpAxis
 from render.errors import Unrenderable
+from render.named_files import shown_name
+from render.obj.lookup import last_part
+
+MISSING_LAYER = re.compile(r"Could not (?:open asset|load sublayer) @([^@]+)@")
+"""What the USD library says of a layer that is not there and that would count; layers of other variants do not."""
 
 
 def stage_up_axis(path: Path) -> UpAxis:
@@ -20,12 +26,23 @@ def stage_up_axis(path: Path) -> UpAxis:
     return "Z" if usd("UsdGeom").GetStageUpAxis(open_stage(path)) == "Z" else "Y"
 
 
-def check_meshes(path: Path) -> None:
-    """Raise Unrenderable when a mesh of a USD file names points that it does not have, or some that are not finite.
+def check_usd(path: Path) -> None:
+    """Raise Unrenderable when a layer of a USD file is missing or a mesh is damaged.
 
-    Blender's importer leaves such faces out without a word, or crashes.
+    Blender's importer leaves out what it lacks without a word, or crashes.
     """
-    stage, earliest = open_stage(path), usd("Usd").TimeCode.EarliestTime()
+    stage = open_stage(path)
+    missing = (MISSING_LAYER.match(str(error)) for error in stage.GetCompositionErrors())
+    if lost := next(filter(None, missing), None):
+        raise Unrenderable(
+            f"refers to '{shown_name(last_part(lost[1]))}', which is missing: put it where the file names it"
+        )
+    check_meshes(stage)
+
+
+def check_meshes(stage: Any) -> None:
+    """Raise Unrenderable when a mesh of a USD stage names points that it does not have, or some that are not finite."""
+    earliest = usd("Usd").TimeCode.EarliestTime()
     roots = [stage.GetPseudoRoot(), *stage.GetPrototypes()]
     for prim in (prim for root in roots for prim in usd("Usd").PrimRange(root) if prim.IsA(usd("UsdGeom").Mesh)):
         mesh = usd("UsdGeom").Mesh(prim)

@@ -93,6 +93,9 @@ def Mesh "part"
 """
 
 
+SOUND = {"counts": "[3]", "indices": "[0, 1, 2]", "x": "0"}
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -105,9 +108,34 @@ def Mesh "part"
 def test_inspect_usd_mesh_that_is_damaged_is_named(tmp_path: Path, changes: dict[str, str], reason: str) -> None:
     """More corners than indices crash Blender."""
     path = tmp_path / "a.usda"
-    sound = {"counts": "[3]", "indices": "[0, 1, 2]", "x": "0"}
-    path.write_text(USD_TRIANGLE.format(**sound))
+    path.write_text(USD_TRIANGLE.format(**SOUND))
     assert measured(path).num_faces == 1
-    path.write_text(USD_TRIANGLE.format(**sound | changes))
+    path.write_text(USD_TRIANGLE.format(**SOUND | changes))
     with pytest.raises(Unrenderable, match=reason):
         measured(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#usda 1.0\n(\n    subLayers = [@./gone.usda@]\n)\n",
+        '#usda 1.0\ndef "whole" (\n    references = @./gone.usda@\n)\n{\n}\n',
+        '#usda 1.0\ndef "whole" (\n    payload = @./gone.usda@\n)\n{\n}\n',
+    ],
+    ids=["sublayer", "reference", "payload"],
+)
+def test_inspect_usd_layer_that_is_missing_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.usda"
+    path.write_text(text + USD_TRIANGLE.removeprefix("#usda 1.0\n").format(**SOUND))
+    with pytest.raises(Unrenderable, match=r"refers to 'gone\.usda', which is missing: put it where the file"):
+        measured(path)
+
+
+def test_inspect_usd_layer_of_a_variant_that_is_not_chosen_may_be_missing(tmp_path: Path) -> None:
+    variants = 'variants = {\n        string size = "small"\n    }\n    prepend variantSets = "size"'
+    large = '        "large" (\n            references = @./gone.usda@\n        ) {\n        }\n'
+    small = '        "small" {\n        }\n'
+    sizes = f'    variantSet "size" = {{\n{small}{large}    }}\n'
+    path = tmp_path / "a.usda"
+    path.write_text(USD_TRIANGLE.format(**SOUND) + f'def "part2" (\n    {variants}\n)\n{{\n{sizes}}}\n')
+    assert measured(path).num_faces == 1
