@@ -43,6 +43,10 @@ def find_file(name: str, folders: Sequence[Path], *, absolute: bool) -> Found | 
         folders: The folder of the file that holds the name, then others from which names may count.
         absolute: Whether an absolute path may be followed.
     """
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can hold it, the name of a file cannot
+        return None
     spellings = list(dict.fromkeys(spelling for spelling in _spellings(name) if spelling))
     relatives = list(dict.fromkeys(relative for spelling in spellings for relative in _relative_names(spelling)))
     places = [folder / relative for relative in relatives for folder in folders]

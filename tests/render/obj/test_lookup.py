@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_find_file_absolute_path_is_placed_beside_and_gives_way_to_what_lies_the
 def test_find_file_name_of_nothing_is_none(tmp_path: Path, name: str) -> None:
     write(tmp_path, {"tex.png": "x", "textures/other.png": "x"})
     assert find_file(name, [tmp_path], absolute=True) is None
+
+
+def test_find_file_name_that_only_json_can_hold_is_none(tmp_path: Path) -> None:
+    """Half of a surrogate pair has no bytes, and so is in no file's name."""
+    write(tmp_path, {"tex.png": "x"})
+    assert find_file(json.loads(r'"\ud800.png"'), [tmp_path], absolute=True) is None
 
 
 def test_last_part_is_the_files_name_of_either_system() -> None:
