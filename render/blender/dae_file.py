@@ -10,12 +10,15 @@ import bpy
 from render.errors import Unrenderable
 from render.named_files import MAX_SHOWN, folded, leads_to_file, shown_name
 
-INIT_FROM = re.compile(rb"(<image\b[^>]*>(?:(?!</image>).)*?<init_from>\s*(?:<ref>)?\s*)([^<]+?)(\s*<)", re.DOTALL)
-"""The file of an image; elsewhere the same element names an image's id."""
+INIT_FROM = re.compile(
+    rb"(<image\b[^<>]*>(?:(?!</?image\b).)*?<init_from>\s*+(?:<ref>\s*+)?)([^<]*[^<\s])(\s*<)", re.DOTALL
+)
+"""The file of an image; elsewhere the same element names an image's id. No pattern looks beyond the element that it
+begins in, which on a damaged file would take the square of its length."""
 
-POSITIONS = re.compile(rb"""<input\b(?=[^>]*["']POSITION["'])[^>]*\bsource\s*=\s*["']#([^"']+)""")
+POSITIONS = re.compile(rb"""<input\b(?=[^<>]*["']POSITION["'])[^<>]*?\bsource\s*=\s*["']#([^"'<>]+)""")
 """The name of a list of positions."""
-NUMBERS = re.compile(rb"""<source\b[^>]*\bid\s*=\s*["']([^"']+)[^>]*>\s*<float_array\b([^>]*)>([^<]*)<""")
+NUMBERS = re.compile(rb"""<source\b(?>[^<>]*?\bid\s*=\s*["']([^"'<>]+))[^<>]*>\s*<float_array\b([^<>]*)>([^<]*)<""")
 """Name, attributes and text of a list of numbers."""
 COUNT = re.compile(rb"""\bcount\s*=\s*["'](\d+)""")
 ODD = re.compile(rb"[^-+.\deE\s]\S*")

@@ -1,5 +1,6 @@
 """Files besides glTF and OBJ of which Blender makes something else, or nothing, without a word: each is told why."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from render.errors import Unrenderable
 from tests.render.test_formats import FACE, PLY, measured, sides
 
 pytestmark = pytest.mark.blender
+dae_file = pytest.importorskip("render.blender.dae_file")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,23 @@ def collada(positions: str, normals: str = "0 0 1") -> str:
         '<library_visual_scenes><visual_scene id="s"><node id="n"><instance_geometry url="#g"/></node></visual_scene>'
         '</library_visual_scenes><scene><instance_visual_scene url="#s"/></scene></COLLADA>'
     )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content"),
+    [
+        ("INIT_FROM", b"<image>" * 20_000),
+        ("INIT_FROM", b"<image><init_from>" + b" " * 20_000),
+        ("POSITIONS", b"<input " * 20_000),
+        ("NUMBERS", b"<source " * 20_000),
+        ("NUMBERS", b"<source " + b"id='a' " * 30_000),
+    ],
+)
+def test_collada_that_is_damaged_is_searched_in_one_pass(pattern: str, content: bytes) -> None:
+    """The square of these lengths takes seconds to minutes, a pass thousandths of a second."""
+    start = time.process_time()
+    assert getattr(dae_file, pattern).search(content) is None
+    assert time.process_time() - start < 1
 
 
 USD_TRIANGLE = """#usda 1.0
