@@ -42,10 +42,11 @@ def check_usd(path: Path) -> None:
 
 def check_meshes(stage: Any) -> None:
     """Raise Unrenderable when a mesh of a USD stage names points that it does not have, or some that are not finite."""
-    earliest = usd("Usd").TimeCode.EarliestTime()
+    core, geometry = usd("Usd"), usd("UsdGeom")
+    earliest = core.TimeCode.EarliestTime()
     roots = [stage.GetPseudoRoot(), *stage.GetPrototypes()]
-    for prim in (prim for root in roots for prim in usd("Usd").PrimRange(root) if prim.IsA(usd("UsdGeom").Mesh)):
-        mesh = usd("UsdGeom").Mesh(prim)
+    for prim in (prim for root in roots for prim in core.PrimRange(root) if prim.IsA(geometry.Mesh)):
+        mesh = geometry.Mesh(prim)
         attributes = (mesh.GetFaceVertexIndicesAttr(), mesh.GetFaceVertexCountsAttr(), mesh.GetPointsAttr())
         indices, counts, points = (attribute.Get(earliest) for attribute in attributes)
         if not indices or not counts or not points:
