@@ -11,7 +11,7 @@ from render.errors import Unrenderable
 HEADER_BYTES = 64 * 1024
 """Headers end far before."""
 TEXTURE = re.compile(r"^comment\s+TextureFile\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-ELEMENT = re.compile(r"^element\s+(\S+)\s+(\d+)\s*\n((?:(?:property|comment)\s.*\n)*)", re.MULTILINE)
+ELEMENT = re.compile(r"^element\s+(\S+)\s+(\d+)\s*\n((?:(?:property|comment|obj_info)\b.*\n)*)", re.MULTILINE)
 CORNERS = re.compile("vertex_ind(ex|ices)", re.IGNORECASE)
 """Names of the list of a face's vertices, of which there are at least three."""
 SPLAT = "f_dc_0"

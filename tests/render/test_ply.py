@@ -122,6 +122,16 @@ def test_ply_list_of_corners_by_another_name_is_looked_at(tmp_path: Path, name: 
     assert fault(tmp_path, content.replace(b"3 0 2 3", b"3 0 2 4")).startswith("face 1 names the vertex 4")
 
 
+@pytest.mark.parametrize("line", ["obj_info of Stanford", "comment", "comment of somebody"])
+def test_ply_header_with_other_lines_between_says_the_same(tmp_path: Path, line: str) -> None:
+    for begin in (b"property float y", b"element face"):
+        content = TEXT.replace(begin, line.encode() + b"\n" + begin)
+        (tmp_path / "a.ply").write_bytes(content)
+        vertex, face = read_ply_header(tmp_path / "a.ply").elements
+        assert vertex.has_positions
+        assert face.corners == ("list", "uchar", "int", "vertex_indices")
+
+
 @pytest.mark.parametrize("corner", ["4", "-1", "x", "1.0", "4294967295"])
 def test_ply_face_that_names_no_vertex_is_named(tmp_path: Path, corner: str) -> None:
     expected = f"face 1 names the vertex {corner}, but the file has 4, counted from 0: export it again"
