@@ -98,6 +98,7 @@ def _associated(content: bytes, item: int) -> list[int]:
         fields = [content[at : at + index_bytes] for at in range(place + 1, ends, index_bytes)]
         if name == item:
             essential = 1 << (8 * index_bytes - 1)
-            return [int.from_bytes(one, "big") & ~essential for one in fields]
+            numbers = (int.from_bytes(one, "big") & ~essential for one in fields)
+            return [number for number in numbers if number]  # 0 stands for no property
         place = ends
     return []

@@ -329,6 +329,19 @@ def test_read_photo_code_points_of_png_and_avif_are_applied(tmp_path: Path, mode
             read_photo(path)
 
 
+def test_code_points_property_number_zero_is_no_property() -> None:
+    """The last property, another image's, tells colours; the image has the first, and number 0."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    listed = box(b"ipco", box(b"ispe", bytes(12)) + box(b"colr", b"nclx" + struct.pack(">HHHB", 12, 13, 6, 0x80)))
+    for last, expected in ((2, Cicp(12, 13)), (0, None)):
+        numbers = box(b"ipma", bytes(4) + struct.pack(">IHBBB", 1, 1, 2, 1, last))
+        meta = box(b"meta", bytes(4) + box(b"pitm", bytes(4) + b"\0\1") + box(b"iprp", listed + numbers))
+        assert code_points(io.BytesIO(box(b"ftyp", b"avif" + bytes(4)) + meta)) == expected
+
+
 def test_code_points_of_every_beginning_of_a_file_are_none_or_the_files() -> None:
     image = Image.new("RGBA", (16, 16), (60, 160, 60, 77))
     for content, expected in (
