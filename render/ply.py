@@ -13,7 +13,7 @@ HEADER_BYTES = 64 * 1024
 TEXTURE = re.compile(r"^comment\s+TextureFile\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 ELEMENT = re.compile(r"^element\s+(\S+)\s+(\d+)\s*\n((?:(?:property|comment|obj_info)\b.*\n)*)", re.MULTILINE)
 CORNERS = re.compile("vertex_ind(ex|ices)", re.IGNORECASE)
-"""Names of the list of a face's vertices, of which there are at least three."""
+"""Names of the list of a face's vertices, of which there is at least one: some programs store edges so."""
 SPLAT = "f_dc_0"
 """Property of every point of a Gaussian splat."""
 RED = ("red", "r", "diffuse_red")
@@ -111,7 +111,7 @@ def _least_bytes(words: tuple[str, ...]) -> int:
     if words[0] != "list" or len(sizes) != 2:
         return sum(sizes)
     length, item = sizes
-    return length + (3 * item if is_corners(words) else 0)
+    return length + (item if is_corners(words) else 0)
 
 
 @dataclass(frozen=True)
