@@ -11,11 +11,11 @@ import numpy as np
 
 from render.axes import UpAxis
 from render.errors import Unrenderable
-from render.named_files import shown_name
+from render.named_files import leads_to_file, shown_name
 from render.obj.lookup import last_part
 
-MISSING_LAYER = re.compile(r"Could not (?:open asset|load sublayer) @([^@]+)@")
-"""What the USD library says of a layer that is not there and that would count; layers of other variants do not."""
+LOST_LAYER = re.compile(r"Could not (?:open asset|load sublayer) @([^@]+)@")
+"""What the USD library says of a layer that is missing or that it cannot read; of layers of other variants, nothing."""
 
 
 def stage_up_axis(path: Path) -> UpAxis:
@@ -27,16 +27,16 @@ def stage_up_axis(path: Path) -> UpAxis:
 
 
 def check_usd(path: Path) -> None:
-    """Raise Unrenderable when a layer of a USD file is missing or a mesh is damaged.
+    """Raise Unrenderable when a layer of a USD file is missing or unreadable, or a mesh is damaged.
 
     Blender's importer leaves out what it lacks without a word, or crashes.
     """
     stage = open_stage(path)
-    missing = (MISSING_LAYER.match(str(error)) for error in stage.GetCompositionErrors())
-    if lost := next(filter(None, missing), None):
-        raise Unrenderable(
-            f"refers to '{shown_name(last_part(lost[1]))}', which is missing: put it where the file names it"
-        )
+    faults = (LOST_LAYER.match(str(error)) for error in stage.GetCompositionErrors())
+    if lost := next(filter(None, faults), None):
+        is_there = leads_to_file(Path(lost[1]))
+        fault = "cannot be read: export it as USD" if is_there else "is missing: put it where the file names it"
+        raise Unrenderable(f"refers to '{shown_name(last_part(lost[1]))}', which {fault}")
     check_meshes(stage)
 
 

@@ -150,6 +150,17 @@ def test_inspect_usd_layer_that_is_missing_is_named(tmp_path: Path, text: str) -
         measured(path)
 
 
+@pytest.mark.parametrize("name", ["part.abc", "part.usda"])
+def test_inspect_usd_layer_that_is_there_and_cannot_be_read_is_not_missing(tmp_path: Path, name: str) -> None:
+    """One of a format that the library of Blender does not read, and one that is damaged."""
+    (tmp_path / name).write_text("#usda 1.0\ndef {")
+    path = tmp_path / "a.usda"
+    for text in (f"(\n    subLayers = [@./{name}@]\n)\n", f'def "whole" (\n    references = @./{name}@\n)\n{{\n}}\n'):
+        path.write_text(f"#usda 1.0\n{text}" + USD_TRIANGLE.removeprefix("#usda 1.0\n").format(**SOUND))
+        with pytest.raises(Unrenderable, match=f"refers to '{name}', which cannot be read: export it as USD"):
+            measured(path)
+
+
 def test_inspect_usd_layer_of_a_variant_that_is_not_chosen_may_be_missing(tmp_path: Path) -> None:
     variants = 'variants = {\n        string size = "small"\n    }\n    prepend variantSets = "size"'
     large = '        "large" (\n            references = @./gone.usda@\n        ) {\n        }\n'
