@@ -10,7 +10,7 @@ from render.errors import Unrenderable
 
 HEADER_BYTES = 64 * 1024
 """Headers end far before."""
-TEXTURE = re.compile(r"^comment\s+TextureFile\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+TEXTURE = re.compile(r"^comment[ \t]+TextureFile[ \t]+(\S(?:.*\S)?)", re.IGNORECASE | re.MULTILINE)
 ELEMENT = re.compile(r"^element\s+(\S+)\s+(\d+)\s*\n((?:(?:property|comment|obj_info)\b.*\n)*)", re.MULTILINE)
 CORNERS = re.compile("vertex_ind(ex|ices)", re.IGNORECASE)
 """Names of the list of a face's vertices, of which there is at least one: some programs store edges so."""

@@ -23,7 +23,7 @@ from render.named_files import folded
 from render.stl import check_stl, plain_text
 
 FBX_UP_AXIS = re.compile(
-    rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]*,\s*([012])\s',
+    rb'UpAxisS\x03\x00\x00\x00intS\x07\x00\x00\x00IntegerS\x00\x00\x00\x00I(.)\x00\x00\x00|"UpAxis",[^\n]{0,99},\s*([012])\s',
     re.DOTALL,
 )
 """The number of the up axis in the settings of an FBX file, binary or text."""

@@ -18,7 +18,7 @@ NO_NAME = re.compile(rb"[\x00-\x1f\"<>|*?]")
 """What no file name contains on the systems that write such files."""
 MAX_NAME = 400
 """Bytes of a name with its folders."""
-DAE_IMAGE = re.compile(r"<init_from>\s*(?:<ref>)?\s*([^<]+?)\s*<")
+DAE_IMAGE = re.compile(r"<init_from>\s*+(?:<ref>\s*+)?([^<]*[^<\s])\s*<")
 ZSTD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 """How a compressed .blend file begins."""
 

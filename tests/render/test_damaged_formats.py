@@ -10,6 +10,7 @@ from render.errors import Unrenderable
 from tests.render.test_formats import FACE, PLY, measured, sides
 
 pytestmark = pytest.mark.blender
+importers = pytest.importorskip("render.blender.importers")
 dae_file = pytest.importorskip("render.blender.dae_file")
 
 
@@ -99,6 +100,14 @@ def test_collada_that_is_damaged_is_searched_in_one_pass(pattern: str, content: 
     """The square of these lengths takes seconds to minutes, a pass thousandths of a second."""
     start = time.process_time()
     assert getattr(dae_file, pattern).search(content) is None
+    assert time.process_time() - start < 1
+
+
+def test_fbx_text_on_one_line_is_searched_in_one_pass(tmp_path: Path) -> None:
+    path = tmp_path / "a.fbx"
+    path.write_bytes(b'"UpAxis", ' * 20_000)
+    start = time.process_time()
+    assert importers.assumed_up_axis(path) == "Y"
     assert time.process_time() - start < 1
 
 

@@ -1,6 +1,7 @@
 """A PLY file is whole and right or turned away: of others Blender shows what it makes of them."""
 
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,16 @@ def test_ply_list_of_corners_by_another_name_is_looked_at(tmp_path: Path, name: 
     content = TEXT.replace(b"vertex_indices", name.encode()).replace(b"property uchar red\n", b"")
     assert fault(tmp_path, content) == ""
     assert fault(tmp_path, content.replace(b"3 0 2 3", b"3 0 2 4")).startswith("face 1 names the vertex 4")
+
+
+def test_ply_texture_has_a_name_without_the_blanks_around_it_however_many(tmp_path: Path) -> None:
+    """The square of this many blanks takes ten seconds."""
+    blanks = " " * 50_000
+    line = f"comment TextureFile  a b{blanks}.png  \n".encode()
+    (tmp_path / "a.ply").write_bytes(TEXT.replace(b"element face", line + b"element face"))
+    start = time.process_time()
+    assert read_ply_header(tmp_path / "a.ply").textures == (f"a b{blanks}.png",)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("line", ["obj_info of Stanford", "comment", "comment of somebody"])

@@ -1,6 +1,7 @@
 """A copied object looks as it did where it came from, however its files name each other."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from render.placement import normalize_bounds
 from render.report import check_usable
 from tasks.artifacts.tables import Entry
 from tasks.sources.folder import FolderSource
+from tasks.sources.mentioned_files import mentioned_files
 from tasks.sources.side_files import files_beside
 from tests.render.gltf_files import Gltf, box
 from tests.render.obj.cards import card, half_clear, write
@@ -178,3 +180,13 @@ def test_name_that_is_longer_than_names_can_be_leads_to_no_file(
     entry = Entry("a", name, None, "", "", "folder")
     assert source.fetch(entry, tmp_path / "objects").name == name
     assert files_beside(tmp_path / name, tmp_path) == ()
+
+
+def test_mentioned_files_collada_image_is_read_in_one_pass(tmp_path: Path) -> None:
+    """The fourth power of these few blanks takes a minute."""
+    main = write(tmp_path, {"model.dae": f"<init_from>{' ' * 800}", "a b.png": ""})
+    start = time.process_time()
+    assert mentioned_files(main) == []
+    main.write_text("<init_from>\n <ref> a%20b.png\n</ref></init_from>")
+    assert mentioned_files(main) == [tmp_path / "a b.png"]
+    assert time.process_time() - start < 1
