@@ -8,6 +8,8 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from tasks.report.words import counted
+
 
 class _EndingParser(MultiPartParser):
     """Starlette's parser, which leaves an unfinished part out without a word, with what it says at the end."""
@@ -43,14 +45,10 @@ async def whole_form(request: Request, *, max_files: int, max_fields: int) -> As
         raise HTTPException(400, sentence) from error
     try:
         if not parser.has_ended:
+            whole = counted(len(form.multi_items()), "whole part")
             raise HTTPException(
-                400, f"the request is cut off: it ends within a part, after {_whole(form)}; send all of it again"
+                400, f"the request is cut off: it ends within a part, after {whole}; send all of it again"
             )
         yield form
     finally:
         await form.close()
-
-
-def _whole(form: FormData) -> str:
-    count = len(form.multi_items())
-    return "1 whole part" if count == 1 else f"{count} whole parts"
