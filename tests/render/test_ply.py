@@ -116,6 +116,16 @@ def test_ply_text_with_odd_words_beside_positions_is_read(tmp_path: Path) -> Non
     assert "vertex 2 has 3 of 4 numbers" in fault(tmp_path, content.replace(b"1 1 0 nan", b"1 1 0"))
 
 
+def test_ply_text_with_a_number_on_the_line_behind_is_told(tmp_path: Path) -> None:
+    """As many words as listed do not make every line whole."""
+    moved = with_row(with_row(TEXT, 0, "0 0"), 1, "0 1 0 0")
+    assert fault(tmp_path, moved) == "vertex 0 has 2 of 3 numbers: export it again"
+    plain = TEXT.replace(b"property uchar red\n", b"").replace(b" 255", b"")
+    assert fault(tmp_path, plain) == ""
+    moved = with_row(with_row(plain, 4, "3 0 1"), 5, "2 3 0 2 3")
+    assert fault(tmp_path, moved) == "face 0 has 2 of 3 corners: export it again"
+
+
 @pytest.mark.parametrize("name", ["vertex_index", "VERTEX_INDICES", "indices"])
 def test_ply_list_of_corners_by_another_name_is_looked_at(tmp_path: Path, name: str) -> None:
     content = TEXT.replace(b"vertex_indices", name.encode()).replace(b"property uchar red\n", b"")
