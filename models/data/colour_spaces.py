@@ -20,7 +20,6 @@ SAME = 0.005
 LEAST_AREA = 0.01
 """Smallest area of a believable triangle of primaries; sRGB's has 0.11."""
 
-
 LEAST_RESPONSE = 0.1
 """Smallest response of a cone to a believable white; it is 0.94 to D65 and 0.34 to the light of a bulb (A)."""
 
