@@ -19,7 +19,6 @@ SAME = 0.005
 """Difference of chromaticities below which two spaces are one; files round them to two or three places."""
 LEAST_AREA = 0.01
 """Smallest area of a believable triangle of primaries; sRGB's has 0.11."""
-
 LEAST_RESPONSE = 0.1
 """Smallest response of a cone to a believable white; it is 0.94 to D65 and 0.34 to the light of a bulb (A)."""
 
