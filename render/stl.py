@@ -32,7 +32,7 @@ def check_stl(path: Path) -> None:
     count = num_triangles(head)
     if size == HEADER_BYTES and not count:
         raise Unrenderable("no faces: the STL file names 0 triangles")
-    if count and size == HEADER_BYTES + count * TRIANGLE_BYTES:
+    if is_binary(head, size):
         return
     if b"\0" in head or not any(word in head.lower() for word in (b"solid", b"facet")):
         raise Unrenderable(
@@ -49,17 +49,21 @@ def num_triangles(head: bytes) -> int:
     return int(struct.unpack_from("<I", head, HEADER_BYTES - 4)[0]) if len(head) >= HEADER_BYTES else 0
 
 
+def is_binary(head: bytes, size: int) -> bool:
+    """Tell whether a file of `size` bytes is as large as the triangles take that its beginning names."""
+    return size == HEADER_BYTES + num_triangles(head) * TRIANGLE_BYTES
+
+
 def plain_text(path: Path) -> bytes | None:
     """Return the content of a text file in small letters and with line feeds; None where Blender reads the file itself.
 
     Blender's importer knows no other words than small ones, and no lines of old Macs.
     """
-    content = path.read_bytes()
-    head = content[:TAIL_BYTES]
-    is_binary = len(content) == HEADER_BYTES + num_triangles(head) * TRIANGLE_BYTES
-    if is_binary or (VERTEX in head and b"\n" in head):
+    with path.open("rb") as file:
+        head = file.read(TAIL_BYTES)
+    if is_binary(head, path.stat().st_size) or (VERTEX in head and b"\n" in head):
         return None
-    return content.lower().replace(b"\r", b"\n")
+    return path.read_bytes().lower().replace(b"\r", b"\n")
 
 
 def _check_text(content: bytes) -> None:
