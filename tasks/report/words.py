@@ -77,7 +77,7 @@ def is_model(method: str) -> bool:
 
 def case_title(case: Case) -> str:
     """Name a case, e.g. "Stage 3, 4 views given"."""
-    return f"{method_title(case.method)}, {case.conditions} view{'s' if case.conditions > 1 else ''} given"
+    return f"{method_title(case.method)}, {counted(case.conditions, 'view')} given"
 
 
 def protocol_title(protocol: Protocol) -> str:
